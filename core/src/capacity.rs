@@ -1,0 +1,229 @@
+//! How much work an agent can hold: counts per channel kind and a total in units (CAP-01).
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ConversationId;
+
+/// What sort of work a channel brings.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ChannelKind {
+    /// Calls.
+    Voice,
+    /// Live web chat.
+    Chat,
+    /// SMS and social messaging: asynchronous.
+    Messaging,
+    /// Email.
+    Email,
+}
+
+impl ChannelKind {
+    /// All kinds, in the order that [`Counts`] uses.
+    pub const ALL: [ChannelKind; 4] = [Self::Voice, Self::Chat, Self::Messaging, Self::Email];
+
+    /// The kind's position in [`Counts`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The weight of a work item on the agent's total.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Units(pub u32);
+
+/// A number per channel kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Counts(pub [u16; 4]);
+
+impl Counts {
+    /// The number for one kind.
+    pub fn of(&self, kind: ChannelKind) -> u16 {
+        self.0[kind.index()]
+    }
+}
+
+/// The most an agent may hold; both the count of the kind and the total hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// Items per channel kind.
+    pub counts: Counts,
+    /// Units over all kinds.
+    pub units: Units,
+}
+
+impl Default for Limits {
+    /// Voice 1, chat 3, messaging 5, email 10; 100 units.
+    fn default() -> Self {
+        Self { counts: Counts([1, 3, 5, 10]), units: Units(100) }
+    }
+}
+
+/// What one item takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Load {
+    /// Counted under this kind.
+    pub kind: ChannelKind,
+    /// Weight on the total.
+    pub units: Units,
+}
+
+/// What an agent holds and has reserved. A view: it equals what the open conversations say, plus
+/// the offers that are out (CAP-04).
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    held: HashMap<ConversationId, Load>,
+    reserved: HashMap<ConversationId, Load>,
+    counts: Counts,
+    units: u32,
+}
+
+impl Ledger {
+    /// Whether the load fits under the limits beside all that is held and reserved.
+    pub fn fits(&self, load: Load, limits: &Limits) -> bool {
+        self.counts.of(load.kind) < limits.counts.of(load.kind)
+            && self.units.saturating_add(load.units.0) <= limits.units.0
+    }
+
+    /// Sets a place aside for an offer. False if the conversation has a place already.
+    pub fn reserve(&mut self, conversation: ConversationId, load: Load) -> bool {
+        if self.has(conversation) {
+            return false;
+        }
+        self.reserved.insert(conversation, load);
+        self.add(load);
+        true
+    }
+
+    /// Gives back a reserved place; harmless if there is none.
+    pub fn cancel(&mut self, conversation: ConversationId) -> bool {
+        let Some(load) = self.reserved.remove(&conversation) else { return false };
+        self.subtract(load);
+        true
+    }
+
+    /// Holds the conversation; a reservation for it is turned into the hold. Idempotent.
+    pub fn hold(&mut self, conversation: ConversationId, load: Load) {
+        self.cancel(conversation);
+        if self.held.insert(conversation, load).is_none() {
+            self.add(load);
+        }
+    }
+
+    /// Lets go of a held conversation; harmless if it isn't held.
+    pub fn release(&mut self, conversation: ConversationId) -> bool {
+        let Some(load) = self.held.remove(&conversation) else { return false };
+        self.subtract(load);
+        true
+    }
+
+    /// Whether the conversation is held (not merely reserved).
+    pub fn holds(&self, conversation: ConversationId) -> bool {
+        self.held.contains_key(&conversation)
+    }
+
+    /// The conversations that are held.
+    pub fn held(&self) -> impl Iterator<Item = ConversationId> + '_ {
+        self.held.keys().copied()
+    }
+
+    /// Places left for a kind under the limits: the smaller of what its count and, taking one unit
+    /// for an item, the total allow.
+    pub fn spare(&self, kind: ChannelKind, limits: &Limits) -> u16 {
+        let by_count = limits.counts.of(kind).saturating_sub(self.counts.of(kind));
+        let by_units = limits.units.0.saturating_sub(self.units);
+        by_count.min(u16::try_from(by_units).unwrap_or(u16::MAX))
+    }
+
+    /// Units left under the limits.
+    pub fn spare_units(&self, limits: &Limits) -> u32 {
+        limits.units.0.saturating_sub(self.units)
+    }
+
+    /// Held and reserved together, per kind.
+    pub fn used(&self) -> Counts {
+        self.counts
+    }
+
+    /// Held and reserved together, in units.
+    pub fn used_units(&self) -> Units {
+        Units(self.units)
+    }
+
+    fn has(&self, conversation: ConversationId) -> bool {
+        self.held.contains_key(&conversation) || self.reserved.contains_key(&conversation)
+    }
+
+    fn add(&mut self, load: Load) {
+        self.counts.0[load.kind.index()] += 1;
+        self.units += load.units.0;
+        debug_assert!(self.sums_up());
+    }
+
+    fn subtract(&mut self, load: Load) {
+        self.counts.0[load.kind.index()] -= 1;
+        self.units -= load.units.0;
+        debug_assert!(self.sums_up());
+    }
+
+    /// The running totals equal the entries: a leak shows here first. Large ledgers are only
+    /// sampled by their length, or debug builds would become quadratic.
+    fn sums_up(&self) -> bool {
+        let entries = self.held.len() + self.reserved.len();
+        let counted: usize = self.counts.0.iter().map(|n| usize::from(*n)).sum();
+        if counted != entries || entries > 64 {
+            return counted == entries;
+        }
+        let units: u32 = self.held.values().chain(self.reserved.values()).map(|l| l.units.0).sum();
+        units == self.units
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn id(n: u128) -> ConversationId {
+        ConversationId(Uuid::from_u128(n))
+    }
+
+    const SMS: Load = Load { kind: ChannelKind::Messaging, units: Units(20) };
+
+    // CAP-01
+    #[test]
+    fn the_count_and_the_units_both_limit() {
+        let limits = Limits { counts: Counts([1, 3, 5, 10]), units: Units(50) };
+        let mut ledger = Ledger::default();
+        assert!(ledger.fits(SMS, &limits));
+        ledger.hold(id(1), SMS);
+        ledger.hold(id(2), SMS);
+        assert!(!ledger.fits(SMS, &limits), "60 of 50 units");
+        let by_count = Limits { counts: Counts([1, 3, 2, 10]), units: Units(500) };
+        assert!(!ledger.fits(SMS, &by_count), "third of two");
+    }
+
+    // CAP-04
+    #[test]
+    fn a_place_is_taken_once_and_given_back_once() {
+        let limits = Limits::default();
+        let mut ledger = Ledger::default();
+        assert!(ledger.reserve(id(1), SMS));
+        assert!(!ledger.reserve(id(1), SMS), "one place per conversation");
+        ledger.hold(id(1), SMS);
+        ledger.hold(id(1), SMS);
+        assert_eq!(ledger.used().of(ChannelKind::Messaging), 1);
+        assert!(!ledger.cancel(id(1)), "the reservation became the hold");
+        assert!(ledger.release(id(1)));
+        assert!(!ledger.release(id(1)));
+        assert_eq!(ledger.spare(ChannelKind::Messaging, &limits), 5);
+    }
+}

@@ -1,0 +1,100 @@
+//! What the customer does: writes, writes again after the end, opts out and in.
+
+use crate::agent;
+use crate::conversation::{Conversation, CustomerMessage, Event, State};
+use crate::effect::{Effect, Effects};
+use crate::ids::MessageNo;
+use crate::message::{Author, Consent, Message};
+use crate::notice::Notice;
+use crate::queue;
+use crate::time::Timestamp;
+
+impl Conversation {
+    pub(super) fn on_customer(
+        &mut self,
+        received: CustomerMessage,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let is_first = self.messages == 0;
+        let consent = received.consent;
+        let message = Message {
+            no: MessageNo(self.messages + 1),
+            author: Author::Customer,
+            over_length: self.is_too_long(&received.text),
+            text: received.text,
+            media: received.media,
+            at: now,
+            internal: false,
+            consent,
+            delivery: None,
+        };
+        let shown = message.clone();
+        self.record(Event::MessageReceived { message, provider_id: received.provider_id }, now, fx);
+        match consent {
+            Some(Consent::OptOut) => self.on_consent(true, now, fx),
+            Some(Consent::OptIn) => self.on_consent(false, now, fx),
+            // Someone who has opted out and then writes plain text hasn't opted in (CH-12).
+            Some(Consent::Help) | None => {}
+        }
+
+        // STOP, START and HELP are for the opt-out machinery, not a matter for an agent: they never
+        // open or re-open work. In a conversation under way the agent sees them like any message.
+        let wants_agent = consent.is_none();
+        match self.state {
+            State::Open if is_first && wants_agent => self.enqueue(now, fx),
+            State::Open if is_first => self.record(Event::Closed, now, fx),
+            State::Closed if wants_agent => {
+                self.record(Event::Reopened, now, fx);
+                self.enqueue(now, fx);
+            }
+            State::WrapUp if wants_agent => {
+                self.record(Event::Reopened, now, fx);
+                self.ask_back(now, fx);
+            }
+            State::Waiting if wants_agent => self.ask_back(now, fx),
+            _ => {}
+        }
+        if let Some(agent) = &self.primary {
+            let notice = Notice::Message { conversation: self.id, message: shown };
+            fx.push(Effect::Screen(agent.clone(), notice));
+        }
+        self.show(fx);
+    }
+
+    pub(super) fn on_consent(&mut self, opted_out: bool, now: Timestamp, fx: &mut Effects) {
+        if self.opted_out != opted_out {
+            self.record(Event::ConsentChanged { opted_out }, now, fx);
+            self.show(fx);
+        }
+    }
+
+    /// Puts the item in line; its age is that of `queued_at`.
+    pub(super) fn enqueue(&mut self, now: Timestamp, fx: &mut Effects) {
+        let queue = self.policy().queue.clone();
+        let since = self.queued_at;
+        self.record(Event::Queued { queue: queue.clone(), since }, now, fx);
+        let item = queue::Item::new(self.id, since, self.policy());
+        fx.push(Effect::Queue(queue, queue::Input::Enqueue(item)));
+    }
+
+    /// The customer is back: the agent's machine is asked for the place it gave up (ROUTE-09).
+    fn ask_back(&mut self, now: Timestamp, fx: &mut Effects) {
+        if self.state != State::Waiting || self.returning {
+            return;
+        }
+        self.record(Event::ReturnAsked, now, fx);
+        let agent = self.primary.clone().expect("a waiting conversation has an agent");
+        let allowed = self.policy().allowed;
+        let load = self.load();
+        fx.push(Effect::Agent(
+            agent,
+            agent::Input::Reoccupy { conversation: self.id, load, allowed },
+        ));
+    }
+
+    /// CH-11: characters as people count them (Unicode scalar values), not bytes.
+    pub(super) fn is_too_long(&self, text: &str) -> bool {
+        text.chars().count() > self.policy().max_text as usize
+    }
+}

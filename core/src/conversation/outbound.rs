@@ -1,0 +1,106 @@
+//! What goes out: replies and their delivery; and notes, which never do.
+
+use crate::conversation::{Conversation, Event, Refused, Reply, State};
+use crate::effect::{Effect, Effects};
+use crate::ids::{AgentId, MessageNo};
+use crate::message::{Author, Delivery, Message};
+use crate::notice::Notice;
+use crate::time::Timestamp;
+
+impl Conversation {
+    pub(super) fn on_reply(
+        &mut self,
+        reply: Reply,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        self.must_be_primary(&reply.agent)?;
+        if !matches!(self.state, State::Active | State::Waiting) {
+            return Err(Refused::WrongState { action: "reply in", state: self.state });
+        }
+        if reply.text.trim().is_empty() && reply.media.is_empty() {
+            return Err(Refused::Empty);
+        }
+        if self.opted_out {
+            return Err(Refused::OptedOut { customer: self.customer.clone() });
+        }
+        if self.is_too_long(&reply.text) {
+            let count = u32::try_from(reply.text.chars().count()).unwrap_or(u32::MAX);
+            return Err(Refused::TooLong { count, limit: self.policy().max_text });
+        }
+        // Who answers is there again (CONV-02).
+        self.on_rejoin(reply.agent.clone(), now, fx)?;
+        let message = self.entry(reply.agent, reply.text, now, |message| {
+            message.media = reply.media;
+            message.delivery = Some(Delivery::Queued);
+        });
+        self.record(Event::ReplyQueued { message: message.clone() }, now, fx);
+        self.show_message(message, fx);
+        self.arm(fx);
+        Ok(())
+    }
+
+    pub(super) fn on_note(
+        &mut self,
+        agent: AgentId,
+        text: String,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        if text.trim().is_empty() {
+            return Err(Refused::Empty);
+        }
+        let message = self.entry(agent, text, now, |message| message.internal = true);
+        self.record(Event::NoteAdded { message: message.clone() }, now, fx);
+        self.show_message(message, fx);
+        Ok(())
+    }
+
+    pub(super) fn on_delivery(
+        &mut self,
+        message: MessageNo,
+        delivery: Delivery,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let known = self.in_transit.iter().find(|(no, _)| *no == message);
+        let is_news = known.is_some_and(|(_, known)| delivery.rank() > known.rank());
+        if !is_news {
+            return;
+        }
+        self.record(Event::DeliveryChanged { message, delivery: delivery.clone() }, now, fx);
+        if let Some(agent) = &self.primary {
+            let notice = Notice::Delivery { conversation: self.id, message, delivery };
+            fx.push(Effect::Screen(agent.clone(), notice));
+        }
+    }
+
+    fn entry(
+        &self,
+        agent: AgentId,
+        text: String,
+        now: Timestamp,
+        set: impl FnOnce(&mut Message),
+    ) -> Message {
+        let mut message = Message {
+            no: MessageNo(self.messages + 1),
+            author: Author::Agent(agent),
+            text,
+            media: Vec::new(),
+            at: now,
+            internal: false,
+            over_length: false,
+            consent: None,
+            delivery: None,
+        };
+        set(&mut message);
+        message
+    }
+
+    fn show_message(&self, message: Message, fx: &mut Effects) {
+        if let Some(agent) = &self.primary {
+            let notice = Notice::Message { conversation: self.id, message };
+            fx.push(Effect::Screen(agent.clone(), notice));
+        }
+    }
+}
