@@ -33,6 +33,9 @@ pub enum Author {
 pub enum Delivery {
     /// On our disk, not yet taken by the provider.
     Queued,
+    /// It may or may not have gone out: the connection broke or the host died in mid-send, and this
+    /// provider can't be asked twice. A later report settles it.
+    Unconfirmed,
     /// The provider has it.
     Sent,
     /// It reached the customer.
@@ -51,14 +54,15 @@ impl Delivery {
     pub fn rank(&self) -> u8 {
         match self {
             Self::Queued => 0,
-            Self::Sent => 1,
-            Self::Delivered | Self::Undelivered { .. } => 2,
+            Self::Unconfirmed => 1,
+            Self::Sent => 2,
+            Self::Delivered | Self::Undelivered { .. } => 3,
         }
     }
 
     /// Nothing can follow.
     pub fn is_final(&self) -> bool {
-        self.rank() == 2
+        self.rank() == 3
     }
 }
 

@@ -1,1 +1,239 @@
+//! SMS and MMS through Twilio (CH-03).
+//!
+//! Outbound: `POST .../Messages.json`, form-encoded, basic authentication. Inbound messages and
+//! status callbacks arrive as forms, signed with `X-Twilio-Signature` over URL and fields.
 
+#![forbid(unsafe_code)]
+
+mod webhook_signature;
+
+use cordboard_sdk::prelude::*;
+use cordboard_sdk::sms::{self, Number, NumberForm};
+
+pub use webhook_signature::{Algorithm, signature};
+
+/// The channel's settings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `AC` and 32 hexadecimal digits.
+    pub account_sid: String,
+    /// Where the API lives.
+    #[serde(default = "default_base_url")]
+    pub base_url: String,
+    /// Sends through a messaging service instead of from one number.
+    #[serde(default)]
+    pub messaging_service_sid: Option<String>,
+    /// The numbers customers write to, with `+`.
+    pub numbers: Vec<Number>,
+}
+
+fn default_base_url() -> String {
+    "https://api.twilio.com".to_owned()
+}
+
+struct Twilio {
+    host: Host,
+    config: Config,
+    auth_token: Secret,
+    /// For accounts whose webhooks are signed with HMAC-SHA256; others have none.
+    shared_key: Option<Secret>,
+}
+
+impl Channel for Twilio {
+    type Config = Config;
+
+    const MANIFEST: Manifest = Manifest {
+        name: "twilio",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "SMS and MMS through Twilio",
+        channel_kind: "messaging",
+        hosts: &["api.twilio.com"],
+        secrets: &["auth_token", "shared_key"],
+        offers: &[
+            Offer::Inbound,
+            Offer::Outbound,
+            Offer::DeliveryReports,
+            Offer::Media,
+            Offer::OptOut,
+        ],
+        max_text: sms::MAX_TEXT,
+        idempotent_sends: false,
+    };
+
+    async fn open(config: Config, host: Host) -> Result<Self, OpenError> {
+        sms::check_numbers(&config.numbers, NumberForm::Plus, "Twilio")?;
+        let hex = config.account_sid.strip_prefix("AC").unwrap_or_default();
+        if hex.len() != 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let found = &config.account_sid;
+            return Err(OpenError::config(
+                "account_sid",
+                format!("\"{found}\" isn't an account SID: AC and 32 hexadecimal digits"),
+            ));
+        }
+        let auth_token = host.secret("auth_token").await.map_err(OpenError::Failed)?;
+        let shared_key = host.secret("shared_key").await.ok();
+        Ok(Self { host, config, auth_token, shared_key })
+    }
+
+    async fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
+        let fields = request.form();
+        self.check_signature(&request, &fields)?;
+        let form = Form(fields);
+        let event = match form.get("MessageStatus") {
+            Some(status) => Event::Delivery(DeliveryReport {
+                reference: request.query_value("reference"),
+                provider_id: form.need("MessageSid")?.to_owned(),
+                status: delivery_status(status, form.get("ErrorCode"), form.get("ErrorMessage")),
+            }),
+            None => Event::Message(inbound(&form)?),
+        };
+        let silence = WebhookResponse::body("text/xml", "<Response/>");
+        Ok(Received::events([event]).with_response(silence))
+    }
+
+    async fn send(&self, message: Outbound) -> Result<Receipt, SendError> {
+        let sid = &self.config.account_sid;
+        let url = format!("{}/2010-04-01/Accounts/{sid}/Messages.json", self.config.base_url);
+        let status_callback = format!("{}?reference={}", message.callback_url, message.reference);
+        let mut fields = vec![("To", message.to.as_str())];
+        match &self.config.messaging_service_sid {
+            Some(service) => fields.push(("MessagingServiceSid", service)),
+            None => fields.push(("From", &message.from)),
+        }
+        if !message.text.is_empty() {
+            fields.push(("Body", &message.text));
+        }
+        fields.extend(message.media.iter().map(|media| ("MediaUrl", media.url.as_str())));
+        fields.push(("StatusCallback", &status_callback));
+        let request = HttpRequest::post(url).form(fields).basic_auth(sid, self.auth_token.expose());
+
+        let response = self.host.http(request).await?;
+        if (200..300).contains(&response.status) {
+            return Ok(Receipt::sent(response.json::<Created>()?.sid));
+        }
+        let problem = response.json::<Problem>().unwrap_or_default();
+        let code = problem.code.unwrap_or(u32::from(response.status));
+        let kind = match code {
+            21610 => SendErrorKind::OptedOut,
+            20429 => SendErrorKind::Retryable { after_ms: response.retry_after_ms() },
+            _ => SendErrorKind::from_status(&response),
+        };
+        let text = problem.message.unwrap_or_else(|| "Twilio gave no reason".to_owned());
+        Err(SendError::new(kind, code, text))
+    }
+
+    async fn verify(&self, request: VerifyRequest) -> VerifyReport {
+        let test = request.test_message(&self.host, &self.config.numbers[0].number);
+        VerifyReport::from_send(self.send(test).await)
+    }
+}
+
+impl Twilio {
+    fn check_signature(
+        &self,
+        request: &WebhookRequest,
+        fields: &[(String, String)],
+    ) -> Result<(), Rejection> {
+        let reject = |reason: &str| Rejection::NotAuthentic(reason.to_owned());
+        let given =
+            request.header("x-twilio-signature").ok_or_else(|| reject("no signature header"))?;
+        let settings = request.header("x-twilio-webhooks-signature-settings");
+        let algorithm = webhook_signature::algorithm(settings)
+            .ok_or_else(|| reject("a signature algorithm that this plugin doesn't know"))?;
+        let secret = match algorithm {
+            Algorithm::HmacSha1 => Some(&self.auth_token),
+            Algorithm::HmacSha256 => self.shared_key.as_ref(),
+        };
+        let secret = secret
+            .ok_or_else(|| reject("signed with HMAC_SHA256, but no `shared_key` is given"))?;
+        if webhook_signature::is_authentic(request, fields, given, secret.expose(), algorithm) {
+            return Ok(());
+        }
+        Err(reject("the signature isn't that of URL and fields; check the host's public_url"))
+    }
+}
+
+/// Form fields by name.
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    fn need(&self, name: &str) -> Result<&str, Rejection> {
+        self.get(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Rejection::NotUnderstood(format!("the field {name} is missing")))
+    }
+}
+
+fn inbound(form: &Form) -> Result<Inbound, Rejection> {
+    let text = form.get("Body").unwrap_or_default();
+    let consent = match form.get("OptOutType") {
+        Some("STOP") => Some(Consent::OptOut),
+        Some("START") => Some(Consent::OptIn),
+        Some("HELP") => Some(Consent::Help),
+        // Without Advanced Opt-Out, Twilio blocks on the same words but doesn't say so here.
+        _ => sms::consent_keyword(text),
+    };
+    let count: usize = form.get("NumMedia").and_then(|n| n.parse().ok()).unwrap_or(0);
+    let media = (0..count.min(100)).filter_map(|n| {
+        let url = form.get(&format!("MediaUrl{n}"))?.to_owned();
+        let content_type = form.get(&format!("MediaContentType{n}")).unwrap_or_default();
+        Some(Media { url, content_type: content_type.to_owned() })
+    });
+    Ok(Inbound {
+        provider_id: form.need("MessageSid")?.to_owned(),
+        from: sms::canonical(form.need("From")?),
+        to: sms::canonical(form.need("To")?),
+        text: text.to_owned(),
+        media: media.collect(),
+        consent,
+    })
+}
+
+/// Twilio's states in the host's words.
+pub fn delivery_status(status: &str, code: Option<&str>, message: Option<&str>) -> DeliveryStatus {
+    match status {
+        "delivered" | "read" => DeliveryStatus::Delivered,
+        "failed" | "undelivered" | "canceled" => {
+            let code = code.unwrap_or(status);
+            let reason = message.filter(|m| !m.is_empty()).unwrap_or_else(|| meaning(code));
+            DeliveryStatus::Undelivered { code: code.to_owned(), reason: reason.to_owned() }
+        }
+        _ => DeliveryStatus::Sent,
+    }
+}
+
+/// Status callbacks mostly carry a bare code; these are the ones agents meet.
+fn meaning(code: &str) -> &'static str {
+    match code {
+        "21610" => "the customer has opted out",
+        "30002" => "the account is suspended",
+        "30003" => "the handset can't be reached",
+        "30004" => "the message was blocked",
+        "30005" => "the number isn't known",
+        "30006" => "the number is a landline or can't be reached by the carrier",
+        "30007" => "the carrier filtered the message",
+        "canceled" => "the message was canceled",
+        _ => "Twilio couldn't deliver the message",
+    }
+}
+
+#[derive(Deserialize)]
+struct Created {
+    sid: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Problem {
+    code: Option<u32>,
+    message: Option<String>,
+}
+
+cordboard_sdk::export_channel!(Twilio);
+
+#[cfg(test)]
+mod tests;

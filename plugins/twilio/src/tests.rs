@@ -1,0 +1,192 @@
+//! Golden vectors of the official SDK, and the wire facts that they don't cover.
+
+use cordboard_sdk::signature::to_base64;
+use cordboard_sdk::testkit::{FakeHost, run};
+use serde_json::{Value, json};
+
+use super::*;
+
+const SID: &str = "ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const TOKEN: &str = "22222222222222222222222222222222";
+
+fn open(fake: &FakeHost) -> Twilio {
+    let config = serde_json::from_value(json!({
+        "account_sid": SID,
+        "base_url": "http://127.0.0.1:1",
+        "numbers": [{ "number": "+15551230000", "type": "local" }],
+    }));
+    run(Twilio::open(config.unwrap(), fake.host())).unwrap()
+}
+
+fn fields(params: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    match params {
+        Value::Object(map) => map.iter().map(|(n, v)| (n.clone(), text(v))).collect(),
+        Value::Array(pairs) => pairs.iter().map(|p| (text(&p[0]), text(&p[1]))).collect(),
+        other => panic!("{other}"),
+    }
+}
+
+fn post(url: &str, pairs: &[(&str, &str)], token: &str) -> WebhookRequest {
+    let form = HttpRequest::post(url).form(pairs.iter().copied()).body;
+    let owned: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let digest = signature(url, &owned, token, Algorithm::HmacSha1);
+    WebhookRequest {
+        method: "POST".into(),
+        url: url.into(),
+        query: url.split_once('?').map(|(_, query)| query.to_owned()).unwrap_or_default(),
+        headers: vec![("x-twilio-signature".into(), to_base64(&digest))],
+        body: form,
+    }
+}
+
+const INBOUND: [(&str, &str); 9] = [
+    ("MessageSid", "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+    ("AccountSid", SID),
+    ("From", "+15558675309"),
+    ("To", "+15551230000"),
+    ("Body", "Café & 你好 😀"),
+    ("NumMedia", "1"),
+    ("MediaUrl0", "https://api.twilio.com/x"),
+    ("MediaContentType0", "image/jpeg"),
+    ("FromCity", ""),
+];
+
+// CH-03 SEC-02
+#[test]
+fn signatures_equal_the_sdks() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    let mut checked = 0;
+    for vector in &vectors {
+        let inputs = &vector["inputs"];
+        let Some(params) = inputs.get("params") else { continue };
+        let algorithm = match inputs["algorithm"].as_str().unwrap() {
+            "HMAC_SHA1" => Algorithm::HmacSha1,
+            "HMAC_SHA256" => Algorithm::HmacSha256,
+            other => panic!("{other}"),
+        };
+        let url = inputs["url"].as_str().unwrap();
+        let token = inputs["auth_token"].as_str().unwrap();
+        let digest = signature(url, &fields(params), token, algorithm);
+        assert_eq!(Some(to_base64(&digest).as_str()), vector["expected"].as_str(), "{vector}");
+        checked += 1;
+    }
+    assert_eq!(checked, 8);
+}
+
+// CH-03 SEC-02
+#[test]
+fn a_json_body_is_signed_through_the_url() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    let by_name = |name: &str| vectors.iter().find(|v| v["function"] == name).unwrap();
+    let vector = by_name("x_twilio_signature:json_body");
+    let url = vector["inputs"]["url"].as_str().unwrap();
+    let mut request = WebhookRequest {
+        method: "POST".into(),
+        url: url.into(),
+        query: url.split_once('?').unwrap().1.into(),
+        headers: vec![],
+        body: vector["inputs"]["body"].as_str().unwrap().into(),
+    };
+    let given = vector["expected"].as_str().unwrap();
+    let token = vector["inputs"]["auth_token"].as_str().unwrap();
+    let authentic = |request: &WebhookRequest| {
+        webhook_signature::is_authentic(request, &[], given, token, Algorithm::HmacSha1)
+    };
+    assert!(authentic(&request));
+    request.body[0] ^= 1;
+    assert!(!authentic(&request));
+}
+
+// CH-03 CH-12 SEC-02
+#[test]
+fn an_inbound_message_is_understood_once_it_is_authentic() {
+    let fake = FakeHost::new().secret("auth_token", TOKEN);
+    let channel = open(&fake);
+    let url = "http://127.0.0.1:8080/hooks/twilio";
+    let received = run(channel.receive(post(url, &INBOUND, TOKEN))).unwrap();
+    let Event::Message(message) = &received.events[0] else { panic!() };
+    assert_eq!(message.text, "Café & 你好 😀");
+    assert_eq!(message.from, "+15558675309");
+    assert_eq!(message.media[0].content_type, "image/jpeg");
+    assert_eq!(received.response.body, b"<Response/>");
+
+    // Behind a proxy that drops the port the signature still counts; with another secret not.
+    let mut without_port = post("https://cb.example/hooks/twilio", &INBOUND, TOKEN);
+    without_port.url = "https://cb.example:443/hooks/twilio".into();
+    assert!(run(channel.receive(without_port)).is_ok());
+    for forged in [
+        post(url, &INBOUND, "other"),
+        WebhookRequest { headers: vec![], ..post(url, &INBOUND, TOKEN) },
+        WebhookRequest { url: "http://evil/".into(), ..post(url, &INBOUND, TOKEN) },
+        WebhookRequest { body: b"Body=x".to_vec(), ..post(url, &INBOUND, TOKEN) },
+    ] {
+        assert!(matches!(run(channel.receive(forged)), Err(Rejection::NotAuthentic(_))));
+    }
+    let mut unknown = post(url, &INBOUND, TOKEN);
+    let header = "x-twilio-webhooks-signature-settings";
+    unknown.headers.push((header.into(), "key=1,algorithm=HMAC_MD5".into()));
+    assert!(matches!(run(channel.receive(unknown)), Err(Rejection::NotAuthentic(_))));
+
+    let mut stop = INBOUND.to_vec();
+    stop.push(("OptOutType", "STOP"));
+    let received = run(channel.receive(post(url, &stop, TOKEN))).unwrap();
+    let Event::Message(message) = &received.events[0] else { panic!() };
+    assert_eq!(message.consent, Some(Consent::OptOut));
+}
+
+// CH-03
+#[test]
+fn status_callbacks_become_reports_with_our_reference() {
+    let fake = FakeHost::new().secret("auth_token", TOKEN);
+    let channel = open(&fake);
+    let url = "http://127.0.0.1:8080/hooks/twilio?reference=c.7";
+    let pairs = [("MessageSid", "SM1"), ("MessageStatus", "undelivered"), ("ErrorCode", "30003")];
+    let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
+    let Event::Delivery(report) = &received.events[0] else { panic!() };
+    assert_eq!(report.reference.as_deref(), Some("c.7"));
+    let status = DeliveryStatus::Undelivered {
+        code: "30003".into(),
+        reason: "the handset can't be reached".into(),
+    };
+    assert_eq!(report.status, status);
+    assert_eq!(delivery_status("read", None, None), DeliveryStatus::Delivered);
+    assert_eq!(delivery_status("sending", None, None), DeliveryStatus::Sent);
+}
+
+// CH-03 CH-12
+#[test]
+fn errors_keep_twilios_code_and_say_whether_to_try_again() {
+    let fake = FakeHost::new().secret("auth_token", TOKEN);
+    let channel = open(&fake);
+    let message = Outbound {
+        reference: "c.7".into(),
+        idempotency_key: "k".into(),
+        first_attempt_ms: 0,
+        from: "+15551230000".into(),
+        to: "+15558675309".into(),
+        text: "Hi".into(),
+        media: vec![Media { url: "https://x/y.png".into(), content_type: "image/png".into() }],
+        callback_url: "https://cb.example/hooks/twilio".into(),
+    };
+    fake.answer(201, &[], r#"{"sid":"SM9"}"#);
+    assert_eq!(run(channel.send(message.clone())).unwrap().provider_id, "SM9");
+    let request = fake.requests().remove(0);
+    assert_eq!(
+        String::from_utf8(request.body).unwrap(),
+        "To=%2B15558675309&From=%2B15551230000&Body=Hi&MediaUrl=https%3A%2F%2Fx%2Fy.png\
+         &StatusCallback=https%3A%2F%2Fcb.example%2Fhooks%2Ftwilio%3Freference%3Dc.7"
+    );
+    let attempt = |status, headers: &[(&str, &str)], body: &str| {
+        fake.answer(status, headers, body);
+        run(channel.send(message.clone())).unwrap_err()
+    };
+    let error = attempt(400, &[], r#"{"code":21610,"message":"opted out","status":400}"#);
+    assert_eq!((error.kind, error.code.as_str()), (SendErrorKind::OptedOut, "21610"));
+    let error = attempt(400, &[], r#"{"code":21211,"message":"invalid To"}"#);
+    assert_eq!(error.kind, SendErrorKind::Permanent);
+    let error = attempt(429, &[("retry-after", "3")], r#"{"code":20429,"message":"slow"}"#);
+    assert_eq!(error.kind, SendErrorKind::Retryable { after_ms: Some(3000) });
+    let error = attempt(502, &[], "<html>");
+    assert_eq!(error.kind, SendErrorKind::Uncertain);
+}

@@ -1,0 +1,49 @@
+//! The trait that a channel plugin implements.
+
+use std::future::Future;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::host::Host;
+use crate::http::WebhookRequest;
+use crate::manifest::Manifest;
+use crate::messages::{
+    Health, OpenError, Outbound, Receipt, Received, Rejection, SendError, VerifyReport,
+    VerifyRequest,
+};
+
+/// One configured channel of a provider. Implement it with plain `async fn`s.
+///
+/// Calls come from many threads at once; the host keeps order where order matters (one conversation
+/// sends one message at a time).
+pub trait Channel: Sized + Send + Sync + 'static {
+    /// The channel's settings, as they stand in the operator's RON file.
+    type Config: DeserializeOwned + JsonSchema + Send;
+
+    /// What the plugin says of itself.
+    const MANIFEST: Manifest;
+
+    /// Checks settings and gets ready. Called for every configuration check, so it sends nothing.
+    fn open(
+        config: Self::Config,
+        host: Host,
+    ) -> impl Future<Output = Result<Self, OpenError>> + Send;
+
+    /// Understands a webhook: its signature before anything else.
+    fn receive(
+        &self,
+        request: WebhookRequest,
+    ) -> impl Future<Output = Result<Received, Rejection>> + Send;
+
+    /// Hands a message to the provider.
+    fn send(&self, message: Outbound) -> impl Future<Output = Result<Receipt, SendError>> + Send;
+
+    /// Sends a test message and reports whether the credentials work.
+    fn verify(&self, request: VerifyRequest) -> impl Future<Output = VerifyReport> + Send;
+
+    /// Whether the channel can do its work; called after opening. Good unless it says otherwise.
+    fn health(&self) -> impl Future<Output = Health> + Send {
+        async { Health { ok: true, message: "ready".to_owned() } }
+    }
+}

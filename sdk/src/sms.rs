@@ -1,0 +1,177 @@
+//! What all SMS providers share: number forms, opt-out keywords, the number pool's settings.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::messages::{Consent, OpenError};
+
+/// Characters of one SMS, each way.
+pub const MAX_TEXT: u32 = 1600;
+
+/// What sort of number it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberType {
+    /// An ordinary number.
+    Local,
+    /// Five or six digits.
+    ShortCode,
+    /// Free for the caller.
+    TollFree,
+}
+
+/// One of the channel's numbers, as it stands in the configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Number {
+    /// In the form that the provider wants.
+    pub number: String,
+    /// What sort of number it is.
+    #[serde(rename = "type")]
+    pub number_type: NumberType,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// The form in which a provider writes numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NumberForm {
+    /// Digits with country code, no `+`.
+    Digits,
+    /// E.164 with `+`; short codes bare.
+    Plus,
+}
+
+/// Checks a pool: not empty, every number in the provider's form.
+///
+/// # Errors
+/// [`OpenError::Config`] with the path of the first wrong number and the right form.
+pub fn check_numbers(
+    numbers: &[Number],
+    form: NumberForm,
+    provider: &str,
+) -> Result<(), OpenError> {
+    if numbers.is_empty() {
+        let example = example(form);
+        return Err(OpenError::config(
+            "numbers",
+            format!("no number is given; list at least one, such as \"{example}\""),
+        ));
+    }
+    for (index, number) in numbers.iter().enumerate() {
+        if !is_in_form(number, form) {
+            let wanted = match (form, number.number_type) {
+                (_, NumberType::ShortCode) => {
+                    "short codes are 3 to 8 digits, such as \"62345\"".to_owned()
+                }
+                (NumberForm::Digits, _) => format!(
+                    "{provider} numbers are digits with country code and no +, such as \"{}\"",
+                    example(form)
+                ),
+                (NumberForm::Plus, _) => format!(
+                    "{provider} numbers are + and digits with country code, such as \"{}\"",
+                    example(form)
+                ),
+            };
+            return Err(OpenError::config(
+                format!("numbers[{index}].number"),
+                format!("\"{}\" isn't in the right form: {wanted}", number.number),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn example(form: NumberForm) -> &'static str {
+    match form {
+        NumberForm::Digits => "14251234567",
+        NumberForm::Plus => "+14251234567",
+    }
+}
+
+fn is_in_form(number: &Number, form: NumberForm) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if number.number_type == NumberType::ShortCode {
+        return is_digits(&number.number) && (3..=8).contains(&number.number.len());
+    }
+    let digits = match form {
+        NumberForm::Digits => Some(number.number.as_str()),
+        NumberForm::Plus => number.number.strip_prefix('+'),
+    };
+    digits.is_some_and(|d| is_digits(d) && (8..=15).contains(&d.len()) && !d.starts_with('0'))
+}
+
+/// The canonical form: E.164 with `+`; short codes (up to six digits) bare.
+pub fn canonical(number: &str) -> String {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let is_short = digits.len() <= 6 && !number.starts_with('+');
+    if is_short || digits.is_empty() { number.trim().to_owned() } else { format!("+{digits}") }
+}
+
+/// Digits alone, as TeleSign wants them.
+pub fn digits(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// Words that stand alone in a message and mean consent, where the provider itself doesn't say. The
+/// lists are those that the providers and carriers publish.
+pub fn consent_keyword(text: &str) -> Option<Consent> {
+    const OPT_OUT: [&str; 9] =
+        ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "OPTOUT", "REVOKE", "ARRET"];
+    const OPT_IN: [&str; 2] = ["START", "UNSTOP"];
+    const HELP: [&str; 2] = ["HELP", "INFO"];
+    let word = text.trim().trim_matches(|c: char| c.is_ascii_punctuation());
+    let is_in = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(word));
+    if is_in(&OPT_OUT) {
+        Some(Consent::OptOut)
+    } else if is_in(&OPT_IN) {
+        Some(Consent::OptIn)
+    } else if is_in(&HELP) {
+        Some(Consent::Help)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(number: &str, number_type: NumberType) -> Number {
+        Number { number: number.to_owned(), number_type, description: String::new() }
+    }
+
+    // CH-02
+    #[test]
+    fn a_wrong_number_form_is_refused_with_the_right_one() {
+        let local = |text: &str| vec![number(text, NumberType::Local)];
+        assert!(check_numbers(&local("14251234567"), NumberForm::Digits, "TeleSign").is_ok());
+        for wrong in ["+14251234567", "1 425 1234567", "425-123", "", "04251234567"] {
+            let error = check_numbers(&local(wrong), NumberForm::Digits, "TeleSign").unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("numbers[0].number") && text.contains("14251234567"), "{text}");
+        }
+        assert!(check_numbers(&local("+14251234567"), NumberForm::Plus, "Twilio").is_ok());
+        assert!(check_numbers(&local("14251234567"), NumberForm::Plus, "Twilio").is_err());
+        let code = vec![number("62345", NumberType::ShortCode)];
+        assert!(check_numbers(&code, NumberForm::Digits, "TeleSign").is_ok());
+        assert!(check_numbers(&[], NumberForm::Plus, "Twilio").is_err());
+    }
+
+    #[test]
+    fn numbers_have_one_canonical_form() {
+        assert_eq!(canonical("14251234567"), "+14251234567");
+        assert_eq!(canonical("+1 (425) 123-4567"), "+14251234567");
+        assert_eq!(canonical("62345"), "62345");
+    }
+
+    // CH-12
+    #[test]
+    fn only_a_keyword_that_stands_alone_counts() {
+        assert_eq!(consent_keyword(" Stop. "), Some(Consent::OptOut));
+        assert_eq!(consent_keyword("arret"), Some(Consent::OptOut));
+        assert_eq!(consent_keyword("UNSTOP"), Some(Consent::OptIn));
+        assert_eq!(consent_keyword("help"), Some(Consent::Help));
+        assert_eq!(consent_keyword("please stop calling"), None);
+    }
+}
