@@ -11,8 +11,8 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        pub struct $type(#[cfg_attr(feature = "openapi", schema(value_type = String))] Arc<str>);
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Wraps a name that the configuration has checked.

@@ -343,7 +343,11 @@ impl World {
                 self.replied[n] += usize::from(sent);
             }
             Step::Note(n) => {
-                self.command(n, |agent| conversation::Input::Note { agent, text: "psst".into() });
+                self.command(n, |agent| conversation::Input::Note {
+                    agent,
+                    text: "psst".into(),
+                    as_supervisor: true,
+                });
             }
             Step::Leave(n) => {
                 self.command(n, |agent| conversation::Input::Leave { agent });

@@ -1,1 +1,14 @@
+//! The Cordboard host.
 
+#![deny(unsafe_code)]
+
+pub mod actors;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod journal;
+pub mod metrics;
+pub mod outbox;
+pub mod plugin;

@@ -89,7 +89,7 @@ mod wire;
 
 pub use channel::Channel;
 pub use date::http_date;
-pub use host::{Host, HostApi, Level, Secret};
+pub use host::{Host, HostApi, Level, LogLine, Secret};
 pub use http::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, WebhookRequest};
 pub use manifest::{Manifest, ManifestInfo, Offer};
 pub use messages::{

@@ -80,6 +80,8 @@ pub enum Input {
         agent: AgentId,
         /// The text.
         text: String,
+        /// Supervisors write in anybody's conversation, agents in their own.
+        as_supervisor: bool,
     },
     /// The provider reported on a reply.
     Delivery {

@@ -160,7 +160,12 @@ impl Conversation {
             Input::Resumed { agent } => self.on_resumed(agent, now, fx),
             Input::ResumeRefused { agent } => self.on_resume_refused(agent, now, fx),
             Input::Reply(reply) => self.on_reply(reply, now, fx)?,
-            Input::Note { agent, text } => self.on_note(agent, text, now, fx)?,
+            Input::Note { agent, text, as_supervisor } => {
+                if !as_supervisor {
+                    self.must_be_primary(&agent)?;
+                }
+                self.on_note(agent, text, now, fx)?;
+            }
             Input::Delivery { message, delivery } => self.on_delivery(message, delivery, now, fx),
             Input::Leave { agent } => self.on_leave(agent, now, fx)?,
             Input::Rejoin { agent } => self.on_rejoin(agent, now, fx)?,

@@ -1,0 +1,213 @@
+//! An agent's actor: the machine, and the screens that show what happens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use cordboard_core::Effects;
+use cordboard_core::agent::{Agent, Input, OfferGone};
+use cordboard_core::ids::AgentId;
+use cordboard_core::notice::{Notice, OfferView, Usage};
+use cordboard_core::presence::Presence;
+use cordboard_core::time::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::actors::directory::Directory;
+use crate::clock;
+
+/// An agent, their screens, and one timer.
+pub struct AgentActor {
+    machine: Agent,
+    directory: Arc<Directory>,
+    screens: HashMap<u64, mpsc::UnboundedSender<Arc<str>>>,
+    next_screen: u64,
+    timer: Option<(Timestamp, SpawnHandle)>,
+}
+
+impl AgentActor {
+    /// Around a machine that recovery has filled.
+    pub fn new(machine: Agent, directory: Arc<Directory>) -> Self {
+        Self { machine, directory, screens: HashMap::new(), next_screen: 1, timer: None }
+    }
+
+    fn step(&mut self, input: Input, context: &mut Context<Self>) -> Result<(), OfferGone> {
+        let mut fx = Effects::new();
+        let result = self.machine.handle(input, clock::now(), &mut fx);
+        self.keep_history(&mut fx);
+        self.directory.carry_out(None, fx.then);
+        self.set_timer(context);
+        result
+    }
+
+    /// Presence spans and offers: written, never waited for.
+    fn keep_history(&self, fx: &mut Effects) {
+        let events = std::mem::take(&mut fx.agent_events);
+        if events.is_empty() {
+            return;
+        }
+        for event in &events {
+            self.directory.metrics.count_agent_event(event);
+        }
+        let agent = self.machine.id().to_string();
+        let at = clock::now().0;
+        let work = move |transaction: &rusqlite::Transaction<'_>| {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO agent_events (agent, at, body) VALUES (?1, ?2, ?3)")?;
+            for event in &events {
+                let body = rmp_serde::to_vec_named(event).expect("events can be encoded");
+                insert.execute(rusqlite::params![agent, at, body])?;
+            }
+            Ok(())
+        };
+        self.directory.journal.write(work, |result| {
+            if let Err(error) = result {
+                tracing::warn!(error, "an agent's history couldn't be written");
+            }
+        });
+    }
+
+    /// One timer, for the earliest deadline of the machine.
+    fn set_timer(&mut self, context: &mut Context<Self>) {
+        let wanted = self.machine.wake_at();
+        if wanted == self.timer.as_ref().map(|(at, _)| *at) {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            context.cancel_future(handle);
+        }
+        let Some(at) = wanted else { return };
+        let ms = u64::try_from(at.0 - clock::now().0).unwrap_or(0);
+        let handle = context.run_later(std::time::Duration::from_millis(ms), |actor, context| {
+            actor.timer = None;
+            // Waking can't be refused.
+            let _ = actor.step(Input::Wake, context);
+        });
+        self.timer = Some((at, handle));
+    }
+
+    fn show(&mut self, notice: &Notice) {
+        if self.screens.is_empty() {
+            return;
+        }
+        let text: Arc<str> = serde_json::to_string(notice).expect("notices become JSON").into();
+        // A screen whose connection has just ended detaches itself.
+        self.screens.values().for_each(|screen| {
+            let _ = screen.send(text.clone());
+        });
+    }
+}
+
+impl Actor for AgentActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(1024);
+    }
+}
+
+/// An input for the machine.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellAgent {
+    /// What.
+    pub input: Input,
+    /// Who waits to hear whether it was refused.
+    pub answer: Option<oneshot::Sender<Result<(), OfferGone>>>,
+}
+
+impl Handler<TellAgent> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, message: TellAgent, context: &mut Self::Context) {
+        let result = self.step(message.input, context);
+        if let Some(answer) = message.answer {
+            // Whoever asked may have closed the page.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+/// Something for all screens of this agent.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Show(pub Notice);
+
+impl Handler<Show> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Show, _: &mut Self::Context) {
+        self.show(&message.0);
+    }
+}
+
+/// A screen connects. It gets presence and open offers at once, then whatever happens.
+#[derive(Message)]
+#[rtype(result = "u64")]
+pub struct Attach(pub mpsc::UnboundedSender<Arc<str>>);
+
+impl Handler<Attach> for AgentActor {
+    type Result = u64;
+
+    fn handle(&mut self, message: Attach, context: &mut Self::Context) -> u64 {
+        let id = self.next_screen;
+        self.next_screen += 1;
+        self.screens.insert(id, message.0.clone());
+        // Connecting can't be refused.
+        let _ = self.step(Input::Connected, context);
+        let presence =
+            Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
+        let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
+        for notice in std::iter::once(presence).chain(offers) {
+            let text = serde_json::to_string(&notice).expect("notices become JSON");
+            let _ = message.0.send(text.into());
+        }
+        id
+    }
+}
+
+/// A screen's connection has ended.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Detach(pub u64);
+
+impl Handler<Detach> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Detach, context: &mut Self::Context) {
+        if self.screens.remove(&message.0).is_some() {
+            // Neither can disconnecting.
+            let _ = self.step(Input::Disconnected, context);
+        }
+    }
+}
+
+/// Asks what an agent looks like.
+#[derive(Message)]
+#[rtype(result = "AgentView")]
+pub struct LookAtAgent;
+
+/// An agent as lists show it.
+#[derive(Clone, Debug, actix::MessageResponse)]
+pub struct AgentView {
+    /// Who.
+    pub id: AgentId,
+    /// Status.
+    pub presence: Presence,
+    /// Load.
+    pub capacity: Vec<Usage>,
+    /// Offers that are out.
+    pub offers: Vec<OfferView>,
+}
+
+impl Handler<LookAtAgent> for AgentActor {
+    type Result = AgentView;
+
+    fn handle(&mut self, _: LookAtAgent, _: &mut Self::Context) -> AgentView {
+        AgentView {
+            id: self.machine.id().clone(),
+            presence: self.machine.presence(),
+            capacity: self.machine.usage(),
+            offers: self.machine.open_offers(),
+        }
+    }
+}

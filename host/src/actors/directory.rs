@@ -1,0 +1,288 @@
+//! Who is where: actors by key, channels by name; and the way effects get to them.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use cordboard_core::conversation::Input;
+use cordboard_core::effect::Effect;
+use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, QueueId};
+use cordboard_core::message::Delivery;
+use cordboard_core::notice::ThreadKey;
+use cordboard_core::workstream::Workstream;
+use dashmap::DashMap;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::actors::agent::{AgentActor, Show, TellAgent};
+use crate::actors::alarms::Alarms;
+use crate::actors::queue::{QueueActor, TellQueue};
+use crate::actors::shard::Shard;
+use crate::config::Config;
+use crate::journal::{Journal, OutboxRow};
+use crate::metrics::Metrics;
+use crate::plugin::ChannelHandle;
+
+/// A channel and whether it works.
+#[derive(Clone)]
+pub struct ChannelSlot {
+    /// The channel, or why it isn't there.
+    pub state: Result<Arc<ChannelHandle>, String>,
+    /// Its workstream's settings with the plugin's own limits.
+    pub policy: Arc<Workstream>,
+    /// What providers and operators know it by (CH-15).
+    pub callback_url: String,
+}
+
+/// Where an input goes.
+#[derive(Clone)]
+pub enum To {
+    /// A conversation that exists.
+    Id(ConversationId),
+    /// The conversation with this customer, begun if need be.
+    Thread {
+        /// Channel and customer.
+        key: ThreadKey,
+        /// Our address.
+        own: Address,
+        /// This one takes no message any more: go to a newer one, or begin one.
+        not: Option<ConversationId>,
+    },
+}
+
+/// An input on its way to a conversation.
+pub struct Deliver {
+    /// Where.
+    pub to: To,
+    /// What.
+    pub input: Input,
+    /// Must not have happened before.
+    pub dedup: Option<[u8; 16]>,
+    /// The outbox row that this settles, and the provider's id of it.
+    pub settles: Option<(i64, Option<String>)>,
+    /// Who waits. Without anybody, it is tried until the journal commits.
+    pub answer: Option<oneshot::Sender<Answer>>,
+    /// How often it met a conversation that had to be read again.
+    pub attempts: u8,
+}
+
+impl Deliver {
+    /// Something that nobody waits for.
+    pub fn new(to: To, input: Input) -> Self {
+        Self { to, input, dedup: None, settles: None, answer: None, attempts: 0 }
+    }
+}
+
+/// What became of an input.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// On disk.
+    Done(ConversationId),
+    /// It had happened before; nothing changed.
+    Duplicate,
+    /// Refused, with a sentence.
+    Refused(cordboard_core::conversation::Refused),
+    /// No such conversation.
+    NotFound,
+    /// The journal can't commit; nothing changed.
+    Unavailable(String),
+}
+
+/// The directory.
+pub struct Directory {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The journal.
+    pub journal: Journal,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Conversations' deadlines.
+    pub alarms: Alarms,
+    channels: DashMap<ChannelId, ChannelSlot>,
+    agents: DashMap<AgentId, Addr<AgentActor>>,
+    queues: DashMap<QueueId, Addr<QueueActor>>,
+    shards: DashMap<usize, Addr<Shard>>,
+    shard_count: usize,
+    outbox: mpsc::UnboundedSender<OutboxRow>,
+}
+
+impl Directory {
+    /// An empty directory; actors enter themselves as they start.
+    pub fn new(
+        config: Arc<Config>,
+        journal: Journal,
+        alarms: Alarms,
+        outbox: mpsc::UnboundedSender<OutboxRow>,
+        shard_count: usize,
+    ) -> Self {
+        Self {
+            config,
+            journal,
+            metrics: Metrics::default(),
+            alarms,
+            channels: DashMap::new(),
+            agents: DashMap::new(),
+            queues: DashMap::new(),
+            shards: DashMap::new(),
+            shard_count,
+            outbox,
+        }
+    }
+
+    /// The channel's slot.
+    pub fn channel(&self, id: &ChannelId) -> Option<ChannelSlot> {
+        self.channels.get(id).map(|slot| slot.clone())
+    }
+
+    /// Puts a channel into its slot.
+    pub fn put_channel(&self, id: ChannelId, slot: ChannelSlot) {
+        self.channels.insert(id, slot);
+    }
+
+    /// The agent's actor.
+    pub fn agent(&self, id: &AgentId) -> Option<Addr<AgentActor>> {
+        self.agents.get(id).map(|actor| actor.clone())
+    }
+
+    /// The queue's actor.
+    pub fn queue(&self, id: &QueueId) -> Option<Addr<QueueActor>> {
+        self.queues.get(id).map(|actor| actor.clone())
+    }
+
+    pub(super) fn put_agent(&self, id: AgentId, actor: Addr<AgentActor>) {
+        self.agents.insert(id, actor);
+    }
+
+    pub(super) fn put_queue(&self, id: QueueId, actor: Addr<QueueActor>) {
+        self.queues.insert(id, actor);
+    }
+
+    pub(super) fn put_shard(&self, number: usize, actor: Addr<Shard>) {
+        self.shards.insert(number, actor);
+    }
+
+    /// Everybody, for stopping.
+    pub fn all_agents(&self) -> Vec<Addr<AgentActor>> {
+        self.agents.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// Sends an input on its way.
+    pub fn deliver(&self, deliver: Deliver) {
+        let hash = match &deliver.to {
+            To::Id(id) => hash_of_id(*id),
+            To::Thread { key, .. } => hash_of_thread(key),
+        };
+        let number = usize::from(hash) % self.shard_count;
+        let shard = self.shards.get(&number).map(|shard| shard.clone());
+        // Without its shard the host is stopping; whoever waits learns it from the dropped sender.
+        if let Some(shard) = shard {
+            shard.do_send(deliver);
+        }
+    }
+
+    /// The same, waited for.
+    pub async fn ask(&self, mut deliver: Deliver) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        deliver.answer = Some(sender);
+        self.deliver(deliver);
+        receiver.await.unwrap_or_else(|_| Answer::Unavailable("the host is stopping".to_owned()))
+    }
+
+    /// Carries out effects in order. `from` is the conversation whose deadlines they may name.
+    pub fn carry_out(&self, from: Option<ConversationId>, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
+                Effect::Queue(to, input) => {
+                    if let Some(actor) = self.queues.get(&to) {
+                        actor.do_send(TellQueue(input));
+                    }
+                }
+                Effect::Agent(to, input) => {
+                    if let Some(actor) = self.agents.get(&to) {
+                        actor.do_send(TellAgent { input, answer: None });
+                    }
+                }
+                Effect::Screen(to, notice) => {
+                    if let Some(actor) = self.agents.get(&to) {
+                        actor.do_send(Show(notice));
+                    }
+                }
+                Effect::WakeAt(at) => {
+                    if let Some(conversation) = from {
+                        self.alarms.set(at, conversation);
+                    }
+                }
+                Effect::Decided(decision) => {
+                    self.metrics.decisions.inc();
+                    tracing::debug!(?decision, "routed");
+                }
+            }
+        }
+    }
+
+    /// Hands a committed reply to whoever sends it.
+    pub fn send(&self, row: OutboxRow) {
+        // The outbox ends only with the host; the row is on disk and goes out with the next one.
+        let _ = self.outbox.send(row);
+    }
+
+    /// Replies' names at providers: conversation and number.
+    pub fn reference(conversation: ConversationId, message: MessageNo) -> String {
+        format!("{}.{}", conversation.0.simple(), message.0)
+    }
+
+    /// The reply of a name.
+    pub fn parse_reference(reference: &str) -> Option<(ConversationId, MessageNo)> {
+        let (id, no) = reference.rsplit_once('.')?;
+        Some((ConversationId(Uuid::try_parse(id).ok()?), MessageNo(no.parse().ok()?)))
+    }
+
+    /// Tells a conversation how far a reply has come.
+    pub fn delivery(message: MessageNo, delivery: Delivery) -> Input {
+        Input::Delivery { message, delivery }
+    }
+}
+
+/// A new name for a conversation of a thread. It grows with time (version 7), and its last two
+/// bytes are the thread's hash, so that name and thread lead to the same shard.
+pub(super) fn new_id(key: &ThreadKey) -> ConversationId {
+    let mut bytes = *Uuid::now_v7().as_bytes();
+    bytes[14..].copy_from_slice(&hash_of_thread(key).to_be_bytes());
+    ConversationId(Uuid::from_bytes(bytes))
+}
+
+fn hash_of_id(id: ConversationId) -> u16 {
+    let bytes = id.0.as_bytes();
+    u16::from_be_bytes([bytes[14], bytes[15]])
+}
+
+/// FNV-1a, folded: it stands in names on disk, so it must never change.
+fn hash_of_thread(key: &ThreadKey) -> u16 {
+    let bytes = key.channel.as_str().bytes().chain([0]).chain(key.customer.as_str().bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_and_thread_lead_to_the_same_shard() {
+        let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
+        assert_eq!(hash_of_id(new_id(&key)), hash_of_thread(&key));
+        assert_ne!(new_id(&key), new_id(&key));
+    }
+
+    #[test]
+    fn references_read_back() {
+        let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
+        let id = new_id(&key);
+        let reference = Directory::reference(id, MessageNo(7));
+        assert!(reference.len() <= 64);
+        assert_eq!(Directory::parse_reference(&reference), Some((id, MessageNo(7))));
+        assert_eq!(Directory::parse_reference("verify.x"), None);
+    }
+}

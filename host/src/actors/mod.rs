@@ -1,0 +1,19 @@
+//! Actors: one per agent, queue and conversation. They decide nothing.
+//!
+//! A handler takes the message, calls the machine, gives its events to the journal and, after the
+//! commit, has the other effects carried out in order. Only conversations wait for the commit: they
+//! own the truth. Queues and agents are views; what they journal is history that nothing waits for.
+
+mod agent;
+mod alarms;
+mod conversation;
+mod directory;
+mod queue;
+mod recovery;
+mod shard;
+
+pub use agent::{AgentActor, AgentView, Attach, Detach, LookAtAgent, Show, TellAgent};
+pub use alarms::Alarms;
+pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
+pub use queue::{LookAtQueue, QueueActor, QueueView};
+pub use recovery::{Actors, start};

@@ -1,0 +1,131 @@
+//! Start: queues and ledgers are rebuilt from the open conversations, then the actors start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Arbiter};
+use cordboard_core::effect::Effect;
+use cordboard_core::ids::{AgentId, QueueId};
+use cordboard_core::{Agent, Effects, Queue};
+
+use crate::actors::agent::AgentActor;
+use crate::actors::alarms::{AlarmClock, Alarms};
+use crate::actors::directory::Directory;
+use crate::actors::queue::QueueActor;
+use crate::actors::shard::Shard;
+use crate::clock;
+use crate::config::Config;
+use crate::journal::Reader;
+
+/// What recovery has read, before there is an actor.
+pub struct Actors {
+    agents: HashMap<AgentId, Agent>,
+    queues: HashMap<QueueId, Queue>,
+    clock: AlarmClock,
+    /// Open conversations found.
+    pub open: u64,
+    /// What the machines said while they were filled.
+    effects: Vec<Effect>,
+}
+
+impl Actors {
+    /// Reads the open conversations.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn recover(config: &Config, reader: &Reader) -> rusqlite::Result<(Self, Alarms)> {
+        let now = clock::now();
+        // Larger than any number of an earlier run, unless that made a thousand offers a second.
+        let first_offer = u64::try_from(now.0).unwrap_or(0) * 1000;
+        let mut agents: HashMap<AgentId, Agent> = config
+            .agents
+            .iter()
+            .map(|agent| (agent.id.clone(), Agent::new(agent.id.clone(), agent.settings.clone())))
+            .collect();
+        let mut queues: HashMap<QueueId, Queue> = config
+            .queues
+            .iter()
+            .map(|queue| (queue.id.clone(), Queue::new(queue.id.clone(), queue.order, first_offer)))
+            .collect();
+        let mut deadlines = Vec::new();
+        let mut open = 0;
+        let mut fx = Effects::new();
+        let mut orphans = 0u64;
+        reader.each_open(|row| {
+            open += 1;
+            let Some(policy) = config.workstreams.get(&row.workstream) else {
+                orphans += 1;
+                return;
+            };
+            if let Some(at) = row.wake_at {
+                deadlines.push((at, row.standing.id));
+            }
+            match row.standing.recover(policy) {
+                Some(Effect::Queue(id, input)) => match queues.get_mut(&id) {
+                    Some(queue) => queue.handle(input, now, &mut fx),
+                    None => orphans += 1,
+                },
+                Some(Effect::Agent(id, input)) => match agents.get_mut(&id) {
+                    // Nothing that recovery says can be refused.
+                    Some(agent) => drop(agent.handle(input, now, &mut fx)),
+                    None => orphans += 1,
+                },
+                _ => {}
+            }
+            // Nobody is signed in, so nobody is offered anything and no screen is open: what is
+            // left are answers to conversations.
+            fx.agent_events.clear();
+            fx.then.retain(|effect| matches!(effect, Effect::Conversation(..)));
+        })?;
+        if orphans > 0 {
+            tracing::error!(
+                orphans,
+                "open conversations belong to workstreams, queues or agents that are configured no longer; they stay in the journal untouched"
+            );
+        }
+        let (alarms, clock) = Alarms::new(deadlines);
+        Ok((Self { agents, queues, clock, open, effects: fx.then }, alarms))
+    }
+}
+
+/// Starts shards, queues, agents and the clock. Those that talk much share an arbiter: queues and
+/// agents have one, every shard its own.
+///
+/// # Errors
+/// SQLite's own.
+pub fn start(
+    actors: Actors,
+    directory: &Arc<Directory>,
+    readers: Vec<Reader>,
+    idle_after: Option<Duration>,
+) -> Vec<Arbiter> {
+    let idle_after = idle_after.unwrap_or(Shard::IDLE_AFTER);
+    let mut arbiters = Vec::new();
+    for (number, reader) in readers.into_iter().enumerate() {
+        let arbiter = Arbiter::new();
+        let own = directory.clone();
+        let shard = Shard::start_in_arbiter(&arbiter.handle(), move |_| {
+            Shard::new(own, reader, idle_after)
+        });
+        directory.put_shard(number, shard);
+        arbiters.push(arbiter);
+    }
+    let routing = Arbiter::new();
+    for (id, machine) in actors.queues {
+        let own = directory.clone();
+        let actor =
+            QueueActor::start_in_arbiter(&routing.handle(), move |_| QueueActor::new(machine, own));
+        directory.put_queue(id, actor);
+    }
+    for (id, machine) in actors.agents {
+        let own = directory.clone();
+        let actor =
+            AgentActor::start_in_arbiter(&routing.handle(), move |_| AgentActor::new(machine, own));
+        directory.put_agent(id, actor);
+    }
+    routing.spawn(actors.clock.run(Arc::downgrade(directory)));
+    arbiters.push(routing);
+    directory.carry_out(None, actors.effects);
+    arbiters
+}

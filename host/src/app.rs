@@ -1,0 +1,213 @@
+//! A host from start to stop: journal, recovery, channels, actors, HTTP; and back in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::Arbiter;
+use actix_web::dev::ServerHandle;
+use anyhow::{Context, bail};
+use tokio::sync::mpsc;
+
+use crate::actors::{self, Actors, ChannelSlot, Directory, TellAgent};
+use crate::config::{Config, Problem, place_in_file};
+use crate::http::{self, Web};
+use crate::journal::{Journal, Reader};
+use crate::outbox::{self, Backlog};
+use crate::plugin::{LoadError, Loader, Services, StoreAccess};
+
+/// How a host is started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Refuse to start if a channel can't be loaded.
+    pub strict: bool,
+    /// HTTP workers and conversation shards; the number of cores if it isn't given.
+    pub workers: Option<usize>,
+    /// How long an idle conversation stays in memory.
+    pub idle_after: Option<Duration>,
+}
+
+/// A running host.
+pub struct Host {
+    /// Everybody.
+    pub directory: Arc<Directory>,
+    /// Channels that aren't there, and why.
+    pub problems: Vec<Problem>,
+    /// Open conversations that were found.
+    pub open_conversations: u64,
+    /// How long recovery took.
+    pub recovery: Duration,
+    server: ServerHandle,
+    finished: tokio::task::JoinHandle<std::io::Result<()>>,
+    backlog: Backlog,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Host {
+    /// Starts everything. Must run on an actix system.
+    ///
+    /// # Errors
+    /// What can't be had: the data folder, the address, with `strict` a channel.
+    pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let data = config.host.data.clone();
+        std::fs::create_dir_all(&data)
+            .with_context(|| format!("can't make the data folder {}", data.display()))?;
+        let journal = Journal::open(&data)
+            .with_context(|| format!("can't open the journal in {}", data.display()))?;
+
+        let began = Instant::now();
+        let reader = Reader::open(&data)?;
+        let (recovered, alarms) = Actors::recover(&config, &reader)?;
+        let recovery = began.elapsed();
+        let open_conversations = recovered.open;
+
+        let workers = options.workers.unwrap_or_else(cores);
+        let (outbox, inbox) = mpsc::unbounded_channel();
+        let directory =
+            Arc::new(Directory::new(config.clone(), journal.clone(), alarms, outbox, workers));
+        let problems = load_channels(&directory, &data).await?;
+        if options.strict && !problems.is_empty() {
+            let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            bail!("--strict: not every channel can be loaded\n{}", list.join("\n"));
+        }
+
+        let readers: Result<Vec<Reader>, _> = (0..workers).map(|_| Reader::open(&data)).collect();
+        let mut arbiters = actors::start(recovered, &directory, readers?, options.idle_after);
+        let backlog = Backlog::default();
+        let sending = Arbiter::new();
+        let run = (inbox, directory.clone(), backlog.clone());
+        sending.spawn_fn(move || {
+            let (inbox, directory, backlog) = run;
+            actix::spawn(outbox::run(inbox, directory, backlog));
+        });
+        arbiters.push(sending);
+        for row in reader.outbox()? {
+            directory.send(row);
+        }
+
+        let web = Web { directory: directory.clone(), data, backlog: backlog.clone() };
+        let listen = &config.host.listen;
+        let server = http::serve(web, listen, workers)
+            .with_context(|| format!("can't listen on {listen}; is another host running there?"))?;
+        let handle = server.handle();
+        let finished = tokio::task::spawn_local(server);
+        Ok(Self {
+            directory,
+            problems,
+            open_conversations,
+            recovery,
+            server: handle,
+            finished,
+            backlog,
+            arbiters,
+        })
+    }
+
+    /// Stops in order (OPS-06): no new requests, offers withdrawn, the outbox flushed for a moment
+    /// (what is left is on disk), the journal committed.
+    pub async fn stop(self) {
+        const OUTBOX_TIME: Duration = Duration::from_secs(5);
+        for agent in self.directory.all_agents() {
+            let input = cordboard_core::agent::Input::SignOut;
+            agent.do_send(TellAgent { input, answer: None });
+        }
+        self.server.stop(true).await;
+        // The server's own result was seen by whoever waited for it.
+        let _ = self.finished.await;
+        let until = Instant::now() + OUTBOX_TIME;
+        while !self.backlog.is_empty() && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let journal = self.directory.journal.clone();
+        // Ends the writer's thread after its last commit.
+        let _ = tokio::task::spawn_blocking(move || journal.stop()).await;
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// Loads every channel; one that can't be loaded leaves its slot empty, with the reason.
+async fn load_channels(
+    directory: &Arc<Directory>,
+    data: &std::path::Path,
+) -> anyhow::Result<Vec<Problem>> {
+    let config = directory.config.clone();
+    let store = ChannelStore { journal: directory.journal.clone(), data: data.to_owned() };
+    let loader = Loader {
+        cache: data.join("plugins"),
+        root: config.root.clone(),
+        client: Services::client().map_err(anyhow::Error::msg)?,
+        store: Some(Arc::new(store)),
+    };
+    let mut problems = Vec::new();
+    for channel in &config.channels {
+        let loaded = loader.load(channel).await;
+        let workstream = config.workstreams[&channel.workstream].clone();
+        let (state, policy) = match loaded {
+            Ok(handle) => {
+                let mut policy = workstream.as_ref().clone();
+                policy.max_text = handle.manifest().max_text;
+                (Ok(Arc::new(handle)), Arc::new(policy))
+            }
+            Err(error) => {
+                let problem = as_problem(channel, &error);
+                tracing::error!(channel = %channel.id, problem = %problem, "channel not loaded");
+                let why = problem.to_string();
+                problems.push(problem);
+                (Err(why), workstream)
+            }
+        };
+        let callback_url = format!("{}/hooks/{}", config.host.public_url, channel.id);
+        directory.put_channel(channel.id.clone(), ChannelSlot { state, policy, callback_url });
+    }
+    Ok(problems)
+}
+
+/// A channel's load error at the setting that it is about.
+pub fn as_problem(channel: &crate::config::ChannelConfig, error: &LoadError) -> Problem {
+    let path = match error {
+        LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
+        LoadError::Config { path, .. } => format!("config.{path}"),
+        LoadError::OtherContent { .. } => "sha256".to_owned(),
+        LoadError::WontOpen { .. } => String::new(),
+        _ => "plugin".to_owned(),
+    };
+    place_in_file(&channel.place, &path, error.to_string())
+}
+
+/// Channels' small stores, kept in the journal's file.
+struct ChannelStore {
+    journal: Journal,
+    data: PathBuf,
+}
+
+impl StoreAccess for ChannelStore {
+    fn get(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>, String> {
+        let reader = Reader::open(&self.data).map_err(|error| error.to_string())?;
+        reader.plugin_value(channel, key).map_err(|error| error.to_string())
+    }
+
+    fn put(
+        &self,
+        channel: &str,
+        key: String,
+        value: Vec<u8>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+        let (journal, channel) = (self.journal.clone(), channel.to_owned());
+        Box::pin(async move {
+            let write = journal.write_now(move |transaction| {
+                let statement =
+                    "INSERT OR REPLACE INTO plugin_store (channel, key, value) VALUES (?1, ?2, ?3)";
+                transaction.execute(statement, rusqlite::params![channel, key, value])?;
+                Ok(())
+            });
+            write.await
+        })
+    }
+}

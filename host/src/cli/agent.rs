@@ -1,0 +1,105 @@
+//! `cordboard agent`: add agents, and let them in.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use cordboard_core::ids::AgentId;
+
+use crate::cli::{AgentCommand, WRONG, print};
+use crate::config::{self, Config, Role};
+use crate::http;
+use crate::journal::Journal;
+
+/// Runs a subcommand.
+pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AgentCommand::Add { config, id, name, role, queues } => {
+            add(&config.config, &id, &name, &role, &queues)
+        }
+        AgentCommand::Token { config, id, name } => {
+            let (_, journal, agent) = open(&config.config, &id)?;
+            let token = http::new_token(&journal, &agent, &name).await;
+            println!("{}", token.map_err(anyhow::Error::msg)?);
+            journal.stop();
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Link { config, id } => {
+            let (config, journal, agent) = open(&config.config, &id)?;
+            let token = http::new_link(&journal, &agent).await.map_err(anyhow::Error::msg)?;
+            println!("{}/sign-in/{token}", config.host.public_url);
+            journal.stop();
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Password { config, id } => {
+            let (_, journal, agent) = open(&config.config, &id)?;
+            let mut password = String::new();
+            std::io::stdin().read_to_string(&mut password).context("can't read the password")?;
+            let password = password.trim_end_matches(['\n', '\r']);
+            let set = http::set_password(&journal, &agent, password).await;
+            journal.stop();
+            if let Err(why) = set {
+                print::failure(&why);
+                return Ok(ExitCode::from(WRONG));
+            }
+            print::success(&format!("{agent} can sign in with the new password"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
+    let config = config::load(folder)?;
+    let known = config.agents.iter().find(|agent| agent.id.as_str() == id);
+    let Some(agent) = known.map(|agent| agent.id.clone()) else {
+        let names: Vec<&str> = config.agents.iter().map(|agent| agent.id.as_str()).collect();
+        bail!("there is no agent \"{id}\"; known: {}", names.join(", "));
+    };
+    let data = &config.host.data;
+    std::fs::create_dir_all(data)?;
+    let journal = Journal::open(data)
+        .with_context(|| format!("can't open the journal in {}", data.display()))?;
+    Ok((config, journal, agent))
+}
+
+/// Writes the agent's file; takes it back if the configuration would no longer be right.
+fn add(
+    folder: &Path,
+    id: &str,
+    name: &str,
+    role: &str,
+    queues: &[String],
+) -> anyhow::Result<ExitCode> {
+    let Some(role) = Role::parse(role) else {
+        print::failure(&format!("there is no role \"{role}\"; agent, supervisor or administrator"));
+        return Ok(ExitCode::from(WRONG));
+    };
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if id.is_empty() || !id.chars().all(is_name) {
+        print::failure(&format!("\"{id}\" isn't a name: lower-case letters, digits, - and _"));
+        return Ok(ExitCode::from(WRONG));
+    }
+    let file = folder.join("agents").join(format!("{id}.ron"));
+    if file.exists() {
+        print::failure(&format!("{} is there already", file.display()));
+        return Ok(ExitCode::from(WRONG));
+    }
+    let text = format!(
+        "(\n    agents: [\n        (id: {}, name: {}, role: {}, queues: {}),\n    ],\n)\n",
+        ron::to_string(id)?,
+        ron::to_string(name)?,
+        role.as_str(),
+        ron::to_string(queues)?
+    );
+    std::fs::create_dir_all(folder.join("agents"))?;
+    std::fs::write(&file, text).with_context(|| format!("can't write {}", file.display()))?;
+    if let Err(errors) = config::load(folder) {
+        std::fs::remove_file(&file)?;
+        errors.0.iter().for_each(print::problem);
+        return Ok(ExitCode::from(WRONG));
+    }
+    print::success(&format!("{} written; restart the host, then:", file.display()));
+    println!("  cordboard agent link {} --id {id}", folder.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,160 @@
+//! The command line.
+
+mod agent;
+mod check;
+mod plugin;
+mod print;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The switchboard for customer conversations.
+///
+/// A message from any channel becomes a conversation, waits in a queue, is offered to the right
+/// agent, and the answer goes back the way it came. Nothing acknowledged is ever lost.
+#[derive(Parser)]
+#[command(name = "cordboard", version, propagate_version = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 something is wrong with configuration or plugins, 2 wrong usage, 3 the host can't run."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the host and keep it running until Ctrl-C or SIGTERM
+    Run(RunArgs),
+    /// Check a configuration and its plugins; report every error with file, line and column
+    Check(ConfigArg),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Add agents, and let them in
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Print the OpenAPI description of the REST API
+    #[command(hide = true)]
+    Openapi,
+    /// Try out a plugin; used by the host itself
+    #[command(hide = true, name = crate::plugin::probe::SUBCOMMAND)]
+    PluginProbe,
+}
+
+#[derive(Args)]
+struct ConfigArg {
+    /// Folder with the configuration's .ron files
+    #[arg(value_name = "CONFIG", default_value = "config")]
+    config: PathBuf,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Refuse to start unless every channel can be loaded
+    #[arg(long)]
+    strict: bool,
+    /// Print a one-time sign-in link for this agent
+    #[arg(long, value_name = "AGENT")]
+    sign_in: Option<String>,
+    /// HTTP workers and conversation shards [default: number of cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Passivate conversations idle for this many seconds [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    idle_after: Option<u64>,
+}
+
+#[derive(Subcommand)]
+enum PluginCommand {
+    /// List the configured channels, their plugins and callback URLs
+    List(ConfigArg),
+    /// Show a plugin's manifest without running it
+    Inspect {
+        /// The plugin's library (.so)
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum AgentCommand {
+    /// Add an agent: writes CONFIG/agents/ID.ron; takes effect when the host starts
+    Add {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The name to sign in with: lower-case letters, digits, - and _
+        #[arg(long)]
+        id: String,
+        /// The name that people see
+        #[arg(long)]
+        name: String,
+        /// agent, supervisor or administrator
+        #[arg(long, default_value = "agent")]
+        role: String,
+        /// A queue to be a member of; can be repeated
+        #[arg(long = "queue", value_name = "QUEUE")]
+        queues: Vec<String>,
+    },
+    /// Make an API token; it is shown once
+    Token {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
+        /// What it is for
+        #[arg(long, default_value = "cli")]
+        name: String,
+    },
+    /// Make a one-time sign-in link, good for 15 minutes
+    Link {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
+    },
+    /// Set the password, read from standard input
+    Password {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
+    },
+}
+
+/// Something is wrong with configuration or plugins.
+pub const WRONG: u8 = 1;
+/// The host can't run.
+pub const CANNOT_RUN: u8 = 3;
+
+/// Runs a command.
+pub fn main(cli: Cli) -> ExitCode {
+    let system = actix::System::new();
+    let result = system.block_on(async {
+        match cli.command {
+            Command::Run(args) => run::run(args).await,
+            Command::Check(arg) => check::check(&arg.config).await,
+            Command::Plugin(PluginCommand::List(arg)) => plugin::list(&arg.config).await,
+            Command::Plugin(PluginCommand::Inspect { file }) => plugin::show(&file),
+            Command::Agent(command) => agent::run(command).await,
+            Command::Openapi => {
+                use utoipa::OpenApi;
+                let description = crate::http::ApiDoc::openapi().to_pretty_json()?;
+                println!("{description}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::PluginProbe => crate::plugin::probe::child().await.map(|()| ExitCode::SUCCESS),
+        }
+    });
+    result.unwrap_or_else(|error| {
+        print::failure(&format!("{error:#}"));
+        ExitCode::from(CANNOT_RUN)
+    })
+}

@@ -1,0 +1,82 @@
+//! `cordboard run`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::bail;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::app::{Host, Options};
+use crate::cli::{RunArgs, WRONG, print};
+use crate::{config, http};
+
+/// Runs a host until it is told to stop.
+pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let filter = EnvFilter::try_from_env("CORDBOARD_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,cordboard_host=info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::env::var("CORDBOARD_LOG_FORMAT").is_ok_and(|format| format == "json") {
+        log.json().init();
+    } else {
+        log.with_target(false).init();
+    }
+    let config = match config::load(&args.config.config) {
+        Ok(config) => config,
+        Err(errors) => {
+            errors.0.iter().for_each(print::problem);
+            print::failure("the configuration is wrong; nothing was started");
+            return Ok(ExitCode::from(WRONG));
+        }
+    };
+    let signs_in = match &args.sign_in {
+        None => None,
+        Some(id) => match config.agents.iter().find(|agent| agent.id.as_str() == id) {
+            Some(agent) => Some(agent.clone()),
+            None => bail!("--sign-in: there is no agent \"{id}\""),
+        },
+    };
+    let options = Options {
+        strict: args.strict,
+        workers: args.workers,
+        idle_after: args.idle_after.map(Duration::from_secs),
+    };
+    let host = Host::start(config, options).await?;
+    host.problems.iter().for_each(print::problem);
+
+    let config = host.directory.config.clone();
+    let url = &config.host.public_url;
+    let mut facts = vec![("console", url.clone())];
+    if let Some(agent) = signs_in {
+        let token = http::new_link(&host.directory.journal, &agent.id).await;
+        let token = token.map_err(anyhow::Error::msg)?;
+        facts.push((
+            "sign in",
+            format!("{url}/sign-in/{token}   ({}, once, for 15 minutes)", agent.name),
+        ));
+    }
+    for channel in &config.channels {
+        facts.push(("webhook", format!("{url}/hooks/{}", channel.id)));
+    }
+    facts.push(("metrics", format!("{url}/metrics")));
+    facts.push(("journal", config.host.data.display().to_string()));
+    if host.open_conversations > 0 {
+        let seconds = host.recovery.as_secs_f64();
+        facts.push((
+            "recovered",
+            format!("{} open conversations in {seconds:.2} s", host.open_conversations),
+        ));
+    }
+    print::success(&format!("cordboard {} is running", env!("CARGO_PKG_VERSION")));
+    print::pairs(&facts);
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    host.stop().await;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,12 @@
+//! Configuration: one RON tree, split over files, validated whole.
+
+mod load;
+mod locate;
+mod model;
+mod tree;
+
+pub use load::{ConfigErrors, load, place_in_file};
+pub use model::{
+    AgentConfig, ChannelConfig, Config, HostConfig, Place, QueueConfig, Role, SecretSource,
+};
+pub use tree::Problem;

@@ -1,0 +1,194 @@
+//! The RON tree as it is written, before anything refers to anything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use cordboard_core::capacity::ChannelKind;
+use cordboard_core::presence::BaseStatus;
+use cordboard_core::queue::Order;
+use cordboard_core::time::Span;
+use serde::{Deserialize, Deserializer};
+
+use super::model::{Role, SecretSource};
+
+/// Something wrong, and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
+    /// The setting, as `queues[0].order`; empty: the file as a whole.
+    pub path: String,
+    /// What was found and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        write!(f, "{file}:{}:{}: ", self.line, self.column)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostTree {
+    #[serde(default = "default_listen")]
+    pub listen: String,
+    /// Where providers and browsers reach us; the listen address if it isn't given.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    #[serde(default = "default_data")]
+    pub data: PathBuf,
+    #[serde(default = "default_plugins")]
+    pub plugins: PathBuf,
+}
+
+impl Default for HostTree {
+    fn default() -> Self {
+        Self {
+            listen: default_listen(),
+            public_url: None,
+            data: default_data(),
+            plugins: default_plugins(),
+        }
+    }
+}
+
+fn default_listen() -> String {
+    "127.0.0.1:8080".to_owned()
+}
+
+fn default_data() -> PathBuf {
+    "data".into()
+}
+
+fn default_plugins() -> PathBuf {
+    "plugins".into()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChannelTree {
+    pub id: String,
+    /// A plugin's name, looked for in `host.plugins`, or a path to its library.
+    pub plugin: String,
+    #[serde(default)]
+    pub sha256: Option<String>,
+    pub workstream: String,
+    #[serde(default)]
+    pub config: serde_json::Value,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, SecretSource>,
+    #[serde(default)]
+    pub allow_hosts: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WorkstreamTree {
+    pub id: String,
+    pub kind: ChannelKind,
+    pub queue: String,
+    #[serde(default)]
+    pub priority: i32,
+    #[serde(default)]
+    pub units: Option<u32>,
+    #[serde(default)]
+    pub allowed: Option<Vec<BaseStatus>>,
+    #[serde(default)]
+    pub offer_timeout: Option<Duration>,
+    #[serde(default)]
+    pub reassign: Option<bool>,
+    #[serde(default)]
+    pub inactivity: Option<Duration>,
+    #[serde(default)]
+    pub wrap_up: Option<WrapUpTree>,
+    #[serde(default)]
+    pub wrap_up_limit: Option<Duration>,
+    #[serde(default)]
+    pub reopen_within: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum WrapUpTree {
+    Never,
+    Always,
+    For(Duration),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QueueTree {
+    pub id: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub order: Order,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentTree {
+    pub id: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub role: Role,
+    #[serde(default)]
+    pub queues: Vec<String>,
+    #[serde(default)]
+    pub capacity: CapacityTree,
+    #[serde(default)]
+    pub default_presence: Option<BaseStatus>,
+    #[serde(default)]
+    pub grace: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CapacityTree {
+    pub voice: Option<u16>,
+    pub chat: Option<u16>,
+    pub messaging: Option<u16>,
+    pub email: Option<u16>,
+    pub units: Option<u32>,
+}
+
+/// A length of time as people write it: `"30s"`, `"10m"`, `"24h"`, `"500ms"`, `"2d"`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Duration(pub Span);
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_duration(&text).map(Duration).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "\"{text}\" isn't a length of time; write a number and a unit, such as \"30s\", \"10m\" or \"24h\""
+            ))
+        })
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Span> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: i64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim() {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(unit).map(Span)
+}

@@ -1,0 +1,535 @@
+//! The REST API under `/api/v1`, and its OpenAPI description.
+
+use std::rc::Rc;
+
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use cordboard_core::conversation::Summary;
+use cordboard_core::ids::ConversationId;
+use cordboard_core::message::Media;
+use cordboard_core::notice::{Notice, OfferView, Usage};
+use cordboard_core::presence::{BaseStatus, Presence};
+use cordboard_core::time::Timestamp;
+use cordboard_sdk::{VerifyReport, VerifyRequest};
+use serde::{Deserialize, Serialize};
+use utoipa::{OpenApi, ToSchema};
+use uuid::Uuid;
+
+use crate::actors::{LookAtAgent, LookAtQueue};
+use crate::config::Role;
+use crate::http::accounts;
+use crate::http::caller::{COOKIE, Caller};
+use crate::http::commands::{self, Command};
+use crate::http::console::session_cookie;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::live::{FirstFrame, Transcript};
+use crate::http::server::Web;
+use crate::journal::Reader;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+type Done = Result<HttpResponse, ApiError>;
+
+/// The description, as served and as the console's types are made from.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Cordboard",
+        description = "Conversations, agents and channels. Times are milliseconds since the epoch. Sign in with a bearer token (`cordboard agent token`) or with the console's cookie and the header `x-csrf-token`."
+    ),
+    paths(
+        me, sign_in, sign_out, set_presence, accept, refuse, conversations, conversation, reply,
+        note, leave, rejoin, end, finish_wrap_up, channels, verify_channel, agents, queues
+    ),
+    components(schemas(Notice, FirstFrame, Command)),
+    modifiers(&Security),
+    security(("token" = []))
+)]
+pub struct ApiDoc;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = openapi.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("token", bearer);
+    }
+}
+
+/// Everything below `/api/v1` but the WebSocket.
+pub fn routes(config: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path.to_owned());
+    config
+        .service(resource("/openapi.json").route(web::get().to(openapi)))
+        .service(resource("/me").route(web::get().to(me)))
+        .service(resource("/sign-in").route(web::post().to(sign_in)))
+        .service(resource("/sign-out").route(web::post().to(sign_out)))
+        .service(resource("/me/presence").route(web::put().to(set_presence)))
+        .service(resource("/offers/{offer}/accept").route(web::post().to(accept)))
+        .service(resource("/offers/{offer}/refuse").route(web::post().to(refuse)))
+        .service(resource("/conversations").route(web::get().to(conversations)))
+        .service(resource("/conversations/{id}").route(web::get().to(conversation)))
+        .service(resource("/conversations/{id}/reply").route(web::post().to(reply)))
+        .service(resource("/conversations/{id}/note").route(web::post().to(note)))
+        .service(resource("/conversations/{id}/leave").route(web::post().to(leave)))
+        .service(resource("/conversations/{id}/rejoin").route(web::post().to(rejoin)))
+        .service(resource("/conversations/{id}/end").route(web::post().to(end)))
+        .service(
+            resource("/conversations/{id}/finish-wrap-up").route(web::post().to(finish_wrap_up)),
+        )
+        .service(resource("/channels").route(web::get().to(channels)))
+        .service(resource("/channels/{id}/verify").route(web::post().to(verify_channel)))
+        .service(resource("/agents").route(web::get().to(agents)))
+        .service(resource("/queues").route(web::get().to(queues)));
+}
+
+async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().json(ApiDoc::openapi())
+}
+
+fn reader(request: &HttpRequest) -> Rc<Reader> {
+    request.app_data::<Rc<Reader>>().expect("every worker has one").clone()
+}
+
+fn done() -> HttpResponse {
+    HttpResponse::NoContent().finish()
+}
+
+/// Who is signed in.
+#[derive(Serialize, ToSchema)]
+struct Me {
+    /// The name they sign in with.
+    agent: String,
+    /// For people.
+    name: String,
+    /// What they may do.
+    role: Role,
+    /// To be sent as `x-csrf-token` with every unsafe request that carries the cookie.
+    csrf: Option<String>,
+}
+
+/// Who am I?
+#[utoipa::path(get, path = "/api/v1/me", responses(
+    (status = 200, body = Me), (status = 401, body = ErrorBody)))]
+async fn me(web: Data<Web>, caller: Caller) -> Json<Me> {
+    let config = web.directory.config.agents.iter().find(|agent| agent.id == caller.agent);
+    Json(Me {
+        agent: caller.agent.to_string(),
+        name: config.map(|agent| agent.name.clone()).unwrap_or_default(),
+        role: caller.role,
+        csrf: caller.csrf,
+    })
+}
+
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    agent: String,
+    password: String,
+}
+
+/// Sign in; the answer sets the session's cookie.
+#[utoipa::path(post, path = "/api/v1/sign-in", request_body = Credentials, security(()), responses(
+    (status = 204, description = "signed in"), (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credentials>) -> Done {
+    let account = reader(&request).account(&body.agent)?;
+    let password = body.into_inner().password;
+    // Checking takes tens of milliseconds on purpose: not on this worker's thread.
+    let stored = account.as_ref().map(|account| account.password.clone());
+    let check = web::block(move || accounts::is_password(stored.as_deref(), &password));
+    let is_right = check.await.unwrap_or(false);
+    let account = account.filter(|_| is_right).ok_or(ApiError::WrongPassword)?;
+    let session = accounts::new_session(&web.directory.journal, &account.agent);
+    let (token, _) = session.await.map_err(ApiError::Unavailable)?;
+    Ok(HttpResponse::NoContent().cookie(session_cookie(&web, token)).finish())
+}
+
+/// Sign out: the session ends and presence goes offline.
+#[utoipa::path(post, path = "/api/v1/sign-out", responses(
+    (status = 204, description = "signed out"), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> Done {
+    if let Some(cookie) = request.cookie(COOKIE) {
+        let ending = accounts::end_session(&web.directory.journal, cookie.value());
+        ending.await.map_err(ApiError::Unavailable)?;
+    }
+    if let Some(actor) = web.directory.agent(&caller.agent) {
+        let input = cordboard_core::agent::Input::SignOut;
+        actor.do_send(crate::actors::TellAgent { input, answer: None });
+    }
+    let mut gone = session_cookie(&web, String::new());
+    gone.make_removal();
+    Ok(HttpResponse::NoContent().cookie(gone).finish())
+}
+
+/// A status, or `null` for the computed one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PresenceChoice {
+    /// The base status.
+    status: Option<BaseStatus>,
+    /// What is shown instead of its name; at most 64 characters.
+    #[serde(default)]
+    label: Option<String>,
+}
+
+/// Choose my presence.
+#[utoipa::path(put, path = "/api/v1/me/presence", request_body = PresenceChoice, responses(
+    (status = 204, description = "chosen"), (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+async fn set_presence(web: Data<Web>, caller: Caller, body: Json<PresenceChoice>) -> Done {
+    let PresenceChoice { status, label } = body.into_inner();
+    commands::run(&web.directory, &caller, Command::Presence { status, label }).await?;
+    Ok(done())
+}
+
+fn offer_id(text: &str) -> Result<cordboard_core::ids::OfferId, ApiError> {
+    text.to_owned().try_into().map_err(ApiError::Malformed)
+}
+
+/// Accept an offer made to me.
+#[utoipa::path(post, path = "/api/v1/offers/{offer}/accept",
+    params(("offer" = String, Path, description = "as in the offer's notice: `queue.17`")), responses(
+    (status = 204, description = "accepted; the conversation follows as a notice"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)))]
+async fn accept(path: Path<String>, web: Data<Web>, caller: Caller) -> Done {
+    let offer = offer_id(&path)?;
+    commands::run(&web.directory, &caller, Command::Accept { offer }).await?;
+    Ok(done())
+}
+
+/// Refuse an offer made to me.
+#[utoipa::path(post, path = "/api/v1/offers/{offer}/refuse",
+    params(("offer" = String, Path, description = "as in the offer's notice: `queue.17`")), responses(
+    (status = 204, description = "refused"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)))]
+async fn refuse(path: Path<String>, web: Data<Web>, caller: Caller) -> Done {
+    let offer = offer_id(&path)?;
+    commands::run(&web.directory, &caller, Command::Refuse { offer }).await?;
+    Ok(done())
+}
+
+/// Which conversations.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Selection {
+    /// Everybody's (supervisors) instead of my own.
+    #[serde(default)]
+    all: bool,
+    /// The most to be returned; 1 to 1000.
+    #[serde(default = "default_limit")]
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: u32,
+}
+
+fn default_limit() -> u32 {
+    100
+}
+
+/// Open conversations, oldest first.
+#[utoipa::path(get, path = "/api/v1/conversations", params(Selection), responses(
+    (status = 200, body = Vec<Summary>), (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn conversations(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+    query: Query<Selection>,
+) -> Answer<Vec<Summary>> {
+    if !(1..=1000).contains(&query.limit) {
+        let why = format!("limit is {}; 1 to 1000", query.limit);
+        return Err(ApiError::Malformed(why));
+    }
+    if query.all {
+        caller.needs(Role::Supervisor)?;
+    }
+    let whose = (!query.all).then_some(&caller.agent);
+    let open = reader(&request).open_conversations(whose, query.limit)?;
+    let summaries = open.into_iter().filter_map(|machine| {
+        let policy = web.directory.config.workstreams.get(machine.workstream())?;
+        Some(machine.with_policy(policy.clone()).summary())
+    });
+    Ok(Json(summaries.collect()))
+}
+
+/// One conversation with its transcript. Agents see their own, supervisors all.
+#[utoipa::path(get, path = "/api/v1/conversations/{id}",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 200, body = Transcript), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn conversation(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+    path: Path<Uuid>,
+) -> Answer<Transcript> {
+    let reader = reader(&request);
+    let id = ConversationId(*path);
+    let machine = reader.conversation(id)?.and_then(|machine| {
+        let policy = web.directory.config.workstreams.get(machine.workstream())?;
+        Some(machine.with_policy(policy.clone()))
+    });
+    let machine = machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))?;
+    if machine.primary() != Some(&caller.agent) {
+        caller.needs(Role::Supervisor)?;
+    }
+    let messages = reader.transcript(id)?;
+    Ok(Json(Transcript { conversation: machine.summary(), messages }))
+}
+
+/// A reply.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReplyBody {
+    /// The text; at most what the channel takes (SMS: 1600 characters).
+    #[serde(default)]
+    text: String,
+    /// Files, by URL.
+    #[serde(default)]
+    media: Vec<Media>,
+    /// Your own name for it: a repeated reply with the same key is sent once.
+    #[serde(default)]
+    client_key: Option<String>,
+}
+
+/// Reply to the customer.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/reply", request_body = ReplyBody,
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "on disk; its delivery follows as notices"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn reply(path: Path<Uuid>, web: Data<Web>, caller: Caller, body: Json<ReplyBody>) -> Done {
+    let conversation = ConversationId(*path);
+    let ReplyBody { text, media, client_key } = body.into_inner();
+    let command = Command::Reply { conversation, text, media, client_key };
+    commands::run(&web.directory, &caller, command).await?;
+    Ok(done())
+}
+
+/// A note.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NoteBody {
+    /// The text.
+    text: String,
+}
+
+/// Write an internal note; customers never see it.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/note", request_body = NoteBody,
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "on disk"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn note(path: Path<Uuid>, web: Data<Web>, caller: Caller, body: Json<NoteBody>) -> Done {
+    let conversation = ConversationId(*path);
+    let text = body.into_inner().text;
+    commands::run(&web.directory, &caller, Command::Note { conversation, text }).await?;
+    Ok(done())
+}
+
+/// Leave a conversation for now; it waits for the customer and takes no capacity.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/leave",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "left"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn leave(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::Leave { conversation }).await?;
+    Ok(done())
+}
+
+/// Come back to a conversation that I left.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/rejoin",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "back"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn rejoin(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::Rejoin { conversation }).await?;
+    Ok(done())
+}
+
+/// End a conversation: resolved for the customer, wrap-up for the agent. Supervisors end any.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/end",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "ended"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn end(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::End { conversation }).await?;
+    Ok(done())
+}
+
+/// Finish wrap-up: the conversation closes.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/finish-wrap-up",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "closed"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn finish_wrap_up(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::FinishWrapUp { conversation }).await?;
+    Ok(done())
+}
+
+/// A channel as operators see it.
+#[derive(Serialize, ToSchema)]
+struct ChannelView {
+    /// Its name.
+    id: String,
+    /// The plugin and its version; none while it isn't loaded.
+    plugin: Option<String>,
+    /// What the provider has to call (CH-15).
+    callback_url: String,
+    /// Ready for messages.
+    ok: bool,
+    /// Why not.
+    problem: Option<String>,
+    /// Panics of the plugin so far.
+    panics: u64,
+    /// Webhooks that were not authentic.
+    rejected: u64,
+}
+
+/// All channels with their callback URLs.
+#[utoipa::path(get, path = "/api/v1/channels", responses(
+    (status = 200, body = Vec<ChannelView>), (status = 401, body = ErrorBody)))]
+async fn channels(web: Data<Web>, _caller: Caller) -> Json<Vec<ChannelView>> {
+    let directory = &web.directory;
+    let views = directory.config.channels.iter().filter_map(|config| {
+        let slot = directory.channel(&config.id)?;
+        let handle = slot.state.as_ref().ok();
+        Some(ChannelView {
+            id: config.id.to_string(),
+            plugin: handle.map(|h| format!("{} {}", h.manifest().name, h.manifest().version)),
+            callback_url: slot.callback_url.clone(),
+            ok: handle.is_some(),
+            problem: slot.state.as_ref().err().cloned(),
+            panics: handle.map_or(0, |h| h.panics()),
+            rejected: handle.map_or(0, |h| h.rejected()),
+        })
+    });
+    Json(views.collect())
+}
+
+/// Where a test message goes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct VerifyBody {
+    /// The recipient's number, E.164 with `+`.
+    to: String,
+    /// From which of the channel's numbers; the first if none is named.
+    #[serde(default)]
+    from: Option<String>,
+}
+
+/// What came of it.
+#[derive(Serialize, ToSchema)]
+struct VerifyView {
+    /// The provider took it, so the credentials work.
+    ok: bool,
+    /// A sentence.
+    message: String,
+}
+
+/// Send a test message (administrators).
+#[utoipa::path(post, path = "/api/v1/channels/{id}/verify", request_body = VerifyBody,
+    params(("id" = String, Path, description = "the channel")), responses(
+    (status = 200, body = VerifyView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+async fn verify_channel(
+    path: Path<String>,
+    web: Data<Web>,
+    caller: Caller,
+    body: Json<VerifyBody>,
+) -> Answer<VerifyView> {
+    caller.needs(Role::Administrator)?;
+    let slot = web.directory.channel(&path.as_str().into());
+    let slot = slot.ok_or_else(|| ApiError::NotFound(format!("channel `{path}`")))?;
+    let handle = slot.state.map_err(ApiError::Unavailable)?;
+    let VerifyBody { to, from } = body.into_inner();
+    let digits = to.strip_prefix('+').unwrap_or_default();
+    if digits.len() < 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        let why = format!("\"{to}\" isn't a number such as \"+14251234567\"");
+        return Err(ApiError::Malformed(why));
+    }
+    let request = VerifyRequest { to, from, callback_url: slot.callback_url };
+    let report: VerifyReport =
+        handle.verify(&request).await.map_err(|e| ApiError::Unavailable(e.to_string()))?;
+    Ok(Json(VerifyView { ok: report.ok, message: report.message }))
+}
+
+/// An agent as supervisors see them.
+#[derive(Serialize, ToSchema)]
+struct AgentRow {
+    /// The name they sign in with.
+    id: String,
+    /// For people.
+    name: String,
+    /// Status.
+    presence: Presence,
+    /// Load.
+    capacity: Vec<Usage>,
+    /// Offers that are out.
+    offers: Vec<OfferView>,
+}
+
+/// All agents (supervisors).
+#[utoipa::path(get, path = "/api/v1/agents", responses(
+    (status = 200, body = Vec<AgentRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+async fn agents(web: Data<Web>, caller: Caller) -> Answer<Vec<AgentRow>> {
+    caller.needs(Role::Supervisor)?;
+    let mut rows = Vec::new();
+    for config in &web.directory.config.agents {
+        let Some(actor) = web.directory.agent(&config.id) else { continue };
+        let Ok(view) = actor.send(LookAtAgent).await else { continue };
+        rows.push(AgentRow {
+            id: view.id.to_string(),
+            name: config.name.clone(),
+            presence: view.presence,
+            capacity: view.capacity,
+            offers: view.offers,
+        });
+    }
+    Ok(Json(rows))
+}
+
+/// A queue as supervisors see it.
+#[derive(Serialize, ToSchema)]
+struct QueueRow {
+    /// Its name in the configuration.
+    id: String,
+    /// For people.
+    name: String,
+    /// Items that wait or are offered.
+    waiting: usize,
+    /// Since when the oldest waits.
+    oldest: Option<Timestamp>,
+}
+
+/// All queues (supervisors).
+#[utoipa::path(get, path = "/api/v1/queues", responses(
+    (status = 200, body = Vec<QueueRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+async fn queues(web: Data<Web>, caller: Caller) -> Answer<Vec<QueueRow>> {
+    caller.needs(Role::Supervisor)?;
+    let mut rows = Vec::new();
+    for config in &web.directory.config.queues {
+        let Some(actor) = web.directory.queue(&config.id) else { continue };
+        let Ok(view) = actor.send(LookAtQueue).await else { continue };
+        rows.push(QueueRow {
+            id: view.id.to_string(),
+            name: config.name.clone(),
+            waiting: view.items,
+            oldest: view.oldest,
+        });
+    }
+    Ok(Json(rows))
+}

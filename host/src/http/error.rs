@@ -1,0 +1,111 @@
+//! Errors of the API: a code for programs, a sentence for people.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use cordboard_core::agent::OfferGone;
+use cordboard_core::conversation::Refused;
+use serde::Serialize;
+
+use crate::actors::Answer;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Nobody is signed in.
+    #[error("sign in first: send a bearer token or the session's cookie")]
+    NotSignedIn,
+    /// Name or password is wrong.
+    #[error("name and password don't match")]
+    WrongPassword,
+    /// The cookie came without the session's token.
+    #[error("this request needs the header x-csrf-token with the value from GET /api/v1/me")]
+    NoCsrfToken,
+    /// Not with this role, or not in somebody else's conversation.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The request can't be understood.
+    #[error("{0}")]
+    Malformed(String),
+    /// Understood, but not now.
+    #[error("{0}")]
+    Refused(#[from] Refused),
+    /// Too late.
+    #[error("{0}")]
+    OfferGone(#[from] OfferGone),
+    /// The journal can't commit, or a channel isn't there.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The body of every error.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct ErrorBody {
+    /// For programs: `not_signed_in`, `forbidden`, `not_found`, `malformed`, `refused`, ...
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl ApiError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotSignedIn => "not_signed_in",
+            Self::WrongPassword => "wrong_password",
+            Self::NoCsrfToken => "no_csrf_token",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Malformed(_) => "malformed",
+            Self::Refused(refused) => match refused {
+                Refused::NotPrimary { .. } => "not_primary",
+                Refused::WrongState { .. } => "wrong_state",
+                Refused::TooLong { .. } => "too_long",
+                Refused::OptedOut { .. } => "opted_out",
+                Refused::Empty => "empty",
+            },
+            Self::OfferGone(_) => "offer_gone",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotSignedIn | Self::WrongPassword => StatusCode::UNAUTHORIZED,
+            Self::NoCsrfToken | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Refused(_) | Self::OfferGone(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let body = ErrorBody { code: self.code(), message: self.to_string() };
+        let mut response = HttpResponse::build(self.status_code());
+        if matches!(self, Self::NotSignedIn | Self::WrongPassword) {
+            response.insert_header(("www-authenticate", "Bearer"));
+        }
+        response.json(body)
+    }
+}
+
+impl From<rusqlite::Error> for ApiError {
+    fn from(error: rusqlite::Error) -> Self {
+        tracing::error!(%error, "the journal can't be read");
+        Self::Unavailable("the journal can't be read; the host's log says why".to_owned())
+    }
+}
+
+/// An answer that isn't a success, as an error.
+pub fn success(answer: Answer) -> Result<(), ApiError> {
+    match answer {
+        Answer::Done(_) | Answer::Duplicate => Ok(()),
+        Answer::Refused(refused) => Err(refused.into()),
+        Answer::NotFound => Err(ApiError::NotFound("such conversation".to_owned())),
+        Answer::Unavailable(why) => Err(ApiError::Unavailable(why)),
+    }
+}

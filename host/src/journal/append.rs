@@ -1,0 +1,170 @@
+//! One conversation's step, ready to be written.
+
+use cordboard_core::Conversation;
+use cordboard_core::conversation::{Event, State};
+use cordboard_core::ids::{AgentId, ConversationId, MessageNo};
+use cordboard_core::message::{Delivery, Media, Message};
+use cordboard_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What became of an append.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The key was seen before; nothing was written.
+    #[error("seen before")]
+    Duplicate,
+    /// It doesn't follow on what is on disk: the conversation must be read again.
+    #[error("doesn't follow on the journal")]
+    Conflict,
+    /// The journal couldn't commit; nothing was written.
+    #[error("the journal can't commit: {0}")]
+    Unavailable(String),
+}
+
+/// The row of `conversations` after the step.
+pub enum RowChange {
+    /// A new conversation.
+    Insert(Box<Row>),
+    /// Columns that lists and recovery read have changed.
+    Update(Box<Row>),
+    /// Only the snapshot has: the cheap, common case.
+    Snapshot {
+        /// When it needs to be woken, if sooner than the column says.
+        wake_at: Option<Timestamp>,
+    },
+}
+
+/// The columns.
+pub struct Row {
+    /// Where.
+    pub channel: String,
+    /// With whom.
+    pub customer: String,
+    /// Under which settings.
+    pub workstream: String,
+    /// State.
+    pub state: State,
+    /// Primary agent.
+    pub agent: Option<AgentId>,
+    /// Whether capacity is taken.
+    pub occupies: bool,
+    /// Whether the agent has been asked to come back.
+    pub returning: bool,
+    /// Age in the queue.
+    pub queued_at: Timestamp,
+    /// Next deadline.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Row {
+    /// The columns of a conversation as it is now.
+    pub fn of(conversation: &Conversation) -> Self {
+        let standing = conversation.standing();
+        Self {
+            channel: conversation.channel().to_string(),
+            customer: conversation.customer().to_string(),
+            workstream: conversation.workstream().to_string(),
+            state: standing.state,
+            agent: standing.agent,
+            occupies: standing.occupies,
+            returning: standing.returning,
+            queued_at: standing.queued_at,
+            wake_at: conversation.wake_at(),
+        }
+    }
+}
+
+/// A step.
+pub struct Append {
+    /// Whose.
+    pub conversation: ConversationId,
+    /// Events before the step; the journal must agree.
+    pub base_version: u64,
+    /// Must not have been seen before.
+    pub dedup: Option<[u8; 16]>,
+    /// When.
+    pub at: Timestamp,
+    /// Encoded events with their kinds.
+    pub events: Vec<(&'static str, Vec<u8>)>,
+    /// The row after it; `None` if there are no events.
+    pub row: Option<RowChange>,
+    /// Encoded machine after it.
+    pub snapshot: Vec<u8>,
+    /// Version after it.
+    pub version: u64,
+    /// Replies to be sent, and what became of others.
+    pub outbox: Vec<OutboxOp>,
+    /// A change of consent: channel, customer, opted out.
+    pub consent: Option<(String, String, bool)>,
+}
+
+/// A change of the outbox in the same transaction.
+pub enum OutboxOp {
+    /// A reply is to be sent.
+    Add(Box<OutboxRow>),
+    /// A reply needs no further attempt.
+    Done {
+        /// Which row.
+        id: i64,
+        /// Its id at the provider.
+        provider_id: Option<String>,
+    },
+}
+
+/// A reply that is to be sent.
+#[derive(Clone, Debug)]
+pub struct OutboxRow {
+    /// Set by the journal.
+    pub id: i64,
+    /// Whose.
+    pub conversation: ConversationId,
+    /// Which entry.
+    pub message: MessageNo,
+    /// Through which channel.
+    pub channel: String,
+    /// From which address of ours.
+    pub sender: String,
+    /// To whom.
+    pub recipient: String,
+    /// What.
+    pub body: OutboxBody,
+    /// When it was first tried.
+    pub first_attempt_at: Option<Timestamp>,
+    /// An attempt was under way when the row was read: after a crash, nobody knows how it ended.
+    pub attempting: bool,
+    /// Attempts so far.
+    pub attempts: u32,
+}
+
+/// The content of a reply in the outbox.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OutboxBody {
+    /// Text.
+    pub text: String,
+    /// Files.
+    #[serde(default)]
+    pub media: Vec<Media>,
+}
+
+/// A transcript is told by its events: messages, and how far replies have come.
+pub fn fold_transcript(events: impl Iterator<Item = Event>) -> Vec<Message> {
+    let mut messages: Vec<Message> = Vec::new();
+    for event in events {
+        match event {
+            Event::MessageReceived { message, .. }
+            | Event::ReplyQueued { message }
+            | Event::NoteAdded { message } => messages.push(message),
+            Event::DeliveryChanged { message, delivery } => {
+                set_delivery(&mut messages, message, delivery);
+            }
+            _ => {}
+        }
+    }
+    messages
+}
+
+fn set_delivery(messages: &mut [Message], no: MessageNo, delivery: Delivery) {
+    if let Some(message) = messages.iter_mut().find(|message| message.no == no) {
+        message.delivery = Some(delivery);
+    }
+}

@@ -1,0 +1,14 @@
+//! The journal: what is on disk is what happened.
+//!
+//! Events by conversation, and the tables that the same transaction keeps up. One writer thread
+//! collects what arrives and commits it as one transaction (group commit); readers have connections
+//! of their own.
+
+mod append;
+mod reader;
+mod schema;
+mod writer;
+
+pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, RowChange};
+pub use reader::{Account, OpenRow, Reader, SignedIn, TokenOwner, dedup_key};
+pub use writer::{Journal, JournalHealth};

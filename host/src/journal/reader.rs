@@ -1,0 +1,277 @@
+//! What is read from the journal: conversations that come back, lists, transcripts, accounts.
+
+use std::path::Path;
+
+use cordboard_core::Conversation;
+use cordboard_core::conversation::{Event, Standing};
+use cordboard_core::ids::{AgentId, ConversationId, MessageNo, WorkstreamId};
+use cordboard_core::message::Message;
+use cordboard_core::notice::ThreadKey;
+use cordboard_core::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::append::{OutboxBody, OutboxRow, fold_transcript};
+use super::schema;
+use super::writer::state_of;
+
+/// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
+pub fn dedup_key(scope: &str, id: &str) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update(scope.as_bytes());
+    hash.update([0]);
+    hash.update(id.as_bytes());
+    let digest = hash.finalize();
+    digest[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+/// An open conversation as a restart needs it.
+pub struct OpenRow {
+    /// What queues and ledgers are rebuilt from.
+    pub standing: Standing,
+    /// Its workstream.
+    pub workstream: WorkstreamId,
+    /// Next deadline.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// An account's password hash.
+pub struct Account {
+    /// Whose.
+    pub agent: AgentId,
+    /// Argon2 in PHC form.
+    pub password: String,
+}
+
+/// A session that a cookie names.
+pub struct SignedIn {
+    /// Whose.
+    pub agent: AgentId,
+    /// What unsafe requests must carry beside the cookie.
+    pub csrf: String,
+}
+
+/// Whose a token is.
+pub struct TokenOwner {
+    /// Whose.
+    pub agent: AgentId,
+}
+
+/// A connection that reads. One per thread.
+pub struct Reader {
+    connection: Connection,
+}
+
+type Result<T> = rusqlite::Result<T>;
+
+impl Reader {
+    /// Opens the file in the data folder; the writer must have made it.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn open(data: &Path) -> Result<Self> {
+        let connection = Connection::open(data.join(schema::FILE))?;
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -16_384)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(Self { connection })
+    }
+
+    /// A conversation's machine; the caller gives it its workstream.
+    pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
+        self.connection
+            .prepare_cached("SELECT snapshot FROM conversations WHERE id = ?1")?
+            .query_row([id.0.as_bytes().as_slice()], machine)
+            .optional()
+    }
+
+    /// The newest conversation with a customer on a channel.
+    pub fn newest_of_thread(&self, key: &ThreadKey) -> Result<Option<ConversationId>> {
+        self.connection
+            .prepare_cached(
+                "SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2
+                 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(params![key.channel.as_str(), key.customer.as_str()], |row| id_at(row, 0))
+            .optional()
+    }
+
+    /// Whether the customer has opted out on the channel (CH-12).
+    pub fn opted_out(&self, key: &ThreadKey) -> Result<bool> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer = ?2")?
+            .exists(params![key.channel.as_str(), key.customer.as_str()])
+    }
+
+    /// The transcript, oldest first.
+    pub fn transcript(&self, id: ConversationId) -> Result<Vec<Message>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM events WHERE conversation = ?1 ORDER BY version")?;
+        let events: Result<Vec<Event>> =
+            statement.query_map([id.0.as_bytes().as_slice()], |row| decoded(row, 0))?.collect();
+        Ok(fold_transcript(events?.into_iter()))
+    }
+
+    /// Open conversations of an agent, or of everybody, oldest first; at most `limit`.
+    pub fn open_conversations(
+        &self,
+        agent: Option<&AgentId>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>> {
+        let (filter, value) = match agent {
+            Some(agent) => ("agent = ?1 AND state < 4", agent.as_str()),
+            None => ("?1 = '' AND state < 4", ""),
+        };
+        let query =
+            format!("SELECT snapshot FROM conversations WHERE {filter} ORDER BY id LIMIT ?2");
+        let mut statement = self.connection.prepare_cached(&query)?;
+        statement.query_map(params![value, limit], machine)?.collect()
+    }
+
+    /// Every open conversation, for recovery.
+    pub fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
+        let mut statement = self.connection.prepare(
+            "SELECT id, state, agent, occupies, returning, queued_at, workstream, wake_at
+             FROM conversations WHERE state < 4",
+        )?;
+        let mut rows = statement.query([])?;
+        // Names repeat a million times: keep one copy of each.
+        let mut agents: std::collections::HashMap<String, AgentId> = Default::default();
+        let mut workstreams: std::collections::HashMap<String, WorkstreamId> = Default::default();
+        while let Some(row) = rows.next()? {
+            let agent = match row.get_ref(2)?.as_str_or_null()? {
+                None => None,
+                Some(name) => Some(interned(&mut agents, name)),
+            };
+            let workstream = interned(&mut workstreams, row.get_ref(6)?.as_str()?);
+            each(OpenRow {
+                standing: Standing {
+                    id: id_at(row, 0)?,
+                    state: state_of(row.get(1)?),
+                    agent,
+                    occupies: row.get(3)?,
+                    returning: row.get(4)?,
+                    queued_at: Timestamp(row.get(5)?),
+                },
+                workstream,
+                wake_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+            });
+        }
+        Ok(())
+    }
+
+    /// Replies that are still to be sent, oldest first.
+    pub fn outbox(&self) -> Result<Vec<OutboxRow>> {
+        let mut statement = self.connection.prepare(
+            "SELECT id, conversation, message, channel, sender, recipient, body, first_attempt_at,
+             attempting, attempts FROM outbox WHERE done = 0 ORDER BY id",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(OutboxRow {
+                id: row.get(0)?,
+                conversation: id_at(row, 1)?,
+                message: MessageNo(row.get(2)?),
+                channel: row.get(3)?,
+                sender: row.get(4)?,
+                recipient: row.get(5)?,
+                body: decoded::<OutboxBody>(row, 6)?,
+                first_attempt_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
+                attempting: row.get(8)?,
+                attempts: row.get(9)?,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Which reply a provider's id belongs to.
+    pub fn sent_as(
+        &self,
+        channel: &str,
+        provider_id: &str,
+    ) -> Result<Option<(ConversationId, MessageNo)>> {
+        self.connection
+            .prepare_cached(
+                "SELECT conversation, message FROM outbox WHERE channel = ?1 AND provider_id = ?2",
+            )?
+            .query_row(params![channel, provider_id], |row| {
+                Ok((id_at(row, 0)?, MessageNo(row.get(1)?)))
+            })
+            .optional()
+    }
+
+    /// A value of a channel's own store.
+    pub fn plugin_value(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        self.connection
+            .prepare_cached("SELECT value FROM plugin_store WHERE channel = ?1 AND key = ?2")?
+            .query_row(params![channel, key], |row| row.get(0))
+            .optional()
+    }
+
+    /// The account of an agent.
+    pub fn account(&self, agent: &str) -> Result<Option<Account>> {
+        self.connection
+            .prepare_cached("SELECT agent, password FROM accounts WHERE agent = ?1")?
+            .query_row([agent], |row| {
+                Ok(Account { agent: AgentId::new(row.get::<_, String>(0)?), password: row.get(1)? })
+            })
+            .optional()
+    }
+
+    /// The owner of a token, by its hash.
+    pub fn token(&self, hash: &[u8]) -> Result<Option<TokenOwner>> {
+        self.connection
+            .prepare_cached("SELECT agent FROM tokens WHERE hash = ?1")?
+            .query_row([hash], |row| {
+                Ok(TokenOwner { agent: AgentId::new(row.get::<_, String>(0)?) })
+            })
+            .optional()
+    }
+
+    /// The session of a cookie, by its hash, unless it has ended.
+    pub fn session(&self, hash: &[u8], now: Timestamp) -> Result<Option<SignedIn>> {
+        self.connection
+            .prepare_cached("SELECT agent, csrf FROM sessions WHERE hash = ?1 AND expires_at > ?2")?
+            .query_row(params![hash, now.0], |row| {
+                Ok(SignedIn { agent: AgentId::new(row.get::<_, String>(0)?), csrf: row.get(1)? })
+            })
+            .optional()
+    }
+}
+
+fn interned<T: Clone + for<'a> From<&'a str>>(
+    known: &mut std::collections::HashMap<String, T>,
+    name: &str,
+) -> T {
+    if let Some(id) = known.get(name) {
+        return id.clone();
+    }
+    let id = T::from(name);
+    known.insert(name.to_owned(), id.clone());
+    id
+}
+
+fn machine(row: &Row<'_>) -> Result<Conversation> {
+    decoded(row, 0)
+}
+
+fn decoded<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    rmp_serde::from_slice(bytes).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Blob,
+            Box::new(error),
+        )
+    })
+}
+
+fn id_at(row: &Row<'_>, column: usize) -> Result<ConversationId> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    let bytes: [u8; 16] = bytes.try_into().map_err(|_| {
+        rusqlite::Error::InvalidColumnType(column, "id".into(), rusqlite::types::Type::Blob)
+    })?;
+    Ok(ConversationId(Uuid::from_bytes(bytes)))
+}

@@ -1,0 +1,89 @@
+//! Tables and settings of the SQLite file.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// Raised when a table changes; an older host refuses a newer file.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Rows per message count: an inbound message to a known conversation costs one event, one `seen`
+/// key and one small update.
+///
+/// `conversations` and `events` are clustered by conversation id, which grows with time, so new
+/// rows land together. The partial indexes hold open work only and change with state, not with
+/// messages.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS conversations (
+    id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
+    state INTEGER NOT NULL, agent TEXT, occupies INTEGER NOT NULL, returning INTEGER NOT NULL,
+    queued_at INTEGER NOT NULL, wake_at INTEGER, version INTEGER NOT NULL, snapshot BLOB NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS conversations_thread ON conversations (channel, customer);
+CREATE INDEX IF NOT EXISTS conversations_open ON conversations (id) WHERE state < 4;
+CREATE INDEX IF NOT EXISTS conversations_agent ON conversations (agent)
+    WHERE agent IS NOT NULL AND state < 4;
+CREATE TABLE IF NOT EXISTS events (
+    conversation BLOB NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
+    kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (conversation, version)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS seen (key BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS outbox (
+    id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
+    channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
+    first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS outbox_open ON outbox (id) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS outbox_provider ON outbox (channel, provider_id)
+    WHERE provider_id IS NOT NULL;
+CREATE TABLE IF NOT EXISTS opt_outs (
+    channel TEXT NOT NULL, customer TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (channel, customer)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS agent_events (
+    id INTEGER PRIMARY KEY, agent TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS accounts (
+    agent TEXT PRIMARY KEY, password TEXT NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS tokens (
+    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, name TEXT NOT NULL, created_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS sessions (
+    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, csrf TEXT NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS sign_in_links (
+    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS plugin_store (
+    channel TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (channel, key)
+) WITHOUT ROWID, STRICT;
+";
+
+/// The file's name in the data folder.
+pub const FILE: &str = "journal.sqlite";
+
+/// Opens a connection that may write, and makes the tables if they aren't there.
+///
+/// # Errors
+/// SQLite's own, or one that names a file of a newer host.
+pub fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > SCHEMA_VERSION {
+        return Err(rusqlite::Error::InvalidParameterName(format!(
+            "the journal is of version {version}, this host knows {SCHEMA_VERSION}: use the newer host"
+        )));
+    }
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}

@@ -1,0 +1,411 @@
+//! The one writer: collects what arrives and commits it as one transaction.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use cordboard_core::conversation::State;
+use rusqlite::{Connection, Transaction, params};
+
+use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row, RowChange};
+use super::schema;
+
+type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
+type Work = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send>;
+type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+enum Write {
+    Append(Box<Append>, Committed),
+    Other(Work, Done),
+    Stop,
+}
+
+/// What has become of one write of a batch.
+enum Outcome {
+    Append(Committed, Result<Vec<OutboxRow>, AppendError>),
+    Other(Done, Result<(), String>),
+}
+
+/// Whether the journal can commit, and how much it has.
+#[derive(Debug, Default)]
+pub struct JournalHealth {
+    failing: AtomicBool,
+    commits: AtomicU64,
+    appends: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl JournalHealth {
+    /// Why the last commit failed; `None` while all is well.
+    pub fn problem(&self) -> Option<String> {
+        let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        self.failing.load(Ordering::Relaxed).then(|| error.clone().unwrap_or_default())
+    }
+
+    /// Transactions and appends so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.commits.load(Ordering::Relaxed), self.appends.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, result: Result<u64, String>) {
+        let failing = result.is_err();
+        if failing != self.failing.swap(failing, Ordering::Relaxed) {
+            match &result {
+                Err(error) => tracing::error!(error, "the journal can't commit"),
+                Ok(_) => tracing::info!("the journal commits again"),
+            }
+        }
+        match result {
+            Ok(appends) => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.appends.fetch_add(appends, Ordering::Relaxed);
+            }
+            Err(error) => {
+                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        }
+    }
+}
+
+/// The way to the writer. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    queue: mpsc::Sender<Write>,
+    health: Arc<JournalHealth>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Journal {
+    /// The most writes of one transaction: enough to make a sync cheap, few enough to keep the
+    /// first one waiting for milliseconds only.
+    const MOST_PER_COMMIT: usize = 512;
+
+    /// Opens the file in the data folder and starts the writer.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn open(data: &Path) -> rusqlite::Result<Self> {
+        let mut connection = schema::open(&data.join(schema::FILE))?;
+        let (queue, inbox) = mpsc::channel();
+        let health = Arc::new(JournalHealth::default());
+        let shared = health.clone();
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || run(&mut connection, &inbox, &shared))
+            .expect("a host that can't start a thread can't start");
+        Ok(Self { queue, health, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Writes a step. `committed` is called on the writer's thread once it is on disk, or once it
+    /// is clear that it won't be; it must be quick. It gets the outbox rows that were added.
+    pub fn append(
+        &self,
+        append: Append,
+        committed: impl FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send + 'static,
+    ) {
+        let write = Write::Append(Box::new(append), Box::new(committed));
+        if let Err(mpsc::SendError(Write::Append(_, committed))) = self.queue.send(write) {
+            committed(Err(AppendError::Unavailable("the host is stopping".to_owned())));
+        }
+    }
+
+    /// Writes something else in the next transaction.
+    pub fn write(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+        done: impl FnOnce(Result<(), String>) + Send + 'static,
+    ) {
+        let write = Write::Other(Box::new(work), Box::new(done));
+        if let Err(mpsc::SendError(Write::Other(_, done))) = self.queue.send(write) {
+            done(Err("the host is stopping".to_owned()));
+        }
+    }
+
+    /// The same, waited for.
+    ///
+    /// # Errors
+    /// A sentence with SQLite's complaint.
+    pub async fn write_now(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), String> {
+        let (done, result) = tokio::sync::oneshot::channel();
+        self.write(work, move |outcome| {
+            // Whoever asked may have gone away; the write stands.
+            let _ = done.send(outcome);
+        });
+        result.await.unwrap_or_else(|_| Err("the journal's writer has ended".to_owned()))
+    }
+
+    /// How it is.
+    pub fn health(&self) -> &JournalHealth {
+        &self.health
+    }
+
+    /// Commits what has been given so far and ends the writer.
+    pub fn stop(&self) {
+        // A writer that has ended already has nothing left to commit.
+        let _ = self.queue.send(Write::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &mut Connection, inbox: &mpsc::Receiver<Write>, health: &JournalHealth) {
+    let mut stopping = false;
+    while !stopping {
+        let Ok(first) = inbox.recv() else { return };
+        let mut batch = vec![first];
+        while batch.len() < Journal::MOST_PER_COMMIT {
+            match inbox.try_recv() {
+                Ok(write) => batch.push(write),
+                Err(_) => break,
+            }
+        }
+        stopping = batch.iter().any(|write| matches!(write, Write::Stop));
+        commit(connection, batch, health);
+    }
+    // Leave one tidy file behind; what is in the WAL is safe either way.
+    let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// One transaction. Either all of it is on disk when the outcomes are told, or none of it is.
+fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth) {
+    let mut outcomes = Vec::with_capacity(batch.len());
+    let result = write_all(connection, batch, &mut outcomes);
+    let failure = result.as_ref().err().map(ToString::to_string);
+    health.set(match &failure {
+        None => Ok(outcomes.len() as u64),
+        Some(error) => Err(error.clone()),
+    });
+    for outcome in outcomes {
+        match (outcome, &failure) {
+            (Outcome::Append(committed, result), None) => committed(result),
+            (Outcome::Append(committed, _), Some(error)) => {
+                committed(Err(AppendError::Unavailable(error.clone())));
+            }
+            (Outcome::Other(done, result), None) => done(result),
+            (Outcome::Other(done, _), Some(error)) => done(Err(error.clone())),
+        }
+    }
+}
+
+fn write_all(
+    connection: &mut Connection,
+    batch: Vec<Write>,
+    outcomes: &mut Vec<Outcome>,
+) -> rusqlite::Result<()> {
+    let transaction = match connection.transaction() {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            outcomes.extend(batch.into_iter().filter_map(undone));
+            return Err(error);
+        }
+    };
+    let mut failure = None;
+    for write in batch {
+        if failure.is_some() {
+            outcomes.extend(undone(write));
+            continue;
+        }
+        match write {
+            Write::Append(append, committed) => match write_append(&transaction, &append) {
+                Ok(result) => outcomes.push(Outcome::Append(committed, result)),
+                Err(error) => {
+                    failure = Some(error);
+                    outcomes.push(Outcome::Append(committed, Err(AppendError::Conflict)));
+                }
+            },
+            // Its own failure is its own: the rest of the batch stands.
+            Write::Other(work, done) => {
+                let result = in_savepoint(&transaction, work);
+                outcomes.push(Outcome::Other(done, result.map_err(|error| error.to_string())));
+            }
+            Write::Stop => {}
+        }
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => transaction.commit(),
+    }
+}
+
+/// A write of a batch that came to nothing; the caller puts in the reason.
+fn undone(write: Write) -> Option<Outcome> {
+    match write {
+        Write::Append(_, committed) => Some(Outcome::Append(committed, Err(AppendError::Conflict))),
+        Write::Other(_, done) => Some(Outcome::Other(done, Ok(()))),
+        Write::Stop => None,
+    }
+}
+
+fn in_savepoint(transaction: &Transaction<'_>, work: Work) -> rusqlite::Result<()> {
+    transaction.execute_batch("SAVEPOINT work")?;
+    let result = work(transaction);
+    if result.is_err() {
+        transaction.execute_batch("ROLLBACK TO work")?;
+    }
+    transaction.execute_batch("RELEASE work")?;
+    result
+}
+
+/// The checks come first and write nothing, so a step that is refused leaves no trace.
+fn write_append(
+    transaction: &Transaction<'_>,
+    append: &Append,
+) -> rusqlite::Result<Result<Vec<OutboxRow>, AppendError>> {
+    let id = append.conversation.0.as_bytes().as_slice();
+    let is_new = matches!(append.row, Some(RowChange::Insert(_)));
+    if let Some(key) = &append.dedup {
+        let mut seen = transaction.prepare_cached("SELECT 1 FROM seen WHERE key = ?1")?;
+        if seen.exists([key.as_slice()])? {
+            return Ok(Err(AppendError::Duplicate));
+        }
+    }
+    if !append.events.is_empty() && !write_row(transaction, append, id)? {
+        return Ok(Err(AppendError::Conflict));
+    }
+    debug_assert!(!is_new || append.base_version == 0);
+    if let Some(key) = &append.dedup {
+        transaction
+            .prepare_cached("INSERT INTO seen (key) VALUES (?1)")?
+            .execute([key.as_slice()])?;
+    }
+    for (version, (kind, body)) in (append.base_version + 1..).zip(&append.events) {
+        transaction
+            .prepare_cached(
+                "INSERT INTO events (conversation, version, at, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![id, version as i64, append.at.0, kind, body])?;
+    }
+    if let Some((channel, customer, opted_out)) = &append.consent {
+        let statement = if *opted_out {
+            "INSERT OR REPLACE INTO opt_outs (channel, customer, at) VALUES (?1, ?2, ?3)"
+        } else {
+            "DELETE FROM opt_outs WHERE channel = ?1 AND customer = ?2 AND ?3 IS NOT NULL"
+        };
+        transaction.prepare_cached(statement)?.execute(params![channel, customer, append.at.0])?;
+    }
+    let mut added = Vec::new();
+    for op in &append.outbox {
+        added.extend(write_outbox(transaction, op, id)?);
+    }
+    Ok(Ok(added))
+}
+
+/// False if the row on disk isn't of the version that the step follows on.
+fn write_row(transaction: &Transaction<'_>, append: &Append, id: &[u8]) -> rusqlite::Result<bool> {
+    let base = append.base_version as i64;
+    let version = append.version as i64;
+    let change = append.row.as_ref().expect("a step with events changes its row");
+    let written = match change {
+        RowChange::Insert(row) => {
+            let Row { channel, customer, workstream, .. } = row.as_ref();
+            transaction
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO conversations (id, channel, customer, workstream, state, agent,
+                     occupies, returning, queued_at, wake_at, version, snapshot)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                )?
+                .execute(params![
+                    id,
+                    channel,
+                    customer,
+                    workstream,
+                    state_number(row.state),
+                    row.agent.as_ref().map(ToString::to_string),
+                    row.occupies,
+                    row.returning,
+                    row.queued_at.0,
+                    row.wake_at.map(|at| at.0),
+                    version,
+                    append.snapshot
+                ])?
+        }
+        RowChange::Update(row) => transaction
+            .prepare_cached(
+                "UPDATE conversations SET state = ?3, agent = ?4, occupies = ?5, returning = ?6,
+                 queued_at = ?7, wake_at = ?8, version = ?9, snapshot = ?10
+                 WHERE id = ?1 AND version = ?2",
+            )?
+            .execute(params![
+                id,
+                base,
+                state_number(row.state),
+                row.agent.as_ref().map(ToString::to_string),
+                row.occupies,
+                row.returning,
+                row.queued_at.0,
+                row.wake_at.map(|at| at.0),
+                version,
+                append.snapshot
+            ])?,
+        RowChange::Snapshot { wake_at } => transaction
+            .prepare_cached(
+                "UPDATE conversations SET version = ?3, snapshot = ?4, wake_at = ?5
+                 WHERE id = ?1 AND version = ?2",
+            )?
+            .execute(params![id, base, version, append.snapshot, wake_at.map(|at| at.0)])?,
+    };
+    Ok(written == 1)
+}
+
+fn write_outbox(
+    transaction: &Transaction<'_>,
+    op: &OutboxOp,
+    id: &[u8],
+) -> rusqlite::Result<Option<OutboxRow>> {
+    match op {
+        OutboxOp::Add(row) => {
+            let body = rmp_serde::to_vec_named(&row.body).expect("text and links can be encoded");
+            transaction
+                .prepare_cached(
+                    "INSERT INTO outbox (conversation, message, channel, sender, recipient, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![
+                    id,
+                    row.message.0,
+                    row.channel,
+                    row.sender,
+                    row.recipient,
+                    body
+                ])?;
+            let mut added = row.as_ref().clone();
+            added.id = transaction.last_insert_rowid();
+            Ok(Some(added))
+        }
+        OutboxOp::Done { id, provider_id } => {
+            transaction
+                .prepare_cached(
+                    "UPDATE outbox SET done = 1, attempting = 0, provider_id = ?2 WHERE id = ?1",
+                )?
+                .execute(params![id, provider_id])?;
+            Ok(None)
+        }
+    }
+}
+
+/// States as the column has them; below 4 is open work.
+pub(super) fn state_number(state: State) -> i64 {
+    match state {
+        State::Open => 0,
+        State::Active => 1,
+        State::Waiting => 2,
+        State::WrapUp => 3,
+        State::Closed => 4,
+    }
+}
+
+pub(super) fn state_of(number: i64) -> State {
+    match number {
+        0 => State::Open,
+        1 => State::Active,
+        2 => State::Waiting,
+        3 => State::WrapUp,
+        _ => State::Closed,
+    }
+}

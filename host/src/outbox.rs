@@ -1,0 +1,281 @@
+//! The outbox: replies that are on disk and have to reach the provider.
+//!
+//! One lane per conversation keeps their order; lanes run side by side, limited per channel. A send
+//! of which nobody knows how it ended is repeated only if the provider recognises repetitions.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use cordboard_core::conversation::Input;
+use cordboard_core::ids::{ChannelId, ConversationId};
+use cordboard_core::message::Delivery;
+use cordboard_sdk::{Media, Outbound, SendError, SendErrorKind};
+use rand::Rng;
+use tokio::sync::{Semaphore, mpsc};
+use uuid::Uuid;
+
+use crate::actors::{Answer, ChannelSlot, Deliver, Directory, To};
+use crate::clock;
+use crate::journal::OutboxRow;
+
+/// Sends under way per channel.
+const SIDE_BY_SIDE: usize = 32;
+/// Attempts before a reply counts as undelivered: with the waits between them, about 25 minutes.
+const MOST_ATTEMPTS: u32 = 12;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Replies that are not settled yet.
+#[derive(Clone, Default)]
+pub struct Backlog(Arc<AtomicUsize>);
+
+impl Backlog {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// None.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+type Lanes = Rc<RefCell<HashMap<ConversationId, VecDeque<OutboxRow>>>>;
+
+/// Runs until the host stops. Must run on an arbiter.
+pub async fn run(
+    mut inbox: mpsc::UnboundedReceiver<OutboxRow>,
+    directory: Arc<Directory>,
+    backlog: Backlog,
+) {
+    let lanes: Lanes = Rc::default();
+    let mut limits: HashMap<String, Rc<Semaphore>> = HashMap::new();
+    while let Some(row) = inbox.recv().await {
+        backlog.0.fetch_add(1, Ordering::Relaxed);
+        let conversation = row.conversation;
+        let limit = limits
+            .entry(row.channel.clone())
+            .or_insert_with(|| Rc::new(Semaphore::new(SIDE_BY_SIDE)))
+            .clone();
+        let mut open = lanes.borrow_mut();
+        if let Some(lane) = open.get_mut(&conversation) {
+            lane.push_back(row);
+            continue;
+        }
+        open.insert(conversation, VecDeque::from([row]));
+        drop(open);
+        let (lanes, directory, backlog) = (lanes.clone(), directory.clone(), backlog.clone());
+        actix::spawn(async move {
+            loop {
+                let next = lanes.borrow_mut().get_mut(&conversation).and_then(VecDeque::pop_front);
+                let Some(row) = next else { break };
+                settle(row, &directory, &limit).await;
+                backlog.0.fetch_sub(1, Ordering::Relaxed);
+            }
+            lanes.borrow_mut().remove(&conversation);
+        });
+    }
+}
+
+/// What an attempt means for the reply.
+enum Verdict {
+    Settled { delivery: Delivery, provider_id: Option<String>, opted_out: bool },
+    Again { after: Duration },
+}
+
+/// Tries until the reply's fate is known and on disk.
+async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
+    loop {
+        let permit = limit.acquire().await;
+        let verdict = attempt(&mut row, directory).await;
+        drop(permit);
+        match verdict {
+            Verdict::Again { after } => tokio::time::sleep(after).await,
+            Verdict::Settled { delivery, provider_id, opted_out } => {
+                record(&row, delivery, provider_id, directory).await;
+                if opted_out {
+                    let consent = Input::OptedOut { opted_out: true };
+                    directory.deliver(Deliver::new(To::Id(row.conversation), consent));
+                }
+                return;
+            }
+        }
+    }
+}
+
+async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
+    let slot = directory.channel(&ChannelId::from(row.channel.as_str()));
+    let Some((slot, handle)) = slot.and_then(|slot| Some((slot.clone(), slot.state.ok()?))) else {
+        // The channel isn't there now: an operator is at it, and the reply waits.
+        return Verdict::Again { after: LONGEST_WAIT.min(Duration::from_secs(5)) };
+    };
+    let repeatable = handle.manifest().idempotent_sends;
+    if row.attempting && !repeatable {
+        return unconfirmed("the host stopped while the message was being sent");
+    }
+    let is_marked = repeatable && row.first_attempt_at.is_some();
+    if !is_marked && let Err(error) = mark(row, directory).await {
+        tracing::warn!(error, "the outbox waits for the journal");
+        return Verdict::Again { after: FIRST_WAIT };
+    }
+    row.attempts += 1;
+    let result = handle.send(&outbound(row, &slot)).await;
+    let verdict = match result {
+        Ok(receipt) => settled(Delivery::Sent, Some(receipt.provider_id)),
+        Err(error) => judge(&error, row, repeatable),
+    };
+    let outcome = match &verdict {
+        Verdict::Again { .. } => "retried",
+        Verdict::Settled { delivery: Delivery::Undelivered { .. }, .. } => "undelivered",
+        Verdict::Settled { delivery: Delivery::Unconfirmed, .. } => "unconfirmed",
+        Verdict::Settled { .. } => "sent",
+    };
+    directory.metrics.sends.with_label_values(&[row.channel.as_str(), outcome]).inc();
+    if matches!(verdict, Verdict::Again { .. }) && !repeatable {
+        unmark(row, directory).await;
+    }
+    verdict
+}
+
+fn judge(error: &SendError, row: &OutboxRow, repeatable: bool) -> Verdict {
+    let undelivered =
+        || Delivery::Undelivered { code: error.code.clone(), reason: error.message.clone() };
+    match error.kind {
+        SendErrorKind::Uncertain if !repeatable => unconfirmed(&error.message),
+        SendErrorKind::Uncertain | SendErrorKind::Retryable { .. } => {
+            if row.attempts >= MOST_ATTEMPTS {
+                return settled(undelivered(), None);
+            }
+            let asked = match error.kind {
+                SendErrorKind::Retryable { after_ms } => after_ms.map(Duration::from_millis),
+                _ => None,
+            };
+            let (channel, attempts) = (row.channel.as_str(), row.attempts);
+            tracing::info!(
+                channel,
+                attempts,
+                code = error.code,
+                "send failed, will be tried again"
+            );
+            Verdict::Again { after: asked.unwrap_or_else(|| wait(row.attempts)) }
+        }
+        SendErrorKind::Permanent => settled(undelivered(), None),
+        SendErrorKind::OptedOut => {
+            Verdict::Settled { delivery: undelivered(), provider_id: None, opted_out: true }
+        }
+    }
+}
+
+fn settled(delivery: Delivery, provider_id: Option<String>) -> Verdict {
+    Verdict::Settled { delivery, provider_id, opted_out: false }
+}
+
+fn unconfirmed(why: &str) -> Verdict {
+    tracing::warn!(
+        why,
+        "a reply may or may not have been sent, and the provider can't be asked twice"
+    );
+    settled(Delivery::Unconfirmed, None)
+}
+
+/// Doubles from one second, with a fifth of jitter either way.
+fn wait(attempts: u32) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    doubled.min(LONGEST_WAIT).mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+fn outbound(row: &OutboxRow, slot: &ChannelSlot) -> Outbound {
+    let reference = Directory::reference(row.conversation, row.message);
+    let media = row
+        .body
+        .media
+        .iter()
+        .map(|media| Media { url: media.url.clone(), content_type: media.content_type.clone() });
+    Outbound {
+        idempotency_key: idempotency_key(&reference).to_string(),
+        reference,
+        first_attempt_ms: row.first_attempt_at.unwrap_or_else(clock::now).0,
+        from: row.sender.clone(),
+        to: row.recipient.clone(),
+        text: row.body.text.clone(),
+        media: media.collect(),
+        callback_url: slot.callback_url.clone(),
+    }
+}
+
+/// A UUID that follows from the reference, so that every attempt has the same.
+fn idempotency_key(reference: &str) -> Uuid {
+    let bytes = crate::journal::dedup_key("idempotency", reference);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// Puts on disk that an attempt begins, so that a crash in the middle is known afterwards.
+async fn mark(row: &mut OutboxRow, directory: &Directory) -> Result<(), String> {
+    let first = *row.first_attempt_at.get_or_insert_with(clock::now);
+    let id = row.id;
+    let write = directory.journal.write_now(move |transaction| {
+        let statement = "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
+                         first_attempt_at = ?2 WHERE id = ?1";
+        transaction.prepare_cached(statement)?.execute(rusqlite::params![id, first.0])?;
+        Ok(())
+    });
+    write.await
+}
+
+/// The attempt ended and certainly sent nothing.
+async fn unmark(row: &mut OutboxRow, directory: &Directory) {
+    let id = row.id;
+    let write = directory.journal.write_now(move |transaction| {
+        let statement = "UPDATE outbox SET attempting = 0 WHERE id = ?1";
+        transaction.prepare_cached(statement)?.execute([id])?;
+        Ok(())
+    });
+    if let Err(error) = write.await {
+        tracing::warn!(error, "the end of an attempt couldn't be written");
+    }
+}
+
+/// Tells the conversation, and settles the row in the same transaction.
+async fn record(
+    row: &OutboxRow,
+    delivery: Delivery,
+    provider_id: Option<String>,
+    directory: &Directory,
+) {
+    loop {
+        let input = Directory::delivery(row.message, delivery.clone());
+        let mut deliver = Deliver::new(To::Id(row.conversation), input);
+        deliver.settles = Some((row.id, provider_id.clone()));
+        match directory.ask(deliver).await {
+            Answer::Unavailable(error) => {
+                tracing::warn!(error, "a send's outcome waits for the journal");
+                tokio::time::sleep(FIRST_WAIT).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_stay_within_bounds() {
+        assert!(wait(1) < Duration::from_millis(1300));
+        assert!(wait(4) > Duration::from_secs(6));
+        assert!(wait(60) <= LONGEST_WAIT.mul_f64(1.2));
+    }
+
+    #[test]
+    fn every_attempt_has_the_same_key() {
+        assert_eq!(idempotency_key("c.1"), idempotency_key("c.1"));
+        assert_ne!(idempotency_key("c.1"), idempotency_key("c.2"));
+        assert_eq!(idempotency_key("c.1").get_version_num(), 8);
+    }
+}

@@ -1,0 +1,177 @@
+//! The recipe: hash, copy, read the manifest, probe in a child, load, check health.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cordboard_sdk::abi::ChannelObject;
+use cordboard_sdk::{ManifestInfo, OpenError, PluginFailure, decode};
+
+use crate::config::ChannelConfig;
+use crate::plugin::channel::ChannelHandle;
+use crate::plugin::manifest::{self, ManifestError};
+use crate::plugin::probe;
+use crate::plugin::services::{Secrets, Services, StoreAccess};
+use crate::plugin::{cache, library};
+
+/// Why a channel isn't there. Each message names file and cause.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file can't be read.
+    #[error("{}: {cause}; build the plugins first, or correct `plugin`", .file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// The file system's complaint.
+        cause: std::io::Error,
+    },
+    /// It isn't a plugin for this host.
+    #[error("{}: {cause}", .file.display())]
+    NotAPlugin {
+        /// Which file.
+        file: PathBuf,
+        /// What it is instead.
+        cause: ManifestError,
+    },
+    /// It isn't the content that was pinned.
+    #[error("{}: its SHA-256 is {found}, but the configuration pins {pinned}", .file.display())]
+    OtherContent {
+        /// Which file.
+        file: PathBuf,
+        /// Its hash.
+        found: String,
+        /// The hash it should have.
+        pinned: String,
+    },
+    /// It can't be loaded, or died when it was tried out.
+    #[error("{}: {cause}", .file.display())]
+    Broken {
+        /// Which file.
+        file: PathBuf,
+        /// How.
+        cause: String,
+    },
+    /// A setting of the channel is wrong.
+    #[error("{message}")]
+    Config {
+        /// The setting within the channel's `config`.
+        path: String,
+        /// What was found and what would be right.
+        message: String,
+    },
+    /// It won't open for another reason, or isn't healthy.
+    #[error("{}: {cause}", .file.display())]
+    WontOpen {
+        /// Which file.
+        file: PathBuf,
+        /// What it said.
+        cause: String,
+    },
+}
+
+/// A library that has been looked at but not run.
+pub struct Inspected {
+    /// Its manifest.
+    pub manifest: ManifestInfo,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+    bytes: Vec<u8>,
+}
+
+/// Reads a library and its manifest. Nothing of it runs.
+///
+/// # Errors
+/// [`LoadError::Unreadable`] or [`LoadError::NotAPlugin`].
+pub fn inspect(file: &Path) -> Result<Inspected, LoadError> {
+    let bytes = std::fs::read(file)
+        .map_err(|cause| LoadError::Unreadable { file: file.to_owned(), cause })?;
+    let manifest = manifest::read(&bytes)
+        .map_err(|cause| LoadError::NotAPlugin { file: file.to_owned(), cause })?;
+    Ok(Inspected { manifest, sha256: cache::hash(&bytes), bytes })
+}
+
+/// Loads channels.
+pub struct Loader {
+    /// Where copies are kept.
+    pub cache: PathBuf,
+    /// The configuration's folder: secrets' files are relative to it.
+    pub root: PathBuf,
+    /// Shared by all channels.
+    pub client: reqwest::Client,
+    /// The channels' small stores.
+    pub store: Option<Arc<dyn StoreAccess>>,
+}
+
+impl Loader {
+    /// The whole recipe for one channel.
+    ///
+    /// # Errors
+    /// [`LoadError`] names file and cause.
+    pub async fn load(&self, config: &ChannelConfig) -> Result<ChannelHandle, LoadError> {
+        let inspected = self.check(config).await?;
+        let copy = self.copy(config, &inspected)?;
+        let handle = self.open_here(config, &inspected.manifest, &copy).await?;
+        let health = handle.health().await.map_err(|failed| LoadError::WontOpen {
+            file: config.library.clone(),
+            cause: failed.to_string(),
+        })?;
+        if !health.ok {
+            let cause = format!("it isn't healthy: {}", health.message);
+            return Err(LoadError::WontOpen { file: config.library.clone(), cause });
+        }
+        Ok(handle)
+    }
+
+    /// Everything up to the probe: what can be said about a channel without loading it here.
+    ///
+    /// # Errors
+    /// [`LoadError`] names file and cause.
+    pub async fn check(&self, config: &ChannelConfig) -> Result<Inspected, LoadError> {
+        let inspected = inspect(&config.library)?;
+        if let Some(pinned) = config.sha256.as_ref().filter(|pinned| **pinned != inspected.sha256) {
+            return Err(LoadError::OtherContent {
+                file: config.library.clone(),
+                found: inspected.sha256,
+                pinned: pinned.clone(),
+            });
+        }
+        let copy = self.copy(config, &inspected)?;
+        probe::run(&copy, config, &inspected.manifest, &self.root).await?;
+        Ok(inspected)
+    }
+
+    fn copy(&self, config: &ChannelConfig, inspected: &Inspected) -> Result<PathBuf, LoadError> {
+        cache::store(&self.cache, &inspected.manifest.name, &inspected.bytes).map_err(|error| {
+            let folder = self.cache.display();
+            let cause = format!("can't be copied to {folder}: {error}");
+            LoadError::Broken { file: config.library.clone(), cause }
+        })
+    }
+
+    /// Opens a copy in this process: the host's own, or the probe's.
+    pub(super) async fn open_here(
+        &self,
+        config: &ChannelConfig,
+        manifest: &ManifestInfo,
+        copy: &Path,
+    ) -> Result<ChannelHandle, LoadError> {
+        let file = config.library.clone();
+        let module =
+            library::open(copy).map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
+        let secrets = Secrets::read(&config.secrets, &self.root);
+        let services =
+            Services::new(config, manifest, secrets, self.client.clone(), self.store.clone());
+        let settings = serde_json::to_vec(&config.config).expect("RON values become JSON");
+        let opening = module.open()(settings.into(), services.into_object());
+        let opened: Result<ChannelObject, _> = opening.await.into_result();
+        let object = opened.map_err(|bytes| {
+            let error: Result<OpenError, PluginFailure> =
+                decode(&bytes).unwrap_or_else(|message| Err(PluginFailure::NotUnderstood(message)));
+            match error {
+                Ok(OpenError::Config { path, message }) => LoadError::Config { path, message },
+                Ok(OpenError::Failed(cause)) => LoadError::WontOpen { file, cause },
+                Err(failure) => LoadError::WontOpen { file, cause: failure.to_string() },
+            }
+        })?;
+        Ok(ChannelHandle::new(config.id.clone(), manifest.clone(), object))
+    }
+}

@@ -1,0 +1,17 @@
+//! Plugins: found, checked, tried out in a child process, loaded, called.
+//!
+//! The order matters: nothing of a file runs in the host before its bounds and manifest have been
+//! read ([`manifest`]), a copy stands under its hash ([`cache`]), and a child process has opened it
+//! with the real configuration ([`probe`]).
+
+mod cache;
+mod channel;
+mod library;
+mod load;
+mod manifest;
+pub mod probe;
+mod services;
+
+pub use channel::{CallFailed, ChannelHandle};
+pub use load::{Inspected, LoadError, Loader, inspect};
+pub use services::{Secrets, Services, StoreAccess};
