@@ -134,7 +134,7 @@ impl Reader {
     /// Every open conversation, for recovery.
     pub fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
         let mut statement = self.connection.prepare(
-            "SELECT id, state, agent, occupies, returning, queued_at, workstream, wake_at
+            "SELECT id, state, agent, occupies, asked_back, queued_at, workstream, wake_at
              FROM conversations WHERE state < 4",
         )?;
         let mut rows = statement.query([])?;

@@ -16,7 +16,7 @@ pub const SCHEMA_VERSION: i64 = 1;
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
-    state INTEGER NOT NULL, agent TEXT, occupies INTEGER NOT NULL, returning INTEGER NOT NULL,
+    state INTEGER NOT NULL, agent TEXT, occupies INTEGER NOT NULL, asked_back INTEGER NOT NULL,
     queued_at INTEGER NOT NULL, wake_at INTEGER, version INTEGER NOT NULL, snapshot BLOB NOT NULL
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS conversations_thread ON conversations (channel, customer);

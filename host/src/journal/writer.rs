@@ -307,7 +307,7 @@ fn write_row(transaction: &Transaction<'_>, append: &Append, id: &[u8]) -> rusql
             transaction
                 .prepare_cached(
                     "INSERT OR IGNORE INTO conversations (id, channel, customer, workstream, state, agent,
-                     occupies, returning, queued_at, wake_at, version, snapshot)
+                     occupies, asked_back, queued_at, wake_at, version, snapshot)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                 )?
                 .execute(params![
@@ -327,7 +327,7 @@ fn write_row(transaction: &Transaction<'_>, append: &Append, id: &[u8]) -> rusql
         }
         RowChange::Update(row) => transaction
             .prepare_cached(
-                "UPDATE conversations SET state = ?3, agent = ?4, occupies = ?5, returning = ?6,
+                "UPDATE conversations SET state = ?3, agent = ?4, occupies = ?5, asked_back = ?6,
                  queued_at = ?7, wake_at = ?8, version = ?9, snapshot = ?10
                  WHERE id = ?1 AND version = ?2",
             )?

@@ -1,0 +1,276 @@
+//! The host as a process of its own.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::emulator::{Accounts, Emulators, Provider};
+
+/// Where this build puts its files.
+pub fn target_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("tests have a path");
+    let folder = test.ancestors().find(|folder| folder.join(".fingerprint").is_dir());
+    folder.expect("cargo builds into a folder with .fingerprint").to_owned()
+}
+
+/// Where this build puts plugins.
+pub fn plugin_folder() -> PathBuf {
+    target_folder()
+}
+
+/// A configuration folder with the sample's channels pointed at emulators of its own.
+pub struct Setup {
+    /// Configuration and data.
+    pub folder: tempfile::TempDir,
+    /// Environment of the host.
+    pub environment: Vec<(&'static str, String)>,
+    /// The host's address.
+    pub url: String,
+    /// Further lines of the workstream, such as `inactivity: "1s",`.
+    pub workstream: String,
+    /// Further agents, as RON.
+    pub agents: String,
+}
+
+impl Setup {
+    /// A free port, no emulators yet.
+    pub fn new() -> Self {
+        let port = free_port();
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            environment: Vec::new(),
+            url: format!("http://127.0.0.1:{port}"),
+            workstream: String::new(),
+            agents: String::new(),
+        }
+    }
+
+    /// Starts emulators that call this host, and writes the configuration.
+    pub fn with_emulators(&mut self) -> Emulators {
+        let emulators = Emulators::start(Accounts::sample(&self.url), [0; 4]);
+        let emulators = emulators.expect("loopback has free ports");
+        self.environment = emulators.world.accounts.environment();
+        self.write_main();
+        let channel = |provider: Provider, plugin: &str, config: String, secrets: &str| {
+            let (id, url) = (provider.channel(), &emulators.urls[&provider]);
+            let host = url.trim_start_matches("http://");
+            format!(
+                "(id: \"{id}\", plugin: \"{plugin}\", workstream: \"sms\", config: ({config}),\n secrets: {{{secrets}}}, allow_hosts: [\"{host}\"]),\n"
+            )
+        };
+        let accounts = &emulators.world.accounts;
+        let url = |provider: Provider| &emulators.urls[&provider];
+        let text = [
+            channel(
+                Provider::Telesign,
+                "telesign",
+                format!(
+                    "customer_id: \"{}\", base_url: \"{}\", numbers: [(number: \"15550001001\", type: \"local\")]",
+                    accounts.telesign_customer,
+                    url(Provider::Telesign)
+                ),
+                "\"api_key\": Env(\"TELESIGN_API_KEY\")",
+            ),
+            channel(
+                Provider::Twilio,
+                "twilio",
+                format!(
+                    "account_sid: \"{}\", base_url: \"{}\", numbers: [(number: \"+15550002002\", type: \"local\")]",
+                    accounts.twilio_sid,
+                    url(Provider::Twilio)
+                ),
+                "\"auth_token\": Env(\"TWILIO_AUTH_TOKEN\")",
+            ),
+            channel(
+                Provider::Acs,
+                "acs",
+                format!(
+                    "endpoint: \"{}\", numbers: [(number: \"+15550003003\", type: \"toll_free\")]",
+                    url(Provider::Acs)
+                ),
+                "\"access_key\": Env(\"ACS_ACCESS_KEY\"), \"webhook_secret\": Env(\"ACS_WEBHOOK_SECRET\")",
+            ),
+        ];
+        self.write("channels.ron", &format!("(channels: [\n{}])", text.concat()));
+        emulators
+    }
+
+    /// Writes everything but channels.
+    pub fn write_main(&self) {
+        let listen = self.url.trim_start_matches("http://");
+        let plugins = plugin_folder().display().to_string();
+        let (workstream, agents) = (&self.workstream, &self.agents);
+        self.write(
+            "main.ron",
+            &format!(
+                r#"(
+    host: (listen: "{listen}", data: "data", plugins: "{plugins}"),
+    workstreams: [(id: "sms", kind: messaging, queue: "support", {workstream})],
+    queues: [(id: "support", name: "Support")],
+    agents: [
+        (id: "kim", name: "Kim", queues: ["support"]),
+        (id: "lee", name: "Lee", queues: ["support"]),
+        (id: "sam", name: "Sam", role: supervisor),
+        (id: "root", name: "Root", role: administrator),
+        {agents}
+    ],
+)"#
+            ),
+        );
+    }
+
+    /// Writes a file of the configuration.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).expect("a temporary file");
+    }
+
+    /// The journal's folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A `cordboard` command on this configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(target_folder().join("cordboard"));
+        command.args(arguments).envs(self.environment.iter().cloned());
+        command
+    }
+
+    /// Runs a command to its end; standard output and error together.
+    pub fn run(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command(arguments).output().expect("the host's binary runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The configuration's folder, as an argument.
+    pub fn config(&self) -> &str {
+        self.folder.path().to_str().expect("a plain path")
+    }
+
+    /// An API token of an agent.
+    pub fn token(&self, agent: &str) -> String {
+        let (code, token) = self.run(&["agent", "token", self.config(), "--id", agent]);
+        assert_eq!(code, 0, "{token}");
+        token.trim().to_owned()
+    }
+
+    /// Starts the host and waits until it answers.
+    pub async fn start(&self, arguments: &[&str]) -> HostProcess {
+        let log_path = self.folder.path().join("host.log");
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_path);
+        let log = log.expect("a log file");
+        let mut all = vec!["run", self.config()];
+        all.extend(arguments);
+        let child = self
+            .command(&all)
+            .env("CORDBOARD_LOG", "info")
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the host's binary runs");
+        let mut host = HostProcess { child, url: self.url.clone(), log_path };
+        host.wait_until_alive().await;
+        host
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("bound").port()
+}
+
+/// A running host; killed when dropped.
+pub struct HostProcess {
+    child: Child,
+    /// Its address.
+    pub url: String,
+    log_path: PathBuf,
+}
+
+impl HostProcess {
+    async fn wait_until_alive(&mut self) {
+        let client = client();
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = client.get(format!("{}/health/live", self.url)).send().await;
+            if answer.is_ok_and(|response| response.status().is_success()) {
+                return;
+            }
+            let ended = self.child.try_wait().expect("a child of ours");
+            assert!(ended.is_none(), "the host ended ({ended:?}):\n{}", self.log());
+            assert!(Instant::now() < until, "the host doesn't answer:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Everything it has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log_path).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child of ours");
+        self.child.wait().expect("a child of ours");
+    }
+
+    /// SIGTERM, and the exit code.
+    pub fn stop(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        self.child.wait().expect("a child of ours").code()
+    }
+
+    /// GET with a token.
+    pub async fn get(&self, token: &str, path: &str) -> (u16, Value) {
+        let request = client().get(format!("{}{path}", self.url)).bearer_auth(token);
+        answered(request).await
+    }
+
+    /// POST with a token and a JSON body.
+    pub async fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = client().post(format!("{}{path}", self.url)).bearer_auth(token).json(&body);
+        answered(request).await
+    }
+}
+
+impl Drop for HostProcess {
+    fn drop(&mut self) {
+        // It may have been waited for already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn client() -> reqwest::Client {
+    // A second call finds the provider installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client without special settings")
+}
+
+async fn answered(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("the host answers");
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or(Value::Null))
+}
+
+/// A plugin library of this build.
+pub fn library(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("libcordboard_{name}.so"))
+}

@@ -1,0 +1,27 @@
+//! A harness around the real host: its binary, its plugins, its journal, its sockets.
+
+mod host;
+mod screen;
+
+pub use host::{HostProcess, Setup, library, plugin_folder, target_folder};
+pub use screen::Screen;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take to happen.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// If there is none within [`LIMIT`].
+pub async fn eventually<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "this never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
