@@ -9,7 +9,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 
-use crate::actors::{self, Actors, ChannelSlot, Directory, TellAgent};
+use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory};
 use crate::config::{Config, Problem, place_in_file};
 use crate::http::{self, Web};
 use crate::journal::{Journal, Reader};
@@ -109,8 +109,7 @@ impl Host {
     pub async fn stop(self) {
         const OUTBOX_TIME: Duration = Duration::from_secs(5);
         for agent in self.directory.all_agents() {
-            let input = cordboard_core::agent::Input::SignOut;
-            agent.do_send(TellAgent { input, answer: None });
+            agent.do_send(CloseScreens);
         }
         self.server.stop(true).await;
         // The server's own result was seen by whoever waited for it.

@@ -181,6 +181,21 @@ impl Handler<Detach> for AgentActor {
     }
 }
 
+/// The host stops: offers are withdrawn and every screen is told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseScreens;
+
+impl Handler<CloseScreens> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseScreens, context: &mut Self::Context) {
+        // Signing out can't be refused.
+        let _ = self.step(Input::SignOut, context);
+        self.screens.clear();
+    }
+}
+
 /// Asks what an agent looks like.
 #[derive(Message)]
 #[rtype(result = "AgentView")]

@@ -1,0 +1,46 @@
+// Requests to the host; types come from its OpenAPI description.
+
+import type { components } from "./api.d";
+
+type Schemas = components["schemas"];
+
+export type Me = Schemas["Me"];
+export type Summary = Schemas["Summary"];
+export type Message = Schemas["Message"];
+export type Notice = Schemas["Notice"];
+export type FirstFrame = Schemas["FirstFrame"];
+export type Offer = Schemas["OfferView"];
+export type Presence = Schemas["Presence"];
+export type Usage = Schemas["Usage"];
+export type BaseStatus = Schemas["BaseStatus"];
+export type Transcript = Schemas["Transcript"];
+export type Command = Schemas["Command"];
+
+/** Who is signed in; `null` if nobody is. */
+export async function me(): Promise<Me | null> {
+  const response = await fetch("/api/v1/me");
+  return response.ok ? await response.json() : null;
+}
+
+/** Signs in; the sentence that says why not, if not. */
+export async function signIn(agent: string, password: string): Promise<string | null> {
+  const response = await fetch("/api/v1/sign-in", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ agent, password }),
+  });
+  return response.ok ? null : ((await response.json()) as { message: string }).message;
+}
+
+export async function signOut(me: Me): Promise<void> {
+  await fetch("/api/v1/sign-out", {
+    method: "POST",
+    headers: { "x-csrf-token": me.csrf ?? "" },
+  });
+}
+
+/** A conversation that has come to this agent while the screen was open. */
+export async function transcript(id: string): Promise<Transcript | null> {
+  const response = await fetch(`/api/v1/conversations/${id}`);
+  return response.ok ? await response.json() : null;
+}

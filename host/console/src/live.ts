@@ -1,0 +1,96 @@
+// The live connection: connects again by itself, and gives every command its answer.
+
+import { useCallback, useEffect, useReducer, useRef } from "react";
+
+import { type Command, type FirstFrame, type Notice, transcript } from "./api";
+import { change, nothing } from "./work";
+
+interface Answer {
+  type: "answer";
+  id: number | null;
+  ok: boolean;
+  error?: string;
+}
+
+/** Sends a command; resolves to the sentence that says why not, or to `null`. */
+export type Send = (command: Command) => Promise<string | null>;
+
+const PAUSES = [250, 500, 1000, 2000, 5000];
+
+export function useLive() {
+  const [work, dispatch] = useReducer(change, nothing);
+  const socket = useRef<WebSocket | null>(null);
+  const waiting = useRef(new Map<number, (error: string | null) => void>());
+  const nextId = useRef(1);
+
+  useEffect(() => {
+    let stopped = false;
+    let tries = 0;
+    let timer = 0;
+
+    const connect = () => {
+      const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+      const opened = new WebSocket(`${scheme}//${location.host}/api/v1/live`);
+      socket.current = opened;
+      opened.onopen = () => {
+        tries = 0;
+        dispatch({ type: "connection", connected: true });
+      };
+      opened.onmessage = (event) => {
+        const frame = JSON.parse(event.data as string) as FirstFrame | Notice | Answer;
+        if (frame.type === "answer") {
+          const settle = frame.id === null ? undefined : waiting.current.get(frame.id);
+          if (frame.id !== null) waiting.current.delete(frame.id);
+          settle?.(frame.ok ? null : (frame.error ?? "refused"));
+          return;
+        }
+        dispatch({ type: "frame", frame });
+      };
+      opened.onclose = () => {
+        dispatch({ type: "connection", connected: false });
+        for (const settle of waiting.current.values()) settle("the connection broke; try again");
+        waiting.current.clear();
+        if (stopped) return;
+        timer = window.setTimeout(connect, PAUSES[Math.min(tries, PAUSES.length - 1)]);
+        tries += 1;
+      };
+    };
+
+    connect();
+    return () => {
+      stopped = true;
+      window.clearTimeout(timer);
+      socket.current?.close();
+    };
+  }, []);
+
+  // A conversation that is new here has a history that this screen hasn't seen.
+  const incomplete = [...work.conversations.values()].find(
+    (c) => c.summary.state !== "closed" && c.messages.length < c.summary.messages,
+  );
+  const incompleteId = incomplete?.summary.id;
+  const expected = incomplete?.summary.messages;
+  useEffect(() => {
+    if (incompleteId === undefined) return;
+    void transcript(incompleteId).then((loaded) => {
+      if (loaded) {
+        dispatch({ type: "loaded", summary: loaded.conversation, messages: loaded.messages });
+      }
+    });
+  }, [incompleteId, expected]);
+
+  const send: Send = useCallback((command) => {
+    const open = socket.current;
+    if (open?.readyState !== WebSocket.OPEN) {
+      return Promise.resolve("not connected; trying to reach the host");
+    }
+    const id = nextId.current++;
+    return new Promise((resolve) => {
+      waiting.current.set(id, resolve);
+      open.send(JSON.stringify({ ...command, id }));
+    });
+  }, []);
+
+  const select = useCallback((id: string) => dispatch({ type: "select", id }), []);
+  return { work, send, select };
+}

@@ -1,0 +1,127 @@
+// What the agent's screen knows, and how each frame from the host changes it.
+
+import type { FirstFrame, Message, Notice, Offer, Presence, Summary, Usage } from "./api";
+
+export interface Conversation {
+  summary: Summary;
+  messages: Message[];
+  /** Customer messages that came while another conversation was looked at. */
+  unread: number;
+}
+
+export interface Work {
+  connected: boolean;
+  presence: Presence | null;
+  capacity: Usage[];
+  offers: Offer[];
+  conversations: Map<string, Conversation>;
+  selected: string | null;
+}
+
+export const nothing: Work = {
+  connected: false,
+  presence: null,
+  capacity: [],
+  offers: [],
+  conversations: new Map(),
+  selected: null,
+};
+
+export type Change =
+  | { type: "connection"; connected: boolean }
+  | { type: "select"; id: string }
+  | { type: "loaded"; summary: Summary; messages: Message[] }
+  | { type: "frame"; frame: FirstFrame | Notice };
+
+export function change(work: Work, change: Change): Work {
+  switch (change.type) {
+    case "connection":
+      return { ...work, connected: change.connected };
+    case "select":
+      return update({ ...work, selected: change.id }, change.id, (c) => ({ ...c, unread: 0 }));
+    case "loaded":
+      return update(work, change.summary.id, (known) => ({
+        ...known,
+        summary: change.summary,
+        messages: merge(change.messages, known.messages),
+      }));
+    case "frame":
+      return onFrame(work, change.frame);
+  }
+}
+
+function onFrame(work: Work, frame: FirstFrame | Notice): Work {
+  switch (frame.type) {
+    case "snapshot": {
+      const conversations = new Map(
+        frame.conversations.map(({ conversation, messages }) => [
+          conversation.id,
+          {
+            summary: conversation,
+            messages,
+            unread: work.conversations.get(conversation.id)?.unread ?? 0,
+          },
+        ]),
+      );
+      const kept = work.selected !== null && conversations.has(work.selected);
+      // Offers come anew behind the snapshot.
+      return { ...work, conversations, offers: [], selected: kept ? work.selected : null };
+    }
+    case "presence":
+      return { ...work, presence: frame.presence, capacity: frame.capacity };
+    case "offer":
+      return { ...work, offers: [...work.offers.filter((o) => o.offer !== frame.offer), frame] };
+    case "offer_ended": {
+      const ended = work.offers.find((offer) => offer.offer === frame.offer);
+      const offers = work.offers.filter((offer) => offer.offer !== frame.offer);
+      const taken = frame.outcome === "accepted" && ended;
+      return { ...work, offers, selected: taken ? ended.conversation : work.selected };
+    }
+    case "conversation": {
+      const known = work.conversations.get(frame.id);
+      const conversations = new Map(work.conversations);
+      conversations.set(frame.id, {
+        messages: known?.messages ?? [],
+        unread: known?.unread ?? 0,
+        summary: frame,
+      });
+      return { ...work, conversations };
+    }
+    case "conversation_gone": {
+      const conversations = new Map(work.conversations);
+      conversations.delete(frame.conversation);
+      const selected = work.selected === frame.conversation ? null : work.selected;
+      return { ...work, conversations, selected };
+    }
+    case "message":
+      return update(work, frame.conversation, (c) => ({
+        ...c,
+        messages: merge(c.messages, [frame.message]),
+        unread:
+          frame.message.role === "customer" && work.selected !== frame.conversation
+            ? c.unread + 1
+            : c.unread,
+      }));
+    case "delivery":
+      return update(work, frame.conversation, (c) => ({
+        ...c,
+        messages: c.messages.map((message) =>
+          message.no === frame.message ? { ...message, delivery: frame.delivery } : message,
+        ),
+      }));
+    default:
+      return work;
+  }
+}
+
+function update(work: Work, id: string, how: (c: Conversation) => Conversation): Work {
+  const known = work.conversations.get(id);
+  if (!known) return work;
+  return { ...work, conversations: new Map(work.conversations).set(id, how(known)) };
+}
+
+/** Both, in order, each message once; the later list knows better. */
+function merge(earlier: Message[], later: Message[]): Message[] {
+  const byNumber = new Map([...earlier, ...later].map((message) => [message.no, message]));
+  return [...byNumber.values()].sort((a, b) => a.no - b.no);
+}

@@ -1,0 +1,101 @@
+// CH-02 CH-03 CH-04 CONV-01 CONV-04 CONV-06 PRES-01 SEC-01: what a newcomer sees, in a browser.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+import { startWorld } from "./world.mjs";
+
+const shots = resolve(import.meta.dirname, "../../target/screenshots");
+let world;
+let browser;
+
+before(async () => {
+  mkdirSync(shots, { recursive: true });
+  world = await startWorld();
+  browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await world?.stop();
+});
+
+const shoot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
+
+test("a text is answered in the console, through all three providers", async () => {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
+  context.setDefaultTimeout(20_000);
+  const phone = await context.newPage();
+  const problems = [];
+  await phone.goto(world.phone);
+  const desk = await context.newPage();
+  desk.on("pageerror", (error) => problems.push(String(error)));
+  desk.on("console", (line) => line.type() === "error" && problems.push(line.text()));
+  await desk.goto(world.signIn);
+  await desk.getByText("You're ready").waitFor();
+  assert.equal(await desk.getByTestId("presence").innerText(), "Online");
+  await shoot(desk, "1-ready");
+
+  for (const provider of ["telesign", "twilio", "acs"]) {
+    const question = `Hello through ${provider}! ☎`;
+    const answer = `Hi, this is Kim on ${provider}.`;
+    await phone.locator("#provider").selectOption(provider);
+    await phone.locator("#text").fill(question);
+    await phone.getByRole("button", { name: "Send" }).click();
+
+    await desk.getByRole("button", { name: "Accept" }).waitFor();
+    const left = Number(await desk.getByTestId("countdown").innerText());
+    assert.ok(left > 20 && left <= 30, `countdown at ${left}`);
+    if (provider === "telesign") await shoot(desk, "2-offer");
+    await desk.getByRole("button", { name: "Accept" }).click();
+    await desk.getByTestId("transcript").getByText(question).waitFor();
+
+    await desk.getByText("Internal note", { exact: true }).first().click();
+    await desk.getByLabel("Internal note", { exact: true }).last().fill(`VIP? (${provider})`);
+    await desk.getByRole("button", { name: "Add note" }).click();
+    await desk.getByTestId("transcript").getByText(`VIP? (${provider})`).waitFor();
+    await desk.getByText("Reply", { exact: true }).first().click();
+    await desk.getByPlaceholder("Write a reply").fill(answer);
+    await desk.getByPlaceholder("Write a reply").press("Enter");
+    await desk.getByTestId("delivery").getByText("delivered").waitFor();
+    await phone.locator(".them", { hasText: answer }).waitFor();
+    assert.equal(await phone.getByText("VIP?").count(), 0, "notes stay inside");
+    if (provider === "telesign") {
+      await shoot(desk, "3-answered");
+      await shoot(phone, "4-phone");
+    }
+  }
+
+  // A reload finds all open work with its history.
+  await desk.reload();
+  await desk.getByTestId("conversation").nth(2).waitFor();
+  assert.equal(await desk.getByTestId("load").innerText(), "3 of 5");
+  await desk.getByTestId("conversation").first().click();
+  await desk.getByTestId("message").nth(2).waitFor();
+
+  await desk.getByRole("button", { name: "End", exact: true }).click();
+  await desk.getByRole("button", { name: "Finish wrap-up" }).waitFor();
+  await shoot(desk, "5-wrap-up");
+  await desk.getByRole("button", { name: "Finish wrap-up" }).click();
+  await desk.getByText("2 of 5").waitFor();
+
+  await desk.getByTestId("presence").click();
+  await desk.getByRole("menuitem", { name: "Away" }).click();
+  await desk.getByTestId("presence").getByText("Away").waitFor();
+  await desk.getByRole("button", { name: "Sign out" }).click();
+  await desk.getByRole("button", { name: "Sign in" }).waitFor();
+  await shoot(desk, "6-signed-out");
+  const again = await desk.request.get(world.signIn);
+  assert.equal(again.status(), 410, "a sign-in link works once");
+  const expected = (line) => line.includes("401");
+  assert.deepEqual(problems.filter((line) => !expected(line)), []);
+});
