@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Modal, RingProgress, Stack, Text } from "@mantine/core";
+import { Affix, Alert, Button, Group, Paper, RingProgress, Stack, Text } from "@mantine/core";
 import { useState } from "react";
 
 import type { Offer } from "./api";
@@ -8,7 +8,10 @@ import { useNow } from "./useNow";
 
 const KINDS = { messaging: "text message", chat: "chat", voice: "call", email: "email" } as const;
 
-/** The oldest open offer, with its countdown. */
+/**
+ * The oldest open offer, with its countdown. It stands beside the work and takes no focus: an agent
+ * in the middle of a sentence goes on writing.
+ */
 export function Offers({ offers, send }: { offers: Offer[]; send: Send }) {
   const offer = offers[0];
   if (!offer) return null;
@@ -26,17 +29,18 @@ function OneOffer({ offer, others, send }: { offer: Offer; others: number; send:
   };
 
   return (
-    <Modal opened onClose={() => undefined} withCloseButton={false} centered
-      closeOnEscape={false} title={`New ${KINDS[offer.kind]}`} data-testid="offer">
-      <Stack>
+    <Affix position={{ bottom: 24, right: 24 }}>
+      <Paper withBorder shadow="xl" p="md" w={340} role="alertdialog" data-testid="offer"
+        aria-label={`New ${KINDS[offer.kind]}`}>
+      <Stack gap="sm">
         <Group wrap="nowrap">
           <RingProgress size={92} thickness={8} roundCaps
             sections={[{ value: (left / total) * 100, color: seconds > 10 ? "indigo" : "red" }]}
             label={<Text ta="center" fw={700} data-testid="countdown">{seconds}</Text>} />
           <div>
-            <Text fw={600}>From queue {offer.queue}</Text>
+            <Text fw={600}>New {KINDS[offer.kind]}</Text>
             <Text c="dimmed" size="sm">
-              Offered {since(offer.at, now)} ago
+              From queue {offer.queue}, offered {since(offer.at, now)} ago
               {others > 0 && `; ${others} more behind it`}
             </Text>
           </div>
@@ -44,9 +48,10 @@ function OneOffer({ offer, others, send }: { offer: Offer; others: number; send:
         {problem && <Alert color="red" role="alert">{problem}</Alert>}
         <Group grow>
           <Button variant="default" onClick={answer("refuse")}>Refuse</Button>
-          <Button data-autofocus onClick={answer("accept")}>Accept</Button>
+          <Button onClick={answer("accept")}>Accept</Button>
         </Group>
       </Stack>
-    </Modal>
+      </Paper>
+    </Affix>
   );
 }

@@ -12,7 +12,9 @@ mod queue;
 mod recovery;
 mod shard;
 
-pub use agent::{AgentActor, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent};
+pub use agent::{
+    AgentActor, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent,
+};
 pub use alarms::Alarms;
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{LookAtQueue, QueueActor, QueueView};

@@ -328,7 +328,11 @@ impl Reader {
                 library,
                 sha256: value.sha256.map(|hash| hash.to_ascii_lowercase()),
                 workstream,
-                config: value.config,
+                // `config: ()` and no `config` mean the same: a plugin without settings.
+                config: match value.config {
+                    serde_json::Value::Null => serde_json::Value::Object(Default::default()),
+                    settings => settings,
+                },
                 secrets: value.secrets,
                 allow_hosts: value.allow_hosts,
                 place: Place { file, path },

@@ -38,6 +38,7 @@ struct Orders {
 enum Verdict {
     Good,
     Config { path: String, message: String },
+    WontOpen(String),
     Bad(String),
 }
 
@@ -87,6 +88,9 @@ pub async fn run(
     match (output.status.success(), verdict) {
         (true, Ok(Verdict::Good)) => Ok(()),
         (true, Ok(Verdict::Config { path, message })) => Err(LoadError::Config { path, message }),
+        (true, Ok(Verdict::WontOpen(cause))) => {
+            Err(LoadError::WontOpen { file: config.library.clone(), cause })
+        }
         (true, Ok(Verdict::Bad(cause))) => Err(broken(cause)),
         _ => {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -131,9 +135,8 @@ pub async fn child() -> anyhow::Result<()> {
     let verdict = match loader.open_here(&config, &orders.manifest, &orders.copy).await {
         Ok(_) => Verdict::Good,
         Err(LoadError::Config { path, message }) => Verdict::Config { path, message },
-        Err(LoadError::Broken { cause, .. } | LoadError::WontOpen { cause, .. }) => {
-            Verdict::Bad(cause)
-        }
+        Err(LoadError::WontOpen { cause, .. }) => Verdict::WontOpen(cause),
+        Err(LoadError::Broken { cause, .. }) => Verdict::Bad(cause),
         Err(other) => Verdict::Bad(other.to_string()),
     };
     println!("{}", serde_json::to_string(&verdict)?);

@@ -80,12 +80,25 @@ impl Screen {
     }
 
     async fn next(&mut self) -> Value {
+        self.try_next().await.expect("the socket stays open")
+    }
+
+    /// The next frame; `None` once the connection is gone.
+    pub async fn try_next(&mut self) -> Option<Value> {
         loop {
-            let frame = self.socket.next().await.expect("the socket stays open");
-            if let Message::Text(text) = frame.expect("a frame") {
-                return serde_json::from_str(&text).expect("frames are JSON");
+            match self.socket.next().await? {
+                Ok(Message::Text(text)) => {
+                    return Some(serde_json::from_str(&text).expect("frames are JSON"));
+                }
+                Ok(_) => {}
+                Err(_) => return None,
             }
         }
+    }
+
+    /// Sends a frame as it is; false if the connection is gone.
+    pub async fn try_send(&mut self, frame: &Value) -> bool {
+        self.socket.send(Message::text(frame.to_string())).await.is_ok()
     }
 
     /// Sends a command and returns its answer.

@@ -1,0 +1,57 @@
+//! A channel that panics when it is told to: in a call, in a later poll, and in a send. It is the
+//! smallest complete plugin as well.
+
+#![forbid(unsafe_code)]
+
+use cordboard_sdk::prelude::*;
+
+#[derive(Deserialize, JsonSchema)]
+struct Config {}
+
+struct Panicky {
+    host: Host,
+}
+
+impl Channel for Panicky {
+    type Config = Config;
+
+    const MANIFEST: Manifest = Manifest {
+        name: "panicky",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Panics when it is told to",
+        channel_kind: "messaging",
+        hosts: &[],
+        secrets: &[],
+        offers: &[Offer::Inbound, Offer::Outbound],
+        max_text: 160,
+        idempotent_sends: false,
+    };
+
+    async fn open(_: Config, host: Host) -> Result<Self, OpenError> {
+        Ok(Self { host })
+    }
+
+    async fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        if body == "now" {
+            panic!("as you wish: {body}");
+        }
+        if body == "later" {
+            // Crosses to the host and back, so that the panic comes in another poll.
+            let _ = self.host.store_get("nothing").await;
+            panic!("as you wish: {body}");
+        }
+        let message = Inbound::text(body.clone(), "+14255550100", "+14255550199", body);
+        Ok(Received::events([Event::Message(message)]))
+    }
+
+    async fn send(&self, message: Outbound) -> Result<Receipt, SendError> {
+        panic!("won't send {}", message.text);
+    }
+
+    async fn verify(&self, _: VerifyRequest) -> VerifyReport {
+        VerifyReport::failed("this channel has no provider")
+    }
+}
+
+cordboard_sdk::export_channel!(Panicky);

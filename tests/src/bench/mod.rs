@@ -1,0 +1,21 @@
+//! What the benchmarks are made of: a load generator, references, a journal with many rows.
+
+mod journal;
+mod load;
+mod reference;
+mod report;
+
+pub use journal::{fill, read_raw};
+pub use load::{Load, Prepared, twilio_requests};
+pub use reference::{actor_bytes, bare_server, ledger_entry_bytes};
+pub use report::{Figure, Report};
+
+/// Resident memory of a process, in bytes.
+///
+/// # Panics
+/// If there is no such process.
+pub fn resident(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("a process of ours");
+    let pages: u64 = text.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("statm's form");
+    pages * 4096
+}

@@ -1,0 +1,286 @@
+//! `make bench`: figures beside references measured in the same run.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use cordboard_core::ids::AgentId;
+use cordboard_tests::bench::{
+    Load, Report, actor_bytes, bare_server, fill, ledger_entry_bytes, read_raw, resident,
+    twilio_requests,
+};
+use cordboard_tests::emulator::Accounts;
+use cordboard_tests::harness::{HostProcess, Screen, Setup, target_folder};
+use serde_json::{Value, json};
+
+const CONNECTIONS: usize = 32;
+const MESSAGES: usize = 120_000;
+const CUSTOMERS: usize = 10_000;
+const SCREENS: usize = 8;
+const PROBES: usize = 400;
+const LIVE: usize = 50_000;
+const OPEN: usize = 1_000_000;
+
+#[actix_web::main]
+async fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("bare") {
+        let port = std::env::args().nth(2).context("a port")?.parse()?;
+        return Ok(bare_server(port).await?);
+    }
+    let only = std::env::args().nth(1);
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
+    let mut report = Report::default();
+    Report::head();
+    if wanted("webhook") {
+        webhooks(&mut report).await?;
+    }
+    if wanted("bytes_live") {
+        live_bytes(&mut report).await?;
+    }
+    if wanted("start") {
+        start(&mut report).await?;
+    }
+    let path = target_folder().parent().context("a target folder")?.join("bench.json");
+    if only.is_none() {
+        report.write(&path)?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+struct Bare {
+    child: Child,
+    port: u16,
+}
+
+impl Bare {
+    async fn start() -> anyhow::Result<Self> {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let child = Command::new(std::env::current_exe()?)
+            .args(["bare", &port.to_string()])
+            .stdin(Stdio::null())
+            .spawn()?;
+        for _ in 0..500 {
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(Self { child, port })
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // A child of ours; it may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A host with the Twilio channel and agents who can hold everything.
+fn setup() -> (Setup, Accounts, Vec<AgentId>) {
+    let mut setup = Setup::new();
+    let accounts = Accounts::sample(&setup.url);
+    setup.environment = accounts.environment();
+    let agents: Vec<AgentId> = (0..SCREENS).map(|n| AgentId::new(format!("agent-{n}"))).collect();
+    for agent in &agents {
+        setup.agents += &format!(
+            "(id: \"{agent}\", queues: [\"support\"], capacity: (messaging: 65000, units: 100000000)),"
+        );
+    }
+    // More agents than screens, so that a million conversations have somewhere to be.
+    for n in SCREENS..32 {
+        setup.agents += &format!(
+            "(id: \"agent-{n}\", queues: [\"support\"], capacity: (messaging: 65000, units: 100000000)),"
+        );
+    }
+    setup.write_main();
+    setup.write(
+        "channels.ron",
+        &format!(
+            "(channels: [(id: \"sms-twilio\", plugin: \"twilio\", workstream: \"sms\",
+              config: (account_sid: \"{}\", numbers: [(number: \"+15550002002\", type: \"local\")]),
+              secrets: {{\"auth_token\": Env(\"TWILIO_AUTH_TOKEN\")}})])",
+            accounts.twilio_sid
+        ),
+    );
+    let all = (0..32).map(|n| AgentId::new(format!("agent-{n}"))).collect();
+    (setup, accounts, all)
+}
+
+fn address(host: &HostProcess) -> String {
+    host.url.trim_start_matches("http://").to_owned()
+}
+
+/// A screen that accepts every offer; the times at which offers came, by conversation.
+async fn accept_all(mut screen: Screen, seen: tokio::sync::mpsc::UnboundedSender<Instant>) {
+    while let Some(frame) = screen.try_next().await {
+        if frame["type"] == "offer" {
+            // The measurement may be over.
+            let _ = seen.send(Instant::now());
+            let accept = json!({ "type": "accept", "offer": frame["offer"] });
+            if !screen.try_send(&accept).await {
+                return;
+            }
+        }
+    }
+}
+
+async fn webhooks(report: &mut Report) -> anyhow::Result<()> {
+    let (setup, accounts, agents) = setup();
+    let tokens: Vec<String> =
+        agents.iter().take(SCREENS).map(|a| setup.token(a.as_str())).collect();
+    let host = setup.start(&["--strict"]).await;
+    let (sender, mut offers) = tokio::sync::mpsc::unbounded_channel();
+    for token in &tokens {
+        let screen = Screen::connect(&host.url, token).await;
+        actix_web::rt::spawn(accept_all(screen, sender.clone()));
+    }
+    let bare = Bare::start().await?;
+    let bare_address = format!("127.0.0.1:{}", bare.port);
+
+    // In turns, so that a slow moment of the machine meets both.
+    let mut best = (0.0f64, 0.0f64);
+    let mut ratios = Vec::new();
+    let mut first = 1;
+    for _ in 0..3 {
+        let requests = twilio_requests(&accounts, first, MESSAGES / 3, CUSTOMERS);
+        first += MESSAGES / 3;
+        let reference = Load::run(&bare_address, requests.clone(), CONNECTIONS, None).await;
+        let measured = Load::run(&address(&host), requests, CONNECTIONS, None).await;
+        ensure!(
+            measured.failed == 0 && reference.failed == 0,
+            "{} webhooks failed",
+            measured.failed
+        );
+        ratios.push(measured.rate / reference.rate);
+        best = (best.0.max(measured.rate), best.1.max(reference.rate));
+    }
+    ratios.sort_by(f64::total_cmp);
+    report.add(
+        "webhook_throughput",
+        best.1 * ratios[1],
+        "1/s",
+        (best.1, "bare actix-web handler, same form; median ratio of 3 turns"),
+        "ratio >= 0.4",
+    );
+
+    // At half the rate: new customers among known ones, one probe at a time.
+    while offers.try_recv().is_ok() {}
+    let rate = best.0 / 2.0;
+    let known = twilio_requests(&accounts, first, (rate * 6.0) as usize, CUSTOMERS);
+    first += known.len();
+    let background = actix_web::rt::spawn({
+        let address = address(&host);
+        async move { Load::run(&address, known, CONNECTIONS, Some(rate)).await }
+    });
+    let mut times = Vec::with_capacity(PROBES);
+    for n in 0..PROBES {
+        let probe = twilio_requests(&accounts, first + n, 1, 5_000_000 + first + n + 1);
+        let began = Instant::now();
+        let sent = Load::run(&address(&host), probe, 1, None);
+        let (_, offered) = tokio::join!(sent, offers.recv());
+        times.push(offered.context("the screens are gone")?.duration_since(began));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    background.await?;
+
+    let half = Load::run(&bare_address, twilio_requests(&accounts, 1, 10, 10), 1, None);
+    half.await;
+    let echo = echo_times(bare.port, PROBES, &bare_address, &accounts, rate).await?;
+    report.add(
+        "webhook_to_offer_p99_ms",
+        p99(&mut times),
+        "ms",
+        (p99(&mut echo.clone()), "WebSocket echo on the bare server under the same rate"),
+        "< 10",
+    );
+    Ok(())
+}
+
+fn p99(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times[times.len() * 99 / 100].as_secs_f64() * 1000.0
+}
+
+async fn echo_times(
+    port: u16,
+    count: usize,
+    address: &str,
+    accounts: &Accounts,
+    rate: f64,
+) -> anyhow::Result<Vec<Duration>> {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message;
+    let requests = twilio_requests(accounts, 1, (rate * 4.0) as usize, CUSTOMERS);
+    let address = address.to_owned();
+    let background = actix_web::rt::spawn(async move {
+        Load::run(&address, requests, CONNECTIONS, Some(rate)).await
+    });
+    let url = format!("ws://127.0.0.1:{port}/echo");
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let began = Instant::now();
+        socket.send(Message::text("x".repeat(200))).await?;
+        socket.next().await.context("the echo")??;
+        times.push(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    background.await?;
+    Ok(times)
+}
+
+async fn live_bytes(report: &mut Report) -> anyhow::Result<()> {
+    let (setup, accounts, _) = setup();
+    let host = setup.start(&["--strict", "--idle-after", "3600"]).await;
+    // The caches are full before it is measured.
+    let warm = twilio_requests(&accounts, 1, 20_000, 2_000);
+    Load::run(&address(&host), warm, CONNECTIONS, None).await;
+    let before = resident(host.pid());
+    let requests = twilio_requests(&accounts, 1_000_000, LIVE, 9_000_000);
+    Load::run(&address(&host), requests, CONNECTIONS, None).await;
+    let after = resident(host.pid());
+    report.add(
+        "bytes_per_live_conversation",
+        (after - before) as f64 / LIVE as f64,
+        "bytes",
+        (actor_bytes().await, "a bare actix actor"),
+        "< 4096",
+    );
+    Ok(())
+}
+
+async fn start(report: &mut Report) -> anyhow::Result<()> {
+    let (setup, _, agents) = setup();
+    let host = setup.start(&["--strict"]).await;
+    let empty = resident(host.pid());
+    host.stop();
+    fill(&setup.data(), OPEN, &agents)?;
+    let raw = read_raw(&setup.data())?;
+    let began = Instant::now();
+    let host = setup.start(&["--strict"]).await;
+    let started = began.elapsed();
+    let full = resident(host.pid());
+    let sam = setup.token("sam");
+    let (_, rows) = host.get(&sam, "/api/v1/agents").await;
+    let used = |row: &Value| row["capacity"][2]["used"].as_u64().unwrap_or(0);
+    let held: u64 = rows.as_array().map_or(0, |rows| rows.iter().map(used).sum());
+    ensure!(held == OPEN as u64, "{held} of {OPEN} are held");
+    report.add(
+        "start_seconds_1m_open",
+        started.as_secs_f64(),
+        "s",
+        (raw.as_secs_f64(), "reading the same columns from SQLite"),
+        "< 10",
+    );
+    report.add(
+        "bytes_per_idle_conversation",
+        (full - empty) as f64 / OPEN as f64,
+        "bytes",
+        (ledger_entry_bytes(), "an entry of a map from id to load"),
+        "< 100",
+    );
+    Ok(())
+}

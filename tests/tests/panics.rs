@@ -1,0 +1,38 @@
+//! A plugin that panics costs one answer, never the host.
+
+use cordboard_tests::harness::{Screen, Setup, library, plugin_folder};
+use serde_json::json;
+
+// PLUG-02 PLUG-04
+#[actix_web::test]
+async fn panics_are_caught_counted_and_shown() {
+    let setup = Setup::new();
+    setup.write_main();
+    let file = library(&plugin_folder(), "panicky");
+    setup.write(
+        "channels.ron",
+        &format!("(channels: [(id: \"odd\", plugin: {file:?}, workstream: \"sms\", config: ())])"),
+    );
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::connect(&host.url, &token).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let post = async |body: &'static str| {
+        let request = client.post(format!("{}/hooks/odd", host.url)).body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post("now").await, 500);
+    assert_eq!(post("later").await, 500);
+    assert_eq!(post("fine").await, 200);
+    let conversation = kim.accept_next().await;
+    kim.must(json!({ "type": "reply", "conversation": conversation, "text": "hm" })).await;
+    // Nobody can know what it had done before it panicked.
+    let frame = kim.wait("delivery").await;
+    assert_eq!(frame["delivery"]["status"], "unconfirmed");
+    let (_, channels) = host.get(&token, "/api/v1/channels").await;
+    assert_eq!(channels[0]["panics"], 3);
+    assert_eq!(channels[0]["ok"], true);
+    let log = host.log();
+    assert!(log.contains("as you wish: later") && log.contains("panicky/src/lib.rs"), "{log}");
+    assert_eq!(host.stop(), Some(0));
+}
