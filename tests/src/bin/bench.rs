@@ -179,15 +179,14 @@ async fn webhooks(report: &mut Report) -> anyhow::Result<()> {
     for n in 0..PROBES {
         let probe = twilio_requests(&accounts, first + n, 1, 5_000_000 + first + n + 1);
         let began = Instant::now();
-        let sent = Load::run(&address(&host), probe, 1, None);
+        let target = address(&host);
+        let sent = Load::run(&target, probe, 1, None);
         let (_, offered) = tokio::join!(sent, offers.recv());
         times.push(offered.context("the screens are gone")?.duration_since(began));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     background.await?;
 
-    let half = Load::run(&bare_address, twilio_requests(&accounts, 1, 10, 10), 1, None);
-    half.await;
     let echo = echo_times(bare.port, PROBES, &bare_address, &accounts, rate).await?;
     report.add(
         "webhook_to_offer_p99_ms",
