@@ -1,1 +1,248 @@
+//! Tables of inputs and effects.
 
+use std::sync::Arc;
+
+use super::*;
+use crate::agent;
+use crate::capacity::ChannelKind;
+use crate::message::Consent;
+use crate::queue;
+use crate::time::Span;
+use crate::workstream::WrapUpHold;
+use uuid::Uuid;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn policy(change: impl FnOnce(&mut Workstream)) -> Arc<Workstream> {
+    let mut policy =
+        Workstream::with_defaults("sms".into(), ChannelKind::Messaging, "support".into());
+    change(&mut policy);
+    Arc::new(policy)
+}
+
+fn opened(policy: Arc<Workstream>) -> Conversation {
+    let opening = Opening {
+        channel: "sms".into(),
+        customer: "+14255550100".into(),
+        own: "+14255550199".into(),
+        opted_out: false,
+    };
+    let id = ConversationId(Uuid::from_u128(1));
+    Conversation::open(id, opening, policy, NOW, &mut Effects::new())
+}
+
+fn message(text: &str) -> Input {
+    Input::Customer(CustomerMessage {
+        provider_id: "m".into(),
+        text: text.into(),
+        media: vec![],
+        consent: None,
+    })
+}
+
+fn offer() -> crate::ids::OfferId {
+    crate::ids::OfferId { queue: "support".into(), number: 1 }
+}
+
+fn reply(agent: &str, text: &str) -> Input {
+    Input::Reply(Reply { agent: agent.into(), text: text.into(), media: vec![] })
+}
+
+/// Kinds of events, and effects other than screens.
+fn step(
+    conversation: &mut Conversation,
+    input: Input,
+    at: i64,
+) -> (Vec<&'static str>, Vec<Effect>) {
+    let mut fx = Effects::new();
+    conversation.handle(input, Timestamp(NOW.0 + at), &mut fx).expect("not refused");
+    let mut then = fx.then;
+    then.retain(|effect| !matches!(effect, Effect::Screen(..) | Effect::WakeAt(_)));
+    (fx.events.iter().map(Event::kind).collect(), then)
+}
+
+fn refused(conversation: &mut Conversation, input: Input) -> Refused {
+    let mut fx = Effects::new();
+    let refused = conversation.handle(input, NOW, &mut fx).expect_err("refused");
+    assert!(fx.is_empty());
+    refused
+}
+
+fn active(policy: Arc<Workstream>) -> Conversation {
+    let mut conversation = opened(policy);
+    step(&mut conversation, message("hello"), 0);
+    step(&mut conversation, Input::Accept { agent: "kim".into(), offer: offer() }, 1);
+    assert_eq!(conversation.state(), State::Active);
+    conversation
+}
+
+// CONV-01
+#[test]
+fn a_life_from_open_to_closed_and_open_again() {
+    let mut conversation = opened(policy(|_| {}));
+    let (events, then) = step(&mut conversation, message("hello"), 0);
+    assert_eq!(events, ["message_received", "queued"]);
+    assert!(
+        matches!(&then[..], [Effect::Queue(_, queue::Input::Enqueue(item))] if item.since == NOW)
+    );
+
+    let accept = Input::Accept { agent: "kim".into(), offer: offer() };
+    let (events, then) = step(&mut conversation, accept.clone(), 1);
+    assert_eq!(events, ["assigned"]);
+    assert!(matches!(
+        &then[..],
+        [
+            Effect::Agent(_, agent::Input::Confirmed { .. }),
+            Effect::Queue(_, queue::Input::Taken { .. })
+        ]
+    ));
+    // A second acceptance is turned away: one primary at most.
+    let late = Input::Accept { agent: "lee".into(), offer: offer() };
+    let (events, then) = step(&mut conversation, late, 2);
+    assert!(events.is_empty());
+    assert!(
+        matches!(&then[..], [Effect::Agent(lee, agent::Input::Rejected { .. })] if lee.as_str() == "lee")
+    );
+
+    assert_eq!(step(&mut conversation, reply("kim", "hi"), 3).0, ["reply_queued"]);
+    let end = Input::End { agent: Some("kim".into()) };
+    assert_eq!(step(&mut conversation, end.clone(), 4).0, ["wrap_up_started"]);
+    assert_eq!(conversation.state(), State::WrapUp);
+    assert!(step(&mut conversation, end, 5).0.is_empty(), "asking twice is harmless");
+    let (events, then) = step(&mut conversation, Input::FinishWrapUp { agent: "kim".into() }, 6);
+    assert_eq!(events, ["closed"]);
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Release { .. })]));
+
+    let within = policy(|_| {}).reopen_within.0;
+    assert!(conversation.takes_message(Timestamp(NOW.0 + 6 + within)));
+    assert!(!conversation.takes_message(Timestamp(NOW.0 + 7 + within)));
+    let (events, _) = step(&mut conversation, message("one more"), 1000);
+    assert_eq!(events, ["message_received", "reopened", "queued"]);
+    assert_eq!(conversation.standing().queued_at, Timestamp(NOW.0 + 1000), "a new wait begins");
+}
+
+// CAP-02
+#[test]
+fn wrap_up_holds_capacity_never_always_or_for_a_time() {
+    let releases = |then: &[Effect]| {
+        then.iter().any(|e| matches!(e, Effect::Agent(_, agent::Input::Release { .. })))
+    };
+    let end = || Input::End { agent: Some("kim".into()) };
+
+    let mut never = active(policy(|p| p.wrap_up = WrapUpHold::Never));
+    assert!(releases(&step(&mut never, end(), 10).1));
+    assert!(!never.occupies());
+
+    let mut always = active(policy(|p| p.wrap_up = WrapUpHold::Always));
+    assert!(!releases(&step(&mut always, end(), 10).1));
+    let limit = policy(|_| {}).wrap_up_limit.0;
+    assert!(step(&mut always, Input::Wake, 10 + limit - 1).0.is_empty());
+    assert_eq!(step(&mut always, Input::Wake, 10 + limit).0, ["closed"], "nobody finished it");
+
+    let mut timed = active(policy(|p| p.wrap_up = WrapUpHold::For(Span::seconds(60))));
+    assert!(!releases(&step(&mut timed, end(), 10).1));
+    assert!(step(&mut timed, Input::Wake, 10 + 59_999).0.is_empty());
+    assert!(releases(&step(&mut timed, Input::Wake, 10 + 60_000).1));
+    assert_eq!(timed.state(), State::WrapUp, "the agent may still write notes");
+}
+
+// ROUTE-09
+#[test]
+fn silence_frees_capacity_and_a_returning_customer_asks_for_it_again() {
+    let mut conversation = active(policy(|_| {}));
+    let minutes = |n: i64| n * 60_000;
+    // The customer waits for an answer: that isn't silence.
+    assert!(step(&mut conversation, Input::Wake, minutes(60)).0.is_empty());
+    step(&mut conversation, reply("kim", "hi"), minutes(60));
+    assert!(step(&mut conversation, Input::Wake, minutes(70) - 1).0.is_empty());
+    assert_eq!(step(&mut conversation, Input::Wake, minutes(70)).0, ["went_idle"]);
+    assert!(!conversation.occupies());
+
+    let (events, then) = step(&mut conversation, message("back"), minutes(71));
+    assert_eq!(events, ["message_received", "return_asked"]);
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Reoccupy { .. })]));
+    let (events, then) = step(&mut conversation, message("hello?"), minutes(72));
+    assert_eq!((events, then.len()), (vec!["message_received"], 0), "asked once");
+
+    let mut other = conversation.clone();
+    assert_eq!(
+        step(&mut conversation, Input::Resumed { agent: "kim".into() }, minutes(73)).0,
+        ["resumed"]
+    );
+    assert!(conversation.occupies());
+    let (events, _) = step(&mut other, Input::ResumeRefused { agent: "kim".into() }, minutes(73));
+    assert_eq!(events, ["unassigned", "queued"]);
+    assert_eq!((other.state(), other.primary()), (State::Open, None));
+}
+
+// CH-11 CH-12 CONV-03
+#[test]
+fn what_may_not_be_sent_is_refused_with_a_reason() {
+    let mut conversation = active(policy(|p| p.max_text = 5));
+    let error = refused(&mut conversation, reply("lee", "hi"));
+    assert!(
+        error.to_string().contains("lee isn't the primary agent")
+            && error.to_string().contains("kim is")
+    );
+    let error = refused(&mut conversation, reply("kim", "éééééé"));
+    assert_eq!(error, Refused::TooLong { count: 6, limit: 5 });
+    assert!(error.to_string().contains("shorten it by 1"));
+    assert_eq!(refused(&mut conversation, reply("kim", "  ")), Refused::Empty);
+    step(&mut conversation, Input::OptedOut { opted_out: true }, 5);
+    assert!(matches!(refused(&mut conversation, reply("kim", "hi")), Refused::OptedOut { .. }));
+}
+
+// CH-12
+#[test]
+fn a_keyword_on_its_own_is_kept_but_bothers_nobody() {
+    let mut conversation = opened(policy(|_| {}));
+    let stop = Input::Customer(CustomerMessage {
+        provider_id: "m".into(),
+        text: "STOP".into(),
+        media: vec![],
+        consent: Some(Consent::OptOut),
+    });
+    let (events, then) = step(&mut conversation, stop, 0);
+    assert_eq!(events, ["message_received", "consent_changed", "closed"]);
+    assert!(then.is_empty());
+    assert!(conversation.opted_out());
+}
+
+// CONV-04
+#[test]
+fn a_note_is_kept_from_the_channel() {
+    let mut conversation = active(policy(|_| {}));
+    let mut fx = Effects::new();
+    let note = Input::Note { agent: "kim".into(), text: "psst".into(), as_supervisor: false };
+    conversation.handle(note, NOW, &mut fx).unwrap();
+    let [Event::NoteAdded { message }] = &fx.events[..] else { panic!("{:?}", fx.events) };
+    assert!(message.internal && message.delivery.is_none());
+    let others = Input::Note { agent: "lee".into(), text: "psst".into(), as_supervisor: false };
+    assert!(matches!(refused(&mut conversation, others), Refused::NotPrimary { .. }));
+}
+
+#[test]
+fn late_and_repeated_reports_change_nothing() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, reply("kim", "hi"), 1);
+    let report = |delivery| Input::Delivery { message: MessageNo(2), delivery };
+    assert_eq!(step(&mut conversation, report(Delivery::Unconfirmed), 2).0, ["delivery_changed"]);
+    assert_eq!(step(&mut conversation, report(Delivery::Delivered), 3).0, ["delivery_changed"]);
+    for late in [Delivery::Sent, Delivery::Delivered, Delivery::Queued] {
+        assert!(step(&mut conversation, report(late), 4).0.is_empty());
+    }
+    let unknown = Input::Delivery { message: MessageNo(9), delivery: Delivery::Sent };
+    assert!(step(&mut conversation, unknown, 5).0.is_empty());
+}
+
+#[test]
+fn a_snapshot_brings_back_the_same_machine() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, reply("kim", "hi"), 1);
+    let bytes = rmp_serde::to_vec_named(&conversation).unwrap();
+    assert!(bytes.len() < 700, "{} bytes for every idle conversation", bytes.len());
+    let back: Conversation = rmp_serde::from_slice(&bytes).unwrap();
+    let back = back.with_policy(policy(|_| {}));
+    assert_eq!(back.summary(), conversation.summary());
+    assert_eq!(back.wake_at(), conversation.wake_at());
+}

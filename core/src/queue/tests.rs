@@ -1,1 +1,155 @@
+//! Tables of inputs and effects.
 
+use super::*;
+use crate::capacity::{ChannelKind, Units};
+use crate::presence::BaseStatus;
+use crate::time::Span;
+use uuid::Uuid;
+
+fn id(n: u128) -> ConversationId {
+    ConversationId(Uuid::from_u128(n))
+}
+
+fn item(n: u128, since: i64, priority: i32) -> Item {
+    Item {
+        conversation: id(n),
+        since: Timestamp(since),
+        priority,
+        load: Load { kind: ChannelKind::Messaging, units: Units(1) },
+        allowed: [BaseStatus::Online].into_iter().collect(),
+        offer_timeout: Span::seconds(30),
+        reassign: true,
+    }
+}
+
+fn member(agent: &str, status: BaseStatus, spare: u16, last_assigned: i64) -> Input {
+    let state = MemberState {
+        status,
+        spare: [spare; 4],
+        spare_units: 100,
+        last_assigned: Timestamp(last_assigned),
+    };
+    Input::Member { agent: agent.into(), state }
+}
+
+fn step(queue: &mut Queue, input: Input) -> Vec<(String, OfferId, u128)> {
+    let mut fx = Effects::new();
+    queue.handle(input, Timestamp(0), &mut fx);
+    let reserves = fx.then.into_iter().filter_map(|effect| match effect {
+        Effect::Agent(agent, agent::Input::Reserve(reserve)) => {
+            Some((agent.to_string(), reserve.offer, reserve.conversation.0.as_u128()))
+        }
+        _ => None,
+    });
+    reserves.collect()
+}
+
+fn queue(order: Order) -> Queue {
+    Queue::new("support".into(), order, 1)
+}
+
+/// The agent grants the reservation, and the offer ends this way.
+fn end(queue: &mut Queue, offer: &OfferId, outcome: Outcome) -> Vec<(String, OfferId, u128)> {
+    step(queue, Input::Reserved { offer: offer.clone() });
+    step(queue, Input::OfferEnded { offer: offer.clone(), outcome })
+}
+
+// ROUTE-03
+#[test]
+fn priority_first_then_age_or_age_alone() {
+    for (order, expected) in [(Order::Priority, [3, 1, 2]), (Order::OldestFirst, [1, 2, 3])] {
+        let mut queue = queue(order);
+        for (n, since, priority) in [(2, 20, 0), (1, 10, 0), (3, 30, 5)] {
+            assert!(step(&mut queue, Input::Enqueue(item(n, since, priority))).is_empty());
+        }
+        let given = step(&mut queue, member("kim", BaseStatus::Online, 3, 0));
+        let order: Vec<u128> = given.iter().map(|(_, _, conversation)| *conversation).collect();
+        assert_eq!(order, expected);
+    }
+}
+
+// ROUTE-05
+#[test]
+fn the_most_spare_capacity_wins_then_the_longest_without_work() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, member("busy", BaseStatus::Online, 1, 0));
+    step(&mut queue, member("recent", BaseStatus::Online, 3, 500));
+    step(&mut queue, member("rested", BaseStatus::Online, 3, 100));
+    let given: Vec<String> = (1..=4)
+        .flat_map(|n| step(&mut queue, Input::Enqueue(item(n, 0, 0))))
+        .map(|(agent, ..)| agent)
+        .collect();
+    // Each reservation takes a place at once, before the agent has spoken.
+    assert_eq!(given, ["rested", "recent", "rested", "recent"]);
+}
+
+// ROUTE-04 ROUTE-06
+#[test]
+fn only_the_eligible_are_asked() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, member("away", BaseStatus::Away, 5, 0));
+    step(&mut queue, member("full", BaseStatus::Online, 0, 0));
+    step(&mut queue, member("gone", BaseStatus::Offline, 5, 0));
+    assert!(step(&mut queue, Input::Enqueue(item(1, 0, 0))).is_empty());
+    let mut email = item(2, 0, 0);
+    email.load.kind = ChannelKind::Email;
+    email.allowed = [BaseStatus::Online, BaseStatus::Away].into_iter().collect();
+    assert_eq!(step(&mut queue, Input::Enqueue(email))[0].0, "away");
+    // ROUTE-20: the moment somebody becomes eligible.
+    assert_eq!(step(&mut queue, member("full", BaseStatus::Online, 1, 0))[0].2, 1);
+}
+
+// ROUTE-07 ROUTE-08
+#[test]
+fn an_expired_offer_goes_round_and_a_refused_one_elsewhere() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, member("a", BaseStatus::Online, 5, 0));
+    step(&mut queue, member("b", BaseStatus::Online, 5, 1));
+    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(item(1, 0, 0)))[..] else {
+        panic!()
+    };
+    assert_eq!(first, "a");
+    let [(second, offer, _)] = &end(&mut queue, offer, Outcome::Expired)[..] else { panic!() };
+    assert_eq!(second, "b");
+    let [(third, offer, _)] = &end(&mut queue, offer, Outcome::Expired)[..] else { panic!() };
+    assert_eq!(third, "a", "a new round, or the item would wait beside free agents");
+    let [(fourth, offer, _)] = &end(&mut queue, offer, Outcome::Refused)[..] else { panic!() };
+    assert_eq!(fourth, "b");
+    let [(fifth, offer, _)] = &end(&mut queue, offer, Outcome::Expired)[..] else { panic!() };
+    assert_eq!(fifth, "b", "the one who refused is left alone");
+    assert!(end(&mut queue, offer, Outcome::Refused).is_empty());
+    assert_eq!(queue.waiting().count(), 1, "nobody is left; it keeps its place");
+    step(&mut queue, member("a", BaseStatus::Offline, 5, 0));
+    assert_eq!(
+        step(&mut queue, member("a", BaseStatus::Online, 5, 0)).len(),
+        1,
+        "a new sign-in is a new chance"
+    );
+}
+
+// ROUTE-07
+#[test]
+fn with_reassignment_off_the_same_agent_is_offered_it_again() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, member("a", BaseStatus::Online, 1, 0));
+    step(&mut queue, member("b", BaseStatus::Online, 5, 9));
+    let stubborn = Item { reassign: false, ..item(1, 0, 0) };
+    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(stubborn))[..] else { panic!() };
+    assert_eq!(first, "b");
+    step(&mut queue, member("a", BaseStatus::Online, 9, 0));
+    assert_eq!(end(&mut queue, offer, Outcome::Expired)[0].0, "b");
+}
+
+#[test]
+fn a_taken_item_is_taken_back_from_everybody_else() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, member("a", BaseStatus::Online, 5, 0));
+    let [(_, offer, _)] = &step(&mut queue, Input::Enqueue(item(1, 0, 0)))[..] else { panic!() };
+    step(&mut queue, Input::Reserved { offer: offer.clone() });
+    let earlier = OfferId { queue: "support".into(), number: 0 };
+    let mut fx = Effects::new();
+    let taken = Input::Taken { conversation: id(1), offer: earlier };
+    queue.handle(taken, Timestamp(0), &mut fx);
+    assert!(matches!(&fx.then[..], [Effect::Agent(_, agent::Input::Withdraw { .. })]));
+    assert!(queue.is_empty());
+}

@@ -192,6 +192,19 @@ impl Handler<CloseScreens> for AgentActor {
     fn handle(&mut self, _: CloseScreens, context: &mut Self::Context) {
         // Signing out can't be refused.
         let _ = self.step(Input::SignOut, context);
+        // What signing out has to show is in the mailbox already; the end comes behind it.
+        context.address().do_send(DropScreens);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct DropScreens;
+
+impl Handler<DropScreens> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, _: DropScreens, _: &mut Self::Context) {
         self.screens.clear();
     }
 }

@@ -1,0 +1,164 @@
+//! Offers, presence and capacity through the real host.
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{HostProcess, Screen, Setup};
+use serde_json::{Value, json};
+
+const CUSTOMER: &str = "+14255550100";
+
+async fn agent(host: &HostProcess, token: &str, id: &str) -> Value {
+    let (_, agents) = host.get(token, "/api/v1/agents").await;
+    agents.as_array().unwrap().iter().find(|agent| agent["id"] == id).unwrap().clone()
+}
+
+/// Asks until the agent looks like this.
+async fn until(host: &HostProcess, token: &str, id: &str, is_it: impl Fn(&Value) -> bool) {
+    for _ in 0..1000 {
+        if is_it(&agent(host, token, id).await) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{} never became it", agent(host, token, id).await);
+}
+
+// ROUTE-04 ROUTE-05 ROUTE-07 ROUTE-08 PRES-02
+#[actix_web::test]
+async fn an_offer_goes_round_until_somebody_takes_it() {
+    let mut setup = Setup::new();
+    setup.workstream = "offer_timeout: \"1s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let (kims, lees) = (setup.token("kim"), setup.token("lee"));
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    kim.wait("presence").await;
+    emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let offer = kim.wait("offer").await;
+    let length = offer["deadline"].as_i64().unwrap() - offer["at"].as_i64().unwrap();
+    assert_eq!(length, 1000);
+    let mut lee = Screen::connect(&host.url, &lees).await;
+    lee.wait("presence").await;
+
+    let ended = kim.wait("offer_ended").await;
+    assert_eq!((&ended["outcome"], &ended["offer"]), (&json!("expired"), &offer["offer"]));
+    let late = kim.command(json!({ "type": "accept", "offer": offer["offer"] })).await;
+    assert_eq!(late["ok"], false);
+    assert!(late["error"].as_str().unwrap().contains("is over"), "{late}");
+
+    let second = lee.wait("offer").await;
+    assert_eq!(second["conversation"], offer["conversation"]);
+    lee.must(json!({ "type": "refuse", "offer": second["offer"] })).await;
+    let third = kim.wait("offer").await;
+    assert_ne!(third["offer"], offer["offer"]);
+    kim.must(json!({ "type": "accept", "offer": third["offer"] })).await;
+    kim.wait("conversation").await;
+    assert_eq!(host.stop(), Some(0));
+}
+
+// ROUTE-09 CAP-01 CAP-02 CONV-01
+#[actix_web::test]
+async fn silence_frees_a_place_and_the_customer_gets_it_back() {
+    let mut setup = Setup::new();
+    setup.workstream = "inactivity: \"1s\", wrap_up: For(\"1s\"),".to_owned();
+    setup.agents = "(id: \"one\", queues: [\"support\"], capacity: (voice: 0, chat: 0, messaging: 1, email: 0)),".to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let (ones, sams) = (setup.token("one"), setup.token("sam"));
+    let host = setup.start(&[]).await;
+    let mut one = Screen::connect(&host.url, &ones).await;
+    world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let first = one.accept_next().await;
+    until(&host, &sams, "one", |a| a["presence"]["status"] == "busy").await;
+    let other = "+14255550101";
+    world.text(Provider::Acs, other, "me too").await;
+    until(&host, &sams, "one", |a| a["offers"] == json!([])).await;
+
+    // Answered, silent for a second: the place is free, and the next in line gets it.
+    one.must(json!({ "type": "reply", "conversation": first, "text": "hi" })).await;
+    one.wait_for("waiting", |f| f["type"] == "conversation" && f["state"] == "waiting").await;
+    let second = one.accept_next().await;
+    assert_ne!(second, first);
+
+    // The first customer writes again: no place, so the conversation goes back to the queue.
+    world.text(Provider::Telesign, CUSTOMER, "are you there?").await;
+    one.wait_for("gone", |f| {
+        f["type"] == "conversation_gone" && f["conversation"] == first.as_str()
+    })
+    .await;
+    // Wrap-up holds the place for its second; then the waiting one is offered.
+    one.must(json!({ "type": "end", "conversation": second })).await;
+    let again = one.accept_next().await;
+    assert_eq!(again, first);
+    assert_eq!(host.stop(), Some(0));
+}
+
+// PRES-03 PRES-04 PRES-05
+#[actix_web::test]
+async fn presence_through_breaks_and_defaults() {
+    let mut setup = Setup::new();
+    setup.agents = r#"
+        (id: "brief", queues: ["support"], grace: "1s"),
+        (id: "shy", queues: ["support"], default_presence: away),"#
+        .to_owned();
+    let emulators = setup.with_emulators();
+    let (briefs, shys, sams) = (setup.token("brief"), setup.token("shy"), setup.token("sam"));
+    let host = setup.start(&[]).await;
+    let mut shy = Screen::connect(&host.url, &shys).await;
+    let presence = shy.wait("presence").await;
+    assert_eq!(presence["presence"]["status"], "away");
+    assert_eq!(presence["presence"]["source"], "default");
+
+    let mut brief = Screen::connect(&host.url, &briefs).await;
+    brief.must(json!({ "type": "presence", "status": "online", "label": "At my desk" })).await;
+    emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let offer = brief.wait("offer").await;
+    brief.close().await;
+    let brief = Screen::connect(&host.url, &briefs).await;
+    assert_eq!(agent(&host, &sams, "brief").await["presence"]["label"], "At my desk");
+    assert_eq!(agent(&host, &sams, "brief").await["offers"][0]["offer"], offer["offer"]);
+    brief.close().await;
+    until(&host, &sams, "brief", |a| a["presence"]["status"] == "offline").await;
+    // The offer goes elsewhere at once: to whoever becomes available.
+    shy.must(json!({ "type": "presence", "status": "online" })).await;
+    let offer = shy.wait("offer").await;
+    shy.must(json!({ "type": "accept", "offer": offer["offer"] })).await;
+    let mut brief = Screen::connect(&host.url, &briefs).await;
+    let presence = brief.wait("presence").await;
+    assert_eq!(presence["presence"]["label"], "online", "the override ended");
+    assert_eq!(host.stop(), Some(0));
+}
+
+// OPS-03 OPS-06 CAP-04
+#[actix_web::test]
+async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    world.text(Provider::Telesign, CUSTOMER, "assigned").await;
+    let assigned = kim.accept_next().await;
+    world.text(Provider::Twilio, CUSTOMER, "offered").await;
+    kim.wait("offer").await;
+    assert_eq!(host.stop(), Some(0));
+    let ended = kim.wait("offer_ended").await;
+    assert_eq!(ended["outcome"], "accepted");
+    let ended = kim.wait("offer_ended").await;
+    assert_eq!(ended["outcome"], "gone");
+    // While nobody is there, providers keep their messages.
+    assert_ne!(world.deliver(Provider::Acs, "late", CUSTOMER, "late").await, 200);
+
+    let host = setup.start(&[]).await;
+    assert!(host.log().contains("2 open conversations"), "{}", host.log());
+    assert_eq!(agent(&host, &sams, "kim").await["capacity"][2]["used"], 1);
+    let (_, queues) = host.get(&sams, "/api/v1/queues").await;
+    assert_eq!(queues[0]["waiting"], 1);
+    assert_eq!(world.deliver(Provider::Acs, "late", CUSTOMER, "late").await, 200);
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    let snapshot = kim.wait("snapshot").await;
+    assert_eq!(snapshot["conversations"][0]["conversation"]["id"], assigned.as_str());
+    kim.accept_next().await;
+    kim.accept_next().await;
+    assert_eq!(host.stop(), Some(0));
+}
