@@ -110,7 +110,10 @@ async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
 
 async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
     let slot = directory.channel(&ChannelId::from(row.channel.as_str()));
-    let Some((slot, handle)) = slot.and_then(|slot| Some((slot.clone(), slot.state.ok()?))) else {
+    let Some((slot, handle)) = slot.and_then(|slot| {
+        let handle = slot.state.clone().ok()?;
+        Some((slot, handle))
+    }) else {
         // The channel isn't there now: an operator is at it, and the reply waits.
         return Verdict::Again { after: LONGEST_WAIT.min(Duration::from_secs(5)) };
     };
@@ -210,7 +213,7 @@ fn outbound(row: &OutboxRow, slot: &ChannelSlot) -> Outbound {
 
 /// A UUID that follows from the reference, so that every attempt has the same.
 fn idempotency_key(reference: &str) -> Uuid {
-    let bytes = crate::journal::dedup_key("idempotency", reference);
+    let bytes = crate::journal::unique_key("idempotency", reference);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 

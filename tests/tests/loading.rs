@@ -34,7 +34,7 @@ fn channel(file: &Path) -> String {
     format!("(channels: [(id: \"odd\", plugin: \"{file}\", workstream: \"sms\", config: ())])")
 }
 
-// PLUG-03 PLUG-04 OPS-01
+// PLUG-03 PLUG-04 OPS-01 OPS-05
 #[actix_web::test]
 async fn what_is_no_plugin_is_named_and_the_host_goes_on_without_it() {
     let mut setup = Setup::new();

@@ -106,7 +106,7 @@ async fn forged_webhooks_are_turned_away_and_secrets_are_never_printed() {
     assert_eq!(host.stop(), Some(0));
 }
 
-// SEC-01
+// SEC-01 CONV-07
 #[actix_web::test]
 async fn accounts_roles_sessions_and_tokens() {
     let mut setup = Setup::new();

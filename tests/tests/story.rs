@@ -16,7 +16,7 @@ fn delivery(conversation: &str, status: &str) -> impl Fn(&Value) -> bool {
     }
 }
 
-// CH-01 CH-02 CH-03 CH-04 ROUTE-04 ROUTE-05 CONV-01 CONV-04 CAP-02 PLUG-01
+// CH-01 CH-02 CH-03 CH-04 CH-15 ROUTE-04 ROUTE-05 CONV-01 CONV-04 CAP-02 PLUG-01
 #[actix_web::test]
 async fn a_text_reaches_an_agent_and_the_answer_goes_back_through_every_provider() {
     let mut setup = Setup::new();

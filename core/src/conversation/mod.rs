@@ -178,6 +178,11 @@ impl Conversation {
         Ok(())
     }
 
+    /// Applies an event of the journal that the snapshot doesn't hold yet.
+    pub fn replay(&mut self, event: &Event, at: Timestamp) {
+        self.apply(event, at);
+    }
+
     /// Whether the customer's next message belongs here, or begins a new conversation (CONV-01).
     pub fn takes_message(&self, now: Timestamp) -> bool {
         self.state != State::Closed || now <= self.ended_at + self.policy().reopen_within

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use cordboard_core::Effects;
@@ -20,14 +21,17 @@ pub struct AgentActor {
     machine: Agent,
     directory: Arc<Directory>,
     screens: HashMap<u64, mpsc::UnboundedSender<Arc<str>>>,
+    /// The same number, for those who have something to show.
+    screen_count: Arc<AtomicUsize>,
     next_screen: u64,
     timer: Option<(Timestamp, SpawnHandle)>,
 }
 
 impl AgentActor {
     /// Around a machine that recovery has filled.
-    pub fn new(machine: Agent, directory: Arc<Directory>) -> Self {
-        Self { machine, directory, screens: HashMap::new(), next_screen: 1, timer: None }
+    pub fn new(machine: Agent, directory: Arc<Directory>, screen_count: Arc<AtomicUsize>) -> Self {
+        let screens = HashMap::new();
+        Self { machine, directory, screens, screen_count, next_screen: 1, timer: None }
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) -> Result<(), OfferGone> {
@@ -130,13 +134,15 @@ impl Handler<TellAgent> for AgentActor {
 /// Something for all screens of this agent.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Show(pub Notice);
+pub struct Show(pub Vec<Notice>);
 
 impl Handler<Show> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, message: Show, _: &mut Self::Context) {
-        self.show(&message.0);
+        for notice in &message.0 {
+            self.show(notice);
+        }
     }
 }
 
@@ -152,6 +158,7 @@ impl Handler<Attach> for AgentActor {
         let id = self.next_screen;
         self.next_screen += 1;
         self.screens.insert(id, message.0.clone());
+        self.screen_count.store(self.screens.len(), Ordering::SeqCst);
         // Connecting can't be refused.
         let _ = self.step(Input::Connected, context);
         let presence =
@@ -175,6 +182,7 @@ impl Handler<Detach> for AgentActor {
 
     fn handle(&mut self, message: Detach, context: &mut Self::Context) {
         if self.screens.remove(&message.0).is_some() {
+            self.screen_count.store(self.screens.len(), Ordering::SeqCst);
             // Neither can disconnecting.
             let _ = self.step(Input::Disconnected, context);
         }

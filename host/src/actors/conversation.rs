@@ -1,19 +1,24 @@
 //! A conversation's actor: machine, journal, and only then the effects.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
-use cordboard_core::conversation::{Event, Input, Opening};
+use cordboard_core::conversation::{Event, Input, Opening, Standing};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::ConversationId;
+use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Conversation, Effects};
 
-use crate::actors::directory::{Answer, Deliver, Directory, To};
+use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
 use crate::actors::shard::{Reload, Shard};
 use crate::clock;
-use crate::journal::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, RowChange};
+use crate::journal::{
+    Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, RowChange, Settled,
+};
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
 #[derive(Default)]
@@ -25,40 +30,61 @@ pub(super) struct Tally {
 }
 
 /// What a conversation is before its first event is on disk.
+#[derive(Debug)]
 pub(super) struct Unopened {
     pub opening: Opening,
     pub policy: Arc<Workstream>,
 }
 
+/// A conversation as the journal has it.
+pub(super) struct Loaded {
+    /// The machine, or what it takes to open it.
+    pub machine: Result<Box<Conversation>, Box<Unopened>>,
+    /// Keys of what has happened and must not happen again.
+    pub keys: HashSet<i64>,
+}
+
 pub(super) struct ConversationActor {
     id: ConversationId,
-    machine: Result<Box<Conversation>, Box<Unopened>>,
+    loaded: Loaded,
+    /// Columns and version of the row on disk, as far as this actor has sent it.
+    written: Option<Written>,
     directory: Arc<Directory>,
     shard: Addr<Shard>,
     tally: Arc<Tally>,
 }
 
+struct Written {
+    standing: Standing,
+    wake_at: Option<Timestamp>,
+    version: u64,
+}
+
+/// The snapshot on disk lies at most this many events behind.
+const MOST_BEHIND: u64 = 32;
+
 impl ConversationActor {
     pub fn new(
         id: ConversationId,
-        machine: Result<Box<Conversation>, Box<Unopened>>,
+        loaded: Loaded,
         directory: Arc<Directory>,
         shard: Addr<Shard>,
         tally: Arc<Tally>,
     ) -> Self {
-        Self { id, machine, directory, shard, tally }
+        let written = written(&loaded);
+        Self { id, loaded, written, directory, shard, tally }
     }
 
     fn step(&mut self, mut deliver: Deliver) {
         let now = clock::now();
         let mut fx = Effects::new();
-        let is_new = self.machine.is_err();
-        if let Err(unopened) = &self.machine {
+        if let Err(unopened) = &self.loaded.machine {
             let Unopened { opening, policy } = unopened.as_ref();
             let opened = Conversation::open(self.id, opening.clone(), policy.clone(), now, &mut fx);
-            self.machine = Ok(Box::new(opened));
+            self.loaded.machine = Ok(Box::new(opened));
         }
-        let Ok(machine) = &mut self.machine else { return };
+        let Ok(machine) = &mut self.loaded.machine else { return };
+        let is_new = !fx.events.is_empty();
         let is_message = matches!(deliver.input, Input::Customer(_));
         if is_message && !is_new && !machine.takes_message(now) {
             if let To::Thread { not, .. } = &mut deliver.to {
@@ -69,57 +95,74 @@ impl ConversationActor {
         }
 
         let base_version = if is_new { 0 } else { machine.version() };
-        let before = Columns::of(machine);
+        if deliver.dedup.is_some_and(|key| self.loaded.keys.contains(&key)) {
+            // Answered once the first one is on disk: an append of nothing that follows on it.
+            let nothing = self.append(base_version, now, &deliver, &[]);
+            self.commit(nothing, deliver, Vec::new(), Answer::Duplicate);
+            return;
+        }
         if let Err(refused) = machine.handle(deliver.input.clone(), now, &mut fx) {
             if let Some(answer) = deliver.answer.take() {
+                // Whoever asked may be gone.
                 let _ = answer.send(Answer::Refused(refused));
             }
             return;
         }
-        let row = if fx.events.is_empty() {
-            None
-        } else if is_new {
-            Some(RowChange::Insert(Box::new(Row::of(machine))))
-        } else if before != Columns::of(machine) {
-            Some(RowChange::Update(Box::new(Row::of(machine))))
-        } else {
-            Some(RowChange::Snapshot { wake_at: machine.wake_at() })
-        };
-        let snapshot = match row {
+        if !fx.events.is_empty() {
+            self.loaded.keys.extend(deliver.dedup);
+        }
+        let append = self.append(base_version, now, &deliver, &fx.events);
+        self.commit(append, deliver, fx.then, Answer::Done(self.id));
+    }
+
+    /// What goes to the journal: the events, and the row if it can't stay as it is.
+    fn append(
+        &mut self,
+        base_version: u64,
+        now: Timestamp,
+        deliver: &Deliver,
+        events: &[Event],
+    ) -> Append {
+        let machine = self.loaded.machine.as_ref().expect("it was opened before its first step");
+        let change = row_change(machine, self.written.as_ref(), base_version, events);
+        let snapshot = match change {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
             None => Vec::new(),
         };
         let append = Append {
             conversation: self.id,
+            home: self.directory.home(self.id),
             base_version,
-            dedup: deliver.dedup,
+            dedup: deliver.dedup.filter(|_| !events.is_empty()),
             at: now,
-            events: fx.events.iter().map(encoded).collect(),
-            row,
+            events: events.iter().map(encoded).collect(),
+            row: change,
             snapshot,
             version: machine.version(),
-            outbox: outbox(machine, &fx.events, deliver.settles.clone()),
-            consent: consent(machine, &fx.events),
+            outbox: outbox(machine, events, deliver.settles.clone()),
+            consent: consent(machine, events),
         };
-        self.commit(append, deliver, fx.then);
+        if append.row.is_some() {
+            self.written = written(&self.loaded);
+        }
+        append
     }
 
-    fn commit(&self, append: Append, mut deliver: Deliver, effects: Vec<Effect>) {
+    fn commit(&self, append: Append, mut deliver: Deliver, effects: Vec<Effect>, success: Answer) {
         let (id, directory, shard) = (self.id, self.directory.clone(), self.shard.clone());
         let tally = self.tally.clone();
         tally.pending.fetch_add(1, Ordering::AcqRel);
         self.directory.journal.append(append, move |result| {
             match result {
                 Ok(added) => {
-                    directory.carry_out(Some(id), effects);
+                    BATCH.with(|batch| match batch.borrow_mut().as_mut() {
+                        Some(notices) => directory.carry_out_with(Some(id), effects, notices),
+                        None => directory.carry_out(Some(id), effects),
+                    });
                     added.into_iter().for_each(|row| directory.send(row));
-                    settle(&mut deliver, Answer::Done(id));
+                    settle(&mut deliver, success);
                 }
-                // The machine has gone further than the journal: it is read again in every case.
-                Err(AppendError::Duplicate) => {
-                    settle(&mut deliver, Answer::Duplicate);
-                    shard.do_send(Reload { id, retry: None });
-                }
+                // The machine has gone further than the journal: it is read again.
                 Err(error) => {
                     let is_hopeless = deliver.attempts >= Deliver::MOST_ATTEMPTS
                         || matches!(error, AppendError::Unavailable(_));
@@ -136,19 +179,58 @@ impl ConversationActor {
     }
 }
 
+thread_local! {
+    /// Notices of the commit that is being dealt with on this thread.
+    static BATCH: RefCell<Option<Notices>> = const { RefCell::new(None) };
+}
+
+/// Deals with all that one commit has settled on this shard; each agent's screens get one message.
+pub(super) fn deal_with(settled: Settled, directory: &Directory) {
+    BATCH.with(|batch| *batch.borrow_mut() = Some(Notices::default()));
+    settled.into_iter().for_each(|tell| tell());
+    let notices = BATCH.with(|batch| batch.borrow_mut().take());
+    directory.show(notices.unwrap_or_default());
+}
+
+fn written(loaded: &Loaded) -> Option<Written> {
+    let machine = loaded.machine.as_ref().ok()?;
+    Some(Written {
+        standing: machine.standing(),
+        wake_at: machine.wake_at(),
+        version: machine.version(),
+    })
+}
+
+/// A deadline that moved further away needs no write: whoever is woken too early looks and sleeps on.
+fn row_change(
+    machine: &Conversation,
+    written: Option<&Written>,
+    base_version: u64,
+    events: &[Event],
+) -> Option<RowChange> {
+    if events.is_empty() {
+        return None;
+    }
+    let row = || Box::new(Row::of(machine));
+    if base_version == 0 {
+        return Some(RowChange::Insert(row()));
+    }
+    let is_current = written.is_some_and(|written| {
+        let is_sooner = match (machine.wake_at(), written.wake_at) {
+            (Some(at), Some(known)) => at < known,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        written.standing == machine.standing()
+            && !is_sooner
+            && machine.version() - written.version < MOST_BEHIND
+    });
+    (!is_current).then(|| RowChange::Update(row()))
+}
+
 impl Deliver {
     /// Meeting a stale machine this often in a row means something is wrong with the journal.
     pub(super) const MOST_ATTEMPTS: u8 = 8;
-}
-
-/// The columns whose change needs more than the cheap update.
-#[derive(PartialEq)]
-struct Columns(cordboard_core::conversation::Standing);
-
-impl Columns {
-    fn of(machine: &Conversation) -> Self {
-        Self(machine.standing())
-    }
 }
 
 fn settle(deliver: &mut Deliver, result: Answer) {
@@ -217,13 +299,14 @@ impl Handler<Step> for ConversationActor {
 /// The conversation as the journal has it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Replace(pub Result<Box<Conversation>, Box<Unopened>>);
+pub(super) struct Replace(pub Loaded);
 
 impl Handler<Replace> for ConversationActor {
     type Result = ();
 
     fn handle(&mut self, message: Replace, _: &mut Self::Context) {
-        self.machine = message.0;
+        self.written = written(&message.0);
+        self.loaded = message.0;
         self.tally.handled.fetch_add(1, Ordering::AcqRel);
     }
 }

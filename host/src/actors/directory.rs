@@ -1,13 +1,15 @@
 //! Who is where: actors by key, channels by name; and the way effects get to them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::Addr;
 use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, QueueId};
 use cordboard_core::message::Delivery;
-use cordboard_core::notice::ThreadKey;
+use cordboard_core::notice::{Notice, ThreadKey};
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +35,10 @@ pub struct ChannelSlot {
     pub callback_url: String,
 }
 
+/// Notices by agent, in order.
+#[derive(Default)]
+pub(super) struct Notices(HashMap<AgentId, Vec<Notice>>);
+
 /// Where an input goes.
 #[derive(Clone)]
 pub enum To {
@@ -56,7 +62,7 @@ pub struct Deliver {
     /// What.
     pub input: Input,
     /// Must not have happened before.
-    pub dedup: Option<[u8; 16]>,
+    pub dedup: Option<i64>,
     /// The outbox row that this settles, and the provider's id of it.
     pub settles: Option<(i64, Option<String>)>,
     /// Who waits. Without anybody, it is tried until the journal commits.
@@ -87,6 +93,12 @@ pub enum Answer {
     Unavailable(String),
 }
 
+struct AgentEntry {
+    actor: Addr<AgentActor>,
+    /// How many screens are connected: without any, notices aren't even sent.
+    screens: Arc<AtomicUsize>,
+}
+
 /// The directory.
 pub struct Directory {
     /// The configuration.
@@ -97,8 +109,8 @@ pub struct Directory {
     pub metrics: Metrics,
     /// Conversations' deadlines.
     pub alarms: Alarms,
-    channels: DashMap<ChannelId, ChannelSlot>,
-    agents: DashMap<AgentId, Addr<AgentActor>>,
+    channels: DashMap<ChannelId, Arc<ChannelSlot>>,
+    agents: DashMap<AgentId, AgentEntry>,
     queues: DashMap<QueueId, Addr<QueueActor>>,
     shards: DashMap<usize, Addr<Shard>>,
     shard_count: usize,
@@ -129,18 +141,18 @@ impl Directory {
     }
 
     /// The channel's slot.
-    pub fn channel(&self, id: &ChannelId) -> Option<ChannelSlot> {
+    pub fn channel(&self, id: &ChannelId) -> Option<Arc<ChannelSlot>> {
         self.channels.get(id).map(|slot| slot.clone())
     }
 
     /// Puts a channel into its slot.
     pub fn put_channel(&self, id: ChannelId, slot: ChannelSlot) {
-        self.channels.insert(id, slot);
+        self.channels.insert(id, Arc::new(slot));
     }
 
     /// The agent's actor.
     pub fn agent(&self, id: &AgentId) -> Option<Addr<AgentActor>> {
-        self.agents.get(id).map(|actor| actor.clone())
+        self.agents.get(id).map(|entry| entry.actor.clone())
     }
 
     /// The queue's actor.
@@ -148,8 +160,13 @@ impl Directory {
         self.queues.get(id).map(|actor| actor.clone())
     }
 
-    pub(super) fn put_agent(&self, id: AgentId, actor: Addr<AgentActor>) {
-        self.agents.insert(id, actor);
+    pub(super) fn put_agent(
+        &self,
+        id: AgentId,
+        actor: Addr<AgentActor>,
+        screens: Arc<AtomicUsize>,
+    ) {
+        self.agents.insert(id, AgentEntry { actor, screens });
     }
 
     pub(super) fn put_queue(&self, id: QueueId, actor: Addr<QueueActor>) {
@@ -162,7 +179,12 @@ impl Directory {
 
     /// Everybody, for stopping.
     pub fn all_agents(&self) -> Vec<Addr<AgentActor>> {
-        self.agents.iter().map(|entry| entry.value().clone()).collect()
+        self.agents.iter().map(|entry| entry.value().actor.clone()).collect()
+    }
+
+    /// How many shards there are.
+    pub fn shard_count(&self) -> usize {
+        self.shard_count
     }
 
     /// Sends an input on its way.
@@ -171,12 +193,21 @@ impl Directory {
             To::Id(id) => hash_of_id(*id),
             To::Thread { key, .. } => hash_of_thread(key),
         };
-        let number = usize::from(hash) % self.shard_count;
+        let number = self.home_of(hash);
         let shard = self.shards.get(&number).map(|shard| shard.clone());
         // Without its shard the host is stopping; whoever waits learns it from the dropped sender.
         if let Some(shard) = shard {
             shard.do_send(deliver);
         }
+    }
+
+    fn home_of(&self, hash: u16) -> usize {
+        usize::from(hash) % self.shard_count
+    }
+
+    /// The shard that a conversation lives on.
+    pub(super) fn home(&self, id: ConversationId) -> usize {
+        self.home_of(hash_of_id(id))
     }
 
     /// The same, waited for.
@@ -189,6 +220,18 @@ impl Directory {
 
     /// Carries out effects in order. `from` is the conversation whose deadlines they may name.
     pub fn carry_out(&self, from: Option<ConversationId>, effects: Vec<Effect>) {
+        let mut notices = Notices::default();
+        self.carry_out_with(from, effects, &mut notices);
+        self.show(notices);
+    }
+
+    /// The same, but what is for screens is collected, to be shown with one message per agent.
+    pub(super) fn carry_out_with(
+        &self,
+        from: Option<ConversationId>,
+        effects: Vec<Effect>,
+        notices: &mut Notices,
+    ) {
         for effect in effects {
             match effect {
                 Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
@@ -198,13 +241,16 @@ impl Directory {
                     }
                 }
                 Effect::Agent(to, input) => {
-                    if let Some(actor) = self.agents.get(&to) {
-                        actor.do_send(TellAgent { input, answer: None });
+                    if let Some(entry) = self.agents.get(&to) {
+                        entry.actor.do_send(TellAgent { input, answer: None });
                     }
                 }
+                // A screen that connects reads the journal after it is counted, so what isn't sent
+                // because nobody is there yet is in what it reads.
                 Effect::Screen(to, notice) => {
-                    if let Some(actor) = self.agents.get(&to) {
-                        actor.do_send(Show(notice));
+                    let entry = self.agents.get(&to);
+                    if entry.is_some_and(|entry| entry.screens.load(Ordering::SeqCst) > 0) {
+                        notices.0.entry(to).or_default().push(notice);
                     }
                 }
                 Effect::WakeAt(at) => {
@@ -216,6 +262,15 @@ impl Directory {
                     self.metrics.decisions.inc();
                     tracing::debug!(?decision, "routed");
                 }
+            }
+        }
+    }
+
+    /// Shows what was collected.
+    pub(super) fn show(&self, notices: Notices) {
+        for (agent, notices) in notices.0 {
+            if let Some(entry) = self.agents.get(&agent) {
+                entry.actor.do_send(Show(notices));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use actix::{Actor, Arbiter};
@@ -13,7 +14,7 @@ use crate::actors::agent::AgentActor;
 use crate::actors::alarms::{AlarmClock, Alarms};
 use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
-use crate::actors::shard::Shard;
+use crate::actors::shard::{Commit, Shard};
 use crate::clock;
 use crate::config::Config;
 use crate::journal::Reader;
@@ -108,6 +109,8 @@ pub fn start(
         let shard = Shard::start_in_arbiter(&arbiter.handle(), move |_| {
             Shard::new(own, reader, idle_after)
         });
+        let home = shard.clone();
+        directory.journal.set_home(number, move |settled| home.do_send(Commit(settled)));
         directory.put_shard(number, shard);
         arbiters.push(arbiter);
     }
@@ -120,9 +123,12 @@ pub fn start(
     }
     for (id, machine) in actors.agents {
         let own = directory.clone();
-        let actor =
-            AgentActor::start_in_arbiter(&routing.handle(), move |_| AgentActor::new(machine, own));
-        directory.put_agent(id, actor);
+        let screens = Arc::new(AtomicUsize::new(0));
+        let counted = screens.clone();
+        let actor = AgentActor::start_in_arbiter(&routing.handle(), move |_| {
+            AgentActor::new(machine, own, counted)
+        });
+        directory.put_agent(id, actor, screens);
     }
     routing.spawn(actors.clock.run(Arc::downgrade(directory)));
     arbiters.push(routing);

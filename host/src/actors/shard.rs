@@ -12,9 +12,11 @@ use cordboard_core::conversation::Opening;
 use cordboard_core::ids::{Address, ConversationId};
 use cordboard_core::notice::ThreadKey;
 
-use crate::actors::conversation::{ConversationActor, Passivate, Replace, Step, Tally, Unopened};
+use crate::actors::conversation::{
+    ConversationActor, Loaded, Passivate, Replace, Step, Tally, Unopened, deal_with,
+};
 use crate::actors::directory::{Answer, Deliver, Directory, To, new_id};
-use crate::journal::{AppendError, Reader};
+use crate::journal::{AppendError, Reader, Settled};
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -78,8 +80,8 @@ impl Shard {
             return Ok(id);
         }
         let id = new_id(key);
-        let unopened = self.unopened(key, own)?;
-        self.start(id, Err(Box::new(unopened)), key.clone(), own.clone(), shard);
+        let loaded = self.unopened(id, key, own)?;
+        self.start(id, loaded, key.clone(), own.clone(), shard);
         self.threads.insert(key.clone(), id);
         Ok(id)
     }
@@ -93,13 +95,14 @@ impl Shard {
         let thread =
             ThreadKey { channel: machine.channel().clone(), customer: machine.customer().clone() };
         let own = machine.own().clone();
-        self.start(id, Ok(machine), thread, own, shard);
+        let keys = self.reader.recent_keys(&thread, id)?;
+        self.start(id, Loaded { machine: Ok(machine), keys }, thread, own, shard);
         Ok(true)
     }
 
     fn read(&self, id: ConversationId) -> rusqlite::Result<Option<Box<Conversation>>> {
         let Some(machine) = self.reader.conversation(id)? else { return Ok(None) };
-        let slot = self.directory.channel(machine.channel()).map(|slot| slot.policy);
+        let slot = self.directory.channel(machine.channel()).map(|slot| slot.policy.clone());
         let policy =
             slot.or_else(|| self.directory.config.workstreams.get(machine.workstream()).cloned());
         let Some(policy) = policy else {
@@ -110,22 +113,28 @@ impl Shard {
         Ok(Some(Box::new(machine.with_policy(policy))))
     }
 
-    fn unopened(&self, key: &ThreadKey, own: &Address) -> rusqlite::Result<Unopened> {
+    fn unopened(
+        &self,
+        id: ConversationId,
+        key: &ThreadKey,
+        own: &Address,
+    ) -> rusqlite::Result<Loaded> {
         let slot = self.directory.channel(&key.channel);
-        let policy = slot.expect("only configured channels have webhooks").policy;
+        let policy = slot.expect("only configured channels have webhooks").policy.clone();
         let opening = Opening {
             channel: key.channel.clone(),
             customer: key.customer.clone(),
             own: own.clone(),
             opted_out: self.reader.opted_out(key)?,
         };
-        Ok(Unopened { opening, policy })
+        let machine = Err(Box::new(Unopened { opening, policy }));
+        Ok(Loaded { machine, keys: self.reader.recent_keys(key, id)? })
     }
 
     fn start(
         &mut self,
         id: ConversationId,
-        machine: Result<Box<Conversation>, Box<Unopened>>,
+        loaded: Loaded,
         thread: ThreadKey,
         own: Address,
         shard: &Addr<Self>,
@@ -133,7 +142,7 @@ impl Shard {
         let tally = Arc::new(Tally::default());
         let actor = ConversationActor::new(
             id,
-            machine,
+            loaded,
             self.directory.clone(),
             shard.clone(),
             tally.clone(),
@@ -201,6 +210,19 @@ impl Actor for Shard {
     }
 }
 
+/// What one commit has settled here.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Commit(pub Settled);
+
+impl Handler<Commit> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: Commit, _: &mut Self::Context) {
+        deal_with(message.0, &self.directory);
+    }
+}
+
 impl Message for Deliver {
     type Result = ();
 }
@@ -238,14 +260,16 @@ impl Handler<Reload> for Shard {
                 None
             }
         };
-        if let Some(live) = self.live.get_mut(&id) {
-            let (thread, own) = (live.thread.clone(), live.own.clone());
-            let state = match machine {
-                Some(machine) => Ok(Ok(machine)),
-                None => self.unopened(&thread, &own).map(|unopened| Err(Box::new(unopened))),
+        if let Some(live) = self.live.get(&id) {
+            let loaded = match machine {
+                Some(machine) => self
+                    .reader
+                    .recent_keys(&live.thread, id)
+                    .map(|keys| Loaded { machine: Ok(machine), keys }),
+                None => self.unopened(id, &live.thread, &live.own),
             };
-            if let (Ok(state), Some(live)) = (state, self.live.get_mut(&id)) {
-                live.send(Replace(state));
+            if let (Ok(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
+                live.send(Replace(loaded));
             }
         }
         let Some((mut deliver, error)) = retry else { return };

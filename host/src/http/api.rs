@@ -454,14 +454,14 @@ async fn verify_channel(
     caller.needs(Role::Administrator)?;
     let slot = web.directory.channel(&path.as_str().into());
     let slot = slot.ok_or_else(|| ApiError::NotFound(format!("channel `{path}`")))?;
-    let handle = slot.state.map_err(ApiError::Unavailable)?;
+    let handle = slot.state.clone().map_err(ApiError::Unavailable)?;
     let VerifyBody { to, from } = body.into_inner();
     let digits = to.strip_prefix('+').unwrap_or_default();
     if digits.len() < 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         let why = format!("\"{to}\" isn't a number such as \"+14251234567\"");
         return Err(ApiError::Malformed(why));
     }
-    let request = VerifyRequest { to, from, callback_url: slot.callback_url };
+    let request = VerifyRequest { to, from, callback_url: slot.callback_url.clone() };
     let report: VerifyReport =
         handle.verify(&request).await.map_err(|e| ApiError::Unavailable(e.to_string()))?;
     Ok(Json(VerifyView { ok: report.ok, message: report.message }))

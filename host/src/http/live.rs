@@ -205,7 +205,7 @@ async fn answer(text: &str, directory: &Directory, caller: &Caller) -> AnswerFra
         What::Typing(Typing::Typing { conversation }) => {
             if let Some(actor) = directory.agent(&caller.agent) {
                 let agent = Some(caller.agent.clone());
-                actor.do_send(Show(Notice::Typing { conversation, agent }));
+                actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));
             }
             Ok(())
         }

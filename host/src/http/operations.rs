@@ -17,7 +17,7 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
         problems.push(format!("the journal can't commit: {problem}"));
     }
     for channel in &web.directory.config.channels {
-        if let Some(Err(why)) = web.directory.channel(&channel.id).map(|slot| slot.state) {
+        if let Some(Err(why)) = web.directory.channel(&channel.id).map(|slot| slot.state.clone()) {
             problems.push(format!("channel {} isn't loaded: {why}", channel.id));
         }
     }
@@ -37,7 +37,7 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         ("cordboard_outbox_backlog".to_owned(), web.backlog.len() as f64),
     ];
     for channel in &directory.config.channels {
-        let Some(Ok(handle)) = directory.channel(&channel.id).map(|slot| slot.state) else {
+        let Some(Ok(handle)) = directory.channel(&channel.id).map(|slot| slot.state.clone()) else {
             continue;
         };
         let id = &channel.id;

@@ -62,6 +62,8 @@ pub fn serve(state: Web, listen: &str, workers: usize) -> std::io::Result<Server
     });
     let server = server
         .workers(workers)
+        // Frames to screens are small; waiting for more to send would cost 40 ms each.
+        .tcp_nodelay(true)
         .keep_alive(Duration::from_secs(75))
         .client_request_timeout(Duration::from_secs(10))
         .shutdown_timeout(10)

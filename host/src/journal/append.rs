@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 /// What became of an append.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The key was seen before; nothing was written.
-    #[error("seen before")]
-    Duplicate,
     /// It doesn't follow on what is on disk: the conversation must be read again.
     #[error("doesn't follow on the journal")]
     Conflict,
@@ -25,13 +22,8 @@ pub enum AppendError {
 pub enum RowChange {
     /// A new conversation.
     Insert(Box<Row>),
-    /// Columns that lists and recovery read have changed.
+    /// Columns that lists and recovery read have changed, or the snapshot lies far behind.
     Update(Box<Row>),
-    /// Only the snapshot has: the cheap, common case.
-    Snapshot {
-        /// When it needs to be woken, if sooner than the column says.
-        wake_at: Option<Timestamp>,
-    },
 }
 
 /// The columns.
@@ -78,17 +70,19 @@ impl Row {
 pub struct Append {
     /// Whose.
     pub conversation: ConversationId,
+    /// Where its outcome is dealt with.
+    pub home: usize,
     /// Events before the step; the journal must agree.
     pub base_version: u64,
-    /// Must not have been seen before.
-    pub dedup: Option<[u8; 16]>,
+    /// The key of the first event, if it must happen once.
+    pub dedup: Option<i64>,
     /// When.
     pub at: Timestamp,
     /// Encoded events with their kinds.
     pub events: Vec<(&'static str, Vec<u8>)>,
-    /// The row after it; `None` if there are no events.
+    /// The row after it; `None`, the cheap and common case, if the row can stay as it is.
     pub row: Option<RowChange>,
-    /// Encoded machine after it.
+    /// Encoded machine after it, if there is a row.
     pub snapshot: Vec<u8>,
     /// Version after it.
     pub version: u64,

@@ -10,5 +10,5 @@ mod schema;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, RowChange};
-pub use reader::{Account, OpenRow, Reader, SignedIn, TokenOwner, dedup_key};
-pub use writer::{Journal, JournalHealth};
+pub use reader::{Account, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
+pub use writer::{Journal, JournalHealth, Settled};

@@ -1,5 +1,6 @@
 //! What is read from the journal: conversations that come back, lists, transcripts, accounts.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use cordboard_core::Conversation;
@@ -17,13 +18,20 @@ use super::schema;
 use super::writer::state_of;
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
-pub fn dedup_key(scope: &str, id: &str) -> [u8; 16] {
+pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(scope.as_bytes());
     hash.update([0]);
     hash.update(id.as_bytes());
     let digest = hash.finalize();
     digest[..16].try_into().expect("a SHA-256 has 32 bytes")
+}
+
+/// The key under which an event happens once in its thread: eight bytes are plenty among the
+/// messages of one customer.
+pub fn dedup_key(scope: &str, id: &str) -> i64 {
+    let key = unique_key(scope, id);
+    i64::from_le_bytes(key[..8].try_into().expect("a key has sixteen bytes"))
 }
 
 /// An open conversation as a restart needs it.
@@ -81,10 +89,53 @@ impl Reader {
 
     /// A conversation's machine; the caller gives it its workstream.
     pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
-        self.connection
+        let machine = self
+            .connection
             .prepare_cached("SELECT snapshot FROM conversations WHERE id = ?1")?
             .query_row([id.0.as_bytes().as_slice()], machine)
-            .optional()
+            .optional()?;
+        machine.map(|machine| self.caught_up(machine)).transpose()
+    }
+
+    /// Applies what the snapshot doesn't hold yet.
+    fn caught_up(&self, mut machine: Conversation) -> Result<Conversation> {
+        let id = machine.id();
+        let mut statement = self.connection.prepare_cached(
+            "SELECT at, body FROM events WHERE conversation = ?1 AND version > ?2 ORDER BY version",
+        )?;
+        let snapshot = machine.version() as i64;
+        let mut rows = statement.query(params![id.0.as_bytes().as_slice(), snapshot])?;
+        while let Some(row) = rows.next()? {
+            machine.replay(&decoded::<Event>(row, 1)?, Timestamp(row.get(0)?));
+        }
+        Ok(machine)
+    }
+
+    /// Keys of what has happened in a conversation and in the one before it with the same customer,
+    /// the newest ones: providers repeat themselves for a day at most.
+    pub fn recent_keys(&self, key: &ThreadKey, id: ConversationId) -> Result<HashSet<i64>> {
+        const MOST: i64 = 4096;
+        let id = id.0.as_bytes().as_slice();
+        let mut keys = HashSet::new();
+        let earlier: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached(
+                "SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2 AND id < ?3
+                 ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(params![key.channel.as_str(), key.customer.as_str(), id], |row| row.get(0))
+            .optional()?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT dedup FROM events WHERE conversation = ?1 AND dedup IS NOT NULL
+             ORDER BY version DESC LIMIT ?2",
+        )?;
+        for conversation in [Some(id), earlier.as_deref()].into_iter().flatten() {
+            let mut rows = statement.query(params![conversation, MOST])?;
+            while let Some(row) = rows.next()? {
+                keys.insert(row.get(0)?);
+            }
+        }
+        Ok(keys)
     }
 
     /// The newest conversation with a customer on a channel.
@@ -128,7 +179,9 @@ impl Reader {
         let query =
             format!("SELECT snapshot FROM conversations WHERE {filter} ORDER BY id LIMIT ?2");
         let mut statement = self.connection.prepare_cached(&query)?;
-        statement.query_map(params![value, limit], machine)?.collect()
+        let machines: Result<Vec<Conversation>> =
+            statement.query_map(params![value, limit], machine)?.collect();
+        machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
     }
 
     /// Every open conversation, for recovery.
@@ -139,8 +192,8 @@ impl Reader {
         )?;
         let mut rows = statement.query([])?;
         // Names repeat a million times: keep one copy of each.
-        let mut agents: std::collections::HashMap<String, AgentId> = Default::default();
-        let mut workstreams: std::collections::HashMap<String, WorkstreamId> = Default::default();
+        let mut agents: HashMap<String, AgentId> = Default::default();
+        let mut workstreams: HashMap<String, WorkstreamId> = Default::default();
         while let Some(row) = rows.next()? {
             let agent = match row.get_ref(2)?.as_str_or_null()? {
                 None => None,
@@ -241,10 +294,7 @@ impl Reader {
     }
 }
 
-fn interned<T: Clone + for<'a> From<&'a str>>(
-    known: &mut std::collections::HashMap<String, T>,
-    name: &str,
-) -> T {
+fn interned<T: Clone + for<'a> From<&'a str>>(known: &mut HashMap<String, T>, name: &str) -> T {
     if let Some(id) = known.get(name) {
         return id.clone();
     }

@@ -7,12 +7,13 @@ use rusqlite::Connection;
 /// Raised when a table changes; an older host refuses a newer file.
 pub const SCHEMA_VERSION: i64 = 1;
 
-/// Rows per message count: an inbound message to a known conversation costs one event, one `seen`
-/// key and one small update.
+/// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
 /// `conversations` and `events` are clustered by conversation id, which grows with time, so new
-/// rows land together. The partial indexes hold open work only and change with state, not with
-/// messages.
+/// rows land together. The snapshot in `conversations` may lie some events behind; whoever reads it
+/// applies the rest. The other columns never do. The partial indexes hold open work only and change
+/// with state, not with messages. `dedup` is the key under which an event must happen once in its
+/// thread.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
@@ -25,9 +26,8 @@ CREATE INDEX IF NOT EXISTS conversations_agent ON conversations (agent)
     WHERE agent IS NOT NULL AND state < 4;
 CREATE TABLE IF NOT EXISTS events (
     conversation BLOB NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
-    kind TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (conversation, version)
+    kind TEXT NOT NULL, dedup INTEGER, body BLOB NOT NULL, PRIMARY KEY (conversation, version)
 ) WITHOUT ROWID, STRICT;
-CREATE TABLE IF NOT EXISTS seen (key BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
     channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
@@ -73,8 +73,8 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "cache_size", -65_536)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
+    connection.pragma_update(None, "cache_size", -32_768)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > SCHEMA_VERSION {

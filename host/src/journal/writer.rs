@@ -1,17 +1,26 @@
 //! The one writer: collects what arrives and commits it as one transaction.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use cordboard_core::conversation::State;
+use cordboard_core::ids::AgentId;
 use rusqlite::{Connection, Transaction, params};
 
-use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row, RowChange};
+use super::append::{Append, AppendError, OutboxOp, OutboxRow, RowChange};
 use super::schema;
 
 type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
+/// What one commit has settled for one home, in order.
+pub type Settled = Vec<Box<dyn FnOnce() + Send>>;
+/// Takes what is settled to the thread where it has to be dealt with: one message per commit and
+/// home, as waking a thread costs more than most of what is done there.
+type Home = Box<dyn Fn(Settled) + Send + Sync>;
+type Homes = Arc<RwLock<HashMap<usize, Home>>>;
 type Work = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send>;
 type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
 
@@ -23,7 +32,7 @@ enum Write {
 
 /// What has become of one write of a batch.
 enum Outcome {
-    Append(Committed, Result<Vec<OutboxRow>, AppendError>),
+    Append(usize, Committed, Result<Vec<OutboxRow>, AppendError>),
     Other(Done, Result<(), String>),
 }
 
@@ -68,18 +77,26 @@ impl JournalHealth {
     }
 }
 
+/// The writer, the checkpointer, and how the latter is told to stop.
+type Threads = (JoinHandle<()>, JoinHandle<()>, mpsc::Sender<()>);
+
 /// The way to the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     queue: mpsc::Sender<Write>,
     health: Arc<JournalHealth>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    homes: Homes,
+    threads: Arc<Mutex<Option<Threads>>>,
 }
 
 impl Journal {
     /// The most writes of one transaction: enough to make a sync cheap, few enough to keep the
     /// first one waiting for milliseconds only.
     const MOST_PER_COMMIT: usize = 512;
+    /// After a transaction of this many writes more are on their way: they are waited for a moment,
+    /// as a commit costs as much processor time as a dozen rows. A lone write never waits.
+    const BUSY: usize = 4;
+    const GATHER: Duration = Duration::from_micros(300);
 
     /// Opens the file in the data folder and starts the writer.
     ///
@@ -90,15 +107,35 @@ impl Journal {
         let (queue, inbox) = mpsc::channel();
         let health = Arc::new(JournalHealth::default());
         let shared = health.clone();
+        let homes = Homes::default();
+        let known = homes.clone();
+        let tidy = schema::open(&data.join(schema::FILE))?;
+        let (stop_tidying, stopped) = mpsc::channel();
+        let tidier = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || checkpoint(&tidy, &stopped))
+            .expect("a host that can't start a thread can't start");
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || run(&mut connection, &inbox, &shared))
+            .spawn(move || run(&mut connection, &inbox, &shared, &known))
             .expect("a host that can't start a thread can't start");
-        Ok(Self { queue, health, thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self {
+            queue,
+            health,
+            homes,
+            threads: Arc::new(Mutex::new(Some((thread, tidier, stop_tidying)))),
+        })
     }
 
-    /// Writes a step. `committed` is called on the writer's thread once it is on disk, or once it
-    /// is clear that it won't be; it must be quick. It gets the outbox rows that were added.
+    /// Says how the appends of a home learn that they are settled. Without it they do on the
+    /// writer's own thread.
+    pub fn set_home(&self, home: usize, take: impl Fn(Settled) + Send + Sync + 'static) {
+        let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
+        homes.insert(home, Box::new(take));
+    }
+
+    /// Writes a step. `committed` is called at the append's home once it is on disk, or once it is
+    /// clear that it won't be. It gets the outbox rows that were added.
     pub fn append(
         &self,
         append: Append,
@@ -147,17 +184,39 @@ impl Journal {
     pub fn stop(&self) {
         // A writer that has ended already has nothing left to commit.
         let _ = self.queue.send(Write::Stop);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((writer, tidier, stop_tidying)) = threads {
+            drop(stop_tidying);
+            let _ = tidier.join();
+            let _ = writer.join();
         }
     }
 }
 
-fn run(connection: &mut Connection, inbox: &mpsc::Receiver<Write>, health: &JournalHealth) {
+/// Moves pages from the WAL to the file beside the writer, which would stand still for tens of
+/// milliseconds if it did so itself.
+fn checkpoint(connection: &Connection, stopped: &mpsc::Receiver<()>) {
+    const EVERY: Duration = Duration::from_millis(500);
+    while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+        if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+            tracing::warn!(%error, "the journal's WAL can't be written back; it grows until it can");
+        }
+    }
+}
+
+fn run(
+    connection: &mut Connection,
+    inbox: &mpsc::Receiver<Write>,
+    health: &JournalHealth,
+    homes: &Homes,
+) {
     let mut stopping = false;
+    let mut last = 0;
     while !stopping {
         let Ok(first) = inbox.recv() else { return };
+        if last >= Journal::BUSY {
+            std::thread::sleep(Journal::GATHER);
+        }
         let mut batch = vec![first];
         while batch.len() < Journal::MOST_PER_COMMIT {
             match inbox.try_recv() {
@@ -165,15 +224,16 @@ fn run(connection: &mut Connection, inbox: &mpsc::Receiver<Write>, health: &Jour
                 Err(_) => break,
             }
         }
+        last = batch.len();
         stopping = batch.iter().any(|write| matches!(write, Write::Stop));
-        commit(connection, batch, health);
+        commit(connection, batch, health, homes);
     }
     // Leave one tidy file behind; what is in the WAL is safe either way.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /// One transaction. Either all of it is on disk when the outcomes are told, or none of it is.
-fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth) {
+fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth, homes: &Homes) {
     let mut outcomes = Vec::with_capacity(batch.len());
     let result = write_all(connection, batch, &mut outcomes);
     let failure = result.as_ref().err().map(ToString::to_string);
@@ -181,14 +241,27 @@ fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth
         None => Ok(outcomes.len() as u64),
         Some(error) => Err(error.clone()),
     });
+    let mut settled: HashMap<usize, Settled> = HashMap::new();
     for outcome in outcomes {
-        match (outcome, &failure) {
-            (Outcome::Append(committed, result), None) => committed(result),
-            (Outcome::Append(committed, _), Some(error)) => {
-                committed(Err(AppendError::Unavailable(error.clone())));
+        match outcome {
+            Outcome::Append(home, committed, result) => {
+                let result = match &failure {
+                    None => result,
+                    Some(error) => Err(AppendError::Unavailable(error.clone())),
+                };
+                settled.entry(home).or_default().push(Box::new(move || committed(result)));
             }
-            (Outcome::Other(done, result), None) => done(result),
-            (Outcome::Other(done, _), Some(error)) => done(Err(error.clone())),
+            Outcome::Other(done, result) => done(match &failure {
+                None => result,
+                Some(error) => Err(error.clone()),
+            }),
+        }
+    }
+    let homes = homes.read().unwrap_or_else(PoisonError::into_inner);
+    for (home, settled) in settled {
+        match homes.get(&home) {
+            Some(take) => take(settled),
+            None => settled.into_iter().for_each(|tell| tell()),
         }
     }
 }
@@ -212,13 +285,13 @@ fn write_all(
             continue;
         }
         match write {
-            Write::Append(append, committed) => match write_append(&transaction, &append) {
-                Ok(result) => outcomes.push(Outcome::Append(committed, result)),
-                Err(error) => {
+            Write::Append(append, committed) => {
+                let result = write_append(&transaction, &append).unwrap_or_else(|error| {
                     failure = Some(error);
-                    outcomes.push(Outcome::Append(committed, Err(AppendError::Conflict)));
-                }
-            },
+                    Err(AppendError::Conflict)
+                });
+                outcomes.push(Outcome::Append(append.home, committed, result));
+            }
             // Its own failure is its own: the rest of the batch stands.
             Write::Other(work, done) => {
                 let result = in_savepoint(&transaction, work);
@@ -236,7 +309,9 @@ fn write_all(
 /// A write of a batch that came to nothing; the caller puts in the reason.
 fn undone(write: Write) -> Option<Outcome> {
     match write {
-        Write::Append(_, committed) => Some(Outcome::Append(committed, Err(AppendError::Conflict))),
+        Write::Append(append, committed) => {
+            Some(Outcome::Append(append.home, committed, Err(AppendError::Conflict)))
+        }
         Write::Other(_, done) => Some(Outcome::Other(done, Ok(()))),
         Write::Stop => None,
     }
@@ -258,28 +333,24 @@ fn write_append(
     append: &Append,
 ) -> rusqlite::Result<Result<Vec<OutboxRow>, AppendError>> {
     let id = append.conversation.0.as_bytes().as_slice();
-    let is_new = matches!(append.row, Some(RowChange::Insert(_)));
-    if let Some(key) = &append.dedup {
-        let mut seen = transaction.prepare_cached("SELECT 1 FROM seen WHERE key = ?1")?;
-        if seen.exists([key.as_slice()])? {
-            return Ok(Err(AppendError::Duplicate));
-        }
-    }
-    if !append.events.is_empty() && !write_row(transaction, append, id)? {
+    if append.base_version > 0 && !has_event(transaction, id, append.base_version)? {
         return Ok(Err(AppendError::Conflict));
     }
-    debug_assert!(!is_new || append.base_version == 0);
-    if let Some(key) = &append.dedup {
-        transaction
-            .prepare_cached("INSERT INTO seen (key) VALUES (?1)")?
-            .execute([key.as_slice()])?;
-    }
+    let mut dedup = append.dedup;
     for (version, (kind, body)) in (append.base_version + 1..).zip(&append.events) {
-        transaction
+        let written = transaction
             .prepare_cached(
-                "INSERT INTO events (conversation, version, at, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR IGNORE INTO events (conversation, version, at, kind, dedup, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![id, version as i64, append.at.0, kind, body])?;
+            .execute(params![id, version as i64, append.at.0, kind, dedup.take(), body])?;
+        // Only the first can be there already, so nothing has been written yet.
+        if written == 0 {
+            return Ok(Err(AppendError::Conflict));
+        }
+    }
+    if let Some(change) = &append.row {
+        write_row(transaction, append, change, id)?;
     }
     if let Some((channel, customer, opted_out)) = &append.consent {
         let statement = if *opted_out {
@@ -296,46 +367,33 @@ fn write_append(
     Ok(Ok(added))
 }
 
-/// False if the row on disk isn't of the version that the step follows on.
-fn write_row(transaction: &Transaction<'_>, append: &Append, id: &[u8]) -> rusqlite::Result<bool> {
-    let base = append.base_version as i64;
+fn has_event(transaction: &Transaction<'_>, id: &[u8], version: u64) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("SELECT 1 FROM events WHERE conversation = ?1 AND version = ?2")?
+        .exists(params![id, version as i64])
+}
+
+fn write_row(
+    transaction: &Transaction<'_>,
+    append: &Append,
+    change: &RowChange,
+    id: &[u8],
+) -> rusqlite::Result<()> {
     let version = append.version as i64;
-    let change = append.row.as_ref().expect("a step with events changes its row");
-    let written = match change {
-        RowChange::Insert(row) => {
-            let Row { channel, customer, workstream, .. } = row.as_ref();
-            transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO conversations (id, channel, customer, workstream, state, agent,
-                     occupies, asked_back, queued_at, wake_at, version, snapshot)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                )?
-                .execute(params![
-                    id,
-                    channel,
-                    customer,
-                    workstream,
-                    state_number(row.state),
-                    row.agent.as_ref().map(ToString::to_string),
-                    row.occupies,
-                    row.returning,
-                    row.queued_at.0,
-                    row.wake_at.map(|at| at.0),
-                    version,
-                    append.snapshot
-                ])?
-        }
-        RowChange::Update(row) => transaction
+    match change {
+        RowChange::Insert(row) => transaction
             .prepare_cached(
-                "UPDATE conversations SET state = ?3, agent = ?4, occupies = ?5, asked_back = ?6,
-                 queued_at = ?7, wake_at = ?8, version = ?9, snapshot = ?10
-                 WHERE id = ?1 AND version = ?2",
+                "INSERT INTO conversations (id, channel, customer, workstream, state, agent,
+                 occupies, asked_back, queued_at, wake_at, version, snapshot)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 id,
-                base,
+                row.channel,
+                row.customer,
+                row.workstream,
                 state_number(row.state),
-                row.agent.as_ref().map(ToString::to_string),
+                row.agent.as_ref().map(AgentId::as_str),
                 row.occupies,
                 row.returning,
                 row.queued_at.0,
@@ -343,14 +401,24 @@ fn write_row(transaction: &Transaction<'_>, append: &Append, id: &[u8]) -> rusql
                 version,
                 append.snapshot
             ])?,
-        RowChange::Snapshot { wake_at } => transaction
+        RowChange::Update(row) => transaction
             .prepare_cached(
-                "UPDATE conversations SET version = ?3, snapshot = ?4, wake_at = ?5
-                 WHERE id = ?1 AND version = ?2",
+                "UPDATE conversations SET state = ?2, agent = ?3, occupies = ?4, asked_back = ?5,
+                 queued_at = ?6, wake_at = ?7, version = ?8, snapshot = ?9 WHERE id = ?1",
             )?
-            .execute(params![id, base, version, append.snapshot, wake_at.map(|at| at.0)])?,
+            .execute(params![
+                id,
+                state_number(row.state),
+                row.agent.as_ref().map(AgentId::as_str),
+                row.occupies,
+                row.returning,
+                row.queued_at.0,
+                row.wake_at.map(|at| at.0),
+                version,
+                append.snapshot
+            ])?,
     };
-    Ok(written == 1)
+    Ok(())
 }
 
 fn write_outbox(

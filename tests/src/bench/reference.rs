@@ -20,6 +20,7 @@ pub async fn bare_server(port: u16) -> std::io::Result<()> {
             .default_service(web::post().to(form))
     })
     .workers(2)
+    .tcp_nodelay(true)
     .bind(("127.0.0.1", port))?
     .run()
     .await
