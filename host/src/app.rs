@@ -72,8 +72,8 @@ impl Host {
             bail!("--strict: not every channel can be loaded\n{}", list.join("\n"));
         }
 
-        let readers: Result<Vec<Reader>, _> = (0..workers).map(|_| Reader::open(&data)).collect();
-        let mut arbiters = actors::start(recovered, &directory, readers?, options.idle_after);
+        let (routing, effects) = actors::start(recovered, &directory);
+        let mut arbiters = vec![routing];
         let backlog = Backlog::default();
         let sending = Arbiter::new();
         let run = (inbox, directory.clone(), backlog.clone());
@@ -82,16 +82,25 @@ impl Host {
             actix::spawn(outbox::run(inbox, directory, backlog));
         });
         arbiters.push(sending);
-        for row in reader.outbox()? {
-            directory.send(row);
-        }
-
-        let web = Web { directory: directory.clone(), data, backlog: backlog.clone() };
+        let web =
+            Web { directory: directory.clone(), data: data.clone(), backlog: backlog.clone() };
         let listen = &config.host.listen;
-        let server = http::serve(web, listen, workers)
+        let (own, idle_after) = (directory.clone(), options.idle_after);
+        let on_worker = move || {
+            let reader = Reader::open(&data).expect("the writer has opened the same file");
+            actors::start_shard(&own, reader, idle_after);
+        };
+        let server = http::serve(web, listen, workers, on_worker)
             .with_context(|| format!("can't listen on {listen}; is another host running there?"))?;
         let handle = server.handle();
         let finished = tokio::task::spawn_local(server);
+        while !directory.has_all_shards() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        directory.carry_out(None, effects);
+        for row in reader.outbox()? {
+            directory.send(row);
+        }
         Ok(Self {
             directory,
             problems,

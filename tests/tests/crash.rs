@@ -169,7 +169,7 @@ async fn nothing_is_lost_or_doubled_by_twenty_kills() {
     stop.set(true);
     agent.await.unwrap();
 
-    let books = books.borrow();
+    let books = books.take();
     let mut received: BTreeMap<String, usize> = BTreeMap::new();
     let mut queued: BTreeMap<String, (usize, String)> = BTreeMap::new();
     let (_, all) = host.get(&sam, "/api/v1/conversations?all=true&limit=1000").await;

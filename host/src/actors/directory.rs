@@ -1,8 +1,8 @@
 //! Who is where: actors by key, channels by name; and the way effects get to them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
 use cordboard_core::conversation::Input;
@@ -114,6 +114,8 @@ pub struct Directory {
     queues: DashMap<QueueId, Addr<QueueActor>>,
     shards: DashMap<usize, Addr<Shard>>,
     shard_count: usize,
+    /// Places are given one at a time.
+    settling: Mutex<()>,
     outbox: mpsc::UnboundedSender<OutboxRow>,
 }
 
@@ -136,6 +138,7 @@ impl Directory {
             queues: DashMap::new(),
             shards: DashMap::new(),
             shard_count,
+            settling: Mutex::new(()),
             outbox,
         }
     }
@@ -173,8 +176,19 @@ impl Directory {
         self.queues.insert(id, actor);
     }
 
-    pub(super) fn put_shard(&self, number: usize, actor: Addr<Shard>) {
+    /// Gives a shard the first place that nobody lives at.
+    pub(super) fn settle_shard(&self, actor: Addr<Shard>) -> Option<usize> {
+        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free =
+            |number: &usize| self.shards.get(number).is_none_or(|known| !known.connected());
+        let number = (0..self.shard_count).find(is_free)?;
         self.shards.insert(number, actor);
+        Some(number)
+    }
+
+    /// Whether every shard has its place.
+    pub fn has_all_shards(&self) -> bool {
+        self.shards.len() == self.shard_count
     }
 
     /// Everybody, for stopping.

@@ -18,4 +18,4 @@ pub use agent::{
 pub use alarms::Alarms;
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{LookAtQueue, QueueActor, QueueView};
-pub use recovery::{Actors, start};
+pub use recovery::{Actors, start, start_shard};

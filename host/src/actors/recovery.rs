@@ -90,30 +90,9 @@ impl Actors {
     }
 }
 
-/// Starts shards, queues, agents and the clock. Those that talk much share an arbiter: queues and
-/// agents have one, every shard its own.
-///
-/// # Errors
-/// SQLite's own.
-pub fn start(
-    actors: Actors,
-    directory: &Arc<Directory>,
-    readers: Vec<Reader>,
-    idle_after: Option<Duration>,
-) -> Vec<Arbiter> {
-    let idle_after = idle_after.unwrap_or(Shard::IDLE_AFTER);
-    let mut arbiters = Vec::new();
-    for (number, reader) in readers.into_iter().enumerate() {
-        let arbiter = Arbiter::new();
-        let own = directory.clone();
-        let shard = Shard::start_in_arbiter(&arbiter.handle(), move |_| {
-            Shard::new(own, reader, idle_after)
-        });
-        let home = shard.clone();
-        directory.journal.set_home(number, move |settled| home.do_send(Commit(settled)));
-        directory.put_shard(number, shard);
-        arbiters.push(arbiter);
-    }
+/// Starts queues, agents and the clock, on one arbiter as they talk much. What recovery has to say to
+/// conversations comes back: it is to be carried out once there are shards.
+pub fn start(actors: Actors, directory: &Arc<Directory>) -> (Arbiter, Vec<Effect>) {
     let routing = Arbiter::new();
     for (id, machine) in actors.queues {
         let own = directory.clone();
@@ -131,7 +110,16 @@ pub fn start(
         directory.put_agent(id, actor, screens);
     }
     routing.spawn(actors.clock.run(Arc::downgrade(directory)));
-    arbiters.push(routing);
-    directory.carry_out(None, actors.effects);
-    arbiters
+    (routing, actors.effects)
+}
+
+/// Starts a shard on the thread that calls: an HTTP worker's, so that most of a webhook's way needs
+/// no other thread to wake. It takes the first place that nobody lives at: a worker that was started
+/// anew after a panic takes that of the one before.
+pub fn start_shard(directory: &Arc<Directory>, reader: Reader, idle_after: Option<Duration>) {
+    let idle_after = idle_after.unwrap_or(Shard::IDLE_AFTER);
+    let shard = Shard::new(directory.clone(), reader, idle_after).start();
+    if let Some(number) = directory.settle_shard(shard.clone()) {
+        directory.journal.set_home(number, move |settled| shard.do_send(Commit(settled)));
+    }
 }

@@ -29,13 +29,20 @@ pub struct Web {
 /// The most bytes of one API request.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Binds and starts; the server runs when it is awaited.
+/// Binds and starts; the server runs when it is awaited. `on_worker` runs on every worker's thread
+/// before its first request.
 ///
 /// # Errors
 /// The address can't be had.
-pub fn serve(state: Web, listen: &str, workers: usize) -> std::io::Result<Server> {
+pub fn serve(
+    state: Web,
+    listen: &str,
+    workers: usize,
+    on_worker: impl Fn() + Send + Clone + 'static,
+) -> std::io::Result<Server> {
     let state = Data::new(state);
     let server = HttpServer::new(move || {
+        on_worker();
         let reader = Reader::open(&state.data).expect("the writer has opened the same file");
         App::new()
             .app_data(state.clone())

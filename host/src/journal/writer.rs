@@ -93,10 +93,6 @@ impl Journal {
     /// The most writes of one transaction: enough to make a sync cheap, few enough to keep the
     /// first one waiting for milliseconds only.
     const MOST_PER_COMMIT: usize = 512;
-    /// After a transaction of this many writes more are on their way: they are waited for a moment,
-    /// as a commit costs as much processor time as a dozen rows. A lone write never waits.
-    const BUSY: usize = 4;
-    const GATHER: Duration = Duration::from_micros(300);
 
     /// Opens the file in the data folder and starts the writer.
     ///
@@ -211,12 +207,8 @@ fn run(
     homes: &Homes,
 ) {
     let mut stopping = false;
-    let mut last = 0;
     while !stopping {
         let Ok(first) = inbox.recv() else { return };
-        if last >= Journal::BUSY {
-            std::thread::sleep(Journal::GATHER);
-        }
         let mut batch = vec![first];
         while batch.len() < Journal::MOST_PER_COMMIT {
             match inbox.try_recv() {
@@ -224,7 +216,6 @@ fn run(
                 Err(_) => break,
             }
         }
-        last = batch.len();
         stopping = batch.iter().any(|write| matches!(write, Write::Stop));
         commit(connection, batch, health, homes);
     }

@@ -1,8 +1,8 @@
 //! Plugins: found, checked, tried out in a child process, loaded, called.
 //!
 //! The order matters: nothing of a file runs in the host before its bounds and manifest have been
-//! read ([`manifest`]), a copy stands under its hash ([`cache`]), and a child process has opened it
-//! with the real configuration ([`probe`]).
+//! read (`manifest`), a copy stands under its hash (`cache`), and a child process has opened it
+//! with the real configuration (`probe`).
 
 mod cache;
 mod channel;

@@ -131,8 +131,7 @@ async fn webhooks(report: &mut Report) -> anyhow::Result<()> {
     let (setup, accounts, agents) = setup();
     let tokens: Vec<String> =
         agents.iter().take(SCREENS).map(|a| setup.token(a.as_str())).collect();
-    let workers = std::env::var("BENCH_WORKERS").unwrap_or("2".into());
-    let host = setup.start(&["--strict", "--workers", &workers]).await;
+    let host = setup.start(&["--strict"]).await;
     let mut screens = Vec::new();
     let (sender, mut offers) = tokio::sync::mpsc::unbounded_channel();
     for token in &tokens {
