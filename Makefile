@@ -44,7 +44,7 @@ tools: ## Install what the tests need and this machine lacks
 lint: console ## Formatting, clippy with warnings denied, documentation
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked --quiet
 
 unit: build
 	$(CARGO) test --workspace --exclude cordboard-tests --all-features --locked

@@ -16,9 +16,7 @@ use cordboard_core::{Conversation, Effects};
 use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
 use crate::actors::shard::{Reload, Shard};
 use crate::clock;
-use crate::journal::{
-    Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, RowChange, Settled,
-};
+use crate::journal::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, Settled};
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
 #[derive(Default)]
@@ -40,6 +38,8 @@ pub(super) struct Unopened {
 pub(super) struct Loaded {
     /// The machine, or what it takes to open it.
     pub machine: Result<Box<Conversation>, Box<Unopened>>,
+    /// Version of the snapshot on disk, which may lie behind the machine.
+    pub snapshot: u64,
     /// Keys of what has happened and must not happen again.
     pub keys: HashSet<i64>,
 }
@@ -71,7 +71,7 @@ impl ConversationActor {
         shard: Addr<Shard>,
         tally: Arc<Tally>,
     ) -> Self {
-        let written = written(&loaded);
+        let written = written(&loaded, loaded.snapshot);
         Self { id, loaded, written, directory, shard, tally }
     }
 
@@ -124,8 +124,9 @@ impl ConversationActor {
         events: &[Event],
     ) -> Append {
         let machine = self.loaded.machine.as_ref().expect("it was opened before its first step");
-        let change = row_change(machine, self.written.as_ref(), base_version, events);
-        let snapshot = match change {
+        let outdated = !events.is_empty() && is_outdated(machine, self.written.as_ref());
+        let row = outdated.then(|| Box::new(Row::of(machine)));
+        let snapshot = match row {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
             None => Vec::new(),
         };
@@ -136,14 +137,14 @@ impl ConversationActor {
             dedup: deliver.dedup.filter(|_| !events.is_empty()),
             at: now,
             events: events.iter().map(encoded).collect(),
-            row: change,
+            row,
             snapshot,
             version: machine.version(),
             outbox: outbox(machine, events, deliver.settles.clone()),
             consent: consent(machine, events),
         };
         if append.row.is_some() {
-            self.written = written(&self.loaded);
+            self.written = written(&self.loaded, append.version);
         }
         append
     }
@@ -192,40 +193,23 @@ pub(super) fn deal_with(settled: Settled, directory: &Directory) {
     directory.show(notices.unwrap_or_default());
 }
 
-fn written(loaded: &Loaded) -> Option<Written> {
+fn written(loaded: &Loaded, version: u64) -> Option<Written> {
     let machine = loaded.machine.as_ref().ok()?;
-    Some(Written {
-        standing: machine.standing(),
-        wake_at: machine.wake_at(),
-        version: machine.version(),
-    })
+    Some(Written { standing: machine.standing(), wake_at: machine.wake_at(), version })
 }
 
-/// A deadline that moved further away needs no write: whoever is woken too early looks and sleeps on.
-fn row_change(
-    machine: &Conversation,
-    written: Option<&Written>,
-    base_version: u64,
-    events: &[Event],
-) -> Option<RowChange> {
-    if events.is_empty() {
-        return None;
-    }
-    let row = || Box::new(Row::of(machine));
-    if base_version == 0 {
-        return Some(RowChange::Insert(row()));
-    }
-    let is_current = written.is_some_and(|written| {
-        let is_sooner = match (machine.wake_at(), written.wake_at) {
-            (Some(at), Some(known)) => at < known,
-            (Some(_), None) => true,
-            (None, _) => false,
-        };
-        written.standing == machine.standing()
-            && !is_sooner
-            && machine.version() - written.version < MOST_BEHIND
-    });
-    (!is_current).then(|| RowChange::Update(row()))
+/// Whether the row on disk has to follow. A deadline that moved further away needs no write: whoever
+/// is woken too early looks and sleeps on.
+fn is_outdated(machine: &Conversation, written: Option<&Written>) -> bool {
+    let Some(written) = written else { return true };
+    let is_sooner = match (machine.wake_at(), written.wake_at) {
+        (Some(at), Some(known)) => at < known,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    is_sooner
+        || written.standing != machine.standing()
+        || machine.version() - written.version >= MOST_BEHIND
 }
 
 impl Deliver {
@@ -305,7 +289,7 @@ impl Handler<Replace> for ConversationActor {
     type Result = ();
 
     fn handle(&mut self, message: Replace, _: &mut Self::Context) {
-        self.written = written(&message.0);
+        self.written = written(&message.0, message.0.snapshot);
         self.loaded = message.0;
         self.tally.handled.fetch_add(1, Ordering::AcqRel);
     }

@@ -91,17 +91,18 @@ impl Shard {
         if self.live.contains_key(&id) {
             return Ok(true);
         }
-        let Some(machine) = self.read(id)? else { return Ok(false) };
+        let Some((machine, snapshot)) = self.read(id)? else { return Ok(false) };
         let thread =
             ThreadKey { channel: machine.channel().clone(), customer: machine.customer().clone() };
         let own = machine.own().clone();
         let keys = self.reader.recent_keys(&thread, id)?;
-        self.start(id, Loaded { machine: Ok(machine), keys }, thread, own, shard);
+        self.start(id, Loaded { machine: Ok(machine), snapshot, keys }, thread, own, shard);
         Ok(true)
     }
 
-    fn read(&self, id: ConversationId) -> rusqlite::Result<Option<Box<Conversation>>> {
-        let Some(machine) = self.reader.conversation(id)? else { return Ok(None) };
+    fn read(&self, id: ConversationId) -> rusqlite::Result<Option<(Box<Conversation>, u64)>> {
+        let stored = self.reader.conversation_and_snapshot(id)?;
+        let Some((machine, snapshot)) = stored else { return Ok(None) };
         let slot = self.directory.channel(machine.channel()).map(|slot| slot.policy.clone());
         let policy =
             slot.or_else(|| self.directory.config.workstreams.get(machine.workstream()).cloned());
@@ -110,7 +111,7 @@ impl Shard {
             tracing::error!(%id, %channel, %workstream, "neither channel nor workstream of this conversation is configured any more");
             return Ok(None);
         };
-        Ok(Some(Box::new(machine.with_policy(policy))))
+        Ok(Some((Box::new(machine.with_policy(policy)), snapshot)))
     }
 
     fn unopened(
@@ -128,7 +129,7 @@ impl Shard {
             opted_out: self.reader.opted_out(key)?,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
-        Ok(Loaded { machine, keys: self.reader.recent_keys(key, id)? })
+        Ok(Loaded { machine, snapshot: 0, keys: self.reader.recent_keys(key, id)? })
     }
 
     fn start(
@@ -262,10 +263,10 @@ impl Handler<Reload> for Shard {
         };
         if let Some(live) = self.live.get(&id) {
             let loaded = match machine {
-                Some(machine) => self
+                Some((machine, snapshot)) => self
                     .reader
                     .recent_keys(&live.thread, id)
-                    .map(|keys| Loaded { machine: Ok(machine), keys }),
+                    .map(|keys| Loaded { machine: Ok(machine), snapshot, keys }),
                 None => self.unopened(id, &live.thread, &live.own),
             };
             if let (Ok(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {

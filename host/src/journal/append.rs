@@ -18,15 +18,7 @@ pub enum AppendError {
     Unavailable(String),
 }
 
-/// The row of `conversations` after the step.
-pub enum RowChange {
-    /// A new conversation.
-    Insert(Box<Row>),
-    /// Columns that lists and recovery read have changed, or the snapshot lies far behind.
-    Update(Box<Row>),
-}
-
-/// The columns.
+/// The columns of `conversations`.
 pub struct Row {
     /// Where.
     pub channel: String,
@@ -80,8 +72,9 @@ pub struct Append {
     pub at: Timestamp,
     /// Encoded events with their kinds.
     pub events: Vec<(&'static str, Vec<u8>)>,
-    /// The row after it; `None`, the cheap and common case, if the row can stay as it is.
-    pub row: Option<RowChange>,
+    /// The row after it; `None`, the cheap and common case, if it can stay as it is: no column that
+    /// lists and recovery read has changed, and the snapshot doesn't lie far behind.
+    pub row: Option<Box<Row>>,
     /// Encoded machine after it, if there is a row.
     pub snapshot: Vec<u8>,
     /// Version after it.

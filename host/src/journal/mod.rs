@@ -9,6 +9,6 @@ mod reader;
 mod schema;
 mod writer;
 
-pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, RowChange};
+pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
 pub use reader::{Account, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
 pub use writer::{Journal, JournalHealth, Settled};

@@ -89,12 +89,22 @@ impl Reader {
 
     /// A conversation's machine; the caller gives it its workstream.
     pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
+        Ok(self.conversation_and_snapshot(id)?.map(|(machine, _)| machine))
+    }
+
+    /// The same, and the version of the snapshot that it was made from.
+    pub fn conversation_and_snapshot(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<(Conversation, u64)>> {
         let machine = self
             .connection
             .prepare_cached("SELECT snapshot FROM conversations WHERE id = ?1")?
             .query_row([id.0.as_bytes().as_slice()], machine)
             .optional()?;
-        machine.map(|machine| self.caught_up(machine)).transpose()
+        let Some(machine) = machine else { return Ok(None) };
+        let snapshot = machine.version();
+        Ok(Some((self.caught_up(machine)?, snapshot)))
     }
 
     /// Applies what the snapshot doesn't hold yet.

@@ -11,7 +11,7 @@ use cordboard_core::conversation::State;
 use cordboard_core::ids::AgentId;
 use rusqlite::{Connection, Transaction, params};
 
-use super::append::{Append, AppendError, OutboxOp, OutboxRow, RowChange};
+use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row};
 use super::schema;
 
 type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
@@ -340,8 +340,8 @@ fn write_append(
             return Ok(Err(AppendError::Conflict));
         }
     }
-    if let Some(change) = &append.row {
-        write_row(transaction, append, change, id)?;
+    if let Some(row) = &append.row {
+        write_row(transaction, append, row, id)?;
     }
     if let Some((channel, customer, opted_out)) = &append.consent {
         let statement = if *opted_out {
@@ -367,48 +367,31 @@ fn has_event(transaction: &Transaction<'_>, id: &[u8], version: u64) -> rusqlite
 fn write_row(
     transaction: &Transaction<'_>,
     append: &Append,
-    change: &RowChange,
+    row: &Row,
     id: &[u8],
 ) -> rusqlite::Result<()> {
-    let version = append.version as i64;
-    match change {
-        RowChange::Insert(row) => transaction
-            .prepare_cached(
-                "INSERT INTO conversations (id, channel, customer, workstream, state, agent,
-                 occupies, asked_back, queued_at, wake_at, version, snapshot)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            )?
-            .execute(params![
-                id,
-                row.channel,
-                row.customer,
-                row.workstream,
-                state_number(row.state),
-                row.agent.as_ref().map(AgentId::as_str),
-                row.occupies,
-                row.returning,
-                row.queued_at.0,
-                row.wake_at.map(|at| at.0),
-                version,
-                append.snapshot
-            ])?,
-        RowChange::Update(row) => transaction
-            .prepare_cached(
-                "UPDATE conversations SET state = ?2, agent = ?3, occupies = ?4, asked_back = ?5,
-                 queued_at = ?6, wake_at = ?7, version = ?8, snapshot = ?9 WHERE id = ?1",
-            )?
-            .execute(params![
-                id,
-                state_number(row.state),
-                row.agent.as_ref().map(AgentId::as_str),
-                row.occupies,
-                row.returning,
-                row.queued_at.0,
-                row.wake_at.map(|at| at.0),
-                version,
-                append.snapshot
-            ])?,
-    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO conversations (id, channel, customer, workstream, state, agent, occupies,
+             asked_back, queued_at, wake_at, version, snapshot)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE SET state = ?5, agent = ?6, occupies = ?7, asked_back = ?8,
+             queued_at = ?9, wake_at = ?10, version = ?11, snapshot = ?12",
+        )?
+        .execute(params![
+            id,
+            row.channel,
+            row.customer,
+            row.workstream,
+            state_number(row.state),
+            row.agent.as_ref().map(AgentId::as_str),
+            row.occupies,
+            row.returning,
+            row.queued_at.0,
+            row.wake_at.map(|at| at.0),
+            append.version as i64,
+            append.snapshot
+        ])?;
     Ok(())
 }
 

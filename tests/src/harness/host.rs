@@ -33,6 +33,8 @@ pub struct Setup {
     pub workstream: String,
     /// Further agents, as RON.
     pub agents: String,
+    /// Shell commands that go before the host, such as a limit.
+    pub before: Option<String>,
 }
 
 impl Setup {
@@ -45,6 +47,7 @@ impl Setup {
             url: format!("http://127.0.0.1:{port}"),
             workstream: String::new(),
             agents: String::new(),
+            before: None,
         }
     }
 
@@ -134,7 +137,15 @@ impl Setup {
 
     /// A `cordboard` command on this configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(target_folder().join("cordboard"));
+        let binary = target_folder().join("cordboard");
+        let mut command = match &self.before {
+            None => Command::new(binary),
+            Some(before) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(binary);
+                shell
+            }
+        };
         command.args(arguments).envs(self.environment.iter().cloned());
         command
     }
