@@ -2,11 +2,29 @@
 
 use std::time::Duration;
 
-use cordboard_tests::emulator::{Failure, Provider};
-use cordboard_tests::harness::{Screen, Setup};
+use cordboard_tests::emulator::{Emulators, Failure, Provider};
+use cordboard_tests::harness::{HostProcess, Screen, Setup};
 use serde_json::{Value, json};
 
 const CUSTOMER: &str = "+14255550100";
+
+/// The whole sample deployment, with Kim's screen open.
+struct Desk {
+    setup: Setup,
+    emulators: Emulators,
+    host: HostProcess,
+    token: String,
+    kim: Screen,
+}
+
+async fn desk() -> Desk {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let kim = Screen::connect(&host.url, &token).await;
+    Desk { setup, emulators, host, token, kim }
+}
 
 fn delivery(conversation: &str, status: &str) -> impl Fn(&Value) -> bool {
     move |frame| {
@@ -19,12 +37,8 @@ fn delivery(conversation: &str, status: &str) -> impl Fn(&Value) -> bool {
 // CH-01 CH-02 CH-03 CH-04 CH-15 ROUTE-04 ROUTE-05 CONV-01 CONV-04 CAP-02 PLUG-01
 #[actix_web::test]
 async fn a_text_reaches_an_agent_and_the_answer_goes_back_through_every_provider() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Desk { emulators, host, token, mut kim, setup: _setup } = desk().await;
     let world = &emulators.world;
-    let token = setup.token("kim");
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::connect(&host.url, &token).await;
     let first = kim.wait("snapshot").await;
     assert_eq!(first["conversations"], json!([]));
 
@@ -65,12 +79,8 @@ async fn a_text_reaches_an_agent_and_the_answer_goes_back_through_every_provider
 // CH-11 CH-12 CONV-01
 #[actix_web::test]
 async fn length_opt_out_and_reopening() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Desk { emulators, host, token, mut kim, setup } = desk().await;
     let world = &emulators.world;
-    let token = setup.token("kim");
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::connect(&host.url, &token).await;
 
     // A longer inbound text is kept whole and flagged; a longer outbound one refused with a count.
     let long = "x".repeat(1700);
@@ -122,12 +132,8 @@ async fn length_opt_out_and_reopening() {
 // CH-02 CH-03 CH-04
 #[actix_web::test]
 async fn failures_are_retried_reported_or_admitted() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Desk { emulators, host, mut kim, setup: _setup, token: _ } = desk().await;
     let world = &emulators.world;
-    let token = setup.token("kim");
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::connect(&host.url, &token).await;
 
     // 429 with Retry-After: the reply goes out on the second try, and the next keeps its place.
     world.text(Provider::Twilio, CUSTOMER, "hello").await;

@@ -533,3 +533,15 @@ async fn queues(web: Data<Web>, caller: Caller) -> Answer<Vec<QueueRow>> {
     }
     Ok(Json(rows))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_console_is_built_from_the_present_description() {
+        let committed = include_str!("../../console/openapi.json");
+        let present = ApiDoc::openapi().to_pretty_json().unwrap();
+        assert!(committed.trim() == present, "the API has changed: run `make openapi`");
+    }
+}

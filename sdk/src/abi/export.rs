@@ -123,6 +123,25 @@ impl HostApi for AbiHost {
 }
 
 /// Exports a [`crate::Channel`] from this library: the last line of a plugin.
+///
+/// What isn't a channel can't be exported:
+///
+/// ```compile_fail
+/// struct NotAChannel;
+/// cordboard_sdk::export_channel!(NotAChannel);
+/// ```
+///
+/// A manifest is checked when the plugin is compiled; its texts take no quotes:
+///
+/// ```compile_fail
+/// use cordboard_sdk::{Manifest, __private::encode_manifest};
+/// const WRONG: Manifest = Manifest {
+///     name: "pa\"ger", version: "1", description: "", channel_kind: "messaging",
+///     hosts: &[], secrets: &[], offers: &[], max_text: 160, idempotent_sends: false,
+/// };
+/// const BYTES: [u8; 4096] = encode_manifest(&WRONG);
+/// # fn main() { println!("{}", BYTES[0]); }
+/// ```
 #[macro_export]
 macro_rules! export_channel {
     ($channel:ty) => {
