@@ -1,5 +1,6 @@
 //! `cordboard run`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use crate::{config, http};
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_env("CORDBOARD_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,cordboard_host=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if std::env::var("CORDBOARD_LOG_FORMAT").is_ok_and(|format| format == "json") {
         log.json().init();
     } else {
