@@ -9,9 +9,9 @@ pub const SCHEMA_VERSION: i64 = 1;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
-/// `conversations` and `events` are clustered by conversation id, which grows with time, so new
-/// rows land together. The snapshot in `conversations` may lie some events behind; whoever reads it
-/// applies the rest. The other columns never do. The partial indexes hold open work only and change
+/// `events` is appended to, whatever the conversation, so that a commit fills a page or two; its
+/// index is small enough to be split seldom. `conversations` is clustered by id, which grows with
+/// time. The snapshot in it may lie some events behind; whoever reads it applies the rest. The other columns never do. The partial indexes hold open work only and change
 /// with state, not with messages. `dedup` is the key under which an event must happen once in its
 /// thread.
 const TABLES: &str = "
@@ -27,7 +27,7 @@ CREATE INDEX IF NOT EXISTS conversations_agent ON conversations (agent)
 CREATE TABLE IF NOT EXISTS events (
     conversation BLOB NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL,
     kind TEXT NOT NULL, dedup INTEGER, body BLOB NOT NULL, PRIMARY KEY (conversation, version)
-) WITHOUT ROWID, STRICT;
+) STRICT;
 CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
     channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
