@@ -1,7 +1,7 @@
 //! A shard: the conversations whose names hash to it, all on one arbiter. It alone sends to them,
 //! so it knows when one is idle, and nothing is lost between passivation and return.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -80,7 +80,11 @@ impl Shard {
             return Ok(id);
         }
         let id = new_id(key);
-        let loaded = self.unopened(id, key, own)?;
+        let keys = match known {
+            Some(_) => self.reader.recent_keys(key, id)?,
+            None => HashSet::new(),
+        };
+        let loaded = self.unopened(key, own, keys)?;
         self.start(id, loaded, key.clone(), own.clone(), shard);
         self.threads.insert(key.clone(), id);
         Ok(id)
@@ -116,9 +120,9 @@ impl Shard {
 
     fn unopened(
         &self,
-        id: ConversationId,
         key: &ThreadKey,
         own: &Address,
+        keys: HashSet<i64>,
     ) -> rusqlite::Result<Loaded> {
         let slot = self.directory.channel(&key.channel);
         let policy = slot.expect("only configured channels have webhooks").policy.clone();
@@ -129,7 +133,7 @@ impl Shard {
             opted_out: self.reader.opted_out(key)?,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
-        Ok(Loaded { machine, snapshot: 0, keys: self.reader.recent_keys(key, id)? })
+        Ok(Loaded { machine, snapshot: 0, keys })
     }
 
     fn start(
@@ -262,13 +266,11 @@ impl Handler<Reload> for Shard {
             }
         };
         if let Some(live) = self.live.get(&id) {
-            let loaded = match machine {
-                Some((machine, snapshot)) => self
-                    .reader
-                    .recent_keys(&live.thread, id)
-                    .map(|keys| Loaded { machine: Ok(machine), snapshot, keys }),
-                None => self.unopened(id, &live.thread, &live.own),
-            };
+            let keys = self.reader.recent_keys(&live.thread, id);
+            let loaded = keys.and_then(|keys| match machine {
+                Some((machine, snapshot)) => Ok(Loaded { machine: Ok(machine), snapshot, keys }),
+                None => self.unopened(&live.thread, &live.own, keys),
+            });
             if let (Ok(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
                 live.send(Replace(loaded));
             }

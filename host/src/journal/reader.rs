@@ -122,9 +122,9 @@ impl Reader {
     }
 
     /// Keys of what has happened in a conversation and in the one before it with the same customer,
-    /// the newest ones: providers repeat themselves for a day at most.
+    /// the newest ones: providers repeat themselves for a day at most. (The limit is no parameter:
+    /// SQLite would prepare the statement anew each time it is bound.)
     pub fn recent_keys(&self, key: &ThreadKey, id: ConversationId) -> Result<HashSet<i64>> {
-        const MOST: i64 = 4096;
         let id = id.0.as_bytes().as_slice();
         let mut keys = HashSet::new();
         let earlier: Option<Vec<u8>> = self
@@ -137,10 +137,10 @@ impl Reader {
             .optional()?;
         let mut statement = self.connection.prepare_cached(
             "SELECT dedup FROM events WHERE conversation = ?1 AND dedup IS NOT NULL
-             ORDER BY version DESC LIMIT ?2",
+             ORDER BY version DESC LIMIT 4096",
         )?;
         for conversation in [Some(id), earlier.as_deref()].into_iter().flatten() {
-            let mut rows = statement.query(params![conversation, MOST])?;
+            let mut rows = statement.query([conversation])?;
             while let Some(row) = rows.next()? {
                 keys.insert(row.get(0)?);
             }
