@@ -189,8 +189,8 @@ impl Journal {
     }
 }
 
-/// Moves pages from the WAL to the file beside the writer, which would stand still for tens of
-/// milliseconds if it did so itself.
+/// Moves pages from the WAL to the file beside the writer, which would have to stop for it if it did
+/// so itself.
 fn checkpoint(connection: &Connection, stopped: &mpsc::Receiver<()>) {
     const EVERY: Duration = Duration::from_millis(500);
     while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
