@@ -21,7 +21,9 @@
 //!
 //! Truth lives in the conversation: its events are the only ones that a restart needs. A queue's
 //! backlog and an agent's ledger are views, rebuilt by giving every open conversation
-//! [`conversation::Input::Recover`].
+//! [`conversation::Input::Recover`] or, without its snapshot, through [`conversation::Standing`]. That
+//! has to be finished before anybody signs in: a place that was taken before the restart and is
+//! restored late could find the agent full (invariant 3).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

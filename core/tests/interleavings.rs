@@ -271,13 +271,29 @@ impl World {
         let first_offer = self.past_offers.iter().map(|o| o.number).max().unwrap_or(0) + 1000;
         self.queue = Queue::new(QueueId::from("support"), Order::Priority, first_offer);
         self.agents = (0..AGENTS).map(|n| Agent::new(agent_id(n), self.settings.clone())).collect();
+        // As the host does it: queues and ledgers are whole before anybody can sign in, and only what
+        // they answer to conversations is under way afterwards.
         for n in 0..CONVERSATIONS {
             let Some(conversation) = &self.conversations[n] else { continue };
             let at = conversation.wake_at();
-            let effect = conversation.standing().recover(&self.policy);
-            let fx = Effects { then: effect.into_iter().collect(), ..Effects::default() };
-            self.carry_out(Machine::Conversation(n), fx);
+            let recovered = conversation.standing().recover(&self.policy);
             self.timers.extend(at.map(|at| (at, Machine::Conversation(n))));
+            let mut fx = Effects::new();
+            let from = match recovered {
+                Some(Effect::Queue(_, input)) => {
+                    self.queue.handle(input, self.now, &mut fx);
+                    Machine::Queue
+                }
+                Some(Effect::Agent(agent, input)) => {
+                    let agent = agent_number(&agent);
+                    self.agents[agent].handle(input, self.now, &mut fx).unwrap();
+                    Machine::Agent(agent)
+                }
+                Some(other) => unreachable!("{other:?}"),
+                None => continue,
+            };
+            fx.then.retain(|effect| matches!(effect, Effect::Conversation(..)));
+            self.carry_out(from, fx);
         }
     }
 
@@ -467,7 +483,7 @@ fn wrap_up() -> impl Strategy<Value = WrapUpHold> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 5_000, ..ProptestConfig::default() })]
 
     // CAP-01 CAP-04 CONV-04 ROUTE-04 ROUTE-07 ROUTE-09 ROUTE-20
     #[test]

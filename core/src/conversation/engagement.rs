@@ -33,9 +33,10 @@ impl Conversation {
     }
 
     pub(super) fn on_resumed(&mut self, agent: AgentId, now: Timestamp, fx: &mut Effects) {
-        let is_expected = self.state == State::Waiting && self.primary.as_ref() == Some(&agent);
+        let is_expected =
+            self.state == State::Waiting && self.returning && self.primary.as_ref() == Some(&agent);
         if !is_expected {
-            // It went elsewhere while the answer was under way.
+            // It went elsewhere while the answer was under way, or was taken up by hand and left again.
             let is_theirs = self.occupies && self.primary.as_ref() == Some(&agent);
             if !is_theirs {
                 fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));

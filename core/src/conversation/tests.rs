@@ -246,3 +246,18 @@ fn a_snapshot_brings_back_the_same_machine() {
     assert_eq!(back.summary(), conversation.summary());
     assert_eq!(back.wake_at(), conversation.wake_at());
 }
+
+// CAP-04
+#[test]
+fn a_late_resumption_doesnt_take_a_place_that_was_given_back() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
+    assert_eq!(step(&mut conversation, message("back"), 3).0, ["message_received", "return_asked"]);
+    // Before the agent's machine answers, the agent takes it up by hand and leaves again.
+    step(&mut conversation, Input::Rejoin { agent: "kim".into() }, 4);
+    step(&mut conversation, Input::Leave { agent: "kim".into() }, 5);
+    let (events, then) = step(&mut conversation, Input::Resumed { agent: "kim".into() }, 6);
+    assert!(events.is_empty());
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Release { .. })]));
+    assert!(!conversation.occupies());
+}
