@@ -251,7 +251,7 @@ async fn record(
     directory: &Directory,
 ) {
     loop {
-        let input = Directory::delivery(row.message, delivery.clone());
+        let input = Input::Delivery { message: row.message, delivery: delivery.clone() };
         let mut deliver = Deliver::new(To::Id(row.conversation), input);
         deliver.settles = Some((row.id, provider_id.clone()));
         match directory.ask(deliver).await {

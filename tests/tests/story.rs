@@ -229,3 +229,33 @@ async fn several_screens_stay_in_step_and_a_new_one_finds_everything() {
     assert!(!third.sees(Duration::from_millis(100), |f| f["type"] == "offer").await);
     assert_eq!(host.stop(), Some(0));
 }
+
+// SEC-02 CONV-01
+#[actix_web::test]
+async fn a_late_repetition_of_an_ended_conversation_begins_nothing() {
+    let mut setup = Setup::new();
+    setup.workstream = "reopen_within: \"0s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let (token, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::connect(&host.url, &token).await;
+    assert_eq!(world.deliver(Provider::Twilio, "a1", CUSTOMER, "first").await, 200);
+    let first = kim.accept_next().await;
+    kim.must(json!({ "type": "end", "conversation": first })).await;
+    kim.must(json!({ "type": "finish_wrap_up", "conversation": first })).await;
+    kim.wait("conversation_gone").await;
+
+    // The same message again: taken, and nothing begins.
+    assert_eq!(world.deliver(Provider::Twilio, "a1", CUSTOMER, "first").await, 200);
+    let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
+    assert_eq!(open, json!([]));
+    // A new message begins a new conversation, and the old one is known there too.
+    assert_eq!(world.deliver(Provider::Twilio, "b2", CUSTOMER, "second").await, 200);
+    let second = kim.accept_next().await;
+    assert_ne!(second, first);
+    assert_eq!(world.deliver(Provider::Twilio, "a1", CUSTOMER, "first").await, 200);
+    let (_, seen) = host.get(&token, &format!("/api/v1/conversations/{second}")).await;
+    assert_eq!(seen["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(host.stop(), Some(0));
+}

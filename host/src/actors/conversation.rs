@@ -78,6 +78,10 @@ impl ConversationActor {
     fn step(&mut self, mut deliver: Deliver) {
         let now = clock::now();
         let mut fx = Effects::new();
+        if deliver.dedup.is_some_and(|key| self.loaded.keys.contains(&key)) {
+            self.repeat(now, deliver);
+            return;
+        }
         if let Err(unopened) = &self.loaded.machine {
             let Unopened { opening, policy } = unopened.as_ref();
             let opened = Conversation::open(self.id, opening.clone(), policy.clone(), now, &mut fx);
@@ -95,12 +99,6 @@ impl ConversationActor {
         }
 
         let base_version = if is_new { 0 } else { machine.version() };
-        if deliver.dedup.is_some_and(|key| self.loaded.keys.contains(&key)) {
-            // Answered once the first one is on disk: an append of nothing that follows on it.
-            let nothing = self.append(base_version, now, &deliver, &[]);
-            self.commit(nothing, deliver, Vec::new(), Answer::Duplicate);
-            return;
-        }
         if let Err(refused) = machine.handle(deliver.input.clone(), now, &mut fx) {
             if let Some(answer) = deliver.answer.take() {
                 // Whoever asked may be gone.
@@ -113,6 +111,26 @@ impl ConversationActor {
         }
         let append = self.append(base_version, now, &deliver, &fx.events);
         self.commit(append, deliver, fx.then, Answer::Done(self.id));
+    }
+
+    /// It has happened before. Answered once the first one is on disk: by an append of nothing that
+    /// follows on it. Where nothing was opened yet, the first one is in an earlier conversation.
+    fn repeat(&self, now: Timestamp, deliver: Deliver) {
+        let version = self.loaded.machine.as_ref().map_or(0, |machine| machine.version());
+        let nothing = Append {
+            conversation: self.id,
+            home: self.directory.home(self.id),
+            base_version: version,
+            dedup: None,
+            at: now,
+            events: Vec::new(),
+            row: None,
+            snapshot: Vec::new(),
+            version,
+            outbox: Vec::new(),
+            consent: None,
+        };
+        self.commit(nothing, deliver, Vec::new(), Answer::Duplicate);
     }
 
     /// What goes to the journal: the events, and the row if it can't stay as it is.

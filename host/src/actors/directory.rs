@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
+use cordboard_core::Conversation;
 use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, QueueId};
-use cordboard_core::message::Delivery;
 use cordboard_core::notice::{Notice, ThreadKey};
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
@@ -148,6 +148,15 @@ impl Directory {
         self.channels.get(id).map(|slot| slot.clone())
     }
 
+    /// A stored conversation with its settings: its channel's, or its workstream's if the channel is
+    /// configured no longer; `None` if that isn't either.
+    pub fn with_settings(&self, machine: Conversation) -> Option<Conversation> {
+        let of_channel = self.channel(machine.channel()).map(|slot| slot.policy.clone());
+        let policy =
+            of_channel.or_else(|| self.config.workstreams.get(machine.workstream()).cloned())?;
+        Some(machine.with_policy(policy))
+    }
+
     /// Puts a channel into its slot.
     pub fn put_channel(&self, id: ChannelId, slot: ChannelSlot) {
         self.channels.insert(id, Arc::new(slot));
@@ -194,11 +203,6 @@ impl Directory {
     /// Everybody, for stopping.
     pub fn all_agents(&self) -> Vec<Addr<AgentActor>> {
         self.agents.iter().map(|entry| entry.value().actor.clone()).collect()
-    }
-
-    /// How many shards there are.
-    pub fn shard_count(&self) -> usize {
-        self.shard_count
     }
 
     /// Sends an input on its way.
@@ -304,11 +308,6 @@ impl Directory {
     pub fn parse_reference(reference: &str) -> Option<(ConversationId, MessageNo)> {
         let (id, no) = reference.rsplit_once('.')?;
         Some((ConversationId(Uuid::try_parse(id).ok()?), MessageNo(no.parse().ok()?)))
-    }
-
-    /// Tells a conversation how far a reply has come.
-    pub fn delivery(message: MessageNo, delivery: Delivery) -> Input {
-        Input::Delivery { message, delivery }
     }
 }
 

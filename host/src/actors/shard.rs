@@ -107,15 +107,11 @@ impl Shard {
     fn read(&self, id: ConversationId) -> rusqlite::Result<Option<(Box<Conversation>, u64)>> {
         let stored = self.reader.conversation_and_snapshot(id)?;
         let Some((machine, snapshot)) = stored else { return Ok(None) };
-        let slot = self.directory.channel(machine.channel()).map(|slot| slot.policy.clone());
-        let policy =
-            slot.or_else(|| self.directory.config.workstreams.get(machine.workstream()).cloned());
-        let Some(policy) = policy else {
-            let (channel, workstream) = (machine.channel(), machine.workstream());
-            tracing::error!(%id, %channel, %workstream, "neither channel nor workstream of this conversation is configured any more");
+        let Some(machine) = self.directory.with_settings(machine) else {
+            tracing::error!(%id, "neither channel nor workstream of this conversation is configured any more");
             return Ok(None);
         };
-        Ok(Some((Box::new(machine.with_policy(policy)), snapshot)))
+        Ok(Some((Box::new(machine), snapshot)))
     }
 
     fn unopened(

@@ -75,9 +75,10 @@ fn add(
         print::failure(&format!("there is no role \"{role}\"; agent, supervisor or administrator"));
         return Ok(ExitCode::from(WRONG));
     };
-    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-    if id.is_empty() || !id.chars().all(is_name) {
-        print::failure(&format!("\"{id}\" isn't a name: lower-case letters, digits, - and _"));
+    if !config::is_name(id) {
+        print::failure(&format!(
+            "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, - and _"
+        ));
         return Ok(ExitCode::from(WRONG));
     }
     let file = folder.join("agents").join(format!("{id}.ron"));

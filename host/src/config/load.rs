@@ -376,8 +376,7 @@ impl Reader {
 
     fn check_id(&mut self, source: usize, path: &str, id: &str, seen: &mut HashSet<String>) {
         let path = format!("{path}.id");
-        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        if id.is_empty() || id.len() > 64 || !id.chars().all(is_name) {
+        if !is_name(id) {
             let message = format!(
                 "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, `-` and `_`, such as \"sms-telesign\""
             );
@@ -413,6 +412,12 @@ pub fn place_in_file(place: &Place, path: &str, message: String) -> Problem {
     let start = Node::parse(&text).find(&steps(&path)).range.start;
     let (line, column) = line_and_column(&text, start);
     Problem { file: place.file.clone(), line, column, path, message }
+}
+
+/// Whether it can name a channel, queue, agent: 1 to 64 lower-case letters, digits, `-` and `_`.
+pub fn is_name(id: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    (1..=64).contains(&id.len()) && id.chars().all(is_allowed)
 }
 
 fn apply(workstream: &mut Workstream, tree: &WorkstreamTree) {

@@ -5,7 +5,7 @@ mod locate;
 mod model;
 mod tree;
 
-pub use load::{ConfigErrors, load, place_in_file};
+pub use load::{ConfigErrors, is_name, load, place_in_file};
 pub use model::{
     AgentConfig, ChannelConfig, Config, HostConfig, Place, QueueConfig, Role, SecretSource,
 };

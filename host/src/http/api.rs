@@ -250,11 +250,8 @@ async fn conversations(
     }
     let whose = (!query.all).then_some(&caller.agent);
     let open = reader(&request).open_conversations(whose, query.limit)?;
-    let summaries = open.into_iter().filter_map(|machine| {
-        let policy = web.directory.config.workstreams.get(machine.workstream())?;
-        Some(machine.with_policy(policy.clone()).summary())
-    });
-    Ok(Json(summaries.collect()))
+    let open = open.into_iter().filter_map(|machine| web.directory.with_settings(machine));
+    Ok(Json(open.map(|machine| machine.summary()).collect()))
 }
 
 /// One conversation with its transcript. Agents see their own, supervisors all.
@@ -270,10 +267,8 @@ async fn conversation(
 ) -> Answer<Transcript> {
     let reader = reader(&request);
     let id = ConversationId(*path);
-    let machine = reader.conversation(id)?.and_then(|machine| {
-        let policy = web.directory.config.workstreams.get(machine.workstream())?;
-        Some(machine.with_policy(policy.clone()))
-    });
+    let machine = reader.conversation(id)?;
+    let machine = machine.and_then(|machine| web.directory.with_settings(machine));
     let machine = machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))?;
     if machine.primary() != Some(&caller.agent) {
         caller.needs(Role::Supervisor)?;

@@ -133,8 +133,7 @@ fn check_origin(request: &HttpRequest, caller: &Caller, web: &Web) -> Result<(),
 fn snapshot(reader: &Reader, directory: &Directory, caller: &Caller) -> Result<Arc<str>, ApiError> {
     let mut conversations = Vec::new();
     for machine in reader.open_conversations(Some(&caller.agent), 1000)? {
-        let Some(policy) = directory.config.workstreams.get(machine.workstream()) else { continue };
-        let machine = machine.with_policy(policy.clone());
+        let Some(machine) = directory.with_settings(machine) else { continue };
         let messages = reader.transcript(machine.id())?;
         conversations.push(Transcript { conversation: machine.summary(), messages });
     }

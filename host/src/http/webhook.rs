@@ -125,7 +125,7 @@ fn report_to(
             Delivery::Undelivered { code: code.clone(), reason: reason.clone() }
         }
     };
-    Ok(Some(Deliver::new(To::Id(conversation), Directory::delivery(message, delivery))))
+    Ok(Some(Deliver::new(To::Id(conversation), Input::Delivery { message, delivery })))
 }
 
 /// The URL is the public one: behind a proxy, the one that the provider called and signed.
