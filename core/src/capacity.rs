@@ -1,7 +1,6 @@
 //! How much work an agent can hold: counts per channel kind and a total in units (CAP-01).
 
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::ConversationId;
@@ -25,9 +24,52 @@ impl ChannelKind {
     /// All kinds, in the order that [`Counts`] uses.
     pub const ALL: [ChannelKind; 4] = [Self::Voice, Self::Chat, Self::Messaging, Self::Email];
 
+    /// As it is written in API and configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Chat => "chat",
+            Self::Messaging => "messaging",
+            Self::Email => "email",
+        }
+    }
+
     /// The kind's position in [`Counts`].
     pub const fn index(self) -> usize {
         self as usize
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KindSet(u8);
+
+impl KindSet {
+    /// Every kind.
+    pub const ALL: Self = Self(0b1111);
+
+    /// Whether the kind is in the set.
+    pub fn contains(self, kind: ChannelKind) -> bool {
+        self.0 & (1 << kind.index()) != 0
+    }
+
+    /// Both together.
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Puts the kind into the set.
+    pub fn insert(&mut self, kind: ChannelKind) {
+        self.0 |= 1 << kind.index();
+    }
+}
+
+impl FromIterator<ChannelKind> for KindSet {
+    fn from_iter<I: IntoIterator<Item = ChannelKind>>(kinds: I) -> Self {
+        let mut set = Self::default();
+        kinds.into_iter().for_each(|kind| set.insert(kind));
+        set
     }
 }
 
@@ -58,17 +100,20 @@ pub struct Limits {
     pub counts: Counts,
     /// Units over all kinds.
     pub units: Units,
+    /// Which kinds get nothing while one of this kind is held or offered (CAP-03).
+    #[serde(default)]
+    pub blocks: [KindSet; 4],
 }
 
 impl Default for Limits {
-    /// Voice 1, chat 3, messaging 5, email 10; 100 units.
+    /// Voice 1, chat 3, messaging 5, email 10; 100 units; nothing blocks anything.
     fn default() -> Self {
-        Self { counts: Counts([1, 3, 5, 10]), units: Units(100) }
+        Self { counts: Counts([1, 3, 5, 10]), units: Units(100), blocks: Default::default() }
     }
 }
 
 /// What one item takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Load {
     /// Counted under this kind.
     pub kind: ChannelKind,
@@ -80,8 +125,8 @@ pub struct Load {
 /// the offers that are out (CAP-04).
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    held: HashMap<ConversationId, Load>,
-    reserved: HashMap<ConversationId, Load>,
+    held: FxHashMap<ConversationId, Load>,
+    reserved: FxHashMap<ConversationId, Load>,
     counts: Counts,
     units: u32,
 }
@@ -91,6 +136,14 @@ impl Ledger {
     pub fn fits(&self, load: Load, limits: &Limits) -> bool {
         self.counts.of(load.kind) < limits.counts.of(load.kind)
             && self.units.saturating_add(load.units.0) <= limits.units.0
+            && self.blocked_by(load.kind, limits).is_none()
+    }
+
+    /// The kind of work under way that keeps this kind away (CAP-03).
+    pub fn blocked_by(&self, kind: ChannelKind, limits: &Limits) -> Option<ChannelKind> {
+        ChannelKind::ALL.into_iter().find(|under_way| {
+            limits.blocks[under_way.index()].contains(kind) && self.counts.of(*under_way) > 0
+        })
     }
 
     /// Sets a place aside for an offer. False if the conversation has a place already.
@@ -110,10 +163,12 @@ impl Ledger {
         true
     }
 
-    /// Holds the conversation; a reservation for it is turned into the hold. Idempotent.
+    /// Holds the conversation; a reservation for it is turned into the hold. Idempotent: what is
+    /// held already keeps its weight until it is let go.
     pub fn hold(&mut self, conversation: ConversationId, load: Load) {
         self.cancel(conversation);
-        if self.held.insert(conversation, load).is_none() {
+        if let std::collections::hash_map::Entry::Vacant(place) = self.held.entry(conversation) {
+            place.insert(load);
             self.add(load);
         }
     }
@@ -130,14 +185,24 @@ impl Ledger {
         self.held.contains_key(&conversation)
     }
 
-    /// The conversations that are held.
-    pub fn held(&self) -> impl Iterator<Item = ConversationId> + '_ {
-        self.held.keys().copied()
+    /// The conversations that are held, in the order of their names.
+    pub fn held(&self) -> Vec<ConversationId> {
+        let mut held: Vec<ConversationId> = self.held.keys().copied().collect();
+        held.sort_unstable();
+        held
+    }
+
+    /// How many are held.
+    pub fn held_count(&self) -> usize {
+        self.held.len()
     }
 
     /// Places left for a kind under the limits: the smaller of what its count and, taking one unit
-    /// for an item, the total allow.
+    /// for an item, the total allow; none while the kind is blocked.
     pub fn spare(&self, kind: ChannelKind, limits: &Limits) -> u16 {
+        if self.blocked_by(kind, limits).is_some() {
+            return 0;
+        }
         let by_count = limits.counts.of(kind).saturating_sub(self.counts.of(kind));
         let by_units = limits.units.0.saturating_sub(self.units);
         by_count.min(u16::try_from(by_units).unwrap_or(u16::MAX))
@@ -201,14 +266,36 @@ mod tests {
     // CAP-01
     #[test]
     fn the_count_and_the_units_both_limit() {
-        let limits = Limits { counts: Counts([1, 3, 5, 10]), units: Units(50) };
+        let limits = Limits { units: Units(50), ..Limits::default() };
         let mut ledger = Ledger::default();
         assert!(ledger.fits(SMS, &limits));
         ledger.hold(id(1), SMS);
         ledger.hold(id(2), SMS);
         assert!(!ledger.fits(SMS, &limits), "60 of 50 units");
-        let by_count = Limits { counts: Counts([1, 3, 2, 10]), units: Units(500) };
+        let counts = Counts([1, 3, 2, 10]);
+        let by_count = Limits { counts, units: Units(500), ..limits };
         assert!(!ledger.fits(SMS, &by_count), "third of two");
+    }
+
+    // CAP-03
+    #[test]
+    fn a_call_blocks_chats_and_chats_block_a_call_but_neither_blocks_email() {
+        let mut limits = Limits::default();
+        let live = [ChannelKind::Voice, ChannelKind::Chat];
+        limits.blocks[ChannelKind::Voice.index()] = [ChannelKind::Chat].into_iter().collect();
+        limits.blocks[ChannelKind::Chat.index()] = [ChannelKind::Voice].into_iter().collect();
+        for (kind, other) in [(live[0], live[1]), (live[1], live[0])] {
+            let mut ledger = Ledger::default();
+            ledger.reserve(id(1), Load { kind, units: Units(1) });
+            assert!(
+                !ledger.fits(Load { kind: other, units: Units(1) }, &limits),
+                "an offer counts"
+            );
+            assert_eq!(ledger.spare(other, &limits), 0);
+            assert!(ledger.fits(Load { kind: ChannelKind::Email, units: Units(1) }, &limits));
+            ledger.cancel(id(1));
+            assert!(ledger.fits(Load { kind: other, units: Units(1) }, &limits));
+        }
     }
 
     // CAP-04

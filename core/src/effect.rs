@@ -1,11 +1,14 @@
 //! What a machine wants done: data, carried out by whoever runs it.
 
+use std::sync::Arc;
+
 use crate::agent;
 use crate::conversation;
 use crate::decision::Decision;
 use crate::ids::{AgentId, ConversationId, QueueId};
-use crate::notice::Notice;
+use crate::notice::{Alert, Notice};
 use crate::queue;
+use crate::skills::Skills;
 use crate::time::Timestamp;
 
 /// One thing to do after the events are on disk.
@@ -19,11 +22,37 @@ pub enum Effect {
     Agent(AgentId, agent::Input),
     /// Show something on all screens of an agent.
     Screen(AgentId, Notice),
-    /// Give this machine `Wake` at that time. A later one does not cancel an earlier one: a machine
-    /// that is woken early looks at its deadlines and does nothing.
+    /// Give this conversation `Wake` at that time. A later one does not cancel an earlier one: a
+    /// conversation that is woken early looks at its deadlines and does nothing. (Agents and queues
+    /// are always in memory: they say by `wake_at()` when they want to be woken.)
     WakeAt(Timestamp),
     /// Keep the reasons of a choice.
-    Decided(Decision),
+    Decided(Box<Decision>),
+    /// Ask a strategy plugin; the answer is a [`queue::Input::Judged`].
+    Judge(Box<Judgement>),
+    /// Tell supervisors something that they should look after.
+    Alert(Alert),
+}
+
+/// A question to a strategy plugin.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Judgement {
+    /// Who asks.
+    pub queue: QueueId,
+    /// The plugin's name in the configuration.
+    pub strategy: String,
+    /// The item.
+    pub conversation: ConversationId,
+    /// To be repeated in the answer.
+    pub question: u64,
+    /// Since when it waits.
+    pub since: Timestamp,
+    /// Its priority.
+    pub priority: i32,
+    /// What it asks for.
+    pub demand: Arc<queue::Demand>,
+    /// All may have it; in the default strategy's order.
+    pub candidates: Vec<(AgentId, queue::MemberState, Arc<Skills>)>,
 }
 
 /// All that one `handle` wants done. Events go to the journal first; the rest follows in order once

@@ -63,6 +63,14 @@ name! {
     WorkstreamId
 }
 name! {
+    /// Something an agent can do and an item can ask for: a language, a product.
+    SkillId
+}
+name! {
+    /// A set of operating hours.
+    HoursId
+}
+name! {
     /// The customer's or our own address on a channel; for SMS the E.164 number with `+`.
     Address
 }
@@ -92,7 +100,9 @@ impl fmt::Debug for ConversationId {
 pub struct MessageNo(pub u32);
 
 /// Names one reservation, once and for all: the queue that made it and a number that grows across
-/// restarts, so that an answer to an offer of the last run can't be taken for one of this run.
+/// restarts, so that an answer to an offer of the last run can't be taken for one of this run. Where
+/// no queue made it (an agent took the work by hand, a colleague handed it over), the place of the
+/// queue's name is taken by one that no queue can have.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct OfferId {
@@ -100,6 +110,23 @@ pub struct OfferId {
     pub queue: QueueId,
     /// Its number there.
     pub number: u64,
+}
+
+impl OfferId {
+    /// A name for an offer that a conversation makes to a colleague.
+    pub fn of_conversation(conversation: ConversationId, number: u64) -> Self {
+        Self { queue: QueueId::new(format!("@{conversation}")), number }
+    }
+
+    /// A name for work that an agent takes by hand.
+    pub fn by_hand(agent: &AgentId, number: u64) -> Self {
+        Self { queue: QueueId::new(format!("@{agent}")), number }
+    }
+
+    /// Whether no queue made it: it is answered to the conversation.
+    pub fn is_direct(&self) -> bool {
+        self.queue.as_str().starts_with('@')
+    }
 }
 
 impl fmt::Display for OfferId {

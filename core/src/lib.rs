@@ -30,19 +30,24 @@
 
 pub mod agent;
 pub mod capacity;
+pub mod classification;
 pub mod conversation;
 pub mod decision;
 pub mod effect;
+pub mod hours;
 pub mod ids;
 pub mod message;
 pub mod notice;
 pub mod offer;
 pub mod presence;
 pub mod queue;
+pub mod skills;
 pub mod time;
 pub mod workstream;
+pub mod world;
 
 pub use agent::Agent;
 pub use conversation::Conversation;
 pub use effect::Effects;
 pub use queue::Queue;
+pub use world::World;

@@ -24,6 +24,8 @@ pub enum Author {
     Customer,
     /// An agent.
     Agent(AgentId),
+    /// The engine itself: an automated message (CH-17).
+    System,
 }
 
 /// How far an outbound message has come: one model for all providers.

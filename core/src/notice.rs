@@ -6,7 +6,7 @@ use crate::capacity::ChannelKind;
 use crate::conversation::{State, Summary};
 use crate::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, OfferId, QueueId};
 use crate::message::{Delivery, Message};
-use crate::offer::Outcome;
+use crate::offer::{Outcome, Purpose};
 use crate::presence::Presence;
 use crate::time::Timestamp;
 
@@ -23,6 +23,8 @@ pub struct OfferView {
     pub queue: QueueId,
     /// What sort of work it is.
     pub kind: ChannelKind,
+    /// What for.
+    pub purpose: Purpose,
     /// When it was made.
     pub at: Timestamp,
     /// When it ends.
@@ -88,12 +90,35 @@ pub enum Notice {
         /// How far.
         delivery: Delivery,
     },
+    /// For supervisors.
+    Alert(Alert),
+    /// A transfer or consult that this agent asked for came to nothing.
+    NotTaken {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// In a sentence.
+        why: String,
+    },
     /// Somebody is typing in the conversation.
     Typing {
         /// Which conversation.
         conversation: ConversationId,
         /// Which colleague; none: the customer.
         agent: Option<AgentId>,
+    },
+}
+
+/// Something that supervisors should look after.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "alert")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Alert {
+    /// An agent let offers expire and was set to another status (PRES-07).
+    MissedOffers {
+        /// Who.
+        agent: AgentId,
+        /// How many in a row.
+        missed: u32,
     },
 }
 

@@ -46,6 +46,10 @@ pub enum PresenceSource {
     Manual,
     /// The administrator's default at sign-in (PRES-05).
     Default,
+    /// Nothing was heard of the agent for longer than the rule allows (PRES-06).
+    Idle,
+    /// Too many offers in a row were missed (PRES-07).
+    MissedOffers,
 }
 
 /// A status with its label, as agents and supervisors see it.
@@ -68,7 +72,7 @@ impl Presence {
 }
 
 /// A set of base statuses, such as those to which a workstream gives work (ROUTE-06).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<BaseStatus>", into = "Vec<BaseStatus>")]
 pub struct StatusSet(u8);
 

@@ -9,12 +9,14 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 
-use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory};
-use crate::config::{Config, Problem, place_in_file};
+use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
+use crate::clock;
+use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Web};
 use crate::journal::{Journal, Reader};
 use crate::outbox::{self, Backlog};
 use crate::plugin::{LoadError, Loader, Services, StoreAccess};
+use crate::reload::{self, Reloader};
 
 /// How a host is started.
 #[derive(Clone, Debug, Default)]
@@ -58,15 +60,22 @@ impl Host {
 
         let began = Instant::now();
         let reader = Reader::open(&data)?;
-        let (recovered, alarms) = Actors::recover(&config, &reader)?;
+        let recorder = Recorder::new(journal.clone(), clock::now().0, config.host.keep_routing_log);
+        let (recovered, alarms) = Actors::recover(&config, &reader, &recorder)?;
         let recovery = began.elapsed();
         let open_conversations = recovered.open;
 
         let workers = options.workers.unwrap_or_else(cores);
         let (outbox, inbox) = mpsc::unbounded_channel();
-        let directory =
-            Arc::new(Directory::new(config.clone(), journal.clone(), alarms, outbox, workers));
-        let problems = load_channels(&directory, &data).await?;
+        let directory = Arc::new(Directory::new(
+            config.clone(),
+            journal.clone(),
+            alarms,
+            outbox,
+            recorder,
+            workers,
+        ));
+        let problems = load_plugins(&directory, &data).await?;
         if options.strict && !problems.is_empty() {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
             bail!("--strict: not every channel can be loaded\n{}", list.join("\n"));
@@ -82,8 +91,14 @@ impl Host {
             actix::spawn(outbox::run(inbox, directory, backlog));
         });
         arbiters.push(sending);
-        let web =
-            Web { directory: directory.clone(), data: data.clone(), backlog: backlog.clone() };
+        let reloader =
+            Arc::new(Reloader::new(directory.clone(), arbiters[0].handle(), data.clone()));
+        let web = Web {
+            directory: directory.clone(),
+            data: data.clone(),
+            backlog: backlog.clone(),
+            reloader: reloader.clone(),
+        };
         let listen = &config.host.listen;
         let (own, idle_after) = (directory.clone(), options.idle_after);
         let on_worker = move || {
@@ -98,6 +113,7 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         directory.carry_out(None, effects);
+        reload::watch(reloader);
         for row in reader.outbox()? {
             directory.send(row);
         }
@@ -127,6 +143,7 @@ impl Host {
         while !self.backlog.is_empty() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.directory.recorder.flushed().await;
         let journal = self.directory.journal.clone();
         // Ends the writer's thread after its last commit.
         let _ = tokio::task::spawn_blocking(move || journal.stop()).await;
@@ -140,12 +157,13 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
-/// Loads every channel; one that can't be loaded leaves its slot empty, with the reason.
-async fn load_channels(
+/// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the
+/// reason, a strategy leaves its queues to the default.
+async fn load_plugins(
     directory: &Arc<Directory>,
     data: &std::path::Path,
 ) -> anyhow::Result<Vec<Problem>> {
-    let config = directory.config.clone();
+    let config = directory.config();
     let store = ChannelStore { journal: directory.journal.clone(), data: data.to_owned() };
     let loader = Loader {
         cache: data.join("plugins"),
@@ -159,26 +177,35 @@ async fn load_channels(
         let workstream = config.workstreams[&channel.workstream].clone();
         let (state, policy) = match loaded {
             Ok(handle) => {
-                let mut policy = workstream.as_ref().clone();
-                policy.max_text = handle.manifest().max_text;
-                (Ok(Arc::new(handle)), Arc::new(policy))
+                let policy = channel_policy(&workstream, channel, handle.manifest().max_text);
+                (Ok(Arc::new(handle)), policy)
             }
             Err(error) => {
-                let problem = as_problem(channel, &error);
+                let problem = as_problem(&channel.place, &error);
                 tracing::error!(channel = %channel.id, problem = %problem, "channel not loaded");
                 let why = problem.to_string();
                 problems.push(problem);
-                (Err(why), workstream)
+                (Err(why), channel_policy(&workstream, channel, workstream.max_text))
             }
         };
         let callback_url = format!("{}/hooks/{}", config.host.public_url, channel.id);
         directory.put_channel(channel.id.clone(), ChannelSlot { state, policy, callback_url });
     }
+    for strategy in &config.strategies {
+        match loader.load_strategy(strategy).await {
+            Ok(handle) => directory.strategies.put(strategy.id.clone(), handle),
+            Err(error) => {
+                let problem = as_problem(&strategy.place, &error);
+                tracing::error!(strategy = strategy.id, problem = %problem, "strategy not loaded");
+                problems.push(problem);
+            }
+        }
+    }
     Ok(problems)
 }
 
-/// A channel's load error at the setting that it is about.
-pub fn as_problem(channel: &crate::config::ChannelConfig, error: &LoadError) -> Problem {
+/// A plugin's load error at the setting that it is about.
+pub fn as_problem(place: &Place, error: &LoadError) -> Problem {
     let path = match error {
         LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
         LoadError::Config { path, .. } => format!("config.{path}"),
@@ -186,7 +213,7 @@ pub fn as_problem(channel: &crate::config::ChannelConfig, error: &LoadError) -> 
         LoadError::WontOpen { .. } => String::new(),
         _ => "plugin".to_owned(),
     };
-    place_in_file(&channel.place, &path, error.to_string())
+    place_in_file(place, &path, error.to_string())
 }
 
 /// Channels' small stores, kept in the journal's file.

@@ -12,3 +12,4 @@ pub mod journal;
 pub mod metrics;
 pub mod outbox;
 pub mod plugin;
+pub mod reload;

@@ -83,6 +83,7 @@ mod messages;
 mod panic;
 pub mod signature;
 pub mod sms;
+mod strategy;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod wire;
@@ -97,15 +98,17 @@ pub use messages::{
     Receipt, Received, Rejection, SendError, SendErrorKind, VerifyReport, VerifyRequest,
     WebhookResponse,
 };
+pub use strategy::{Candidate, RankRequest, SkillLevel, Strategy, StrategyManifest, WorkItem};
 pub use wire::{Operation, PluginFailure, decode, encode};
 
 /// Everything that a plugin's file usually needs.
 pub mod prelude {
     pub use crate::{
-        Channel, Consent, DeliveryReport, DeliveryStatus, Event, Health, Host, HttpError,
-        HttpErrorKind, HttpRequest, HttpResponse, Inbound, Level, Manifest, Media, Offer,
-        OpenError, Outbound, Receipt, Received, Rejection, Secret, SendError, SendErrorKind,
-        VerifyReport, VerifyRequest, WebhookRequest, WebhookResponse,
+        Candidate, Channel, Consent, DeliveryReport, DeliveryStatus, Event, Health, Host,
+        HttpError, HttpErrorKind, HttpRequest, HttpResponse, Inbound, Level, Manifest, Media,
+        Offer, OpenError, Outbound, RankRequest, Receipt, Received, Rejection, Secret, SendError,
+        SendErrorKind, SkillLevel, Strategy, StrategyManifest, VerifyReport, VerifyRequest,
+        WebhookRequest, WebhookResponse, WorkItem,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
@@ -115,6 +118,6 @@ pub mod prelude {
 pub mod __private {
     pub use crate::abi::export;
     pub use crate::abi::{HostObject, PluginModule, PluginModuleRef};
-    pub use crate::manifest::{MANIFEST_CAPACITY, encode_manifest};
+    pub use crate::manifest::{MANIFEST_CAPACITY, encode_manifest, encode_strategy_manifest};
     pub use abi_stable;
 }

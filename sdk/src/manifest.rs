@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::strategy::StrategyManifest;
+
 /// Something that a channel can do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +64,7 @@ pub struct ManifestInfo {
     pub abi: u32,
     /// Version of the SDK it was built with.
     pub sdk: String,
-    /// What sort of plugin it is; `channel`.
+    /// What sort of plugin it is: `channel` or `strategy`.
     pub plugin_kind: String,
     /// See [`Manifest::name`].
     pub name: String,
@@ -91,11 +93,32 @@ pub const MANIFEST_CAPACITY: usize = 4096;
 /// Writes the manifest as JSON, at compile time, padded with spaces to [`MANIFEST_CAPACITY`].
 #[doc(hidden)]
 pub const fn encode_manifest(manifest: &Manifest) -> [u8; MANIFEST_CAPACITY] {
+    encode("channel", manifest)
+}
+
+/// The same for a strategy; what only channels have stays empty.
+#[doc(hidden)]
+pub const fn encode_strategy_manifest(manifest: &StrategyManifest) -> [u8; MANIFEST_CAPACITY] {
+    let manifest = Manifest {
+        name: manifest.name,
+        version: manifest.version,
+        description: manifest.description,
+        channel_kind: "",
+        hosts: manifest.hosts,
+        secrets: &[],
+        offers: &[],
+        max_text: 0,
+        idempotent_sends: false,
+    };
+    encode("strategy", &manifest)
+}
+
+const fn encode(plugin_kind: &str, manifest: &Manifest) -> [u8; MANIFEST_CAPACITY] {
     let mut out = Writer { bytes: [b' '; MANIFEST_CAPACITY], len: 0 };
     out.raw("{\"abi\":");
     out.number(crate::abi::ABI_VERSION);
     out.field("sdk", env!("CARGO_PKG_VERSION"));
-    out.field("plugin_kind", "channel");
+    out.field("plugin_kind", plugin_kind);
     out.field("name", manifest.name);
     out.field("version", manifest.version);
     out.field("description", manifest.description);

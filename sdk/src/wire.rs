@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// The operations of an open channel.
+/// The operations of an open plugin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Operation {
     /// [`crate::Channel::receive`].
@@ -15,6 +15,8 @@ pub enum Operation {
     Verify,
     /// [`crate::Channel::health`].
     Health,
+    /// [`crate::Strategy::rank`].
+    Rank,
 }
 
 impl Operation {
@@ -25,12 +27,13 @@ impl Operation {
             Self::Send => "send",
             Self::Verify => "verify",
             Self::Health => "health",
+            Self::Rank => "rank",
         }
     }
 
     /// The operation of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Receive, Self::Send, Self::Verify, Self::Health]
+        [Self::Receive, Self::Send, Self::Verify, Self::Health, Self::Rank]
             .into_iter()
             .find(|operation| operation.as_str() == name)
     }

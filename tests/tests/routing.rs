@@ -109,7 +109,7 @@ async fn presence_through_breaks_and_defaults() {
     assert_eq!(presence["presence"]["source"], "default");
 
     let mut brief = Screen::connect(&host.url, &briefs).await;
-    brief.must(json!({ "type": "presence", "status": "online", "label": "At my desk" })).await;
+    brief.must(json!({ "type": "presence", "status": "online", "label": "desk" })).await;
     emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let offer = brief.wait("offer").await;
     brief.close().await;

@@ -201,7 +201,7 @@ async fn several_screens_stay_in_step_and_a_new_one_finds_everything() {
         .await;
     first.must(json!({ "type": "typing", "conversation": conversation })).await;
     second.wait("typing").await;
-    second.must(json!({ "type": "presence", "status": "away", "label": "Lunch" })).await;
+    second.must(json!({ "type": "presence", "status": "away", "label": "lunch" })).await;
     first.wait_for("lunch", |f| f["presence"]["label"] == "Lunch").await;
 
     // Left: it waits for the customer and takes no capacity; a reply is a way back.

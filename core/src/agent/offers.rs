@@ -1,55 +1,83 @@
-//! Offers: reserved, shown, accepted, refused, expired, withdrawn.
+//! Offers: reserved, shown, accepted, refused, expired, withdrawn; and work taken by hand.
 
-use crate::agent::{Agent, Event, OfferGone, Offered, view};
+use crate::agent::{Agent, Event, Offered, Refused, view};
 use crate::capacity::Load;
 use crate::conversation;
 use crate::effect::{Effect, Effects};
 use crate::ids::{ConversationId, OfferId};
 use crate::notice::Notice;
-use crate::offer::{Outcome, Refusal, Reserve};
-use crate::presence::StatusSet;
+use crate::offer::{Outcome, Purpose, Refusal, Reserve};
+use crate::presence::{BaseStatus, StatusSet};
 use crate::queue;
 use crate::time::Timestamp;
 
 impl Agent {
     pub(super) fn on_reserve(&mut self, reserve: Reserve, now: Timestamp, fx: &mut Effects) {
-        let Reserve { offer, conversation, load, allowed, timeout } = reserve;
-        let queue = offer.queue.clone();
+        let Reserve { offer, conversation, load, allowed, timeout, purpose } = reserve;
+        if self.offers.contains_key(&offer) {
+            // The same request once more: it was answered.
+            return;
+        }
         let refusal = self.objection(load, allowed).or_else(|| {
             let is_new = self.ledger.reserve(conversation, load);
             (!is_new).then_some(Refusal::AlreadyThere)
         });
         if let Some(reason) = refusal {
-            fx.push(Effect::Queue(queue, queue::Input::NotReserved { offer, reason }));
+            self.answer_no(conversation, offer, reason, fx);
             return;
         }
-        let offered =
-            Offered { conversation, load, at: now, deadline: now + timeout, accepting: false };
-        fx.push(Effect::Queue(queue, queue::Input::Reserved { offer: offer.clone() }));
+        let offered = Offered {
+            conversation,
+            load,
+            purpose,
+            at: now,
+            deadline: now + timeout,
+            accepting: false,
+        };
+        if !offer.is_direct() {
+            let reserved = queue::Input::Reserved { offer: offer.clone() };
+            fx.push(Effect::Queue(offer.queue.clone(), reserved));
+        }
         fx.push(Effect::Screen(self.id().clone(), Notice::Offer(view(&offer, &offered))));
-        fx.push(Effect::WakeAt(offered.deadline));
         fx.agent_events.push(Event::Offered { offer: offer.clone(), conversation });
         self.offers.insert(offer, offered);
     }
 
-    pub(super) fn on_accept(&mut self, offer: OfferId, fx: &mut Effects) -> Result<(), OfferGone> {
-        let Some(offered) = self.offers.get_mut(&offer) else { return Err(OfferGone { offer }) };
+    pub(super) fn on_accept(
+        &mut self,
+        offer: OfferId,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        let Some(offered) = self.offers.get_mut(&offer) else {
+            return Err(Refused::OfferGone { offer });
+        };
         if offered.accepting {
             return Ok(());
         }
         // From here on the deadline no longer counts: the conversation decides.
         offered.accepting = true;
-        let accept = conversation::Input::Accept { agent: self.id.clone(), offer };
+        let consult = matches!(offered.purpose, Purpose::Consult(_));
+        let accept = conversation::Input::Accept { agent: self.id.clone(), offer, consult };
         fx.push(Effect::Conversation(offered.conversation, accept));
+        self.missed_in_a_row = 0;
+        self.on_activity(now);
         Ok(())
     }
 
-    pub(super) fn on_refuse(&mut self, offer: OfferId, fx: &mut Effects) -> Result<(), OfferGone> {
+    pub(super) fn on_refuse(
+        &mut self,
+        offer: OfferId,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
         let is_open = self.offers.get(&offer).is_some_and(|offered| !offered.accepting);
         if !is_open {
-            return Err(OfferGone { offer });
+            return Err(Refused::OfferGone { offer });
         }
         self.end_offer(offer, Outcome::Refused, fx);
+        self.missed_in_a_row = 0;
+        self.on_activity(now);
         Ok(())
     }
 
@@ -74,49 +102,122 @@ impl Agent {
         }
     }
 
+    /// The place is set aside at once; the conversation says whether it is still to be had.
+    pub(super) fn on_pick(
+        &mut self,
+        conversation: ConversationId,
+        load: Load,
+        beyond: bool,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        if self.settings.light || self.retired {
+            return Err(Refused::Light);
+        }
+        if self.status().0 == BaseStatus::Offline {
+            return Err(Refused::Offline);
+        }
+        // An offer of the same item needs no second place: taking it by hand accepts it.
+        let on_offer = self.offers.iter().find(|(_, o)| o.conversation == conversation);
+        if let Some(offer) = on_offer.map(|(offer, _)| offer.clone()) {
+            return self.on_accept(offer, now, fx);
+        }
+        if !beyond && !self.ledger.fits(load, &self.settings.limits) {
+            return Err(Refused::NoPlace { kind: load.kind });
+        }
+        if !self.ledger.reserve(conversation, load) {
+            return Err(Refused::AlreadyThere);
+        }
+        self.picks += 1;
+        // Larger than any number of an earlier run, unless that picked a thousand times a second.
+        let start = u64::try_from(now.0).unwrap_or(0) * 1000;
+        let offer = OfferId::by_hand(&self.id, start + self.picks % 1000);
+        let offered = Offered {
+            conversation,
+            load,
+            purpose: Purpose::Work,
+            at: now,
+            deadline: now,
+            accepting: true,
+        };
+        self.offers.insert(offer.clone(), offered);
+        self.on_activity(now);
+        let accept = conversation::Input::Accept { agent: self.id.clone(), offer, consult: false };
+        fx.push(Effect::Conversation(conversation, accept));
+        Ok(())
+    }
+
     pub(super) fn on_reoccupy(
         &mut self,
         conversation: ConversationId,
         load: Load,
         allowed: StatusSet,
+        question: u32,
         fx: &mut Effects,
     ) {
         let agent = self.id.clone();
         let is_held = self.ledger.holds(conversation);
         if !is_held && self.objection(load, allowed).is_some() {
-            let refused = conversation::Input::ResumeRefused { agent };
+            let refused = conversation::Input::ResumeRefused { agent, question };
             fx.push(Effect::Conversation(conversation, refused));
             return;
         }
         self.ledger.hold(conversation, load);
-        fx.push(Effect::Conversation(conversation, conversation::Input::Resumed { agent }));
+        let resumed = conversation::Input::Resumed { agent, question };
+        fx.push(Effect::Conversation(conversation, resumed));
     }
 
-    /// Ends every open offer that matches, oldest first.
+    /// Ends every open offer that matches, oldest first; says how many.
     pub(super) fn end_offers(
         &mut self,
         outcome: Outcome,
         fx: &mut Effects,
         matches: impl Fn(&Offered) -> bool,
-    ) {
+    ) -> u32 {
         let ending: Vec<OfferId> = self
             .offers
             .iter()
             .filter(|(_, offered)| !offered.accepting && matches(offered))
             .map(|(offer, _)| offer.clone())
             .collect();
+        let count = u32::try_from(ending.len()).unwrap_or(u32::MAX);
         for offer in ending {
             self.end_offer(offer, outcome, fx);
         }
+        count
     }
 
-    /// Gives the place back and tells queue and screens.
+    /// Gives the place back and tells whoever made the offer, and the screens.
     fn end_offer(&mut self, offer: OfferId, outcome: Outcome, fx: &mut Effects) {
         let offered = self.offers.remove(&offer).expect("the caller has looked it up");
         self.ledger.cancel(offered.conversation);
-        let ended = queue::Input::OfferEnded { offer: offer.clone(), outcome };
-        fx.push(Effect::Queue(offer.queue.clone(), ended));
+        if offer.is_direct() {
+            let agent = self.id.clone();
+            let why = conversation::NotTaken::Ended(outcome);
+            let not_taken = conversation::Input::NotTaken { agent, offer: offer.clone(), why };
+            fx.push(Effect::Conversation(offered.conversation, not_taken));
+        } else {
+            let ended = queue::Input::OfferEnded { offer: offer.clone(), outcome };
+            fx.push(Effect::Queue(offer.queue.clone(), ended));
+        }
         self.show_ended(offer, outcome, fx);
+    }
+
+    fn answer_no(
+        &self,
+        conversation: ConversationId,
+        offer: OfferId,
+        reason: Refusal,
+        fx: &mut Effects,
+    ) {
+        if offer.is_direct() {
+            let why = conversation::NotTaken::Refused(reason);
+            let not_taken = conversation::Input::NotTaken { agent: self.id.clone(), offer, why };
+            fx.push(Effect::Conversation(conversation, not_taken));
+        } else {
+            let queue = offer.queue.clone();
+            fx.push(Effect::Queue(queue, queue::Input::NotReserved { offer, reason }));
+        }
     }
 
     fn show_ended(&self, offer: OfferId, outcome: Outcome, fx: &mut Effects) {
@@ -128,8 +229,15 @@ impl Agent {
     }
 
     fn objection(&self, load: Load, allowed: StatusSet) -> Option<Refusal> {
-        if !allowed.contains(self.presence().status) {
-            return Some(Refusal::Presence);
+        if self.settings.light || self.retired {
+            return Some(Refusal::TakesNoWork);
+        }
+        let (status, _) = self.status();
+        if !allowed.contains(status) {
+            return Some(Refusal::Presence(status));
+        }
+        if let Some(kind) = self.ledger.blocked_by(load.kind, &self.settings.limits) {
+            return Some(Refusal::Blocked(kind));
         }
         if !self.ledger.fits(load, &self.settings.limits) {
             return Some(Refusal::Capacity);

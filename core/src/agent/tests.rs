@@ -5,6 +5,7 @@ use crate::capacity::{Counts, Units};
 use crate::conversation;
 use crate::offer::{Outcome, Refusal, Reserve};
 use crate::presence::{PresenceSource, StatusSet};
+use crate::time::Span;
 use uuid::Uuid;
 
 const LOAD: Load = Load { kind: ChannelKind::Messaging, units: Units(1) };
@@ -32,6 +33,7 @@ fn reserve(n: u64) -> Input {
         load: LOAD,
         allowed: online(),
         timeout: Span::seconds(30),
+        purpose: Purpose::Work,
     })
 }
 
@@ -58,7 +60,7 @@ fn outcome(effects: &[Effect]) -> Option<Outcome> {
 fn presence_follows_load_unless_it_is_chosen() {
     let mut agent = agent(|s| s.limits.counts = Counts([0, 0, 1, 0]));
     assert_eq!(agent.presence().status, BaseStatus::Offline);
-    step(&mut agent, Input::Connected, 0);
+    step(&mut agent, Input::Connected { resumed: false }, 0);
     assert_eq!(agent.presence(), Presence::plain(BaseStatus::Online, PresenceSource::Computed));
     let conversation = ConversationId(Uuid::from_u128(9));
     step(&mut agent, Input::HoldByHand { conversation, load: LOAD }, 1);
@@ -69,7 +71,7 @@ fn presence_follows_load_unless_it_is_chosen() {
     let presence = agent.presence();
     assert_eq!((presence.status, presence.label.as_str()), (BaseStatus::Away, "Lunch"));
     step(&mut agent, Input::SignOut, 4);
-    step(&mut agent, Input::Connected, 5);
+    step(&mut agent, Input::Connected { resumed: false }, 5);
     assert_eq!(agent.presence().status, BaseStatus::Online, "the override ended with sign-out");
 }
 
@@ -77,12 +79,12 @@ fn presence_follows_load_unless_it_is_chosen() {
 #[test]
 fn presence_outlives_a_short_break_and_offers_dont_outlive_a_long_one() {
     let mut agent = agent(|_| {});
-    step(&mut agent, Input::Connected, 0);
+    step(&mut agent, Input::Connected { resumed: false }, 0);
     step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "In".into()))), 0);
     step(&mut agent, Input::Disconnected, 1000);
     step(&mut agent, Input::Wake, 150_999);
     assert_eq!(agent.presence().label, "In");
-    step(&mut agent, Input::Connected, 150_999);
+    step(&mut agent, Input::Connected { resumed: false }, 150_999);
     step(&mut agent, Input::Wake, 151_000);
     assert_eq!(agent.presence().label, "In", "back in time");
 
@@ -107,11 +109,11 @@ fn presence_outlives_a_short_break_and_offers_dont_outlive_a_long_one() {
 #[test]
 fn the_administrators_default_is_set_at_sign_in_only() {
     let mut agent = agent(|s| s.default_presence = Some(BaseStatus::Away));
-    step(&mut agent, Input::Connected, 0);
+    step(&mut agent, Input::Connected { resumed: false }, 0);
     assert_eq!(agent.presence(), Presence::plain(BaseStatus::Away, PresenceSource::Default));
     step(&mut agent, Input::SetPresence(None), 1);
     assert_eq!(agent.presence().status, BaseStatus::Online);
-    step(&mut agent, Input::Connected, 2);
+    step(&mut agent, Input::Connected { resumed: false }, 2);
     assert_eq!(agent.presence().status, BaseStatus::Online, "a second tab changes nothing");
 }
 
@@ -119,10 +121,16 @@ fn the_administrators_default_is_set_at_sign_in_only() {
 #[test]
 fn it_alone_says_yes_or_no_to_its_capacity() {
     let mut agent = agent(|s| s.limits.counts = Counts([1, 3, 2, 10]));
-    assert_eq!(refusal(&step(&mut agent, reserve(1), 0)), Some(Refusal::Presence));
-    step(&mut agent, Input::Connected, 0);
+    assert_eq!(
+        refusal(&step(&mut agent, reserve(1), 0)),
+        Some(Refusal::Presence(BaseStatus::Offline))
+    );
+    step(&mut agent, Input::Connected { resumed: false }, 0);
     assert_eq!(refusal(&step(&mut agent, reserve(1), 0)), None);
-    assert_eq!(refusal(&step(&mut agent, reserve(1), 0)), Some(Refusal::AlreadyThere));
+    assert!(step(&mut agent, reserve(1), 0).is_empty(), "the same request once more was answered");
+    let Input::Reserve(again) = reserve(1) else { unreachable!() };
+    let other = Reserve { offer: offer(9), ..again };
+    assert_eq!(refusal(&step(&mut agent, Input::Reserve(other), 0)), Some(Refusal::AlreadyThere));
     assert_eq!(refusal(&step(&mut agent, reserve(2), 0)), None);
     assert_eq!(refusal(&step(&mut agent, reserve(3), 0)), Some(Refusal::Capacity));
 }
@@ -131,7 +139,7 @@ fn it_alone_says_yes_or_no_to_its_capacity() {
 #[test]
 fn an_offer_ends_at_its_deadline_unless_it_is_being_accepted() {
     let mut agent = agent(|_| {});
-    step(&mut agent, Input::Connected, 0);
+    step(&mut agent, Input::Connected { resumed: false }, 0);
     step(&mut agent, reserve(1), 0);
     step(&mut agent, reserve(2), 0);
     let accept = step(&mut agent, Input::Accept { offer: offer(1) }, 29_999);
@@ -145,7 +153,7 @@ fn an_offer_ends_at_its_deadline_unless_it_is_being_accepted() {
     );
     let late =
         agent.handle(Input::Accept { offer: offer(2) }, Timestamp(30_001), &mut Effects::new());
-    assert_eq!(late, Err(OfferGone { offer: offer(2) }));
+    assert_eq!(late, Err(Refused::OfferGone { offer: offer(2) }));
     let effects = step(&mut agent, Input::Rejected { offer: offer(1) }, 30_002);
     assert_eq!(outcome(&effects), Some(Outcome::Withdrawn));
     assert_eq!(agent.ledger().used_units(), Units(0));

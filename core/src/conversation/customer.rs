@@ -6,7 +6,6 @@ use crate::effect::{Effect, Effects};
 use crate::ids::MessageNo;
 use crate::message::{Author, Consent, Message};
 use crate::notice::Notice;
-use crate::queue;
 use crate::time::Timestamp;
 
 impl Conversation {
@@ -42,11 +41,15 @@ impl Conversation {
         // open or re-open work. In a conversation under way the agent sees them like any message.
         let wants_agent = consent.is_none();
         match self.state {
-            State::Open if is_first && wants_agent => self.enqueue(now, fx),
+            State::Open if is_first && wants_agent => self.route(now, fx),
             State::Open if is_first => self.record(Event::Closed, now, fx),
             State::Closed if wants_agent => {
                 self.record(Event::Reopened, now, fx);
-                self.enqueue(now, fx);
+                self.route(now, fx);
+            }
+            // ROUTE-19: whoever has it isn't there.
+            State::Active if wants_agent && self.agent_gone_at.is_some() => {
+                self.give_back(now, now, fx);
             }
             State::WrapUp if wants_agent => {
                 self.record(Event::Reopened, now, fx);
@@ -55,10 +58,7 @@ impl Conversation {
             State::Waiting if wants_agent => self.ask_back(now, fx),
             _ => {}
         }
-        if let Some(agent) = &self.primary {
-            let notice = Notice::Message { conversation: self.id, message: shown };
-            fx.push(Effect::Screen(agent.clone(), notice));
-        }
+        self.show_all(fx, || Notice::Message { conversation: self.id, message: shown.clone() });
         self.show(fx);
     }
 
@@ -67,15 +67,6 @@ impl Conversation {
             self.record(Event::ConsentChanged { opted_out }, now, fx);
             self.show(fx);
         }
-    }
-
-    /// Puts the item in line; its age is that of `queued_at`.
-    pub(super) fn enqueue(&mut self, now: Timestamp, fx: &mut Effects) {
-        let queue = self.policy().queue.clone();
-        let since = self.queued_at;
-        self.record(Event::Queued { queue: queue.clone(), since }, now, fx);
-        let item = queue::Item::new(self.id, since, self.policy());
-        fx.push(Effect::Queue(queue, queue::Input::Enqueue(item)));
     }
 
     /// The customer is back: the agent's machine is asked for the place it gave up (ROUTE-09).
@@ -89,7 +80,12 @@ impl Conversation {
         let load = self.load();
         fx.push(Effect::Agent(
             agent,
-            agent::Input::Reoccupy { conversation: self.id, load, allowed },
+            agent::Input::Reoccupy {
+                conversation: self.id,
+                load,
+                allowed,
+                question: self.questions,
+            },
         ));
     }
 

@@ -7,23 +7,27 @@ use crate::ids::{AgentId, OfferId};
 use crate::notice::Notice;
 use crate::queue;
 use crate::time::Timestamp;
-use crate::workstream::WrapUpHold;
+use crate::workstream::{OnOffline, WrapUpHold};
 
 impl Conversation {
     pub(super) fn on_accept(
         &mut self,
         agent: AgentId,
         offer: OfferId,
+        consult: bool,
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        if self.state != State::Open {
+        if self.on_colleague(&agent, &offer, consult, now, fx) {
+            return;
+        }
+        if self.state != State::Open || consult {
             // Closed meanwhile, or (after a restart) already somebody's: the place goes back.
             fx.push(Effect::Agent(agent, agent::Input::Rejected { offer }));
             return;
         }
+        let queue = self.queue().clone();
         self.record(Event::Assigned { agent: agent.clone(), offer: offer.clone() }, now, fx);
-        let queue = offer.queue.clone();
         let conversation = self.id;
         let taken = offer.clone();
         fx.push(Effect::Agent(agent.clone(), agent::Input::Confirmed { offer }));
@@ -32,13 +36,29 @@ impl Conversation {
         self.arm(fx);
     }
 
-    pub(super) fn on_resumed(&mut self, agent: AgentId, now: Timestamp, fx: &mut Effects) {
-        let is_expected =
-            self.state == State::Waiting && self.returning && self.primary.as_ref() == Some(&agent);
-        if !is_expected {
-            // It went elsewhere while the answer was under way, or was taken up by hand and left again.
-            let is_theirs = self.occupies && self.primary.as_ref() == Some(&agent);
-            if !is_theirs {
+    /// Whether an agent's answer is the one to the question that is under way. A late one, to a
+    /// question of before, is nobody's word any more.
+    fn is_asked(&self, agent: &AgentId, question: u32) -> bool {
+        self.state == State::Waiting
+            && self.returning
+            && self.primary.as_ref() == Some(agent)
+            && self.questions == question
+    }
+
+    pub(super) fn on_resumed(
+        &mut self,
+        agent: AgentId,
+        question: u32,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if !self.is_asked(&agent, question) {
+            // It went elsewhere while the answer was under way, or was taken up by hand and left
+            // again. If the same agent has been asked once more, that answer will follow and needs
+            // the place.
+            let is_asked_again = self.returning && self.primary.as_ref() == Some(&agent);
+            let is_theirs = self.occupies && self.takes_part(&agent);
+            if !is_theirs && !is_asked_again {
                 fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
             }
             return;
@@ -48,17 +68,17 @@ impl Conversation {
         self.arm(fx);
     }
 
-    pub(super) fn on_resume_refused(&mut self, agent: AgentId, now: Timestamp, fx: &mut Effects) {
-        let is_expected =
-            self.state == State::Waiting && self.returning && self.primary.as_ref() == Some(&agent);
-        if !is_expected {
-            return;
+    pub(super) fn on_resume_refused(
+        &mut self,
+        agent: AgentId,
+        question: u32,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if self.is_asked(&agent, question) {
+            // The customer waits anew from now on; the earlier wait ended with the assignment.
+            self.give_back(now, now, fx);
         }
-        // The customer waits anew from now on; the earlier wait ended with the first assignment.
-        self.record(Event::Unassigned { agent: agent.clone() }, now, fx);
-        self.queued_at = now;
-        self.enqueue(now, fx);
-        self.show_gone(agent, fx);
     }
 
     pub(super) fn on_leave(
@@ -67,8 +87,14 @@ impl Conversation {
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
+        if self.consultants.contains(&agent) {
+            self.dismiss(&agent, now, fx);
+            self.show(fx);
+            return Ok(());
+        }
         self.must_be_primary(&agent)?;
         self.must_be(State::Active, "leave")?;
+        self.end_advice(now, fx);
         self.record(Event::Left, now, fx);
         fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
         self.show(fx);
@@ -105,12 +131,13 @@ impl Conversation {
         }
         match self.state {
             State::Open => {
-                let queue = self.policy().queue.clone();
+                let queue = self.queue().clone();
                 self.record(Event::Closed, now, fx);
                 let remove = queue::Input::Remove { conversation: self.id };
                 fx.push(Effect::Queue(queue, remove));
             }
             State::Active | State::Waiting => {
+                self.dismiss_all(fx);
                 self.record(Event::WrapUpStarted { by: agent }, now, fx);
                 if self.policy().wrap_up == WrapUpHold::Never {
                     self.release_wrap_up(now, fx);
@@ -127,6 +154,8 @@ impl Conversation {
     pub(super) fn on_finish_wrap_up(
         &mut self,
         agent: AgentId,
+        disposition: Option<String>,
+        summary: Option<String>,
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
@@ -135,20 +164,43 @@ impl Conversation {
             return Ok(());
         }
         self.must_be(State::WrapUp, "finish wrap-up of")?;
+        let known = self.policy().dispositions.clone();
+        match &disposition {
+            None if self.policy().disposition_required => {
+                return Err(Refused::NoDisposition { known });
+            }
+            Some(found) if !known.contains(found) => {
+                return Err(Refused::UnknownDisposition { found: found.clone(), known });
+            }
+            None | Some(_) => {}
+        }
+        if disposition.is_some() || summary.is_some() {
+            self.record(Event::Disposed { disposition, summary }, now, fx);
+        }
         self.close(now, fx);
         Ok(())
     }
 
     pub(super) fn on_wake(&mut self, now: Timestamp, fx: &mut Effects) {
-        let is_due = self.next_deadline().is_some_and(|at| at <= now);
+        self.end_overdue_requests(now, fx);
+        if self.is_too_old(now) {
+            // A rule may do what a supervisor may; nobody is asked.
+            let _ = self.on_end(None, now, fx);
+            self.arm(fx);
+            return;
+        }
         match self.state {
-            State::Active if is_due => {
+            State::Active if self.return_at().is_some_and(|at| at <= now) => {
+                self.give_back(self.queued_at, now, fx);
+            }
+            State::Active if self.idle_at().is_some_and(|at| at <= now) => {
                 let agent = self.primary.clone().expect("an active conversation has an agent");
+                self.end_advice(now, fx);
                 self.record(Event::WentIdle, now, fx);
                 fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
                 self.show(fx);
             }
-            State::WrapUp if is_due => {
+            State::WrapUp if self.wrap_up_step_at().is_some_and(|at| at <= now) => {
                 if now >= self.ended_at + self.policy().wrap_up_limit {
                     self.close(now, fx);
                 } else {
@@ -163,23 +215,49 @@ impl Conversation {
 
     /// The next moment at which something happens by itself.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        match self.state {
-            // Only a customer who has been answered can be called silent (ROUTE-09).
-            State::Active if self.last_agent_at >= self.last_customer_at => {
-                Some(self.last_agent_at + self.policy().inactivity)
-            }
-            State::WrapUp => {
-                let limit = self.ended_at + self.policy().wrap_up_limit;
-                match self.policy().wrap_up {
-                    WrapUpHold::For(span) if self.occupies => Some(limit.min(self.ended_at + span)),
-                    _ => Some(limit),
-                }
-            }
-            _ => None,
+        let by_state = match self.state {
+            State::Active => [self.idle_at(), self.return_at()].into_iter().flatten().min(),
+            State::WrapUp => self.wrap_up_step_at(),
+            State::Open | State::Waiting | State::Closed => None,
+        };
+        let requests = self.handed.iter().map(|handed| handed.until).min();
+        [by_state, requests, self.too_old_at()].into_iter().flatten().min()
+    }
+
+    /// Only a customer who has been answered can be called silent (ROUTE-09).
+    fn idle_at(&self) -> Option<Timestamp> {
+        let is_answered = self.last_agent_at >= self.last_customer_at;
+        is_answered.then(|| self.last_agent_at + self.policy().inactivity)
+    }
+
+    /// When it goes back to the queue because its agent is offline (ROUTE-18).
+    fn return_at(&self) -> Option<Timestamp> {
+        match self.policy().on_offline {
+            OnOffline::Keep => None,
+            OnOffline::Return => self.agent_gone_at,
+            OnOffline::ReturnAfter(delay) => self.agent_gone_at.map(|at| at + delay),
         }
     }
 
-    fn close(&mut self, now: Timestamp, fx: &mut Effects) {
+    fn wrap_up_step_at(&self) -> Option<Timestamp> {
+        let limit = self.ended_at + self.policy().wrap_up_limit;
+        match self.policy().wrap_up {
+            WrapUpHold::For(span) if self.occupies => Some(limit.min(self.ended_at + span)),
+            _ => Some(limit),
+        }
+    }
+
+    /// CONV-07.
+    fn too_old_at(&self) -> Option<Timestamp> {
+        let is_under_way = matches!(self.state, State::Open | State::Active | State::Waiting);
+        self.policy().end_after.filter(|_| is_under_way).map(|limit| self.begun_at + limit)
+    }
+
+    fn is_too_old(&self, now: Timestamp) -> bool {
+        self.too_old_at().is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn close(&mut self, now: Timestamp, fx: &mut Effects) {
         let agent = self.primary.clone();
         let occupied = self.occupies;
         self.record(Event::Closed, now, fx);
@@ -201,7 +279,7 @@ impl Conversation {
         fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
     }
 
-    fn show_gone(&self, agent: AgentId, fx: &mut Effects) {
+    pub(super) fn show_gone(&self, agent: AgentId, fx: &mut Effects) {
         let notice = Notice::ConversationGone { conversation: self.id, state: self.state };
         fx.push(Effect::Screen(agent, notice));
     }
@@ -213,7 +291,11 @@ impl Conversation {
         Err(Refused::NotPrimary { agent: agent.clone(), primary: self.primary.clone() })
     }
 
-    fn must_be(&self, state: State, action: &'static str) -> Result<(), Refused> {
+    pub(super) fn must_take_part(&self, agent: &AgentId) -> Result<(), Refused> {
+        if self.consultants.contains(agent) { Ok(()) } else { self.must_be_primary(agent) }
+    }
+
+    pub(super) fn must_be(&self, state: State, action: &'static str) -> Result<(), Refused> {
         if self.state == state {
             return Ok(());
         }

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::conversation::{Conversation, State};
+use crate::classification::{Attributes, Classification};
+use crate::conversation::{Conversation, HandOver, State};
+use crate::decision::OverflowReason;
 use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId, WorkstreamId};
-use crate::message::{Delivery, Message};
+use crate::message::{Author, Delivery, Message};
+use crate::queue::{OverflowAction, Preference};
 use crate::time::Timestamp;
 
 /// One journaled fact. New variants and optional fields may be added; none may change meaning.
@@ -23,6 +26,31 @@ pub enum Event {
         workstream: WorkstreamId,
         /// Known opt-out.
         opted_out: bool,
+        /// The customer's country, two letters.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        country: Option<String>,
+        /// Whom the customer had in their last conversation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_agent: Option<AgentId>,
+    },
+    /// More became known about the customer.
+    AttributesChanged {
+        /// All that is known now.
+        attributes: Attributes,
+    },
+    /// Rules were applied (ROUTE-01).
+    Classified {
+        /// With this result.
+        classification: Classification,
+    },
+    /// An overflow rule of a queue was applied (ROUTE-11).
+    Overflowed {
+        /// Whose.
+        queue: QueueId,
+        /// Why.
+        reason: OverflowReason,
+        /// What was done.
+        then: OverflowAction,
     },
     /// The customer wrote.
     MessageReceived {
@@ -42,6 +70,9 @@ pub enum Event {
         queue: QueueId,
         /// Since when.
         since: Timestamp,
+        /// Whom it would rather have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        prefer: Option<Preference>,
     },
     /// It has a primary agent.
     Assigned {
@@ -58,6 +89,63 @@ pub enum Event {
     Unassigned {
         /// Who had it.
         agent: AgentId,
+    },
+    /// The agent who holds it went offline (ROUTE-18).
+    AgentWentAway,
+    /// And came back.
+    AgentCameBack,
+    /// A colleague was asked to take it over or to advise.
+    HandedOver {
+        /// Under which name.
+        offer: OfferId,
+        /// To whom; `None`: anybody of the queue.
+        to: Option<AgentId>,
+        /// Advice, not a transfer.
+        consult: bool,
+        /// The request ends by itself then.
+        until: Timestamp,
+    },
+    /// The colleague doesn't.
+    HandOverEnded {
+        /// Which request.
+        offer: OfferId,
+    },
+    /// The colleague is the primary now (CONV-03).
+    Transferred {
+        /// From whom.
+        from: AgentId,
+        /// To whom.
+        to: AgentId,
+        /// Through which offer.
+        offer: OfferId,
+    },
+    /// A colleague advises, unseen by the customer (CONV-03).
+    ConsultJoined {
+        /// Who.
+        agent: AgentId,
+        /// Through which offer.
+        offer: OfferId,
+    },
+    /// And no longer does.
+    ConsultLeft {
+        /// Who.
+        agent: AgentId,
+    },
+    /// Taken over by hand.
+    TakenOver {
+        /// From whom.
+        from: AgentId,
+        /// By whom.
+        to: AgentId,
+    },
+    /// The agent said how it ended (CONV-08).
+    Disposed {
+        /// The wrap-up code.
+        #[serde(default)]
+        disposition: Option<String>,
+        /// What it was about.
+        #[serde(default)]
+        summary: Option<String>,
     },
     /// A reply is to be sent.
     ReplyQueued {
@@ -105,6 +193,18 @@ impl Event {
             Self::ReturnAsked => "return_asked",
             Self::Resumed => "resumed",
             Self::Unassigned { .. } => "unassigned",
+            Self::AttributesChanged { .. } => "attributes_changed",
+            Self::Classified { .. } => "classified",
+            Self::Overflowed { .. } => "overflowed",
+            Self::AgentWentAway => "agent_went_away",
+            Self::AgentCameBack => "agent_came_back",
+            Self::HandedOver { .. } => "handed_over",
+            Self::HandOverEnded { .. } => "hand_over_ended",
+            Self::Transferred { .. } => "transferred",
+            Self::ConsultJoined { .. } => "consult_joined",
+            Self::ConsultLeft { .. } => "consult_left",
+            Self::TakenOver { .. } => "taken_over",
+            Self::Disposed { .. } => "disposed",
             Self::ReplyQueued { .. } => "reply_queued",
             Self::NoteAdded { .. } => "note_added",
             Self::DeliveryChanged { .. } => "delivery_changed",
@@ -118,6 +218,82 @@ impl Event {
     }
 }
 
+impl Event {
+    /// What it means for the way to an agent, in a sentence; `None` for what has nothing to do with
+    /// that (ROUTE-15).
+    pub fn sentence(&self) -> Option<String> {
+        Some(match self {
+            Self::Opened { channel, workstream, .. } => {
+                format!("it began on {channel}, in the workstream {workstream}")
+            }
+            Self::Classified { classification } => classified(classification),
+            Self::AttributesChanged { .. } => "more became known about the customer".to_owned(),
+            Self::Queued { queue, prefer: Some(prefer), .. } => {
+                format!("it waits in {queue}; {} is preferred, whom the customer had", prefer.agent)
+            }
+            Self::Queued { queue, .. } => format!("it waits in {queue}"),
+            Self::Overflowed { queue, reason, then } => {
+                let what = match then {
+                    OverflowAction::Queue(to) => format!("it went on to {to}"),
+                    OverflowAction::Message(_) => "the customer was told".to_owned(),
+                    OverflowAction::End(_) => "it was ended".to_owned(),
+                };
+                format!("overflow rule of {queue} ({reason}): {what}")
+            }
+            Self::Assigned { agent, offer } if offer.is_direct() => {
+                format!("{agent} took it by hand")
+            }
+            Self::Assigned { agent, .. } => format!("{agent} accepted it"),
+            Self::ReturnAsked => "the customer is back; the agent was asked for a place".to_owned(),
+            Self::Resumed => "the agent took it up again".to_owned(),
+            Self::Unassigned { agent } => format!("{agent} doesn't have it any more"),
+            Self::AgentWentAway => "its agent went offline".to_owned(),
+            Self::AgentCameBack => "its agent came back".to_owned(),
+            Self::HandedOver { to: Some(to), consult: true, .. } => {
+                format!("{to} was asked for advice")
+            }
+            Self::HandedOver { to: Some(to), .. } => format!("it was offered to {to} by its agent"),
+            Self::HandedOver { to: None, .. } => {
+                "its queue looks for somebody to advise".to_owned()
+            }
+            Self::HandOverEnded { .. } => "the colleague doesn't".to_owned(),
+            Self::Transferred { from, to, .. } => format!("{from} handed it over to {to}"),
+            Self::ConsultJoined { agent, .. } => format!("{agent} advises"),
+            Self::ConsultLeft { agent } => format!("{agent} advises no longer"),
+            Self::TakenOver { from, to } => format!("{to} took it over from {from}"),
+            Self::WentIdle => "the customer was silent; it takes no capacity any more".to_owned(),
+            Self::Left => "its agent left it for now".to_owned(),
+            Self::WrapUpStarted { by: Some(by) } => format!("{by} ended it"),
+            Self::WrapUpStarted { by: None } => "a supervisor or a rule ended it".to_owned(),
+            Self::Closed => "it closed".to_owned(),
+            Self::Reopened => "the customer wrote again".to_owned(),
+            Self::MessageReceived { .. }
+            | Self::ConsentChanged { .. }
+            | Self::ReplyQueued { .. }
+            | Self::NoteAdded { .. }
+            | Self::DeliveryChanged { .. }
+            | Self::Disposed { .. }
+            | Self::WrapUpReleased => return None,
+        })
+    }
+}
+
+fn classified(class: &Classification) -> String {
+    let by = match class.rules.as_slice() {
+        [] => "no rule matched; the workstream's own settings count".to_owned(),
+        [rule] => format!("the rule \"{rule}\" matched"),
+        rules => format!("the rules \"{}\" matched", rules.join("\", \"")),
+    };
+    let queue = class.queue.as_ref().map(|queue| format!("queue {queue}")).unwrap_or_default();
+    let skills: Vec<String> =
+        class.skills.iter().map(|need| format!("{} {}", need.skill, need.level)).collect();
+    let skills = match skills.is_empty() {
+        true => String::new(),
+        false => format!(", skills {}", skills.join(" and ")),
+    };
+    format!("{by}: {queue}, priority {}{skills}", class.priority)
+}
+
 impl Conversation {
     /// How each event changes the state. Total: an event that was journaled is never refused.
     pub(super) fn apply(&mut self, event: &Event, now: Timestamp) {
@@ -127,19 +303,37 @@ impl Conversation {
             Event::MessageReceived { message, .. } => {
                 self.messages = message.no.0;
                 self.last_customer_at = now;
+                if message.no.0 == 1 || self.state == State::Closed {
+                    self.set_subject(&message.text);
+                }
             }
             Event::ConsentChanged { opted_out } => self.opted_out = *opted_out,
-            Event::Queued { since, .. } => {
+            Event::AttributesChanged { attributes } => {
+                self.attributes = Some(Box::new(attributes.clone()));
+            }
+            Event::Classified { classification } => self.class = classification.clone(),
+            Event::Overflowed { queue, reason, then } => {
+                if matches!(then, OverflowAction::Queue(_)) {
+                    self.visited.push(queue.clone());
+                }
+                self.overflowed.push((queue.clone(), *reason));
+            }
+            Event::Queued { queue, since, prefer } => {
                 self.state = State::Open;
+                self.prefer.clone_from(prefer);
+                self.queue = Some(queue.clone());
                 self.queued_at = *since;
             }
             Event::Assigned { agent, .. } => {
                 self.state = State::Active;
-                self.primary = Some(agent.clone());
-                self.occupies = true;
-                self.returning = false;
+                self.take_primary(agent, now);
+                self.visited.clear();
+                self.overflowed.clear();
             }
-            Event::ReturnAsked => self.returning = true,
+            Event::ReturnAsked => {
+                self.returning = true;
+                self.questions = self.questions.wrapping_add(1);
+            }
             Event::Resumed => {
                 self.state = State::Active;
                 self.occupies = true;
@@ -150,10 +344,42 @@ impl Conversation {
                 self.primary = None;
                 self.occupies = false;
                 self.returning = false;
+                self.agent_gone_at = None;
+                self.consultants.clear();
+                self.handed.clear();
             }
+            Event::AgentWentAway => self.agent_gone_at = Some(now),
+            Event::AgentCameBack => self.agent_gone_at = None,
+            Event::HandedOver { offer, to, consult, until } => self.handed.push(HandOver {
+                offer: offer.clone(),
+                to: to.clone(),
+                consult: *consult,
+                until: *until,
+            }),
+            Event::HandOverEnded { offer } => self.handed.retain(|h| h.offer != *offer),
+            Event::Transferred { to, offer, .. } => {
+                self.state = State::Active;
+                self.handed.retain(|h| h.offer != *offer);
+                self.consultants.retain(|agent| agent != to);
+                self.take_primary(to, now);
+            }
+            Event::ConsultJoined { agent, .. } => {
+                self.handed.retain(|h| !h.consult);
+                self.consultants.push(agent.clone());
+            }
+            Event::ConsultLeft { agent } => self.consultants.retain(|known| known != agent),
+            Event::TakenOver { to, .. } => {
+                self.state = State::Active;
+                self.handed.clear();
+                self.consultants.retain(|agent| agent != to);
+                self.take_primary(to, now);
+            }
+            Event::Disposed { disposition, .. } => self.disposition.clone_from(disposition),
             Event::ReplyQueued { message } => {
                 self.messages = message.no.0;
-                self.last_agent_at = now;
+                if message.author != Author::System {
+                    self.last_agent_at = now;
+                }
                 self.in_transit.push((message.no, Delivery::Queued));
                 if self.in_transit.len() > Self::MOST_IN_TRANSIT {
                     self.in_transit.remove(0);
@@ -171,18 +397,25 @@ impl Conversation {
             Event::WentIdle | Event::Left => {
                 self.state = State::Waiting;
                 self.occupies = false;
+                self.agent_gone_at = None;
             }
             Event::WrapUpStarted { .. } => {
                 self.state = State::WrapUp;
                 self.ended_at = now;
+                self.timer_from = now;
                 self.returning = false;
+                self.handed.clear();
+                self.consultants.clear();
             }
             Event::WrapUpReleased => self.occupies = false,
             Event::Closed => {
                 self.state = State::Closed;
                 self.occupies = false;
                 self.returning = false;
+                self.agent_gone_at = None;
                 self.ended_at = now;
+                self.handed.clear();
+                self.consultants.clear();
             }
             // With its agent still in wrap-up it is theirs again; else nobody's.
             Event::Reopened => {
@@ -191,11 +424,31 @@ impl Conversation {
                     (State::WrapUp, false) => State::Waiting,
                     _ => State::Open,
                 };
+                self.timer_from = now;
+                self.begun_at = now;
+                self.disposition = None;
+                self.visited.clear();
+                self.overflowed.clear();
                 if self.state == State::Open {
                     self.primary = None;
                     self.queued_at = now;
                 }
             }
         }
+    }
+
+    /// What rules look at: the message that began it, or began it again.
+    pub(super) fn set_subject(&mut self, text: &str) {
+        let end = text.char_indices().nth(Self::MOST_SUBJECT).map_or(text.len(), |(at, _)| at);
+        text[..end].clone_into(&mut self.subject);
+    }
+
+    fn take_primary(&mut self, agent: &AgentId, now: Timestamp) {
+        self.primary = Some(agent.clone());
+        self.last_agent = Some(agent.clone());
+        self.occupies = true;
+        self.returning = false;
+        self.agent_gone_at = None;
+        self.timer_from = now;
     }
 }

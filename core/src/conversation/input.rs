@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::classification::Attributes;
 use crate::conversation::State;
-use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId};
+use crate::decision::OverflowReason;
+use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId};
 use crate::message::{Consent, Delivery, Media};
+use crate::offer::{Outcome, Refusal};
+use crate::queue::OverflowAction;
+use crate::time::Span;
 
 /// What begins a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,6 +22,10 @@ pub struct Opening {
     pub own: Address,
     /// Known from earlier conversations (CH-12).
     pub opted_out: bool,
+    /// Two letters, from the customer's number.
+    pub country: Option<String>,
+    /// Whom the customer had in their last conversation (ROUTE-13).
+    pub last_agent: Option<AgentId>,
 }
 
 /// A message from the customer.
@@ -45,6 +54,43 @@ pub struct Reply {
     pub media: Vec<Media>,
 }
 
+/// Where a transfer goes (CONV-03).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Target {
+    /// This colleague, who has to accept.
+    Agent(AgentId),
+    /// Anybody of this queue.
+    Queue(QueueId),
+}
+
+/// An item that left a queue, or is to be told something, by an overflow rule (ROUTE-11).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Overflow {
+    /// Which queue.
+    pub queue: QueueId,
+    /// Why.
+    pub reason: OverflowReason,
+    /// What is to happen.
+    pub then: OverflowAction,
+    /// Its position at that time.
+    pub position: Option<usize>,
+    /// The estimated wait at that time.
+    pub estimate: Option<Span>,
+    /// Who refused it there.
+    pub refused: Vec<AgentId>,
+}
+
+/// Why a colleague doesn't take what was handed over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotTaken {
+    /// Their machine said no.
+    Refused(Refusal),
+    /// The offer came to nothing.
+    Ended(Outcome),
+}
+
 /// An input of [`super::Conversation::handle`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Input {
@@ -55,22 +101,30 @@ pub enum Input {
         /// True: no further messages.
         opted_out: bool,
     },
+    /// More is known about the customer; while it waits it is classified anew (ROUTE-01).
+    Attributes(Box<Attributes>),
     /// The agent's machine passes on an accepted offer.
     Accept {
         /// Who.
         agent: AgentId,
         /// Which offer.
         offer: OfferId,
+        /// To advise, not to take it.
+        consult: bool,
     },
     /// The agent's machine has taken the returning conversation's place.
     Resumed {
         /// Who.
         agent: AgentId,
+        /// The number of the question.
+        question: u32,
     },
     /// The agent's machine has no place for the returning conversation.
     ResumeRefused {
         /// Who.
         agent: AgentId,
+        /// The number of the question.
+        question: u32,
     },
     /// An agent replies.
     Reply(Reply),
@@ -90,13 +144,62 @@ pub enum Input {
         /// How far it has come.
         delivery: Delivery,
     },
-    /// The agent leaves for now (CONV-02).
+    /// The agent leaves for now (CONV-02); or a consultant has said all.
     Leave {
         /// Who.
         agent: AgentId,
     },
     /// The agent comes back to it by hand (CONV-02).
     Rejoin {
+        /// Who.
+        agent: AgentId,
+    },
+    /// The primary hands it over (CONV-03).
+    Transfer {
+        /// Who.
+        agent: AgentId,
+        /// To whom.
+        to: Target,
+    },
+    /// The primary asks a colleague for advice (CONV-03).
+    Consult {
+        /// Who asks.
+        agent: AgentId,
+        /// Whom; `None`: anybody of the conversation's queue who is free.
+        with: Option<AgentId>,
+    },
+    /// The primary needs no advice any more, or takes back an offer to a colleague.
+    EndConsult {
+        /// Who.
+        agent: AgentId,
+    },
+    /// A colleague doesn't take what was handed over.
+    NotTaken {
+        /// Who.
+        agent: AgentId,
+        /// Which offer.
+        offer: OfferId,
+        /// Why.
+        why: NotTaken,
+    },
+    /// Somebody takes it over from whoever has it, by hand.
+    TakeOver {
+        /// Who.
+        agent: AgentId,
+    },
+    /// A queue's overflow rule (ROUTE-11).
+    Overflow(Box<Overflow>),
+    /// Classification or the queue is no longer what it was (ROUTE-17).
+    Reroute,
+    /// An agent who holds it went offline (ROUTE-18).
+    AgentGone {
+        /// Who.
+        agent: AgentId,
+        /// They are configured no longer.
+        for_good: bool,
+    },
+    /// An agent who holds it is back.
+    AgentBack {
         /// Who.
         agent: AgentId,
     },
@@ -109,6 +212,10 @@ pub enum Input {
     FinishWrapUp {
         /// Who.
         agent: AgentId,
+        /// The wrap-up code (CONV-08).
+        disposition: Option<String>,
+        /// What it was about (CONV-08).
+        summary: Option<String>,
     },
     /// A deadline may have come.
     Wake,
@@ -154,6 +261,31 @@ pub enum Refused {
     /// Nothing to send.
     #[error("the message is empty: write a text or attach a file")]
     Empty,
+    /// One thing at a time.
+    #[error(
+        "{agent} has been asked already and hasn't answered yet; wait, or take that back first"
+    )]
+    OfferUnderWay {
+        /// Who; empty: anybody of the queue.
+        agent: String,
+    },
+    /// Oneself.
+    #[error("you have this conversation already")]
+    Yourself,
+    /// CONV-08.
+    #[error("choose how it ended before finishing: {}", .known.join(", "))]
+    NoDisposition {
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// CONV-08.
+    #[error("there is no wrap-up code \"{found}\"; known: {}", .known.join(", "))]
+    UnknownDisposition {
+        /// What was given.
+        found: String,
+        /// What there is.
+        known: Vec<String>,
+    },
 }
 
 fn primary_is(primary: Option<&AgentId>) -> String {

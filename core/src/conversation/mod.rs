@@ -3,8 +3,10 @@
 mod customer;
 mod engagement;
 mod event;
+mod hand_over;
 mod input;
 mod outbound;
+mod routing;
 mod standing;
 mod summary;
 #[cfg(test)]
@@ -15,17 +17,22 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::Load;
+use crate::classification::{Attributes, Classification};
+use crate::decision::OverflowReason;
 use crate::effect::{Effect, Effects};
-use crate::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, WorkstreamId};
+use crate::ids::{
+    Address, AgentId, ChannelId, ConversationId, MessageNo, OfferId, QueueId, WorkstreamId,
+};
 use crate::message::Delivery;
 use crate::notice::Notice;
+use crate::queue::Preference;
 use crate::time::Timestamp;
 use crate::workstream::Workstream;
 
 pub use event::Event;
-pub use input::{CustomerMessage, Input, Opening, Refused, Reply};
-pub use standing::Standing;
-pub use summary::Summary;
+pub use input::{CustomerMessage, Input, NotTaken, Opening, Overflow, Refused, Reply, Target};
+pub use standing::{Standing, Ticket};
+pub use summary::{HandedTo, Summary};
 
 /// Where a conversation is in its life (CONV-01).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -55,6 +62,17 @@ impl State {
             Self::Closed => "closed",
         }
     }
+}
+
+/// A request to a colleague that hasn't been answered (CONV-03).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct HandOver {
+    offer: OfferId,
+    /// `None`: anybody of the queue.
+    to: Option<AgentId>,
+    /// Advice, not a transfer.
+    consult: bool,
+    until: Timestamp,
 }
 
 /// The machine. Its serialised form is the snapshot that the journal keeps beside the events, so
@@ -88,6 +106,49 @@ pub struct Conversation {
     version: u64,
     /// Replies without a final report yet, newest last.
     in_transit: Vec<(MessageNo, Delivery)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    country: Option<String>,
+    /// The text that rules look at.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attributes: Option<Box<Attributes>>,
+    #[serde(default)]
+    class: Classification,
+    /// Where it waits or waited last; `None`: nowhere yet.
+    #[serde(default)]
+    queue: Option<QueueId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefer: Option<Preference>,
+    /// Queues that it has left by an overflow rule during this wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    visited: Vec<QueueId>,
+    /// Overflow rules that were applied during this wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    overflowed: Vec<(QueueId, OverflowReason)>,
+    /// The primary, or the one before (ROUTE-13).
+    #[serde(default)]
+    last_agent: Option<AgentId>,
+    /// Since when the primary is offline while they hold it (ROUTE-18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent_gone_at: Option<Timestamp>,
+    /// Requests to colleagues.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    handed: Vec<HandOver>,
+    /// Colleagues who advise, unseen by the customer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    consultants: Vec<AgentId>,
+    /// Numbers the questions to agents' machines: only the answer to the last one counts.
+    #[serde(default)]
+    questions: u32,
+    /// When it began, or began again.
+    #[serde(default)]
+    begun_at: Timestamp,
+    /// CONV-05: reset on assignment, at wrap-up, on re-opening.
+    #[serde(default)]
+    timer_from: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disposition: Option<String>,
     /// Set when loaded; follows the configuration.
     #[serde(skip)]
     policy: Option<Arc<Workstream>>,
@@ -96,6 +157,8 @@ pub struct Conversation {
 impl Conversation {
     /// A report that concerns a reply older than this many undecided ones is taken as late.
     pub const MOST_IN_TRANSIT: usize = 256;
+    /// Rules look at this many characters of the message that began it.
+    pub const MOST_SUBJECT: usize = 1600;
 
     /// Opens a conversation; the first customer message follows as an input of its own.
     pub fn open(
@@ -124,6 +187,22 @@ impl Conversation {
             messages: 0,
             version: 0,
             in_transit: Vec::new(),
+            country: opening.country.clone(),
+            subject: String::new(),
+            attributes: None,
+            class: plain_class(&policy),
+            queue: None,
+            prefer: None,
+            visited: Vec::new(),
+            overflowed: Vec::new(),
+            last_agent: opening.last_agent.clone(),
+            agent_gone_at: None,
+            handed: Vec::new(),
+            consultants: Vec::new(),
+            questions: 0,
+            begun_at: now,
+            timer_from: now,
+            disposition: None,
             policy: Some(policy),
         };
         conversation.record(
@@ -133,6 +212,8 @@ impl Conversation {
                 own: opening.own,
                 workstream: conversation.workstream.clone(),
                 opted_out: opening.opted_out,
+                country: opening.country,
+                last_agent: opening.last_agent,
             },
             now,
             fx,
@@ -142,8 +223,22 @@ impl Conversation {
 
     /// Gives a conversation that was read from the journal its present settings.
     pub fn with_policy(mut self, policy: Arc<Workstream>) -> Self {
-        self.policy = Some(policy);
+        self.set_policy(policy);
         self
+    }
+
+    /// The configuration has changed (ROUTE-17).
+    pub fn set_policy(&mut self, policy: Arc<Workstream>) {
+        // Stored before there were classes: it is what its workstream says.
+        if self.class.queue.is_none() {
+            self.class = plain_class(&policy);
+        }
+        self.policy = Some(policy);
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> Option<&Arc<Workstream>> {
+        self.policy.as_ref()
     }
 
     /// The one entry. A refused command changes nothing and has no effects.
@@ -156,21 +251,37 @@ impl Conversation {
         match input {
             Input::Customer(message) => self.on_customer(message, now, fx),
             Input::OptedOut { opted_out } => self.on_consent(opted_out, now, fx),
-            Input::Accept { agent, offer } => self.on_accept(agent, offer, now, fx),
-            Input::Resumed { agent } => self.on_resumed(agent, now, fx),
-            Input::ResumeRefused { agent } => self.on_resume_refused(agent, now, fx),
+            Input::Attributes(attributes) => self.on_attributes(*attributes, now, fx),
+            Input::Accept { agent, offer, consult } => {
+                self.on_accept(agent, offer, consult, now, fx);
+            }
+            Input::Resumed { agent, question } => self.on_resumed(agent, question, now, fx),
+            Input::ResumeRefused { agent, question } => {
+                self.on_resume_refused(agent, question, now, fx);
+            }
             Input::Reply(reply) => self.on_reply(reply, now, fx)?,
             Input::Note { agent, text, as_supervisor } => {
                 if !as_supervisor {
-                    self.must_be_primary(&agent)?;
+                    self.must_take_part(&agent)?;
                 }
                 self.on_note(agent, text, now, fx)?;
             }
             Input::Delivery { message, delivery } => self.on_delivery(message, delivery, now, fx),
             Input::Leave { agent } => self.on_leave(agent, now, fx)?,
             Input::Rejoin { agent } => self.on_rejoin(agent, now, fx)?,
+            Input::Transfer { agent, to } => self.on_transfer(agent, to, now, fx)?,
+            Input::Consult { agent, with } => self.on_consult(agent, with, now, fx)?,
+            Input::EndConsult { agent } => self.on_end_consult(agent, now, fx)?,
+            Input::NotTaken { agent, offer, why } => self.on_not_taken(&agent, offer, why, now, fx),
+            Input::TakeOver { agent } => self.on_take_over(agent, now, fx)?,
+            Input::Overflow(overflow) => self.on_overflow(*overflow, now, fx),
+            Input::Reroute => self.on_reroute(now, fx),
+            Input::AgentGone { agent, for_good } => self.on_agent_gone(agent, for_good, now, fx),
+            Input::AgentBack { agent } => self.on_agent_back(&agent, now, fx),
             Input::End { agent } => self.on_end(agent, now, fx)?,
-            Input::FinishWrapUp { agent } => self.on_finish_wrap_up(agent, now, fx)?,
+            Input::FinishWrapUp { agent, disposition, summary } => {
+                self.on_finish_wrap_up(agent, disposition, summary, now, fx)?;
+            }
             Input::Wake => self.on_wake(now, fx),
             Input::Recover => fx.then.extend(self.standing().recover(self.policy())),
         }
@@ -243,6 +354,36 @@ impl Conversation {
         self.next_deadline()
     }
 
+    /// How it is classified.
+    pub fn classification(&self) -> &Classification {
+        &self.class
+    }
+
+    /// What is known of the customer.
+    pub fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_deref()
+    }
+
+    /// The queue where it waits, or waited last.
+    pub fn queue(&self) -> &QueueId {
+        self.queue.as_ref().or(self.class.queue.as_ref()).unwrap_or(&self.policy().queue)
+    }
+
+    /// Whom the customer had or has.
+    pub fn last_agent(&self) -> Option<&AgentId> {
+        self.last_agent.as_ref()
+    }
+
+    /// Colleagues who advise.
+    pub fn consultants(&self) -> &[AgentId] {
+        &self.consultants
+    }
+
+    /// Whether the agent is the primary or advises.
+    pub fn takes_part(&self, agent: &AgentId) -> bool {
+        self.primary.as_ref() == Some(agent) || self.consultants.contains(agent)
+    }
+
     /// The columns that a restart and the lists need.
     pub fn standing(&self) -> Standing {
         Standing {
@@ -252,6 +393,17 @@ impl Conversation {
             occupies: self.occupies,
             returning: self.returning,
             queued_at: self.queued_at,
+            ticket: Ticket {
+                queue: self.queue.clone(),
+                priority: self.class.priority,
+                units: self.class.units,
+                skills: self.class.skills.clone(),
+                language: self.attributes.as_ref().and_then(|known| known.language.clone()),
+                prefer: self.prefer.clone(),
+                visited: self.visited.clone(),
+                consultants: self.consultants.clone(),
+                question: self.questions,
+            },
         }
     }
 
@@ -262,15 +414,26 @@ impl Conversation {
             state: self.state,
             channel: self.channel.clone(),
             kind: self.policy().kind,
-            queue: self.policy().queue.clone(),
+            queue: self.queue().clone(),
             customer: self.customer.clone(),
             own: self.own.clone(),
             agent: self.primary.clone(),
+            consultants: self.consultants.clone(),
+            handed_to: self
+                .handed
+                .first()
+                .map(|handed| HandedTo { agent: handed.to.clone(), consult: handed.consult }),
+            priority: self.class.priority,
+            tags: self.class.tags.clone(),
+            flags: self.attributes.as_ref().map(|known| known.flags).unwrap_or_default(),
             opted_out: self.opted_out,
             opened_at: self.opened_at,
             queued_at: self.queued_at,
+            timer_from: self.timer_from,
             last_customer_at: self.last_customer_at,
             messages: self.messages,
+            dispositions: self.policy().dispositions.clone(),
+            disposition: self.disposition.clone(),
         }
     }
 
@@ -279,7 +442,7 @@ impl Conversation {
     }
 
     fn load(&self) -> Load {
-        Load { kind: self.policy().kind, units: self.policy().units }
+        Load { kind: self.policy().kind, units: self.class.units }
     }
 
     /// Applies an event and puts it on the list for the journal: the only way state changes.
@@ -288,11 +451,14 @@ impl Conversation {
         fx.events.push(event);
     }
 
-    /// Shows the primary agent that something about the conversation changed.
+    /// Shows everybody who takes part that something about the conversation changed.
     fn show(&self, fx: &mut Effects) {
-        if let Some(agent) = &self.primary {
-            let notice = Notice::Conversation(Box::new(self.summary()));
-            fx.push(Effect::Screen(agent.clone(), notice));
+        self.show_all(fx, || Notice::Conversation(Box::new(self.summary())));
+    }
+
+    fn show_all(&self, fx: &mut Effects, notice: impl Fn() -> Notice) {
+        for agent in self.primary.iter().chain(&self.consultants) {
+            fx.push(Effect::Screen(agent.clone(), notice()));
         }
     }
 
@@ -320,9 +486,25 @@ impl Conversation {
             self.id
         );
         debug_assert!(
+            self.consultants.is_empty() || self.state == State::Active,
+            "{}: advice in a conversation that is {:?}",
+            self.id,
+            self.state
+        );
+        debug_assert!(
             self.state != State::Active || self.occupies,
             "{}: active without capacity",
             self.id
         );
+    }
+}
+
+/// What an item of the workstream is without any rule.
+fn plain_class(policy: &Workstream) -> Classification {
+    Classification {
+        queue: Some(policy.queue.clone()),
+        priority: policy.priority,
+        units: policy.units,
+        ..Classification::default()
     }
 }

@@ -1,7 +1,7 @@
 //! What goes out: replies and their delivery; and notes, which never do.
 
 use crate::conversation::{Conversation, Event, Refused, Reply, State};
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::ids::{AgentId, MessageNo};
 use crate::message::{Author, Delivery, Message};
 use crate::notice::Notice;
@@ -30,7 +30,7 @@ impl Conversation {
         }
         // Who answers is there again (CONV-02).
         self.on_rejoin(reply.agent.clone(), now, fx)?;
-        let message = self.entry(reply.agent, reply.text, now, |message| {
+        let message = self.entry(Author::Agent(reply.agent), reply.text, now, |message| {
             message.media = reply.media;
             message.delivery = Some(Delivery::Queued);
         });
@@ -38,6 +38,20 @@ impl Conversation {
         self.show_message(message, fx);
         self.arm(fx);
         Ok(())
+    }
+
+    /// An automated message (CH-17): cut to what the channel takes, and not sent at all to somebody
+    /// who has opted out.
+    pub(super) fn send_automatically(&mut self, text: String, now: Timestamp, fx: &mut Effects) {
+        if self.opted_out || text.trim().is_empty() {
+            return;
+        }
+        let text = text.chars().take(self.policy().max_text as usize).collect();
+        let message = self.entry(Author::System, text, now, |message| {
+            message.delivery = Some(Delivery::Queued);
+        });
+        self.record(Event::ReplyQueued { message: message.clone() }, now, fx);
+        self.show_message(message, fx);
     }
 
     pub(super) fn on_note(
@@ -50,7 +64,8 @@ impl Conversation {
         if text.trim().is_empty() {
             return Err(Refused::Empty);
         }
-        let message = self.entry(agent, text, now, |message| message.internal = true);
+        let message =
+            self.entry(Author::Agent(agent), text, now, |message| message.internal = true);
         self.record(Event::NoteAdded { message: message.clone() }, now, fx);
         self.show_message(message, fx);
         Ok(())
@@ -69,22 +84,23 @@ impl Conversation {
             return;
         }
         self.record(Event::DeliveryChanged { message, delivery: delivery.clone() }, now, fx);
-        if let Some(agent) = &self.primary {
-            let notice = Notice::Delivery { conversation: self.id, message, delivery };
-            fx.push(Effect::Screen(agent.clone(), notice));
-        }
+        self.show_all(fx, || Notice::Delivery {
+            conversation: self.id,
+            message,
+            delivery: delivery.clone(),
+        });
     }
 
     fn entry(
         &self,
-        agent: AgentId,
+        author: Author,
         text: String,
         now: Timestamp,
         set: impl FnOnce(&mut Message),
     ) -> Message {
         let mut message = Message {
             no: MessageNo(self.messages + 1),
-            author: Author::Agent(agent),
+            author,
             text,
             media: Vec::new(),
             at: now,
@@ -98,9 +114,6 @@ impl Conversation {
     }
 
     fn show_message(&self, message: Message, fx: &mut Effects) {
-        if let Some(agent) = &self.primary {
-            let notice = Notice::Message { conversation: self.id, message };
-            fx.push(Effect::Screen(agent.clone(), notice));
-        }
+        self.show_all(fx, || Notice::Message { conversation: self.id, message: message.clone() });
     }
 }

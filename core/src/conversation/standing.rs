@@ -1,11 +1,14 @@
 //! The few facts about a conversation from which queues and ledgers are rebuilt (CAP-04).
 
+use serde::{Deserialize, Serialize};
+
 use crate::agent;
-use crate::capacity::Load;
+use crate::capacity::{Load, Units};
 use crate::conversation::State;
 use crate::effect::Effect;
-use crate::ids::{AgentId, ConversationId};
-use crate::queue;
+use crate::ids::{AgentId, ConversationId, QueueId};
+use crate::queue::{self, Preference};
+use crate::skills::SkillNeed;
 use crate::time::Timestamp;
 use crate::workstream::Workstream;
 
@@ -25,21 +28,89 @@ pub struct Standing {
     pub returning: bool,
     /// The age that counts in the queue.
     pub queued_at: Timestamp,
+    /// How it was classified, and who else holds it.
+    pub ticket: Ticket,
+}
+
+/// The part of it that is the same for many conversations; one column.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ticket {
+    /// Where it waits; `None`: the workstream's queue.
+    pub queue: Option<QueueId>,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Its weight; 0: the workstream's.
+    pub units: Units,
+    /// What the agent must know.
+    pub skills: Vec<SkillNeed>,
+    /// The customer's; `None`: the channel's.
+    pub language: Option<String>,
+    /// Whom it would rather have.
+    pub prefer: Option<Preference>,
+    /// Queues that it has left by an overflow rule.
+    pub visited: Vec<QueueId>,
+    /// Colleagues who advise.
+    pub consultants: Vec<AgentId>,
+    /// The number of the last question to an agent's machine.
+    pub question: u32,
+}
+
+impl Ticket {
+    /// What it takes of an agent.
+    pub fn load(&self, policy: &Workstream) -> Load {
+        let units = if self.units.0 == 0 { policy.units } else { self.units };
+        Load { kind: policy.kind, units }
+    }
+
+    /// What it asks of a queue.
+    pub fn demand(&self, policy: &Workstream) -> queue::Demand {
+        queue::Demand {
+            load: self.load(policy),
+            allowed: policy.allowed,
+            skills: self.skills.clone(),
+            mode: policy.mode,
+            offer_timeout: policy.offer_timeout,
+            reassign: policy.reassign,
+            language: self.language.clone().unwrap_or_else(|| policy.language.clone()),
+            hours: policy.hours.clone(),
+        }
+    }
 }
 
 impl Standing {
-    /// What has to be said to queue or agent so that they know of it.
-    pub fn recover(&self, policy: &Workstream) -> Option<Effect> {
+    /// The queue where it waits.
+    pub fn queue<'a>(&'a self, policy: &'a Workstream) -> &'a QueueId {
+        self.ticket.queue.as_ref().unwrap_or(&policy.queue)
+    }
+
+    /// The item that waits there.
+    pub fn item(&self, policy: &Workstream) -> queue::Item {
+        queue::Item {
+            conversation: self.id,
+            since: self.queued_at,
+            priority: self.ticket.priority,
+            demand: self.ticket.demand(policy).into(),
+            prefer: self.ticket.prefer.clone(),
+            refused: Vec::new(),
+            visited: self.ticket.visited.clone(),
+            purpose: crate::offer::Purpose::Work,
+        }
+    }
+
+    /// What has to be said to queue and agents so that they know of it.
+    pub fn recover(&self, policy: &Workstream) -> Vec<Effect> {
         let conversation = self.id;
-        let load = Load { kind: policy.kind, units: policy.units };
-        match (self.state, &self.agent) {
+        let load = self.ticket.load(policy);
+        let first = match (self.state, &self.agent) {
             (State::Open, _) => {
-                let item = queue::Item::new(conversation, self.queued_at, policy);
-                Some(Effect::Queue(policy.queue.clone(), queue::Input::Enqueue(item)))
+                let item = queue::Input::Recover(self.item(policy));
+                Some(Effect::Queue(self.queue(policy).clone(), item))
             }
             (State::Waiting, Some(agent)) if self.returning => {
                 let allowed = policy.allowed;
-                let ask = agent::Input::Reoccupy { conversation, load, allowed };
+                let question = self.ticket.question;
+                let ask = agent::Input::Reoccupy { conversation, load, allowed, question };
                 Some(Effect::Agent(agent.clone(), ask))
             }
             (_, Some(agent)) if self.occupies => {
@@ -47,6 +118,10 @@ impl Standing {
                 Some(Effect::Agent(agent.clone(), restore))
             }
             _ => None,
-        }
+        };
+        let advice = self.ticket.consultants.iter().map(|agent| {
+            Effect::Agent(agent.clone(), agent::Input::Restore { conversation, load })
+        });
+        first.into_iter().chain(advice).collect()
     }
 }

@@ -26,6 +26,8 @@ fn opened(policy: Arc<Workstream>) -> Conversation {
         customer: "+14255550100".into(),
         own: "+14255550199".into(),
         opted_out: false,
+        country: None,
+        last_agent: None,
     };
     let id = ConversationId(Uuid::from_u128(1));
     Conversation::open(id, opening, policy, NOW, &mut Effects::new())
@@ -42,6 +44,10 @@ fn message(text: &str) -> Input {
 
 fn offer() -> crate::ids::OfferId {
     crate::ids::OfferId { queue: "support".into(), number: 1 }
+}
+
+fn finish(agent: &str) -> Input {
+    Input::FinishWrapUp { agent: agent.into(), disposition: None, summary: None }
 }
 
 fn reply(agent: &str, text: &str) -> Input {
@@ -71,7 +77,11 @@ fn refused(conversation: &mut Conversation, input: Input) -> Refused {
 fn active(policy: Arc<Workstream>) -> Conversation {
     let mut conversation = opened(policy);
     step(&mut conversation, message("hello"), 0);
-    step(&mut conversation, Input::Accept { agent: "kim".into(), offer: offer() }, 1);
+    step(
+        &mut conversation,
+        Input::Accept { agent: "kim".into(), offer: offer(), consult: false },
+        1,
+    );
     assert_eq!(conversation.state(), State::Active);
     conversation
 }
@@ -86,7 +96,7 @@ fn a_life_from_open_to_closed_and_open_again() {
         matches!(&then[..], [Effect::Queue(_, queue::Input::Enqueue(item))] if item.since == NOW)
     );
 
-    let accept = Input::Accept { agent: "kim".into(), offer: offer() };
+    let accept = Input::Accept { agent: "kim".into(), offer: offer(), consult: false };
     let (events, then) = step(&mut conversation, accept.clone(), 1);
     assert_eq!(events, ["assigned"]);
     assert!(matches!(
@@ -97,7 +107,7 @@ fn a_life_from_open_to_closed_and_open_again() {
         ]
     ));
     // A second acceptance is turned away: one primary at most.
-    let late = Input::Accept { agent: "lee".into(), offer: offer() };
+    let late = Input::Accept { agent: "lee".into(), offer: offer(), consult: false };
     let (events, then) = step(&mut conversation, late, 2);
     assert!(events.is_empty());
     assert!(
@@ -109,7 +119,7 @@ fn a_life_from_open_to_closed_and_open_again() {
     assert_eq!(step(&mut conversation, end.clone(), 4).0, ["wrap_up_started"]);
     assert_eq!(conversation.state(), State::WrapUp);
     assert!(step(&mut conversation, end, 5).0.is_empty(), "asking twice is harmless");
-    let (events, then) = step(&mut conversation, Input::FinishWrapUp { agent: "kim".into() }, 6);
+    let (events, then) = step(&mut conversation, finish("kim"), 6);
     assert_eq!(events, ["closed"]);
     assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Release { .. })]));
 
@@ -166,11 +176,12 @@ fn silence_frees_capacity_and_a_returning_customer_asks_for_it_again() {
 
     let mut other = conversation.clone();
     assert_eq!(
-        step(&mut conversation, Input::Resumed { agent: "kim".into() }, minutes(73)).0,
+        step(&mut conversation, Input::Resumed { agent: "kim".into(), question: 1 }, minutes(73)).0,
         ["resumed"]
     );
     assert!(conversation.occupies());
-    let (events, _) = step(&mut other, Input::ResumeRefused { agent: "kim".into() }, minutes(73));
+    let (events, _) =
+        step(&mut other, Input::ResumeRefused { agent: "kim".into(), question: 1 }, minutes(73));
     assert_eq!(events, ["unassigned", "queued"]);
     assert_eq!((other.state(), other.primary()), (State::Open, None));
 }
@@ -256,7 +267,8 @@ fn a_late_resumption_doesnt_take_a_place_that_was_given_back() {
     // Before the agent's machine answers, the agent takes it up by hand and leaves again.
     step(&mut conversation, Input::Rejoin { agent: "kim".into() }, 4);
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 5);
-    let (events, then) = step(&mut conversation, Input::Resumed { agent: "kim".into() }, 6);
+    let (events, then) =
+        step(&mut conversation, Input::Resumed { agent: "kim".into(), question: 1 }, 6);
     assert!(events.is_empty());
     assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Release { .. })]));
     assert!(!conversation.occupies());

@@ -1,66 +1,36 @@
 //! The line: by priority, highest first, then oldest first (ROUTE-03).
+//!
+//! Items that ask for the same stand in one class, each class with a line of its own: an agent who
+//! becomes free looks at the heads of the classes they can serve, however long the lines are.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use rustc_hash::FxHashMap;
 
-use crate::capacity::Load;
-use crate::ids::{AgentId, ConversationId, OfferId};
-use crate::presence::StatusSet;
-use crate::time::{Span, Timestamp};
-use crate::workstream::Workstream;
+use crate::ids::{AgentId, ConversationId, QueueId};
+use crate::offer::Purpose;
+use crate::queue::{Demand, Item, Order, Preference};
+use crate::skills::Level;
+use crate::time::Timestamp;
 
-/// In which order items are given out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum Order {
-    /// Priority, then age.
-    #[default]
-    Priority,
-    /// Age alone.
-    OldestFirst,
-}
-
-/// A work item as a queue knows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Item {
-    /// The conversation that waits.
-    pub conversation: ConversationId,
-    /// Its age counts from here, whatever it has been through.
-    pub since: Timestamp,
-    /// Higher goes first.
-    pub priority: i32,
-    /// What it takes of an agent.
-    pub load: Load,
-    /// Base statuses that may get it.
-    pub allowed: StatusSet,
-    /// How long an offer stands.
-    pub offer_timeout: Span,
-    /// Whether an expired offer goes to somebody else.
-    pub reassign: bool,
-}
-
-impl Item {
-    /// An item of a workstream.
-    pub fn new(conversation: ConversationId, since: Timestamp, policy: &Workstream) -> Self {
-        Self {
-            conversation,
-            since,
-            priority: policy.priority,
-            load: Load { kind: policy.kind, units: policy.units },
-            allowed: policy.allowed,
-            offer_timeout: policy.offer_timeout,
-            reassign: policy.reassign,
-        }
-    }
-}
-
-/// An item and what it has been through here.
+/// An item and what it has been through here. Small: a hundred thousand may wait.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub item: Item,
-    /// The offer that is asked for or out.
-    pub offer: Option<OfferId>,
+    pub since: Timestamp,
+    pub priority: i32,
+    pub class: u32,
+    /// The number of the offer that is asked for or out.
+    pub offer: Option<u64>,
+    /// What most items never have.
+    pub story: Option<Box<Story>>,
+}
+
+/// What an item has been through.
+#[derive(Debug, Default)]
+pub(super) struct Story {
     /// Agents that refused it, with the sign-in during which they did: a new sign-in is a new
     /// chance, or an item refused by the only agent of a night shift would wait for ever.
     pub refused: Vec<(AgentId, u32)>,
@@ -68,117 +38,275 @@ pub(super) struct Entry {
     pub tried: Vec<AgentId>,
     /// With reassignment off: the agent who is offered it again.
     pub again: Option<AgentId>,
+    pub prefer: Option<Preference>,
+    pub visited: Vec<QueueId>,
+    /// Overflow rules that have been applied, as bits.
+    pub applied: u64,
+    /// The question to a strategy plugin that is under way.
+    pub judging: Option<u64>,
+    /// Advice, not work.
+    pub consult: Option<AgentId>,
+    /// Read from the journal at the start of the host.
+    pub recovered: bool,
+}
+
+impl Entry {
+    pub fn story_mut(&mut self) -> &mut Story {
+        self.story.get_or_insert_default()
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.offer.is_none() && self.story.as_ref().is_none_or(|story| story.judging.is_none())
+    }
+
+    pub fn purpose(&self) -> Purpose {
+        match self.story.as_ref().and_then(|story| story.consult.clone()) {
+            Some(by) => Purpose::Consult(by),
+            None => Purpose::Work,
+        }
+    }
 }
 
 type Place = (Reverse<i32>, Timestamp, ConversationId);
 
+/// Items that ask for the same, after the same number of relaxation steps.
+#[derive(Debug)]
+pub(super) struct Class {
+    pub demand: Arc<Demand>,
+    pub stage: u8,
+    /// The skills still asked for, by the queue's numbers.
+    pub needs: Vec<(u16, Level)>,
+    /// Whether the hours that count for it are on.
+    pub is_open: bool,
+    line: BTreeSet<Place>,
+    /// Entries of this class, offered ones included.
+    entries: u32,
+}
+
 #[derive(Debug)]
 pub(super) struct Backlog {
     order: Order,
-    entries: HashMap<ConversationId, Entry>,
-    /// Items without an offer, in order.
-    line: BTreeSet<Place>,
+    entries: FxHashMap<ConversationId, Entry>,
+    classes: Vec<Class>,
+    class_of: FxHashMap<(Arc<Demand>, u8), u32>,
+    waiting: usize,
 }
 
 impl Backlog {
+    /// Classes without items are kept for the next item up to this number.
+    const MOST_EMPTY_CLASSES: usize = 512;
+
     pub fn new(order: Order) -> Self {
-        Self { order, entries: HashMap::new(), line: BTreeSet::new() }
+        Self {
+            order,
+            entries: FxHashMap::default(),
+            classes: Vec::new(),
+            class_of: FxHashMap::default(),
+            waiting: 0,
+        }
     }
 
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Items without an offer.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     pub fn oldest(&self) -> Option<Timestamp> {
-        self.entries.values().map(|entry| entry.item.since).min()
+        self.entries.values().map(|entry| entry.since).min()
     }
 
-    pub fn line(&self) -> impl Iterator<Item = ConversationId> + '_ {
-        self.line.iter().map(|(_, _, conversation)| *conversation)
+    /// Everything in line, best first.
+    pub fn line(&self) -> Vec<ConversationId> {
+        let mut places: Vec<Place> =
+            self.classes.iter().flat_map(|class| class.line.iter().copied()).collect();
+        places.sort_unstable();
+        places.into_iter().map(|(_, _, conversation)| conversation).collect()
     }
 
-    pub fn line_is_empty(&self) -> bool {
-        self.line.is_empty()
-    }
-
-    /// False if it is here already.
-    pub fn add(&mut self, item: Item) -> bool {
-        if self.entries.contains_key(&item.conversation) {
-            return false;
-        }
-        let place = self.place_of(&item);
-        self.line.insert(place);
-        let conversation = item.conversation;
-        let entry =
-            Entry { item, offer: None, refused: Vec::new(), tried: Vec::new(), again: None };
-        self.entries.insert(conversation, entry);
-        true
-    }
-
-    pub fn remove(&mut self, conversation: ConversationId) -> Option<Entry> {
-        let entry = self.entries.remove(&conversation)?;
-        self.line.remove(&self.place_of(&entry.item));
-        Some(entry)
+    /// The item's position in line, from 1; offered items have none.
+    pub fn position(&self, conversation: ConversationId) -> Option<usize> {
+        let entry = self.entries.get(&conversation).filter(|entry| entry.is_waiting())?;
+        let place = self.place(conversation, entry);
+        let before: usize =
+            self.classes.iter().map(|class| class.line.range(..place).count()).sum();
+        Some(before + 1)
     }
 
     pub fn entry(&self, conversation: ConversationId) -> Option<&Entry> {
         self.entries.get(&conversation)
     }
 
+    pub fn entry_mut(&mut self, conversation: ConversationId) -> Option<&mut Entry> {
+        self.entries.get_mut(&conversation)
+    }
+
     pub fn waiting_entry(&self, conversation: ConversationId) -> Option<&Entry> {
-        self.entry(conversation).filter(|entry| entry.offer.is_none())
+        self.entry(conversation).filter(|entry| entry.is_waiting())
     }
 
-    pub fn offer_of(&self, conversation: ConversationId) -> Option<&OfferId> {
-        self.entry(conversation)?.offer.as_ref()
+    pub fn class(&self, number: u32) -> &Class {
+        &self.classes[number as usize]
     }
 
-    /// Out of the line while it is being offered.
-    pub fn take(&mut self, conversation: ConversationId, offer: OfferId) {
+    pub fn classes(&self) -> impl Iterator<Item = (u32, &Class)> {
+        (0..).zip(&self.classes)
+    }
+
+    pub fn set_open(&mut self, number: u32, is_open: bool) {
+        self.classes[number as usize].is_open = is_open;
+    }
+
+    /// The class of this sort, if there was an item of it already.
+    pub fn find_class(&self, demand: &Arc<Demand>, stage: u8) -> Option<u32> {
+        // The pair is built for the look-up only; cloning the `Arc` copies no demand.
+        self.class_of.get(&(demand.clone(), stage)).copied()
+    }
+
+    pub fn add_class(
+        &mut self,
+        demand: Arc<Demand>,
+        stage: u8,
+        needs: Vec<(u16, Level)>,
+        is_open: bool,
+    ) -> u32 {
+        let key = (demand.clone(), stage);
+        let class = Class { demand, stage, needs, is_open, line: BTreeSet::new(), entries: 0 };
+        let free = (self.classes.len() >= Self::MOST_EMPTY_CLASSES)
+            .then(|| self.classes.iter().position(|class| class.entries == 0))
+            .flatten();
+        let number = match free {
+            Some(index) => {
+                let old = std::mem::replace(&mut self.classes[index], class);
+                self.class_of.remove(&(old.demand, old.stage));
+                index
+            }
+            None => {
+                self.classes.push(class);
+                self.classes.len() - 1
+            }
+        };
+        let number = u32::try_from(number).expect("fewer classes than items");
+        self.class_of.insert(key, number);
+        number
+    }
+
+    /// Puts an item into its class's line. There must be no entry of it.
+    pub fn add(&mut self, item: &Item, class: u32, recovered: bool) {
+        let is_plain = item.prefer.is_none()
+            && item.visited.is_empty()
+            && item.refused.is_empty()
+            && item.purpose == Purpose::Work
+            && !recovered;
+        let story = (!is_plain).then(|| {
+            Box::new(Story {
+                prefer: item.prefer.clone(),
+                visited: item.visited.clone(),
+                consult: match &item.purpose {
+                    Purpose::Consult(by) => Some(by.clone()),
+                    Purpose::Work | Purpose::Transfer(_) => None,
+                },
+                recovered,
+                ..Story::default()
+            })
+        });
+        let entry = Entry { since: item.since, priority: item.priority, class, offer: None, story };
+        self.restore(item.conversation, entry, class);
+    }
+
+    pub fn remove(&mut self, conversation: ConversationId) -> Option<Entry> {
+        let entry = self.entries.remove(&conversation)?;
+        let place = self.place(conversation, &entry);
+        let class = &mut self.classes[entry.class as usize];
+        class.entries -= 1;
+        if class.line.remove(&place) {
+            self.waiting -= 1;
+        }
+        Some(entry)
+    }
+
+    /// Moves an entry to another class or priority; its story goes along.
+    pub fn move_to(&mut self, conversation: ConversationId, class: u32, priority: i32) {
+        let Some(mut entry) = self.remove(conversation) else { return };
+        entry.priority = priority;
+        self.restore(conversation, entry, class);
+    }
+
+    /// Out of the line while it is being offered, or while a plugin judges.
+    pub fn take(&mut self, conversation: ConversationId, offer: Option<u64>) {
         let Some(entry) = self.entries.get_mut(&conversation) else { return };
-        entry.offer = Some(offer);
-        let place = place(self.order, &entry.item);
-        self.line.remove(&place);
+        entry.offer = offer;
+        let (class, place) = (entry.class, place(self.order, conversation, entry));
+        if self.classes[class as usize].line.remove(&place) {
+            self.waiting -= 1;
+        }
     }
 
     /// Back to its old place in the line, age kept.
     pub fn put_back(&mut self, conversation: ConversationId) {
         let Some(entry) = self.entries.get_mut(&conversation) else { return };
         entry.offer = None;
-        let place = place(self.order, &entry.item);
-        self.line.insert(place);
-    }
-
-    pub fn refused(&mut self, conversation: ConversationId, agent: AgentId, sign_in: u32) {
-        if let Some(entry) = self.entries.get_mut(&conversation) {
-            entry.refused.push((agent, sign_in));
+        if let Some(story) = &mut entry.story {
+            story.judging = None;
+        }
+        let (class, place) = (entry.class, place(self.order, conversation, entry));
+        if self.classes[class as usize].line.insert(place) {
+            self.waiting += 1;
         }
     }
 
-    pub fn expired(&mut self, conversation: ConversationId, agent: AgentId) {
-        let Some(entry) = self.entries.get_mut(&conversation) else { return };
-        if entry.item.reassign {
-            entry.tried.push(agent);
-        } else {
-            entry.again = Some(agent);
+    /// The first in a class's line behind a place.
+    pub fn next_in(&self, class: u32, after: Option<Place>) -> Option<Place> {
+        let line = &self.classes[class as usize].line;
+        match after {
+            None => line.first().copied(),
+            Some(place) => line.range((Bound::Excluded(place), Bound::Unbounded)).next().copied(),
         }
     }
 
-    pub fn new_round(&mut self, conversation: ConversationId) {
-        if let Some(entry) = self.entries.get_mut(&conversation) {
-            entry.tried.clear();
-        }
+    /// Everything, to be added again under other settings; empty afterwards.
+    pub fn drain(&mut self, order: Order) -> Vec<(ConversationId, Entry, Arc<Demand>)> {
+        let demands: Vec<Arc<Demand>> =
+            self.classes.iter().map(|class| class.demand.clone()).collect();
+        let mut all: Vec<_> = self
+            .entries
+            .drain()
+            .map(|(id, entry)| {
+                let demand = demands[entry.class as usize].clone();
+                (id, entry, demand)
+            })
+            .collect();
+        *self = Self::new(order);
+        all.sort_unstable_by_key(|(id, ..)| *id);
+        all
     }
 
-    fn place_of(&self, item: &Item) -> Place {
-        place(self.order, item)
+    /// Puts an entry into a class, and into its line unless it is being offered.
+    pub fn restore(&mut self, conversation: ConversationId, mut entry: Entry, class: u32) {
+        entry.class = class;
+        let is_waiting = entry.is_waiting();
+        let place = self.place(conversation, &entry);
+        let class = &mut self.classes[class as usize];
+        class.entries += 1;
+        if is_waiting {
+            class.line.insert(place);
+            self.waiting += 1;
+        }
+        self.entries.insert(conversation, entry);
+    }
+
+    fn place(&self, conversation: ConversationId, entry: &Entry) -> Place {
+        place(self.order, conversation, entry)
     }
 }
 
-fn place(order: Order, item: &Item) -> Place {
+fn place(order: Order, conversation: ConversationId, entry: &Entry) -> Place {
     let priority = match order {
-        Order::Priority => item.priority,
+        Order::Priority => entry.priority,
         Order::OldestFirst => 0,
     };
-    (Reverse(priority), item.since, item.conversation)
+    (Reverse(priority), entry.since, conversation)
 }

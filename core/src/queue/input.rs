@@ -1,14 +1,19 @@
 //! What a queue can be told.
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
 use crate::capacity::{ChannelKind, Load};
 use crate::ids::{AgentId, ConversationId, OfferId};
 use crate::offer::{Outcome, Refusal};
 use crate::presence::BaseStatus;
-use crate::queue::Item;
+use crate::queue::{Item, Settings};
+use crate::skills::Skills;
 use crate::time::Timestamp;
 
 /// What a member last said of itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MemberState {
     /// Base status.
     pub status: BaseStatus,
@@ -16,8 +21,12 @@ pub struct MemberState {
     pub spare: [u16; 4],
     /// Units left.
     pub spare_units: u32,
+    /// Conversations in hand.
+    pub active: u16,
     /// When it last got work.
     pub last_assigned: Timestamp,
+    /// Since when it has had none.
+    pub idle_since: Timestamp,
 }
 
 impl MemberState {
@@ -33,10 +42,13 @@ impl MemberState {
 }
 
 /// An input of [`super::Queue::handle`].
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
-    /// An item waits. One that is here already is left as it is.
+    /// An item waits. One that is here already keeps what it has been through, and gets the new
+    /// requirements and priority.
     Enqueue(Item),
+    /// The same after a restart.
+    Recover(Item),
     /// The item has ended.
     Remove {
         /// Which.
@@ -55,6 +67,13 @@ pub enum Input {
         agent: AgentId,
         /// What it says.
         state: MemberState,
+        /// What it knows.
+        skills: Arc<Skills>,
+    },
+    /// Somebody is a member no longer; offers to them are taken back.
+    Leave {
+        /// Who.
+        agent: AgentId,
     },
     /// The agent has set a place aside and shows the offer.
     Reserved {
@@ -75,4 +94,19 @@ pub enum Input {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A strategy plugin has answered; empty: it couldn't, and the default order counts.
+    Judged {
+        /// For which item.
+        conversation: ConversationId,
+        /// The number of the question.
+        question: u64,
+        /// Best first.
+        order: Vec<AgentId>,
+    },
+    /// The configuration has changed (ROUTE-17).
+    Configure(Arc<Settings>),
+    /// The queue is configured no longer: all its items go back to their conversations.
+    Close,
+    /// A deadline may have come.
+    Wake,
 }

@@ -1,32 +1,51 @@
-//! The members, and an index of them: spare capacity first, then longest without work (ROUTE-05).
+//! The members, and an index of them in the order of the queue's strategy (ROUTE-05).
+//!
+//! Members have numbers and skills have numbers, so that looking at one costs a few array look-ups.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::capacity::{ChannelKind, Load};
-use crate::ids::AgentId;
+use crate::ids::{AgentId, SkillId};
+use crate::offer::Refusal;
 use crate::presence::BaseStatus;
-use crate::queue::MemberState;
-use crate::time::Timestamp;
+use crate::queue::strategy::{Candidate, Rank, Strategy};
+use crate::queue::{MemberState, StrategyName};
+use crate::skills::{Level, SkillNeed, Skills};
 
-type Rank = (Reverse<u16>, Timestamp, AgentId);
+/// A member's number.
+pub(super) type Slot = u32;
 
-#[derive(Debug)]
 pub(super) struct Member {
+    pub agent: AgentId,
     /// What it last said.
     said: MemberState,
+    skills: Arc<Skills>,
+    /// Levels by the queue's skill numbers.
+    levels: Vec<Level>,
     /// Loads that it has been asked to set aside and hasn't answered for.
     asked: [u16; 4],
     asked_units: u32,
     /// It refused although it seemed free; not to be asked before its next word.
-    stale: bool,
+    pub stale: bool,
     /// Counts its sign-ins.
-    sign_in: u32,
+    pub sign_in: u32,
+    turn: u64,
+    /// Where it stands in the index, per kind.
+    ranks: [Option<Rank>; 4],
+    /// It is a member still.
+    is_here: bool,
 }
 
 impl Member {
+    pub fn status(&self) -> BaseStatus {
+        self.said.status
+    }
+
     /// What it said, less what is already asked for.
-    fn estimate(&self) -> MemberState {
+    pub fn estimate(&self) -> MemberState {
         let mut state = self.said;
         for (spare, asked) in state.spare.iter_mut().zip(self.asked) {
             *spare = spare.saturating_sub(asked);
@@ -34,101 +53,278 @@ impl Member {
         state.spare_units = state.spare_units.saturating_sub(self.asked_units);
         state
     }
+
+    pub fn fits(&self, load: Load) -> bool {
+        let kind = load.kind.index();
+        self.said.spare[kind] > self.asked[kind]
+            && self.said.spare_units.saturating_sub(self.asked_units) >= load.units.0
+    }
+
+    pub fn level(&self, skill: u16) -> Level {
+        self.levels.get(usize::from(skill)).copied().unwrap_or(0)
+    }
+
+    pub fn skills(&self) -> Arc<Skills> {
+        self.skills.clone()
+    }
+
+    fn candidate(&self) -> Candidate {
+        let state = self.estimate();
+        let asked: u16 = self.asked.iter().sum();
+        Candidate {
+            spare: state.spare,
+            active: state.active.saturating_add(asked),
+            last_assigned: state.last_assigned,
+            idle_since: state.idle_since,
+            turn: self.turn,
+        }
+    }
 }
 
-#[derive(Debug, Default)]
 pub(super) struct Members {
-    members: HashMap<AgentId, Member>,
-    /// Per kind, those with a place for it. Signed-out and stale members aren't in it.
-    ranked: [BTreeSet<Rank>; 4],
+    strategy: &'static dyn Strategy,
+    members: Vec<Member>,
+    slots: FxHashMap<AgentId, Slot>,
+    free: Vec<Slot>,
+    skill_numbers: FxHashMap<SkillId, u16>,
+    skill_names: Vec<SkillId>,
+    /// Per kind that there have been items of, those with a place for it. Signed-out and stale
+    /// members aren't in it.
+    ranked: [Option<BTreeSet<(Rank, Slot)>>; 4],
+    signed_in: usize,
+    turns: u64,
 }
 
 impl Members {
-    pub fn update(&mut self, agent: &AgentId, state: MemberState) {
-        self.unrank(agent);
-        let member = self.members.entry(agent.clone()).or_insert_with(|| Member {
-            said: MemberState { status: BaseStatus::Offline, ..state },
+    pub fn new(strategy: &StrategyName) -> Self {
+        Self {
+            strategy: <dyn Strategy>::of(strategy),
+            members: Vec::new(),
+            slots: FxHashMap::default(),
+            free: Vec::new(),
+            skill_numbers: FxHashMap::default(),
+            skill_names: Vec::new(),
+            ranked: Default::default(),
+            signed_in: 0,
+            turns: 0,
+        }
+    }
+
+    pub fn strategy(&self) -> &'static dyn Strategy {
+        self.strategy
+    }
+
+    pub fn set_strategy(&mut self, strategy: &StrategyName) {
+        self.strategy = <dyn Strategy>::of(strategy);
+        for slot in self.all() {
+            self.rank(slot);
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn signed_in(&self) -> usize {
+        self.signed_in
+    }
+
+    pub fn slot(&self, agent: &AgentId) -> Option<Slot> {
+        self.slots.get(agent).copied()
+    }
+
+    pub fn get(&self, slot: Slot) -> &Member {
+        &self.members[slot as usize]
+    }
+
+    /// Everybody, in the order of their numbers.
+    pub fn all(&self) -> Vec<Slot> {
+        (0..).zip(&self.members).filter(|(_, member)| member.is_here).map(|(n, _)| n).collect()
+    }
+
+    /// The queue's own numbers for the skills that are asked for.
+    pub fn numbered(&mut self, needs: &[SkillNeed]) -> Vec<(u16, Level)> {
+        needs.iter().map(|need| (self.number_of(&need.skill), need.level)).collect()
+    }
+
+    pub fn skill(&self, number: u16) -> &SkillId {
+        &self.skill_names[usize::from(number)]
+    }
+
+    fn number_of(&mut self, skill: &SkillId) -> u16 {
+        if let Some(number) = self.skill_numbers.get(skill) {
+            return *number;
+        }
+        let number = u16::try_from(self.skill_names.len()).expect("at most 65,535 skills");
+        self.skill_numbers.insert(skill.clone(), number);
+        self.skill_names.push(skill.clone());
+        for member in &mut self.members {
+            member.levels.push(member.skills.get(skill).copied().unwrap_or(0));
+        }
+        number
+    }
+
+    /// Takes note of what a member says. True if there may be work that it couldn't get before.
+    pub fn update(&mut self, agent: AgentId, state: MemberState, skills: Arc<Skills>) -> bool {
+        let slot = match self.slot(&agent) {
+            Some(slot) => slot,
+            None => self.join(agent, state, skills.clone()),
+        };
+        let member = &mut self.members[slot as usize];
+        let before = member.said;
+        let was_stale = std::mem::replace(&mut member.stale, false);
+        let has_learnt = *member.skills != *skills;
+        if has_learnt {
+            member.skills = skills;
+            let levels = self.skill_names.iter().map(|skill| member.skills.get(skill).copied());
+            member.levels = levels.map(Option::unwrap_or_default).collect();
+        }
+        let (was_in, is_in) =
+            (before.status != BaseStatus::Offline, state.status != BaseStatus::Offline);
+        if is_in && !was_in {
+            member.sign_in += 1;
+            self.signed_in += 1;
+        } else if was_in && !is_in {
+            self.signed_in -= 1;
+        }
+        let has_more = state.spare.iter().zip(before.spare).any(|(now, before)| *now > before)
+            || state.spare_units > before.spare_units;
+        member.said = state;
+        self.rank(slot);
+        was_stale || has_learnt || has_more || state.status != before.status
+    }
+
+    fn join(&mut self, agent: AgentId, state: MemberState, skills: Arc<Skills>) -> Slot {
+        let levels = self.skill_names.iter().map(|skill| skills.get(skill).copied());
+        let member = Member {
+            agent: agent.clone(),
+            said: MemberState { status: BaseStatus::Offline, spare: [0; 4], ..state },
+            levels: levels.map(Option::unwrap_or_default).collect(),
+            skills,
             asked: [0; 4],
             asked_units: 0,
             stale: false,
             sign_in: 0,
-        });
-        let signs_in =
-            member.said.status == BaseStatus::Offline && state.status != BaseStatus::Offline;
-        member.sign_in += u32::from(signs_in);
-        member.said = state;
-        member.stale = false;
-        self.rank(agent);
+            turn: 0,
+            ranks: [None; 4],
+            is_here: true,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.members[slot as usize] = member;
+                slot
+            }
+            None => {
+                self.members.push(member);
+                u32::try_from(self.members.len() - 1).expect("fewer members than people")
+            }
+        };
+        self.slots.insert(agent, slot);
+        slot
     }
 
-    pub fn asking(&mut self, agent: &AgentId, load: Load) {
-        self.adjust(agent, |member| {
+    /// Forgets a member. Its offers must have been taken back.
+    pub fn leave(&mut self, slot: Slot) {
+        let member = &mut self.members[slot as usize];
+        self.signed_in -= usize::from(member.said.status != BaseStatus::Offline);
+        member.said.status = BaseStatus::Offline;
+        member.is_here = false;
+        let agent = member.agent.clone();
+        self.rank(slot);
+        self.slots.remove(&agent);
+        self.free.push(slot);
+    }
+
+    pub fn asking(&mut self, slot: Slot, load: Load) {
+        self.turns += 1;
+        let turn = self.turns;
+        self.adjust(slot, |member| {
             member.asked[load.kind.index()] += 1;
             member.asked_units += load.units.0;
+            member.turn = turn;
         });
     }
 
-    pub fn answered(&mut self, agent: &AgentId, load: Load) {
-        self.adjust(agent, |member| {
+    pub fn answered(&mut self, slot: Slot, load: Load, granted: bool) {
+        self.adjust(slot, |member| {
             let asked = &mut member.asked[load.kind.index()];
             *asked = asked.saturating_sub(1);
             member.asked_units = member.asked_units.saturating_sub(load.units.0);
+            if granted {
+                // Its own word follows and says the same; until then the place counts as taken.
+                let spare = &mut member.said.spare[load.kind.index()];
+                *spare = spare.saturating_sub(1);
+                member.said.spare_units = member.said.spare_units.saturating_sub(load.units.0);
+            }
         });
     }
 
-    pub fn mark_stale(&mut self, agent: &AgentId) {
-        self.adjust(agent, |member| member.stale = true);
-    }
-
-    pub fn sign_in_of(&self, agent: &AgentId) -> u32 {
-        self.members.get(agent).map_or(0, |member| member.sign_in)
-    }
-
-    /// The member's present estimate, unless it is stale.
-    pub fn estimate_of(&self, agent: &AgentId) -> Option<MemberState> {
-        self.members.get(agent).filter(|member| !member.stale).map(Member::estimate)
+    /// A member that refused has said why before, as its words keep their order. If it seems able
+    /// all the same, something is wrong: it isn't asked again before its next word.
+    pub fn mark_stale_if_free(&mut self, slot: Slot, load: Load, reason: Refusal) {
+        let member = self.get(slot);
+        let is_explained = match reason {
+            Refusal::Presence(status) => member.status() == status,
+            Refusal::Capacity | Refusal::Blocked(_) => !member.fits(load),
+            Refusal::AlreadyThere => true,
+            Refusal::TakesNoWork => false,
+        };
+        if !is_explained {
+            self.adjust(slot, |member| member.stale = true);
+        }
     }
 
     /// Members with a place for the kind, best first.
-    pub fn ranked(&self, kind: ChannelKind) -> impl Iterator<Item = &AgentId> {
-        self.ranked[kind.index()].iter().map(|(_, _, agent)| agent)
+    pub fn ranked(&self, kind: ChannelKind) -> impl Iterator<Item = Slot> + '_ {
+        self.ranked[kind.index()].iter().flatten().map(|(_, slot)| *slot)
     }
 
-    /// Members with no place for the kind, in no order: only for explanations.
-    pub fn full(&self, kind: ChannelKind) -> impl Iterator<Item = (&AgentId, BaseStatus)> {
-        self.members
-            .iter()
-            .filter(move |(_, member)| member.stale || member.estimate().spare_for(kind) == 0)
-            .map(|(agent, member)| (agent, member.said.status))
+    /// Whether the member stands in the index of a kind.
+    pub fn is_ranked(&self, slot: Slot, kind: ChannelKind) -> bool {
+        self.get(slot).ranks[kind.index()].is_some()
     }
 
-    fn adjust(&mut self, agent: &AgentId, change: impl FnOnce(&mut Member)) {
-        self.unrank(agent);
-        if let Some(member) = self.members.get_mut(agent) {
-            change(member);
-        }
-        self.rank(agent);
-    }
-
-    fn rank(&mut self, agent: &AgentId) {
-        let Some(state) = self.estimate_of(agent) else { return };
-        if state.status == BaseStatus::Offline {
-            return;
-        }
-        for kind in ChannelKind::ALL {
-            let spare = state.spare_for(kind);
-            if spare > 0 {
-                let rank = (Reverse(spare), state.last_assigned, agent.clone());
-                self.ranked[kind.index()].insert(rank);
+    /// Keeps an index for the kind from now on.
+    pub fn index(&mut self, kind: ChannelKind) {
+        if self.ranked[kind.index()].is_none() {
+            self.ranked[kind.index()] = Some(BTreeSet::new());
+            for slot in self.all() {
+                self.rank(slot);
             }
         }
     }
 
-    fn unrank(&mut self, agent: &AgentId) {
-        let Some(state) = self.estimate_of(agent) else { return };
-        for kind in ChannelKind::ALL {
-            let rank = (Reverse(state.spare_for(kind)), state.last_assigned, agent.clone());
-            self.ranked[kind.index()].remove(&rank);
+    fn adjust(&mut self, slot: Slot, change: impl FnOnce(&mut Member)) {
+        change(&mut self.members[slot as usize]);
+        self.rank(slot);
+    }
+
+    /// Puts the member where it belongs in each index that is kept.
+    fn rank(&mut self, slot: Slot) {
+        let member = &mut self.members[slot as usize];
+        let counts = !member.stale && member.said.status != BaseStatus::Offline;
+        let candidate = member.candidate();
+        for (kind, ranked) in ChannelKind::ALL.into_iter().zip(&mut self.ranked) {
+            let Some(ranked) = ranked else { continue };
+            let has_place = counts && candidate.spare_for(kind) > 0;
+            let rank = has_place.then(|| self.strategy.rank(&candidate, kind));
+            let known = &mut member.ranks[kind.index()];
+            if *known == rank {
+                continue;
+            }
+            if let Some(old) = known.take() {
+                ranked.remove(&(old, slot));
+            }
+            if let Some(new) = rank {
+                ranked.insert((new, slot));
+                *known = Some(new);
+            }
         }
+    }
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Members").field("members", &self.members.len()).finish_non_exhaustive()
     }
 }

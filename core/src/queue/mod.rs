@@ -5,72 +5,123 @@
 
 mod backlog;
 mod input;
+mod item;
 mod members;
+mod overflow;
+mod pace;
 mod selection;
+mod settings;
+pub mod strategy;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::agent;
-use crate::capacity::Load;
-use crate::decision::{Decision, PassedOver};
-use crate::effect::{Effect, Effects};
+use crate::capacity::{ChannelKind, Load};
+use crate::conversation;
+use crate::decision::{Choice, Decision, PassedOver};
+use crate::effect::{Effect, Effects, Judgement};
 use crate::ids::{AgentId, ConversationId, OfferId, QueueId};
 use crate::offer::{Outcome, Refusal, Reserve};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use backlog::Backlog;
-use members::Members;
+use members::{Members, Slot};
+use pace::Pace;
+use selection::Pick;
 
-pub use backlog::{Item, Order};
 pub use input::{Input, MemberState};
+pub use item::{Demand, Item, Order, Preference};
+pub use settings::{Overflow, OverflowAction, QueueHours, Settings};
+pub use strategy::StrategyName;
 
-/// A reservation that has been asked for.
+/// A reservation that has been asked for, and perhaps granted.
 #[derive(Debug)]
-struct Asked {
-    agent: AgentId,
+struct Out {
+    slot: Slot,
     conversation: ConversationId,
     load: Load,
+    granted: bool,
+}
+
+/// Where an item stands (ROUTE-16).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// From 1; `None`: it is being offered.
+    pub position: Option<usize>,
+    /// How long it will probably wait from now on; `None` before anybody has waited.
+    pub estimate: Option<Span>,
+    /// Items in the line.
+    pub waiting: usize,
 }
 
 /// The machine.
 #[derive(Debug)]
 pub struct Queue {
     id: QueueId,
+    settings: Arc<Settings>,
     backlog: Backlog,
     members: Members,
-    /// Reservations that the agent hasn't answered yet.
-    asked: HashMap<OfferId, Asked>,
-    /// Reservations that the agent has granted: offers on screens.
-    out: HashMap<OfferId, (AgentId, ConversationId)>,
+    offers: FxHashMap<u64, Out>,
     next_offer: u64,
+    /// Items that something happens to at that time; some may have gone meanwhile.
+    steps: BTreeSet<(Timestamp, ConversationId)>,
+    /// When the next hours begin or end.
+    hours_change: Option<Timestamp>,
+    /// Until then nobody is missed: the host has just started.
+    settling_until: Timestamp,
+    pace: Pace,
+    closed: bool,
 }
 
 impl Queue {
     /// An empty queue. `first_offer` must be larger than any number used in an earlier run; the
     /// host passes the time of its start.
-    pub fn new(id: QueueId, order: Order, first_offer: u64) -> Self {
+    pub fn new(id: QueueId, settings: Arc<Settings>, first_offer: u64) -> Self {
         Self {
             id,
-            backlog: Backlog::new(order),
-            members: Members::default(),
-            asked: HashMap::new(),
-            out: HashMap::new(),
+            backlog: Backlog::new(settings.order),
+            members: Members::new(&settings.strategy),
+            settings,
+            offers: FxHashMap::default(),
             next_offer: first_offer,
+            steps: BTreeSet::new(),
+            hours_change: None,
+            settling_until: Timestamp(0),
+            pace: Pace::default(),
+            closed: false,
         }
     }
 
     /// The one entry. Nothing a queue is told can be refused; what is late is ignored.
-    pub fn handle(&mut self, input: Input, _now: Timestamp, fx: &mut Effects) {
+    pub fn handle(&mut self, input: Input, now: Timestamp, fx: &mut Effects) {
         match input {
-            Input::Enqueue(item) => self.on_enqueue(item, fx),
-            Input::Remove { conversation } => self.on_remove(conversation, None, fx),
-            Input::Taken { conversation, offer } => self.on_remove(conversation, Some(offer), fx),
-            Input::Member { agent, state } => self.on_member(agent, state, fx),
-            Input::Reserved { offer } => self.on_reserved(offer, fx),
-            Input::NotReserved { offer, reason } => self.on_not_reserved(offer, reason, fx),
-            Input::OfferEnded { offer, outcome } => self.on_offer_ended(offer, outcome, fx),
+            Input::Enqueue(item) => self.on_enqueue(item, false, now, fx),
+            Input::Recover(item) => {
+                self.settling_until = now + self.settings.settling;
+                self.on_enqueue(item, true, now, fx);
+            }
+            Input::Remove { conversation } => self.on_remove(conversation, None, now, fx),
+            Input::Taken { conversation, offer } => {
+                self.on_remove(conversation, Some(offer), now, fx);
+            }
+            Input::Member { agent, state, skills } => {
+                self.on_member(agent, state, skills, now, fx);
+            }
+            Input::Leave { agent } => self.on_leave(&agent, now, fx),
+            Input::Reserved { offer } => self.on_reserved(&offer, fx),
+            Input::NotReserved { offer, reason } => self.on_not_reserved(&offer, reason, now, fx),
+            Input::OfferEnded { offer, outcome } => self.on_offer_ended(&offer, outcome, now, fx),
+            Input::Judged { conversation, question, order } => {
+                self.on_judged(conversation, question, &order, now, fx);
+            }
+            Input::Configure(settings) => self.on_configure(settings, now, fx),
+            Input::Close => self.on_close(fx),
+            Input::Wake => self.on_wake(now, fx),
         }
     }
 
@@ -89,21 +140,75 @@ impl Queue {
         self.backlog.len() == 0
     }
 
+    /// Members that are signed in.
+    pub fn signed_in(&self) -> usize {
+        self.members.signed_in()
+    }
+
     /// Since when the oldest item waits.
     pub fn oldest(&self) -> Option<Timestamp> {
         self.backlog.oldest()
     }
 
     /// Items that no offer is out for, in the order in which they will be given out (ROUTE-03).
-    pub fn waiting(&self) -> impl Iterator<Item = ConversationId> + '_ {
+    pub fn waiting(&self) -> Vec<ConversationId> {
         self.backlog.line()
     }
 
-    fn on_enqueue(&mut self, item: Item, fx: &mut Effects) {
-        let conversation = item.conversation;
-        if self.backlog.add(item) {
-            self.place(conversation, fx);
+    /// Where an item stands; `None`: it isn't here.
+    pub fn standing(&self, conversation: ConversationId) -> Option<Standing> {
+        self.backlog.entry(conversation)?;
+        let position = self.backlog.position(conversation);
+        let estimate = position.and_then(|position| self.pace.estimate(position));
+        Some(Standing { position, estimate, waiting: self.backlog.waiting() })
+    }
+
+    /// How long an item that came now would probably wait, at the end of the line.
+    pub fn estimate(&self) -> Option<Span> {
+        match self.backlog.waiting() {
+            0 => None,
+            waiting => self.pace.estimate(waiting + 1),
         }
+    }
+
+    /// When `Wake` is next needed; whoever runs the machine keeps one timer for it.
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        let step = self.steps.first().map(|(at, _)| *at);
+        [step, self.hours_change].into_iter().flatten().min()
+    }
+
+    fn on_enqueue(&mut self, item: Item, recovered: bool, now: Timestamp, fx: &mut Effects) {
+        let conversation = item.conversation;
+        if self.closed {
+            let bounced = conversation::Input::Reroute;
+            fx.push(Effect::Conversation(conversation, bounced));
+            return;
+        }
+        let class = self.class_for(&item.demand, self.settings.stage(item.since, now), now);
+        self.members.index(item.demand.load.kind);
+        if let Some(entry) = self.backlog.entry(conversation) {
+            if entry.purpose() != item.purpose {
+                self.on_remove(conversation, None, now, fx);
+            } else {
+                if (entry.class, entry.priority) != (class, item.priority) {
+                    self.backlog.move_to(conversation, class, item.priority);
+                    self.recheck_offer(conversation, now, fx);
+                }
+                self.place(conversation, now, fx);
+                return;
+            }
+        }
+        if self.backlog.waiting() == 0 {
+            self.pace.begins(now);
+        }
+        self.backlog.add(&item, class, recovered);
+        for agent in item.refused {
+            self.exclude(conversation, agent);
+        }
+        if !self.place(conversation, now, fx) {
+            self.overflow(conversation, now, fx);
+        }
+        self.set_step(conversation, now);
     }
 
     /// The item has ended or is somebody's; other offers of it are taken back.
@@ -111,109 +216,432 @@ impl Queue {
         &mut self,
         conversation: ConversationId,
         accepted: Option<OfferId>,
+        now: Timestamp,
         fx: &mut Effects,
     ) {
         let Some(entry) = self.backlog.remove(conversation) else { return };
-        if let Some(offer) = &accepted {
-            self.out.remove(offer);
+        if accepted.is_some() {
+            self.pace.departed(now, self.backlog.waiting() > 0);
         }
-        let Some(offer) = entry.offer.filter(|offer| accepted.as_ref() != Some(offer)) else {
-            return;
-        };
-        let asked = self.asked.get(&offer).map(|asked| asked.agent.clone());
-        let out = self.out.remove(&offer).map(|(agent, _)| agent);
-        if let Some(agent) = asked.or(out) {
+        let Some(number) = entry.offer else { return };
+        let is_accepted = accepted.is_some_and(|offer| self.is_ours(&offer) == Some(number));
+        if let Some(agent) = self.withdraw(number)
+            && !is_accepted
+        {
+            let offer = self.offer_id(number);
             fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
         }
     }
 
-    fn on_member(&mut self, agent: AgentId, state: MemberState, fx: &mut Effects) {
-        self.members.update(&agent, state);
-        for conversation in self.candidates_for(&agent) {
-            self.place(conversation, fx);
+    /// Takes back an offer. One that hasn't been answered yet is remembered until it is.
+    fn withdraw(&mut self, number: u64) -> Option<AgentId> {
+        let out = self.offers.get(&number)?;
+        let (granted, agent) = (out.granted, self.members.get(out.slot).agent.clone());
+        if granted {
+            self.offers.remove(&number);
         }
+        Some(agent)
     }
 
-    fn on_reserved(&mut self, offer: OfferId, fx: &mut Effects) {
-        let Some(asked) = self.asked.remove(&offer) else { return };
-        self.members.answered(&asked.agent, asked.load);
-        let is_wanted = self.backlog.offer_of(asked.conversation) == Some(&offer);
-        if is_wanted {
-            self.out.insert(offer, (asked.agent, asked.conversation));
-        } else {
-            fx.push(Effect::Agent(asked.agent, agent::Input::Withdraw { offer }));
-        }
-    }
-
-    fn on_not_reserved(&mut self, offer: OfferId, reason: Refusal, fx: &mut Effects) {
-        let Some(asked) = self.asked.remove(&offer) else { return };
-        self.members.answered(&asked.agent, asked.load);
-        // What we thought of this agent was wrong: not again before its next word.
-        self.members.mark_stale(&asked.agent);
-        let is_wanted = self.backlog.offer_of(asked.conversation) == Some(&offer);
-        if !is_wanted {
+    fn on_member(
+        &mut self,
+        agent: AgentId,
+        state: MemberState,
+        skills: Arc<crate::skills::Skills>,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if self.closed {
             return;
         }
-        if reason == Refusal::AlreadyThere {
-            self.exclude(asked.conversation, &asked.agent);
-        }
-        self.backlog.put_back(asked.conversation);
-        self.place(asked.conversation, fx);
-    }
-
-    fn on_offer_ended(&mut self, offer: OfferId, outcome: Outcome, fx: &mut Effects) {
-        let Some((agent, conversation)) = self.out.remove(&offer) else { return };
-        if self.backlog.offer_of(conversation) != Some(&offer) {
+        let was_staffed = self.members.signed_in() > 0;
+        let may_get_more = self.members.update(agent.clone(), state, skills);
+        if !may_get_more {
             return;
         }
+        let slot = self.members.slot(&agent).expect("it has just been told of");
+        self.recheck_offers_of(slot, now, fx);
+        self.give_work_to(slot, now, fx);
+        if was_staffed && self.members.signed_in() == 0 && !self.settings.overflow.is_empty() {
+            self.overflow_all(now, fx);
+        }
+    }
+
+    fn on_leave(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
+        let Some(slot) = self.members.slot(agent) else { return };
+        let was_staffed = self.members.signed_in() > 0;
+        let theirs = self.offers_of(slot);
+        for (number, _) in &theirs {
+            self.offers.remove(number);
+            let offer = self.offer_id(*number);
+            fx.push(Effect::Agent(agent.clone(), agent::Input::Withdraw { offer }));
+        }
+        self.members.leave(slot);
+        for (number, conversation) in theirs {
+            self.put_back_if(conversation, number, now, fx);
+        }
+        if was_staffed && self.members.signed_in() == 0 && !self.settings.overflow.is_empty() {
+            self.overflow_all(now, fx);
+        }
+    }
+
+    fn on_reserved(&mut self, offer: &OfferId, fx: &mut Effects) {
+        let Some(number) = self.is_ours(offer) else { return };
+        let Some(out) = self.offers.get_mut(&number) else { return };
+        if out.granted {
+            return;
+        }
+        out.granted = true;
+        let (slot, load, conversation) = (out.slot, out.load, out.conversation);
+        self.members.answered(slot, load, true);
+        let is_wanted = self.offer_of(conversation) == Some(number);
+        if !is_wanted && let Some(agent) = self.withdraw(number) {
+            let offer = offer.clone();
+            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
+        }
+    }
+
+    fn on_not_reserved(
+        &mut self,
+        offer: &OfferId,
+        reason: Refusal,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let Some(number) = self.is_ours(offer) else { return };
+        let Some(out) = self.offers.remove(&number) else { return };
+        self.members.answered(out.slot, out.load, false);
+        if reason != Refusal::AlreadyThere {
+            self.members.mark_stale_if_free(out.slot, out.load, reason);
+        } else if self.offer_of(out.conversation) == Some(number) {
+            let agent = self.members.get(out.slot).agent.clone();
+            self.exclude(out.conversation, agent);
+        }
+        self.put_back_if(out.conversation, number, now, fx);
+        // The place that was kept for this answer is free for something else.
+        self.give_work_to(out.slot, now, fx);
+    }
+
+    fn give_work_to(&mut self, slot: Slot, now: Timestamp, fx: &mut Effects) {
+        for conversation in self.candidates_for(slot, now) {
+            self.place(conversation, now, fx);
+        }
+    }
+
+    fn on_offer_ended(
+        &mut self,
+        offer: &OfferId,
+        outcome: Outcome,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let Some(number) = self.is_ours(offer) else { return };
+        let Some(out) = self.offers.remove(&number) else { return };
+        let conversation = out.conversation;
+        if !out.granted {
+            self.members.answered(out.slot, out.load, true);
+        }
+        if self.offer_of(conversation) != Some(number) {
+            return;
+        }
+        let agent = self.members.get(out.slot).agent.clone();
         match outcome {
-            Outcome::Refused => self.exclude(conversation, &agent),
-            Outcome::Expired => self.backlog.expired(conversation, agent),
+            // A refused call goes round the agents until its wait ends (ROUTE-08).
+            Outcome::Refused if out.load.kind == ChannelKind::Voice => {
+                self.missed(conversation, agent, true);
+            }
+            Outcome::Refused => self.exclude(conversation, agent),
+            Outcome::Expired => self.missed(conversation, agent, false),
             Outcome::Accepted | Outcome::Withdrawn | Outcome::Gone => {}
         }
+        self.put_back_if(conversation, number, now, fx);
+    }
+
+    fn on_judged(
+        &mut self,
+        conversation: ConversationId,
+        question: u64,
+        order: &[AgentId],
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let asked = self.backlog.entry(conversation).and_then(|entry| entry.story.as_ref());
+        if asked.and_then(|story| story.judging) != Some(question) {
+            return;
+        }
         self.backlog.put_back(conversation);
-        self.place(conversation, fx);
+        // Those it names are asked in its order; whoever can't have it any more is passed over.
+        let named = order.iter().find(|agent| self.why_not(agent, conversation, now).is_none());
+        let first = named.and_then(|agent| self.members.slot(agent)).or_else(|| {
+            // It failed, or named nobody who can: the default order counts.
+            let mut ranked = self.members.ranked(self.kind_of(conversation)?);
+            ranked.find(|slot| {
+                self.why_not(&self.members.get(*slot).agent, conversation, now).is_none()
+            })
+        });
+        match first {
+            Some(slot) => self.offer_to(slot, conversation, Vec::new(), now, fx),
+            None => drop(self.place(conversation, now, fx)),
+        }
+    }
+
+    fn on_configure(&mut self, settings: Arc<Settings>, now: Timestamp, fx: &mut Effects) {
+        self.closed = false;
+        if *self.settings == *settings {
+            return;
+        }
+        self.members.set_strategy(&settings.strategy);
+        let entries = self.backlog.drain(settings.order);
+        self.settings = settings;
+        self.steps.clear();
+        self.hours_change = None;
+        let mut waiting = Vec::new();
+        for (conversation, entry, demand) in entries {
+            let stage = self.settings.stage(entry.since, now);
+            let class = self.class_for(&demand, stage, now);
+            let place = (std::cmp::Reverse(entry.priority), entry.since, conversation);
+            waiting.push(place);
+            self.backlog.restore(conversation, entry, class);
+        }
+        waiting.sort_unstable();
+        for (_, _, conversation) in waiting {
+            self.set_step(conversation, now);
+            self.recheck_offer(conversation, now, fx);
+            if !self.place(conversation, now, fx) {
+                self.overflow(conversation, now, fx);
+            }
+        }
+    }
+
+    fn on_close(&mut self, fx: &mut Effects) {
+        self.closed = true;
+        let settings = self.settings.clone();
+        let mut numbers: Vec<u64> = self.offers.keys().copied().collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            let Some(out) = self.offers.remove(&number) else { continue };
+            let (agent, offer) = (self.members.get(out.slot).agent.clone(), self.offer_id(number));
+            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
+        }
+        for (conversation, ..) in self.backlog.drain(settings.order) {
+            fx.push(Effect::Conversation(conversation, conversation::Input::Reroute));
+        }
+        self.members = Members::new(&settings.strategy);
+        self.steps.clear();
+        self.hours_change = None;
     }
 
     /// Offers the item to the best agent there is; if there is none, it keeps its place in line.
-    fn place(&mut self, conversation: ConversationId, fx: &mut Effects) {
-        let Some(entry) = self.backlog.waiting_entry(conversation) else { return };
-        let item = entry.item.clone();
-        let (chosen, considered) = self.choose(conversation);
-        let Some(agent) = chosen else {
-            self.explain(conversation, None, considered, fx);
-            return;
-        };
-        let offer = OfferId { queue: self.id.clone(), number: self.next_offer };
-        self.next_offer += 1;
-        self.backlog.take(conversation, offer.clone());
-        self.members.asking(&agent, item.load);
-        let asked = Asked { agent: agent.clone(), conversation, load: item.load };
-        self.asked.insert(offer.clone(), asked);
+    /// False if it goes on waiting.
+    fn place(&mut self, conversation: ConversationId, now: Timestamp, fx: &mut Effects) -> bool {
+        if self.backlog.waiting_entry(conversation).is_none() {
+            return true;
+        }
+        let (pick, considered) = self.choose(conversation, now);
+        match pick {
+            Pick::Agent(slot) => {
+                self.offer_to(slot, conversation, considered, now, fx);
+                true
+            }
+            Pick::Ask(slots) => {
+                self.ask(slots, conversation, considered, now, fx);
+                true
+            }
+            Pick::Nobody(choice) => {
+                self.explain(conversation, choice, considered, now, fx);
+                false
+            }
+        }
+    }
+
+    fn offer_to(
+        &mut self,
+        slot: Slot,
+        conversation: ConversationId,
+        considered: Vec<(AgentId, PassedOver)>,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let Some(entry) = self.backlog.entry(conversation) else { return };
+        let (purpose, class) = (entry.purpose(), entry.class);
+        let demand = self.backlog.class(class).demand.clone();
+        let number = self.next_number();
+        let offer = self.offer_id(number);
+        self.backlog.take(conversation, Some(number));
+        self.members.asking(slot, demand.load);
+        let agent = self.members.get(slot).agent.clone();
+        self.offers.insert(number, Out { slot, conversation, load: demand.load, granted: false });
         let reserve = Reserve {
             offer: offer.clone(),
             conversation,
-            load: item.load,
-            allowed: item.allowed,
-            timeout: item.offer_timeout,
+            load: demand.load,
+            allowed: demand.allowed,
+            timeout: demand.offer_timeout,
+            purpose,
         };
         fx.push(Effect::Agent(agent.clone(), agent::Input::Reserve(reserve)));
-        self.explain(conversation, Some((agent, offer)), considered, fx);
+        self.explain(conversation, Choice::Offered { agent, offer }, considered, now, fx);
+    }
+
+    fn ask(
+        &mut self,
+        slots: Vec<Slot>,
+        conversation: ConversationId,
+        considered: Vec<(AgentId, PassedOver)>,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let question = self.next_number();
+        self.backlog.take(conversation, None);
+        let Some(entry) = self.backlog.entry_mut(conversation) else { return };
+        entry.story_mut().judging = Some(question);
+        let (since, priority, class) = (entry.since, entry.priority, entry.class);
+        let demand = self.backlog.class(class).demand.clone();
+        let candidates = slots.into_iter().map(|slot| {
+            let member = self.members.get(slot);
+            (member.agent.clone(), member.estimate(), member.skills())
+        });
+        let judgement = Judgement {
+            queue: self.id.clone(),
+            strategy: self.settings.strategy.as_str().to_owned(),
+            conversation,
+            question,
+            since,
+            priority,
+            demand,
+            candidates: candidates.collect(),
+        };
+        fx.push(Effect::Judge(Box::new(judgement)));
+        self.explain(conversation, Choice::Judged, considered, now, fx);
     }
 
     fn explain(
         &self,
         conversation: ConversationId,
-        chosen: Option<(AgentId, OfferId)>,
+        choice: Choice,
         considered: Vec<(AgentId, PassedOver)>,
+        now: Timestamp,
         fx: &mut Effects,
     ) {
-        let queue = self.id.clone();
-        fx.push(Effect::Decided(Decision { queue, conversation, chosen, considered }));
+        let decision = Decision {
+            queue: self.id.clone(),
+            conversation,
+            at: now,
+            strategy: self.settings.strategy.as_str().to_owned(),
+            choice,
+            considered,
+            members: u32::try_from(self.members.len()).unwrap_or(u32::MAX),
+        };
+        fx.push(Effect::Decided(Box::new(decision)));
     }
 
-    fn exclude(&mut self, conversation: ConversationId, agent: &AgentId) {
-        let sign_in = self.members.sign_in_of(agent);
-        self.backlog.refused(conversation, agent.clone(), sign_in);
+    /// Back into the line, and on to the next agent, if this offer was the item's.
+    fn put_back_if(
+        &mut self,
+        conversation: ConversationId,
+        number: u64,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if self.offer_of(conversation) != Some(number) {
+            return;
+        }
+        self.backlog.put_back(conversation);
+        if !self.place(conversation, now, fx) {
+            self.overflow(conversation, now, fx);
+        }
+    }
+
+    /// After a change of requirements or skills: is the one who is being offered it still right?
+    fn recheck_offer(&mut self, conversation: ConversationId, now: Timestamp, fx: &mut Effects) {
+        let Some(number) = self.offer_of(conversation) else { return };
+        let Some(out) = self.offers.get(&number) else { return };
+        if self.may_keep(out.slot, conversation) {
+            return;
+        }
+        if let Some(agent) = self.withdraw(number) {
+            let offer = self.offer_id(number);
+            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
+        }
+        self.put_back_if(conversation, number, now, fx);
+    }
+
+    fn recheck_offers_of(&mut self, slot: Slot, now: Timestamp, fx: &mut Effects) {
+        if self.offers.is_empty() {
+            return;
+        }
+        for (_, conversation) in self.offers_of(slot) {
+            self.recheck_offer(conversation, now, fx);
+        }
+    }
+
+    fn offers_of(&self, slot: Slot) -> Vec<(u64, ConversationId)> {
+        let mut theirs: Vec<(u64, ConversationId)> = self
+            .offers
+            .iter()
+            .filter(|(_, out)| out.slot == slot)
+            .map(|(number, out)| (*number, out.conversation))
+            .collect();
+        theirs.sort_unstable();
+        theirs
+    }
+
+    fn missed(&mut self, conversation: ConversationId, agent: AgentId, reassign: bool) {
+        let Some(entry) = self.backlog.entry(conversation) else { return };
+        let reassign = reassign || self.backlog.class(entry.class).demand.reassign;
+        let Some(entry) = self.backlog.entry_mut(conversation) else { return };
+        if reassign {
+            entry.story_mut().tried.push(agent);
+        } else {
+            entry.story_mut().again = Some(agent);
+        }
+    }
+
+    fn exclude(&mut self, conversation: ConversationId, agent: AgentId) {
+        let sign_in = self.members.slot(&agent).map_or(0, |slot| self.members.get(slot).sign_in);
+        if let Some(entry) = self.backlog.entry_mut(conversation) {
+            entry.story_mut().refused.push((agent, sign_in));
+        }
+    }
+
+    fn class_for(&mut self, demand: &Arc<Demand>, stage: u8, now: Timestamp) -> u32 {
+        if let Some(number) = self.backlog.find_class(demand, stage) {
+            return number;
+        }
+        let steps = &self.settings.relax[..usize::from(stage).min(self.settings.relax.len())];
+        let needs = match steps.last() {
+            Some(last) => crate::skills::relaxed(&demand.skills, steps, last.after),
+            None => demand.skills.clone(),
+        };
+        let needs = self.members.numbered(&needs);
+        let hours = self.settings.hours.of(demand);
+        let is_open = hours.is_none_or(|hours| hours.is_open(now));
+        if let Some(change) = hours.and_then(|hours| hours.next_change(now)) {
+            self.hours_change = Some(self.hours_change.map_or(change, |known| known.min(change)));
+        }
+        self.backlog.add_class(demand.clone(), stage, needs, is_open)
+    }
+
+    fn kind_of(&self, conversation: ConversationId) -> Option<ChannelKind> {
+        let entry = self.backlog.entry(conversation)?;
+        Some(self.backlog.class(entry.class).demand.load.kind)
+    }
+
+    fn offer_of(&self, conversation: ConversationId) -> Option<u64> {
+        self.backlog.entry(conversation)?.offer
+    }
+
+    fn next_number(&mut self) -> u64 {
+        let number = self.next_offer;
+        self.next_offer += 1;
+        number
+    }
+
+    fn offer_id(&self, number: u64) -> OfferId {
+        OfferId { queue: self.id.clone(), number }
+    }
+
+    fn is_ours(&self, offer: &OfferId) -> Option<u64> {
+        (offer.queue == self.id).then_some(offer.number)
     }
 }

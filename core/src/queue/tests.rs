@@ -1,13 +1,29 @@
 //! Tables of inputs and effects.
 
 use super::*;
-use crate::capacity::{ChannelKind, Units};
+use crate::capacity::Units;
+use crate::offer::Purpose;
 use crate::presence::BaseStatus;
-use crate::time::Span;
+use crate::workstream::Mode;
 use uuid::Uuid;
 
 fn id(n: u128) -> ConversationId {
     ConversationId(Uuid::from_u128(n))
+}
+
+fn demand(change: impl FnOnce(&mut Demand)) -> Arc<Demand> {
+    let mut demand = Demand {
+        load: Load { kind: ChannelKind::Messaging, units: Units(1) },
+        allowed: [BaseStatus::Online].into_iter().collect(),
+        skills: Vec::new(),
+        mode: Mode::Push,
+        offer_timeout: Span::seconds(30),
+        reassign: true,
+        language: "en".into(),
+        hours: None,
+    };
+    change(&mut demand);
+    Arc::new(demand)
 }
 
 fn item(n: u128, since: i64, priority: i32) -> Item {
@@ -15,26 +31,44 @@ fn item(n: u128, since: i64, priority: i32) -> Item {
         conversation: id(n),
         since: Timestamp(since),
         priority,
-        load: Load { kind: ChannelKind::Messaging, units: Units(1) },
-        allowed: [BaseStatus::Online].into_iter().collect(),
-        offer_timeout: Span::seconds(30),
-        reassign: true,
+        demand: demand(|_| {}),
+        prefer: None,
+        refused: Vec::new(),
+        visited: Vec::new(),
+        purpose: Purpose::Work,
     }
 }
 
 fn member(agent: &str, status: BaseStatus, spare: u16, last_assigned: i64) -> Input {
+    skilled(agent, status, spare, last_assigned, &[])
+}
+
+fn skilled(
+    agent: &str,
+    status: BaseStatus,
+    spare: u16,
+    last_assigned: i64,
+    skills: &[(&str, u8)],
+) -> Input {
+    let skills = skills.iter().map(|(skill, level)| ((*skill).into(), *level)).collect();
     let state = MemberState {
         status,
         spare: [spare; 4],
         spare_units: 100,
+        active: 0,
         last_assigned: Timestamp(last_assigned),
+        idle_since: Timestamp(last_assigned),
     };
-    Input::Member { agent: agent.into(), state }
+    Input::Member { agent: agent.into(), state, skills: Arc::new(skills) }
 }
 
 fn step(queue: &mut Queue, input: Input) -> Vec<(String, OfferId, u128)> {
+    step_at(queue, input, 0)
+}
+
+fn step_at(queue: &mut Queue, input: Input, at: i64) -> Vec<(String, OfferId, u128)> {
     let mut fx = Effects::new();
-    queue.handle(input, Timestamp(0), &mut fx);
+    queue.handle(input, Timestamp(at), &mut fx);
     let reserves = fx.then.into_iter().filter_map(|effect| match effect {
         Effect::Agent(agent, agent::Input::Reserve(reserve)) => {
             Some((agent.to_string(), reserve.offer, reserve.conversation.0.as_u128()))
@@ -45,7 +79,13 @@ fn step(queue: &mut Queue, input: Input) -> Vec<(String, OfferId, u128)> {
 }
 
 fn queue(order: Order) -> Queue {
-    Queue::new("support".into(), order, 1)
+    queue_with(|settings| settings.order = order)
+}
+
+fn queue_with(change: impl FnOnce(&mut Settings)) -> Queue {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    Queue::new("support".into(), Arc::new(settings), 1)
 }
 
 /// The agent grants the reservation, and the offer ends this way.
@@ -92,8 +132,10 @@ fn only_the_eligible_are_asked() {
     step(&mut queue, member("gone", BaseStatus::Offline, 5, 0));
     assert!(step(&mut queue, Input::Enqueue(item(1, 0, 0))).is_empty());
     let mut email = item(2, 0, 0);
-    email.load.kind = ChannelKind::Email;
-    email.allowed = [BaseStatus::Online, BaseStatus::Away].into_iter().collect();
+    email.demand = demand(|d| {
+        d.load.kind = ChannelKind::Email;
+        d.allowed = [BaseStatus::Online, BaseStatus::Away].into_iter().collect();
+    });
     assert_eq!(step(&mut queue, Input::Enqueue(email))[0].0, "away");
     // ROUTE-20: the moment somebody becomes eligible.
     assert_eq!(step(&mut queue, member("full", BaseStatus::Online, 1, 0))[0].2, 1);
@@ -118,7 +160,7 @@ fn an_expired_offer_goes_round_and_a_refused_one_elsewhere() {
     let [(fifth, offer, _)] = &end(&mut queue, offer, Outcome::Expired)[..] else { panic!() };
     assert_eq!(fifth, "b", "the one who refused is left alone");
     assert!(end(&mut queue, offer, Outcome::Refused).is_empty());
-    assert_eq!(queue.waiting().count(), 1, "nobody is left; it keeps its place");
+    assert_eq!(queue.waiting().len(), 1, "nobody is left; it keeps its place");
     step(&mut queue, member("a", BaseStatus::Offline, 5, 0));
     assert_eq!(
         step(&mut queue, member("a", BaseStatus::Online, 5, 0)).len(),
@@ -133,7 +175,7 @@ fn with_reassignment_off_the_same_agent_is_offered_it_again() {
     let mut queue = queue(Order::Priority);
     step(&mut queue, member("a", BaseStatus::Online, 1, 0));
     step(&mut queue, member("b", BaseStatus::Online, 5, 9));
-    let stubborn = Item { reassign: false, ..item(1, 0, 0) };
+    let stubborn = Item { demand: demand(|d| d.reassign = false), ..item(1, 0, 0) };
     let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(stubborn))[..] else { panic!() };
     assert_eq!(first, "b");
     step(&mut queue, member("a", BaseStatus::Online, 9, 0));

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use cordboard_core::Effects;
-use cordboard_core::agent::{Agent, Input, OfferGone};
-use cordboard_core::ids::AgentId;
+use cordboard_core::agent::{Agent, Input, Refused};
+use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
 use cordboard_core::presence::Presence;
-use cordboard_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::actors::directory::Directory;
+use crate::actors::timer::Timer;
 use crate::clock;
 
 /// An agent, their screens, and one timer.
@@ -24,19 +24,21 @@ pub struct AgentActor {
     /// The same number, for those who have something to show.
     screen_count: Arc<AtomicUsize>,
     next_screen: u64,
-    timer: Option<(Timestamp, SpawnHandle)>,
+    timer: Timer,
 }
 
 impl AgentActor {
     /// Around a machine that recovery has filled.
     pub fn new(machine: Agent, directory: Arc<Directory>, screen_count: Arc<AtomicUsize>) -> Self {
         let screens = HashMap::new();
-        Self { machine, directory, screens, screen_count, next_screen: 1, timer: None }
+        Self { machine, directory, screens, screen_count, next_screen: 1, timer: Timer::default() }
     }
 
-    fn step(&mut self, input: Input, context: &mut Context<Self>) -> Result<(), OfferGone> {
+    fn step(&mut self, input: Input, context: &mut Context<Self>) -> Result<(), Refused> {
+        let now = clock::now();
         let mut fx = Effects::new();
-        let result = self.machine.handle(input, clock::now(), &mut fx);
+        self.directory.recorder.agent(self.machine.id(), now, &input);
+        let result = self.machine.handle(input, now, &mut fx);
         self.keep_history(&mut fx);
         self.directory.carry_out(None, fx.then);
         self.set_timer(context);
@@ -70,23 +72,13 @@ impl AgentActor {
         });
     }
 
-    /// One timer, for the earliest deadline of the machine.
     fn set_timer(&mut self, context: &mut Context<Self>) {
         let wanted = self.machine.wake_at();
-        if wanted == self.timer.as_ref().map(|(at, _)| *at) {
-            return;
-        }
-        if let Some((_, handle)) = self.timer.take() {
-            context.cancel_future(handle);
-        }
-        let Some(at) = wanted else { return };
-        let ms = u64::try_from(at.0 - clock::now().0).unwrap_or(0);
-        let handle = context.run_later(std::time::Duration::from_millis(ms), |actor, context| {
-            actor.timer = None;
+        self.timer.set(wanted, context, |actor, context| {
+            actor.timer.clear();
             // Waking can't be refused.
             let _ = actor.step(Input::Wake, context);
         });
-        self.timer = Some((at, handle));
     }
 
     fn show(&mut self, notice: &Notice) {
@@ -106,6 +98,7 @@ impl Actor for AgentActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(1024);
+        self.set_timer(context);
     }
 }
 
@@ -116,7 +109,7 @@ pub struct TellAgent {
     /// What.
     pub input: Input,
     /// Who waits to hear whether it was refused.
-    pub answer: Option<oneshot::Sender<Result<(), OfferGone>>>,
+    pub answer: Option<oneshot::Sender<Result<(), Refused>>>,
 }
 
 impl Handler<TellAgent> for AgentActor {
@@ -149,7 +142,12 @@ impl Handler<Show> for AgentActor {
 /// A screen connects. It gets presence and open offers at once, then whatever happens.
 #[derive(Message)]
 #[rtype(result = "u64")]
-pub struct Attach(pub mpsc::UnboundedSender<Arc<str>>);
+pub struct Attach {
+    /// Where its frames go.
+    pub screen: mpsc::UnboundedSender<Arc<str>>,
+    /// The same page had been connected before: a short break (PRES-05).
+    pub resumed: bool,
+}
 
 impl Handler<Attach> for AgentActor {
     type Result = u64;
@@ -157,16 +155,16 @@ impl Handler<Attach> for AgentActor {
     fn handle(&mut self, message: Attach, context: &mut Self::Context) -> u64 {
         let id = self.next_screen;
         self.next_screen += 1;
-        self.screens.insert(id, message.0.clone());
+        self.screens.insert(id, message.screen.clone());
         self.screen_count.store(self.screens.len(), Ordering::SeqCst);
         // Connecting can't be refused.
-        let _ = self.step(Input::Connected, context);
+        let _ = self.step(Input::Connected { resumed: message.resumed }, context);
         let presence =
             Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
         let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
         for notice in std::iter::once(presence).chain(offers) {
             let text = serde_json::to_string(&notice).expect("notices become JSON");
-            let _ = message.0.send(text.into());
+            let _ = message.screen.send(text.into());
         }
         id
     }
@@ -233,6 +231,10 @@ pub struct AgentView {
     pub capacity: Vec<Usage>,
     /// Offers that are out.
     pub offers: Vec<OfferView>,
+    /// Has no licence to take work (PRES-08).
+    pub light: bool,
+    /// What a place is taken for.
+    pub held: Vec<ConversationId>,
 }
 
 impl Handler<LookAtAgent> for AgentActor {
@@ -244,6 +246,8 @@ impl Handler<LookAtAgent> for AgentActor {
             presence: self.machine.presence(),
             capacity: self.machine.usage(),
             offers: self.machine.open_offers(),
+            light: self.machine.settings().light,
+            held: self.machine.ledger().held(),
         }
     }
 }

@@ -88,6 +88,10 @@ impl ConversationActor {
             self.loaded.machine = Ok(Box::new(opened));
         }
         let Ok(machine) = &mut self.loaded.machine else { return };
+        // ROUTE-17: whatever it is told, it deals with under today's settings.
+        if let Some(policy) = self.directory.policy_of(machine) {
+            machine.set_policy(policy);
+        }
         let is_new = !fx.events.is_empty();
         let is_message = matches!(deliver.input, Input::Customer(_));
         if is_message && !is_new && !machine.takes_message(now) {

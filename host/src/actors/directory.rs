@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
+use arc_swap::ArcSwap;
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, QueueId};
-use cordboard_core::notice::{Notice, ThreadKey};
+use cordboard_core::notice::{Alert, Notice, ThreadKey};
+use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
 use tokio::sync::{mpsc, oneshot};
@@ -18,11 +20,12 @@ use uuid::Uuid;
 use crate::actors::agent::{AgentActor, Show, TellAgent};
 use crate::actors::alarms::Alarms;
 use crate::actors::queue::{QueueActor, TellQueue};
+use crate::actors::recorder::Recorder;
 use crate::actors::shard::Shard;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::journal::{Journal, OutboxRow};
 use crate::metrics::Metrics;
-use crate::plugin::ChannelHandle;
+use crate::plugin::{ChannelHandle, Strategies};
 
 /// A channel and whether it works.
 #[derive(Clone)]
@@ -101,14 +104,17 @@ struct AgentEntry {
 
 /// The directory.
 pub struct Directory {
-    /// The configuration.
-    pub config: Arc<Config>,
+    config: ArcSwap<Config>,
     /// The journal.
     pub journal: Journal,
     /// Counters.
     pub metrics: Metrics,
     /// Conversations' deadlines.
     pub alarms: Alarms,
+    /// What routing was told and what it chose.
+    pub recorder: Recorder,
+    /// Strategy plugins (ROUTE-05).
+    pub strategies: Strategies,
     channels: DashMap<ChannelId, Arc<ChannelSlot>>,
     agents: DashMap<AgentId, AgentEntry>,
     queues: DashMap<QueueId, Addr<QueueActor>>,
@@ -126,10 +132,13 @@ impl Directory {
         journal: Journal,
         alarms: Alarms,
         outbox: mpsc::UnboundedSender<OutboxRow>,
+        recorder: Recorder,
         shard_count: usize,
     ) -> Self {
         Self {
-            config,
+            config: ArcSwap::new(config),
+            recorder,
+            strategies: Strategies::default(),
             journal,
             metrics: Metrics::default(),
             alarms,
@@ -143,6 +152,15 @@ impl Directory {
         }
     }
 
+    /// The configuration that is in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    pub(super) fn set_config(&self, config: Arc<Config>) {
+        self.config.store(config);
+    }
+
     /// The channel's slot.
     pub fn channel(&self, id: &ChannelId) -> Option<Arc<ChannelSlot>> {
         self.channels.get(id).map(|slot| slot.clone())
@@ -151,10 +169,14 @@ impl Directory {
     /// A stored conversation with its settings: its channel's, or its workstream's if the channel is
     /// configured no longer; `None` if that isn't either.
     pub fn with_settings(&self, machine: Conversation) -> Option<Conversation> {
-        let of_channel = self.channel(machine.channel()).map(|slot| slot.policy.clone());
-        let policy =
-            of_channel.or_else(|| self.config.workstreams.get(machine.workstream()).cloned())?;
+        let policy = self.policy_of(&machine)?;
         Some(machine.with_policy(policy))
+    }
+
+    /// The settings of a conversation as they are now.
+    pub fn policy_of(&self, machine: &Conversation) -> Option<Arc<Workstream>> {
+        let of_channel = self.channels.get(machine.channel()).map(|slot| slot.policy.clone());
+        of_channel.or_else(|| self.config.load().workstreams.get(machine.workstream()).cloned())
     }
 
     /// Puts a channel into its slot.
@@ -253,11 +275,7 @@ impl Directory {
         for effect in effects {
             match effect {
                 Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
-                Effect::Queue(to, input) => {
-                    if let Some(actor) = self.queues.get(&to) {
-                        actor.do_send(TellQueue(input));
-                    }
-                }
+                Effect::Queue(to, input) => self.tell_queue(&to, input),
                 Effect::Agent(to, input) => {
                     if let Some(entry) = self.agents.get(&to) {
                         entry.actor.do_send(TellAgent { input, answer: None });
@@ -278,8 +296,32 @@ impl Directory {
                 }
                 Effect::Decided(decision) => {
                     self.metrics.decisions.inc();
-                    tracing::debug!(?decision, "routed");
+                    self.recorder.decided(&decision);
                 }
+                Effect::Judge(judgement) => self.strategies.judge(self, *judgement),
+                Effect::Alert(alert) => self.alert(&alert),
+            }
+        }
+    }
+
+    /// Tells a queue something. A queue that isn't there gives its items back: their conversations
+    /// find another one, as rules and settings name only queues that are there.
+    pub fn tell_queue(&self, to: &QueueId, input: queue::Input) {
+        match (self.queues.get(to), input) {
+            (Some(actor), input) => actor.do_send(TellQueue(input)),
+            (None, queue::Input::Enqueue(item)) => {
+                self.deliver(Deliver::new(To::Id(item.conversation), Input::Reroute));
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Supervisors are told.
+    fn alert(&self, alert: &Alert) {
+        tracing::warn!(?alert, "for supervisors");
+        for agent in self.config.load().agents.iter().filter(|a| a.role >= Role::Supervisor) {
+            if let Some(entry) = self.agents.get(&agent.id) {
+                entry.actor.do_send(Show(vec![Notice::Alert(alert.clone())]));
             }
         }
     }

@@ -9,13 +9,18 @@ mod alarms;
 mod conversation;
 mod directory;
 mod queue;
+mod reconfigure;
+mod recorder;
 mod recovery;
 mod shard;
+mod timer;
 
 pub use agent::{
     AgentActor, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent,
 };
 pub use alarms::Alarms;
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
-pub use queue::{LookAtQueue, QueueActor, QueueView};
+pub use queue::{LookAtItem, LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot};
+pub use reconfigure::{Change, channel_policy, reconfigure};
+pub use recorder::{Entry, Recorder};
 pub use recovery::{Actors, start, start_shard};

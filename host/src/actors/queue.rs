@@ -4,23 +4,43 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 use cordboard_core::Effects;
-use cordboard_core::ids::QueueId;
-use cordboard_core::queue::{Input, Queue};
-use cordboard_core::time::Timestamp;
+use cordboard_core::decision::PassedOver;
+use cordboard_core::ids::{AgentId, ConversationId, QueueId};
+use cordboard_core::queue::{Input, Queue, Standing};
+use cordboard_core::time::{Span, Timestamp};
 
 use crate::actors::directory::Directory;
+use crate::actors::timer::Timer;
 use crate::clock;
 
 /// A queue and where its effects go.
 pub struct QueueActor {
     machine: Queue,
     directory: Arc<Directory>,
+    timer: Timer,
 }
 
 impl QueueActor {
     /// Around a machine that recovery has filled.
     pub fn new(machine: Queue, directory: Arc<Directory>) -> Self {
-        Self { machine, directory }
+        Self { machine, directory, timer: Timer::default() }
+    }
+
+    fn step(&mut self, input: Input, context: &mut Context<Self>) {
+        let now = clock::now();
+        let mut fx = Effects::new();
+        self.directory.recorder.queue(self.machine.id(), now, &input);
+        self.machine.handle(input, now, &mut fx);
+        self.directory.carry_out(None, fx.then);
+        self.set_timer(context);
+    }
+
+    fn set_timer(&mut self, context: &mut Context<Self>) {
+        let wanted = self.machine.wake_at();
+        self.timer.set(wanted, context, |actor, context| {
+            actor.timer.clear();
+            actor.step(Input::Wake, context);
+        });
     }
 }
 
@@ -29,6 +49,7 @@ impl Actor for QueueActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(1024);
+        self.set_timer(context);
     }
 }
 
@@ -40,10 +61,8 @@ pub struct TellQueue(pub Input);
 impl Handler<TellQueue> for QueueActor {
     type Result = ();
 
-    fn handle(&mut self, message: TellQueue, _: &mut Self::Context) {
-        let mut fx = Effects::new();
-        self.machine.handle(message.0, clock::now(), &mut fx);
-        self.directory.carry_out(None, fx.then);
+    fn handle(&mut self, message: TellQueue, context: &mut Self::Context) {
+        self.step(message.0, context);
     }
 }
 
@@ -61,6 +80,10 @@ pub struct QueueView {
     pub items: usize,
     /// Since when the oldest waits.
     pub oldest: Option<Timestamp>,
+    /// Members that are signed in.
+    pub signed_in: usize,
+    /// How long an item that came now would probably wait.
+    pub estimate: Option<Span>,
 }
 
 impl Handler<LookAtQueue> for QueueActor {
@@ -71,6 +94,54 @@ impl Handler<LookAtQueue> for QueueActor {
             id: self.machine.id().clone(),
             items: self.machine.len(),
             oldest: self.machine.oldest(),
+            signed_in: self.machine.signed_in(),
+            estimate: self.machine.estimate(),
         }
+    }
+}
+
+/// Asks for the items that wait, best first; at most so many.
+#[derive(Message)]
+#[rtype(result = "Vec<ConversationId>")]
+pub struct LookAtLine(pub usize);
+
+impl Handler<LookAtLine> for QueueActor {
+    type Result = Vec<ConversationId>;
+
+    fn handle(&mut self, message: LookAtLine, _: &mut Self::Context) -> Vec<ConversationId> {
+        let mut line = self.machine.waiting();
+        line.truncate(message.0);
+        line
+    }
+}
+
+/// Asks where an item stands (ROUTE-16).
+#[derive(Message)]
+#[rtype(result = "Option<Standing>")]
+pub struct LookAtItem(pub ConversationId);
+
+impl Handler<LookAtItem> for QueueActor {
+    type Result = Option<Standing>;
+
+    fn handle(&mut self, message: LookAtItem, _: &mut Self::Context) -> Option<Standing> {
+        self.machine.standing(message.0)
+    }
+}
+
+/// Asks why an agent doesn't have a waiting item (ROUTE-15); nothing: they could have it.
+#[derive(Message)]
+#[rtype(result = "Option<PassedOver>")]
+pub struct WhyNot {
+    /// Who.
+    pub agent: AgentId,
+    /// Which item.
+    pub conversation: ConversationId,
+}
+
+impl Handler<WhyNot> for QueueActor {
+    type Result = Option<PassedOver>;
+
+    fn handle(&mut self, message: WhyNot, _: &mut Self::Context) -> Option<PassedOver> {
+        self.machine.why_not(&message.agent, message.conversation, clock::now())
     }
 }

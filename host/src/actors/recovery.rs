@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use actix::{Actor, Arbiter};
+use actix::{Actor, Arbiter, ArbiterHandle};
+use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, QueueId};
-use cordboard_core::{Agent, Effects, Queue};
+use cordboard_core::{Agent, Effects, Queue, agent};
 
 use crate::actors::agent::AgentActor;
 use crate::actors::alarms::{AlarmClock, Alarms};
 use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
+use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::{Commit, Shard};
 use crate::clock;
 use crate::config::Config;
@@ -35,7 +37,11 @@ impl Actors {
     ///
     /// # Errors
     /// SQLite's own.
-    pub fn recover(config: &Config, reader: &Reader) -> rusqlite::Result<(Self, Alarms)> {
+    pub fn recover(
+        config: &Config,
+        reader: &Reader,
+        recorder: &Recorder,
+    ) -> rusqlite::Result<(Self, Alarms)> {
         let now = clock::now();
         // Larger than any number of an earlier run, unless that made a thousand offers a second.
         let first_offer = u64::try_from(now.0).unwrap_or(0) * 1000;
@@ -47,8 +53,17 @@ impl Actors {
         let mut queues: HashMap<QueueId, Queue> = config
             .queues
             .iter()
-            .map(|queue| (queue.id.clone(), Queue::new(queue.id.clone(), queue.order, first_offer)))
+            .map(|queue| {
+                let machine = Queue::new(queue.id.clone(), queue.settings.clone(), first_offer);
+                (queue.id.clone(), machine)
+            })
             .collect();
+        recorder.note(&Entry::Start {
+            first_offer,
+            queues: config.queues.iter().map(|q| (q.id.clone(), q.settings.clone())).collect(),
+            agents: config.agents.iter().map(|a| (a.id.clone(), a.settings.clone())).collect(),
+        });
+        recorder.note(&Entry::Workstreams(config.workstreams.values().cloned().collect()));
         let mut deadlines = Vec::new();
         let mut open = 0;
         let mut fx = Effects::new();
@@ -62,27 +77,48 @@ impl Actors {
             if let Some(at) = row.wake_at {
                 deadlines.push((at, row.standing.id));
             }
-            match row.standing.recover(policy) {
-                Some(Effect::Queue(id, input)) => match queues.get_mut(&id) {
-                    Some(queue) => queue.handle(input, now, &mut fx),
-                    None => orphans += 1,
-                },
-                Some(Effect::Agent(id, input)) => match agents.get_mut(&id) {
-                    // Nothing that recovery says can be refused.
-                    Some(agent) => drop(agent.handle(input, now, &mut fx)),
-                    None => orphans += 1,
-                },
-                _ => {}
+            for effect in row.standing.recover(policy) {
+                match effect {
+                    Effect::Queue(id, input) => match queues.get_mut(&id) {
+                        Some(queue) => {
+                            recorder.queue(&id, now, &input);
+                            queue.handle(input, now, &mut fx);
+                        }
+                        // Its queue is configured no longer: it finds another one.
+                        None => fx.then.push(Effect::Conversation(row.standing.id, Input::Reroute)),
+                    },
+                    Effect::Agent(id, input) => {
+                        // Whoever is configured no longer gives back what they held.
+                        let agent = agents.entry(id.clone()).or_insert_with(|| {
+                            let nobody = Arc::new(agent::Settings::with_defaults(Vec::new()));
+                            recorder.note(&Entry::NewAgent(id.clone(), nobody.clone()));
+                            let mut agent = Agent::new(id.clone(), nobody);
+                            recorder.agent(&id, now, &agent::Input::Retire);
+                            // Nothing that recovery says can be refused.
+                            drop(agent.handle(agent::Input::Retire, now, &mut fx));
+                            agent
+                        });
+                        recorder.agent(&id, now, &input);
+                        drop(agent.handle(input, now, &mut fx));
+                    }
+                    _ => {}
+                }
             }
             // Nobody is signed in, so nobody is offered anything and no screen is open: what is
-            // left are answers to conversations.
+            // left are answers to conversations, and what queues chose.
             fx.agent_events.clear();
-            fx.then.retain(|effect| matches!(effect, Effect::Conversation(..)));
+            fx.then.retain(|effect| match effect {
+                Effect::Decided(decision) => {
+                    recorder.decided(decision);
+                    false
+                }
+                effect => matches!(effect, Effect::Conversation(..)),
+            });
         })?;
         if orphans > 0 {
             tracing::error!(
                 orphans,
-                "open conversations belong to workstreams, queues or agents that are configured no longer; they stay in the journal untouched"
+                "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched"
             );
         }
         let (alarms, clock) = Alarms::new(deadlines);
@@ -94,23 +130,40 @@ impl Actors {
 /// conversations comes back: it is to be carried out once there are shards.
 pub fn start(actors: Actors, directory: &Arc<Directory>) -> (Arbiter, Vec<Effect>) {
     let routing = Arbiter::new();
-    for (id, machine) in actors.queues {
-        let own = directory.clone();
-        let actor =
-            QueueActor::start_in_arbiter(&routing.handle(), move |_| QueueActor::new(machine, own));
-        directory.put_queue(id, actor);
+    for (_, machine) in actors.queues {
+        start_queue(machine, directory, &routing.handle());
     }
-    for (id, machine) in actors.agents {
-        let own = directory.clone();
-        let screens = Arc::new(AtomicUsize::new(0));
-        let counted = screens.clone();
-        let actor = AgentActor::start_in_arbiter(&routing.handle(), move |_| {
-            AgentActor::new(machine, own, counted)
-        });
-        directory.put_agent(id, actor, screens);
+    for (_, machine) in actors.agents {
+        start_agent(machine, directory, &routing.handle());
     }
     routing.spawn(actors.clock.run(Arc::downgrade(directory)));
+    let own = Arc::downgrade(directory);
+    routing.spawn(async move {
+        while let Some(directory) = own.upgrade() {
+            directory.recorder.flush();
+            drop(directory);
+            tokio::time::sleep(FLUSH_EVERY).await;
+        }
+    });
     (routing, actors.effects)
+}
+
+/// The record of routing lags behind by this much.
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
+
+pub(super) fn start_queue(machine: Queue, directory: &Arc<Directory>, routing: &ArbiterHandle) {
+    let (id, own) = (machine.id().clone(), directory.clone());
+    let actor = QueueActor::start_in_arbiter(routing, move |_| QueueActor::new(machine, own));
+    directory.put_queue(id, actor);
+}
+
+pub(super) fn start_agent(machine: Agent, directory: &Arc<Directory>, routing: &ArbiterHandle) {
+    let (id, own) = (machine.id().clone(), directory.clone());
+    let screens = Arc::new(AtomicUsize::new(0));
+    let counted = screens.clone();
+    let actor =
+        AgentActor::start_in_arbiter(routing, move |_| AgentActor::new(machine, own, counted));
+    directory.put_agent(id, actor, screens);
 }
 
 /// Starts a shard on the thread that calls: an HTTP worker's, so that most of a webhook's way needs

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Opening;
-use cordboard_core::ids::{Address, ConversationId};
+use cordboard_core::ids::{Address, AgentId, ConversationId};
 use cordboard_core::notice::ThreadKey;
 
 use crate::actors::conversation::{
@@ -84,7 +84,9 @@ impl Shard {
             Some(_) => self.reader.recent_keys(key, id)?,
             None => HashSet::new(),
         };
-        let loaded = self.unopened(key, own, keys)?;
+        let before = known.map(|known| self.reader.conversation(known)).transpose()?.flatten();
+        let last_agent = before.and_then(|before| before.last_agent().cloned());
+        let loaded = self.unopened(key, own, keys, last_agent)?;
         self.start(id, loaded, key.clone(), own.clone(), shard);
         self.threads.insert(key.clone(), id);
         Ok(id)
@@ -119,6 +121,7 @@ impl Shard {
         key: &ThreadKey,
         own: &Address,
         keys: HashSet<i64>,
+        last_agent: Option<AgentId>,
     ) -> rusqlite::Result<Loaded> {
         let slot = self.directory.channel(&key.channel);
         let policy = slot.expect("only configured channels have webhooks").policy.clone();
@@ -127,6 +130,8 @@ impl Shard {
             customer: key.customer.clone(),
             own: own.clone(),
             opted_out: self.reader.opted_out(key)?,
+            country: country_of(&key.customer),
+            last_agent,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
         Ok(Loaded { machine, snapshot: 0, keys })
@@ -191,6 +196,13 @@ impl Live {
         self.tally.handled.load(Ordering::Acquire) == self.sent
             && self.tally.pending.load(Ordering::Acquire) == 0
     }
+}
+
+/// The country of a number in E.164 form, two letters; numbers of no single country (and addresses
+/// that aren't numbers) have none.
+fn country_of(address: &Address) -> Option<String> {
+    let number = phonenumber::parse(None, address.as_str()).ok()?;
+    number.country().id().map(|country| country.as_ref().to_owned())
 }
 
 fn answer(deliver: Deliver, answer: Answer) {
@@ -265,7 +277,7 @@ impl Handler<Reload> for Shard {
             let keys = self.reader.recent_keys(&live.thread, id);
             let loaded = keys.and_then(|keys| match machine {
                 Some((machine, snapshot)) => Ok(Loaded { machine: Ok(machine), snapshot, keys }),
-                None => self.unopened(&live.thread, &live.own, keys),
+                None => self.unopened(&live.thread, &live.own, keys, None),
             });
             if let (Ok(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
                 live.send(Replace(loaded));

@@ -28,7 +28,13 @@ pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     for channel in &config.channels {
         if let Err(error) = loader.check(channel).await {
-            print::problem(&as_problem(channel, &error));
+            print::problem(&as_problem(&channel.place, &error));
+            wrong += 1;
+        }
+    }
+    for strategy in &config.strategies {
+        if let Err(error) = loader.check_strategy(strategy).await {
+            print::problem(&as_problem(&strategy.place, &error));
             wrong += 1;
         }
     }

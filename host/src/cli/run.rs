@@ -48,7 +48,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let host = Host::start(config, options).await?;
     host.problems.iter().for_each(print::problem);
 
-    let config = host.directory.config.clone();
+    let config = host.directory.config();
     let url = &config.host.public_url;
     let mut facts = vec![("console", url.clone())];
     if let Some(agent) = signs_in {

@@ -1,21 +1,17 @@
 //! Reading the tree: every error of every file, not the first one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use cordboard_core::agent::Settings;
-use cordboard_core::capacity::{Counts, Limits, Units};
-use cordboard_core::ids::{AgentId, ChannelId, QueueId, WorkstreamId};
-use cordboard_core::workstream::{Workstream, WrapUpHold};
 use serde::de::DeserializeOwned;
 
 use super::locate::{Node, line_and_column, steps};
-use super::model::{AgentConfig, ChannelConfig, Config, HostConfig, Place, QueueConfig};
-use super::tree::{
-    AgentTree, ChannelTree, HostTree, Problem, QueueTree, WorkstreamTree, WrapUpTree,
+use super::model::{Config, Permission, Place, Role};
+use super::routing_tree::{
+    FieldsTree, HoursTree, QueueTree, SkillTree, StrategyTree, WorkstreamTree,
 };
+use super::tree::{AgentTree, CapacityTree, ChannelTree, HostTree, PresenceTree, Problem};
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
@@ -51,28 +47,36 @@ pub fn load(root: &Path) -> Result<Config, ConfigErrors> {
 }
 
 /// A file's text and the places of its values.
-struct Source {
-    file: PathBuf,
+pub(super) struct Source {
+    pub file: PathBuf,
     text: String,
     node: Node,
 }
 
 /// A part and where it stands: the index of its source, and its path there.
-struct Placed<T> {
-    value: T,
-    source: usize,
-    path: String,
+pub(super) struct Placed<T> {
+    pub value: T,
+    pub source: usize,
+    pub path: String,
 }
 
+/// What has been read so far, section by section.
 #[derive(Default)]
-struct Reader {
-    sources: Vec<Source>,
+pub(super) struct Reader {
+    pub sources: Vec<Source>,
     problems: Vec<Problem>,
-    host: Option<Placed<HostTree>>,
-    channels: Vec<Placed<ChannelTree>>,
-    workstreams: Vec<Placed<WorkstreamTree>>,
-    queues: Vec<Placed<QueueTree>>,
-    agents: Vec<Placed<AgentTree>>,
+    pub host: Option<Placed<HostTree>>,
+    pub presence: Option<Placed<PresenceTree>>,
+    pub capacity: Option<Placed<CapacityTree>>,
+    pub fields: Option<Placed<FieldsTree>>,
+    pub permissions: Option<Placed<BTreeMap<Role, Vec<Permission>>>>,
+    pub channels: Vec<Placed<ChannelTree>>,
+    pub workstreams: Vec<Placed<WorkstreamTree>>,
+    pub queues: Vec<Placed<QueueTree>>,
+    pub agents: Vec<Placed<AgentTree>>,
+    pub skills: Vec<Placed<SkillTree>>,
+    pub hours: Vec<Placed<HoursTree>>,
+    pub strategies: Vec<Placed<StrategyTree>>,
 }
 
 impl Reader {
@@ -114,59 +118,60 @@ impl Reader {
             .collect();
         for (section, items) in sections {
             match section.as_str() {
-                "host" => {
-                    let host = self.part(source, "host".to_owned());
-                    if self.host.is_some() {
-                        self.problem(source, "host", "`host` stands in another file already");
-                    } else {
-                        self.host = host;
-                    }
-                }
-                "channels" => self.channels = self.list(source, &section, items, Self::channels),
+                "host" => self.only(source, &section, |reader| &mut reader.host),
+                "presence" => self.only(source, &section, |reader| &mut reader.presence),
+                "capacity" => self.only(source, &section, |reader| &mut reader.capacity),
+                "fields" => self.only(source, &section, |reader| &mut reader.fields),
+                "permissions" => self.only(source, &section, |reader| &mut reader.permissions),
+                "channels" => self.list(source, &section, items, |reader| &mut reader.channels),
                 "workstreams" => {
-                    self.workstreams = self.list(source, &section, items, Self::workstreams);
+                    self.list(source, &section, items, |reader| &mut reader.workstreams);
                 }
-                "queues" => self.queues = self.list(source, &section, items, Self::queues),
-                "agents" => self.agents = self.list(source, &section, items, Self::agents),
+                "queues" => self.list(source, &section, items, |reader| &mut reader.queues),
+                "agents" => self.list(source, &section, items, |reader| &mut reader.agents),
+                "skills" => self.list(source, &section, items, |reader| &mut reader.skills),
+                "hours" => self.list(source, &section, items, |reader| &mut reader.hours),
+                "strategies" => {
+                    self.list(source, &section, items, |reader| &mut reader.strategies);
+                }
                 other => self.problem(
                     source,
                     other,
-                    "there is no such section; a file has `host`, `channels`, `workstreams`, `queues` and `agents`",
+                    "there is no such section; there are `host`, `channels`, `workstreams`, `queues`, `agents`, `skills`, `hours`, `presence`, `capacity`, `fields`, `permissions` and `strategies`",
                 ),
             }
         }
     }
 
-    fn channels(&mut self) -> &mut Vec<Placed<ChannelTree>> {
-        &mut self.channels
+    /// A section that stands once.
+    fn only<T: DeserializeOwned>(
+        &mut self,
+        source: usize,
+        section: &str,
+        place: impl Fn(&mut Self) -> &mut Option<Placed<T>>,
+    ) {
+        let part = self.part(source, section.to_owned());
+        if place(self).is_some() {
+            let message = format!("`{section}` stands in another file already");
+            self.problem(source, section, message);
+        } else {
+            *place(self) = part;
+        }
     }
 
-    fn workstreams(&mut self) -> &mut Vec<Placed<WorkstreamTree>> {
-        &mut self.workstreams
-    }
-
-    fn queues(&mut self) -> &mut Vec<Placed<QueueTree>> {
-        &mut self.queues
-    }
-
-    fn agents(&mut self) -> &mut Vec<Placed<AgentTree>> {
-        &mut self.agents
-    }
-
-    /// The list so far and the section's items; each is read alone, so that one wrong item doesn't
-    /// hide the next.
+    /// A section that is a list, joined over files; each item is read alone, so that one wrong item
+    /// doesn't hide the next.
     fn list<T: DeserializeOwned>(
         &mut self,
         source: usize,
         section: &str,
         items: usize,
-        so_far: impl Fn(&mut Self) -> &mut Vec<Placed<T>>,
-    ) -> Vec<Placed<T>> {
-        let mut list = std::mem::take(so_far(self));
+        list: impl Fn(&mut Self) -> &mut Vec<Placed<T>>,
+    ) {
         for index in 0..items {
-            list.extend(self.part(source, format!("{section}[{index}]")));
+            let part = self.part(source, format!("{section}[{index}]"));
+            list(self).extend(part);
         }
-        list
     }
 
     fn part<T: DeserializeOwned>(&mut self, source: usize, path: String) -> Option<Placed<T>> {
@@ -201,7 +206,7 @@ impl Reader {
     }
 
     /// Something wrong with a setting that could be read.
-    fn problem(&mut self, source: usize, path: &str, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, source: usize, path: &str, message: impl Into<String>) {
         let Source { file, text, node } = &self.sources[source];
         let (line, column) = line_and_column(text, node.find(&steps(path)).range.start);
         self.problems.push(Problem {
@@ -216,188 +221,6 @@ impl Reader {
     fn whole_file(&mut self, file: &Path, message: String) {
         let file = file.to_owned();
         self.problems.push(Problem { file, line: 1, column: 1, path: String::new(), message });
-    }
-
-    fn resolve(&mut self, root: &Path) -> Config {
-        let host = self.resolve_host(root);
-        let queues = self.resolve_queues();
-        let queue_ids: HashSet<QueueId> = queues.iter().map(|queue| queue.id.clone()).collect();
-        let workstreams = self.resolve_workstreams(&queue_ids);
-        let channels = self.resolve_channels(root, &host, &workstreams);
-        let agents = self.resolve_agents(&queue_ids);
-        Config { root: root.to_owned(), host, channels, workstreams, queues, agents }
-    }
-
-    fn resolve_host(&mut self, root: &Path) -> HostConfig {
-        let placed = self.host.take();
-        let (tree, source) = match placed {
-            Some(placed) => (placed.value, Some(placed.source)),
-            None => (HostTree::default(), None),
-        };
-        if let Some(source) = source {
-            if tree.listen.parse::<std::net::SocketAddr>().is_err() {
-                let message = format!(
-                    "\"{}\" isn't an address to listen on, such as \"127.0.0.1:8080\"",
-                    tree.listen
-                );
-                self.problem(source, "host.listen", message);
-            }
-            let is_url = |url: &String| url::Url::parse(url).is_ok_and(|url| url.has_host());
-            if let Some(url) = tree.public_url.as_ref().filter(|url| !is_url(url)) {
-                let message = format!("\"{url}\" isn't a URL such as \"https://desk.example.com\"");
-                self.problem(source, "host.public_url", message);
-            }
-        }
-        let public_url = tree.public_url.unwrap_or_else(|| format!("http://{}", tree.listen));
-        HostConfig {
-            public_url: public_url.trim_end_matches('/').to_owned(),
-            data: root.join(&tree.data),
-            plugins: root.join(&tree.plugins),
-            listen: tree.listen,
-        }
-    }
-
-    fn resolve_queues(&mut self) -> Vec<QueueConfig> {
-        let mut queues = Vec::new();
-        let mut seen = HashSet::new();
-        for Placed { value, source, path } in std::mem::take(&mut self.queues) {
-            self.check_id(source, &path, &value.id, &mut seen);
-            queues.push(QueueConfig {
-                name: value.name.unwrap_or_else(|| value.id.clone()),
-                id: QueueId::new(value.id),
-                order: value.order,
-            });
-        }
-        queues
-    }
-
-    fn resolve_workstreams(
-        &mut self,
-        queues: &HashSet<QueueId>,
-    ) -> HashMap<WorkstreamId, Arc<Workstream>> {
-        let mut workstreams = HashMap::new();
-        let mut seen = HashSet::new();
-        for Placed { value, source, path } in std::mem::take(&mut self.workstreams) {
-            self.check_id(source, &path, &value.id, &mut seen);
-            let queue = QueueId::new(value.queue.clone());
-            self.check_queue(source, format!("{path}.queue"), &queue, queues);
-            let id = WorkstreamId::new(value.id.clone());
-            let mut workstream = Workstream::with_defaults(id.clone(), value.kind, queue);
-            apply(&mut workstream, &value);
-            if workstream.units.0 == 0 {
-                self.problem(source, &format!("{path}.units"), "an item takes at least 1 unit");
-            }
-            if workstream.allowed == Default::default() {
-                let message = "no presence is allowed, so nobody would ever get work; name at least one, such as [online]";
-                self.problem(source, &format!("{path}.allowed"), message);
-            }
-            workstreams.insert(id, Arc::new(workstream));
-        }
-        workstreams
-    }
-
-    fn resolve_channels(
-        &mut self,
-        root: &Path,
-        host: &HostConfig,
-        workstreams: &HashMap<WorkstreamId, Arc<Workstream>>,
-    ) -> Vec<ChannelConfig> {
-        let mut channels = Vec::new();
-        let mut seen = HashSet::new();
-        for Placed { value, source, path } in std::mem::take(&mut self.channels) {
-            self.check_id(source, &path, &value.id, &mut seen);
-            let workstream = WorkstreamId::new(value.workstream);
-            if !workstreams.contains_key(&workstream) {
-                let known = names(workstreams.keys().map(WorkstreamId::as_str));
-                let message = format!("there is no workstream \"{workstream}\"; {known}");
-                self.problem(source, &format!("{path}.workstream"), message);
-            }
-            let is_hash = |hash: &String| hash.len() == 64 && hex::decode(hash).is_ok();
-            if value.sha256.as_ref().is_some_and(|hash| !is_hash(hash)) {
-                let message = "not a SHA-256: 64 hexadecimal digits";
-                self.problem(source, &format!("{path}.sha256"), message);
-            }
-            let library = if value.plugin.contains('/') {
-                root.join(&value.plugin)
-            } else {
-                host.plugins.join(format!("libcordboard_{}.so", value.plugin.replace('-', "_")))
-            };
-            let file = self.sources[source].file.clone();
-            channels.push(ChannelConfig {
-                id: ChannelId::new(value.id),
-                library,
-                sha256: value.sha256.map(|hash| hash.to_ascii_lowercase()),
-                workstream,
-                // `config: ()` and no `config` mean the same: a plugin without settings.
-                config: match value.config {
-                    serde_json::Value::Null => serde_json::Value::Object(Default::default()),
-                    settings => settings,
-                },
-                secrets: value.secrets,
-                allow_hosts: value.allow_hosts,
-                place: Place { file, path },
-            });
-        }
-        channels
-    }
-
-    fn resolve_agents(&mut self, queues: &HashSet<QueueId>) -> Vec<AgentConfig> {
-        let mut agents = Vec::new();
-        let mut seen = HashSet::new();
-        for Placed { value, source, path } in std::mem::take(&mut self.agents) {
-            self.check_id(source, &path, &value.id, &mut seen);
-            let member_of: Vec<QueueId> = value.queues.into_iter().map(QueueId::new).collect();
-            for (index, queue) in member_of.iter().enumerate() {
-                self.check_queue(source, format!("{path}.queues[{index}]"), queue, queues);
-            }
-            let mut settings = Settings::with_defaults(member_of);
-            let defaults = Limits::default();
-            let capacity = &value.capacity;
-            let given = [capacity.voice, capacity.chat, capacity.messaging, capacity.email];
-            let mut counts = Counts::default();
-            for (index, given) in given.into_iter().enumerate() {
-                counts.0[index] = given.unwrap_or(defaults.counts.0[index]);
-            }
-            let units = capacity.units.map_or(defaults.units, Units);
-            settings.limits = Limits { counts, units };
-            settings.default_presence = value.default_presence;
-            if let Some(grace) = value.grace {
-                settings.grace = grace.0;
-            }
-            agents.push(AgentConfig {
-                name: value.name.unwrap_or_else(|| value.id.clone()),
-                id: AgentId::new(value.id),
-                role: value.role,
-                settings: Arc::new(settings),
-            });
-        }
-        agents
-    }
-
-    fn check_id(&mut self, source: usize, path: &str, id: &str, seen: &mut HashSet<String>) {
-        let path = format!("{path}.id");
-        if !is_name(id) {
-            let message = format!(
-                "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, `-` and `_`, such as \"sms-telesign\""
-            );
-            self.problem(source, &path, message);
-        }
-        if !seen.insert(id.to_owned()) {
-            self.problem(source, &path, format!("\"{id}\" stands twice; names are used once"));
-        }
-    }
-
-    fn check_queue(
-        &mut self,
-        source: usize,
-        path: String,
-        queue: &QueueId,
-        queues: &HashSet<QueueId>,
-    ) {
-        if !queues.contains(queue) {
-            let known = names(queues.iter().map(QueueId::as_str));
-            self.problem(source, &path, format!("there is no queue \"{queue}\"; {known}"));
-        }
     }
 }
 
@@ -418,45 +241,6 @@ pub fn place_in_file(place: &Place, path: &str, message: String) -> Problem {
 pub fn is_name(id: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
     (1..=64).contains(&id.len()) && id.chars().all(is_allowed)
-}
-
-fn apply(workstream: &mut Workstream, tree: &WorkstreamTree) {
-    workstream.priority = tree.priority;
-    if let Some(units) = tree.units {
-        workstream.units = Units(units);
-    }
-    if let Some(allowed) = &tree.allowed {
-        workstream.allowed = allowed.iter().copied().collect();
-    }
-    if let Some(reassign) = tree.reassign {
-        workstream.reassign = reassign;
-    }
-    workstream.wrap_up = match tree.wrap_up {
-        None => workstream.wrap_up,
-        Some(WrapUpTree::Never) => WrapUpHold::Never,
-        Some(WrapUpTree::Always) => WrapUpHold::Always,
-        Some(WrapUpTree::For(span)) => WrapUpHold::For(span.0),
-    };
-    let spans = [
-        (&mut workstream.offer_timeout, tree.offer_timeout),
-        (&mut workstream.inactivity, tree.inactivity),
-        (&mut workstream.wrap_up_limit, tree.wrap_up_limit),
-        (&mut workstream.reopen_within, tree.reopen_within),
-    ];
-    for (setting, given) in spans {
-        if let Some(span) = given {
-            *setting = span.0;
-        }
-    }
-}
-
-fn names<'a>(known: impl Iterator<Item = &'a str>) -> String {
-    let mut known: Vec<&str> = known.collect();
-    known.sort_unstable();
-    if known.is_empty() {
-        return "none is configured".to_owned();
-    }
-    format!("known: {}", known.join(", "))
 }
 
 fn options() -> ron::Options {

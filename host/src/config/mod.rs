@@ -3,10 +3,15 @@
 mod load;
 mod locate;
 mod model;
+mod resolve;
+mod routing;
+mod routing_tree;
+mod rules;
 mod tree;
 
 pub use load::{ConfigErrors, is_name, load, place_in_file};
 pub use model::{
-    AgentConfig, ChannelConfig, Config, HostConfig, Place, QueueConfig, Role, SecretSource,
+    AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
+    Role, SecretSource, StrategyConfig,
 };
 pub use tree::Problem;

@@ -1,12 +1,13 @@
 //! The configuration as the host uses it: resolved, checked, immutable.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cordboard_core::agent::Settings;
-use cordboard_core::ids::{AgentId, ChannelId, QueueId, WorkstreamId};
-use cordboard_core::queue::Order;
+use cordboard_core::ids::{AgentId, ChannelId, HoursId, QueueId, SkillId, WorkstreamId};
+use cordboard_core::presence::BaseStatus;
+use cordboard_core::queue::Settings as QueueSettings;
 use cordboard_core::workstream::Workstream;
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +26,103 @@ pub struct Config {
     pub queues: Vec<QueueConfig>,
     /// In the order of the files.
     pub agents: Vec<AgentConfig>,
+    /// Labels that agents can choose (PRES-01).
+    pub labels: Vec<LabelConfig>,
+    /// What each role may do beside its own work.
+    pub permissions: BTreeMap<Role, BTreeSet<Permission>>,
+    /// Strategy plugins (ROUTE-05).
+    pub strategies: Vec<StrategyConfig>,
+    /// Every skill.
+    pub skills: Vec<SkillId>,
+}
+
+impl Config {
+    /// The agent of that name.
+    pub fn agent(&self, id: &AgentId) -> Option<&AgentConfig> {
+        self.agents.iter().find(|agent| agent.id == *id)
+    }
+
+    /// Whether the role has the permission.
+    pub fn permits(&self, role: Role, permission: Permission) -> bool {
+        self.permissions.get(&role).is_some_and(|list| list.contains(&permission))
+    }
+}
+
+/// A label that agents can choose, mapped on a base status (PRES-01).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
+pub struct LabelConfig {
+    /// Its name in the configuration.
+    pub id: String,
+    /// What people see.
+    pub name: String,
+    /// What routing goes by.
+    pub status: BaseStatus,
+}
+
+/// A strategy plugin.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StrategyConfig {
+    /// The name that queues refer to.
+    pub id: String,
+    /// The plugin's library.
+    pub library: PathBuf,
+    /// The only content that may be loaded (PLUG-07), in hexadecimal.
+    pub sha256: Option<String>,
+    /// The plugin's own settings.
+    pub config: serde_json::Value,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl StrategyConfig {
+    /// As the loader takes it: like a channel that nobody writes to.
+    pub fn as_plugin(&self) -> ChannelConfig {
+        ChannelConfig {
+            id: ChannelId::from(self.id.as_str()),
+            library: self.library.clone(),
+            sha256: self.sha256.clone(),
+            workstream: WorkstreamId::from(""),
+            config: self.config.clone(),
+            secrets: BTreeMap::new(),
+            allow_hosts: Vec::new(),
+            language: String::new(),
+            hours: None,
+            place: self.place.clone(),
+        }
+    }
+}
+
+/// Something that a role may do beside its own work.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Take waiting work by hand beyond one's capacity (ROUTE-10).
+    SelfAssign,
+    /// Take a conversation over from a colleague.
+    TakeOver,
+    /// End anybody's conversation (CONV-07).
+    #[serde(rename = "conversation.end")]
+    EndConversation,
+}
+
+impl Permission {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SelfAssign, Self::TakeOver, Self::EndConversation];
+
+    /// As it is written in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SelfAssign => "self_assign",
+            Self::TakeOver => "take_over",
+            Self::EndConversation => "conversation.end",
+        }
+    }
 }
 
 /// Addresses and folders; paths are absolute or relative to the working folder.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct HostConfig {
     /// Where to listen.
     pub listen: String,
@@ -38,10 +132,14 @@ pub struct HostConfig {
     pub data: PathBuf,
     /// Where plugins are looked for by name.
     pub plugins: PathBuf,
+    /// Hours of everything that has none of its own.
+    pub hours: Option<String>,
+    /// Whether the journal keeps what routing was told (OPS-08).
+    pub keep_routing_log: bool,
 }
 
 /// One channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct ChannelConfig {
     /// Its name.
     pub id: ChannelId,
@@ -57,12 +155,16 @@ pub struct ChannelConfig {
     pub secrets: BTreeMap<String, SecretSource>,
     /// Hosts beside those of the manifest, as `name` or `name:port`.
     pub allow_hosts: Vec<String>,
+    /// Of customers who haven't said theirs, as `de`.
+    pub language: String,
+    /// Hours that count where a queue has none of its own.
+    pub hours: Option<HoursId>,
     /// File and path of the setting, for errors that only the plugin finds.
     pub place: Place,
 }
 
 /// Where a part of the configuration stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Place {
     /// The file.
     pub file: PathBuf,
@@ -80,18 +182,18 @@ pub enum SecretSource {
 }
 
 /// One queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct QueueConfig {
     /// Its name in the configuration.
     pub id: QueueId,
     /// For people.
     pub name: String,
-    /// In which order it gives out work.
-    pub order: Order,
+    /// For its machine.
+    pub settings: Arc<QueueSettings>,
 }
 
 /// One agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct AgentConfig {
     /// The name they sign in with.
     pub id: AgentId,

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use cordboard_core::capacity::ChannelKind;
 use cordboard_core::presence::BaseStatus;
-use cordboard_core::queue::Order;
 use cordboard_core::time::Span;
 use serde::{Deserialize, Deserializer};
 
@@ -50,6 +49,16 @@ pub(super) struct HostTree {
     pub data: PathBuf,
     #[serde(default = "default_plugins")]
     pub plugins: PathBuf,
+    /// Of everything that has no hours of its own.
+    #[serde(default)]
+    pub hours: Option<String>,
+    /// Whether the journal keeps what routing was told, for `cordboard replay` (OPS-08).
+    #[serde(default = "yes")]
+    pub keep_routing_log: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for HostTree {
@@ -59,6 +68,8 @@ impl Default for HostTree {
             public_url: None,
             data: default_data(),
             plugins: default_plugins(),
+            hours: None,
+            keep_routing_log: true,
         }
     }
 }
@@ -90,49 +101,12 @@ pub(super) struct ChannelTree {
     pub secrets: BTreeMap<String, SecretSource>,
     #[serde(default)]
     pub allow_hosts: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WorkstreamTree {
-    pub id: String,
-    pub kind: ChannelKind,
-    pub queue: String,
+    /// Of customers who haven't said theirs, as `de`.
     #[serde(default)]
-    pub priority: i32,
+    pub language: Option<String>,
+    /// Hours that count where a queue has none of its own.
     #[serde(default)]
-    pub units: Option<u32>,
-    #[serde(default)]
-    pub allowed: Option<Vec<BaseStatus>>,
-    #[serde(default)]
-    pub offer_timeout: Option<Duration>,
-    #[serde(default)]
-    pub reassign: Option<bool>,
-    #[serde(default)]
-    pub inactivity: Option<Duration>,
-    #[serde(default)]
-    pub wrap_up: Option<WrapUpTree>,
-    #[serde(default)]
-    pub wrap_up_limit: Option<Duration>,
-    #[serde(default)]
-    pub reopen_within: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) enum WrapUpTree {
-    Never,
-    Always,
-    For(Duration),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct QueueTree {
-    pub id: String,
-    #[serde(default)]
-    pub name: Option<String>,
-    #[serde(default)]
-    pub order: Order,
+    pub hours: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -148,12 +122,17 @@ pub(super) struct AgentTree {
     #[serde(default)]
     pub capacity: CapacityTree,
     #[serde(default)]
+    pub skills: BTreeMap<String, u8>,
+    /// Takes no work (PRES-08).
+    #[serde(default)]
+    pub light: bool,
+    #[serde(default)]
     pub default_presence: Option<BaseStatus>,
     #[serde(default)]
     pub grace: Option<Duration>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CapacityTree {
     pub voice: Option<u16>,
@@ -161,6 +140,49 @@ pub(super) struct CapacityTree {
     pub messaging: Option<u16>,
     pub email: Option<u16>,
     pub units: Option<u32>,
+    /// Kinds that get nothing while one of this kind is under way (CAP-03).
+    pub blocking: Option<BTreeMap<ChannelKind, Vec<ChannelKind>>>,
+}
+
+/// Presence for everybody.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PresenceTree {
+    pub labels: Vec<LabelTree>,
+    /// Set at sign-in unless the agent's own `default_presence` says otherwise (PRES-05).
+    pub default: Option<BaseStatus>,
+    pub grace: Option<Duration>,
+    pub idle: Option<IdleTree>,
+    pub missed_offers: Option<MissedTree>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LabelTree {
+    pub id: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    pub status: BaseStatus,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdleTree {
+    pub after: Duration,
+    #[serde(default = "away")]
+    pub status: BaseStatus,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MissedTree {
+    pub limit: u32,
+    #[serde(default = "away")]
+    pub status: BaseStatus,
+}
+
+fn away() -> BaseStatus {
+    BaseStatus::Away
 }
 
 /// A length of time as people write it: `"30s"`, `"10m"`, `"24h"`, `"500ms"`, `"2d"`.

@@ -24,10 +24,11 @@ use crate::http::console::session_cookie;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::{FirstFrame, Transcript};
 use crate::http::server::Web;
+use crate::http::{collaboration, routing, search};
 use crate::journal::Reader;
 
-type Answer<T> = Result<Json<T>, ApiError>;
-type Done = Result<HttpResponse, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Done = Result<HttpResponse, ApiError>;
 
 /// The description, as served and as the console's types are made from.
 #[derive(OpenApi)]
@@ -38,7 +39,11 @@ type Done = Result<HttpResponse, ApiError>;
     ),
     paths(
         me, sign_in, sign_out, set_presence, accept, refuse, conversations, conversation, reply,
-        note, leave, rejoin, end, finish_wrap_up, channels, verify_channel, agents, queues
+        note, leave, rejoin, end, finish_wrap_up, channels, verify_channel, agents, queues,
+        collaboration::take, collaboration::transfer, collaboration::consult,
+        collaboration::end_consult, collaboration::take_over, routing::why, routing::why_not,
+        routing::waiting, routing::set_attributes, routing::desk, routing::reload,
+        search::search, search::export, search::sessions
     ),
     components(schemas(Notice, FirstFrame, Command)),
     modifiers(&Security),
@@ -88,11 +93,11 @@ async fn openapi() -> HttpResponse {
     HttpResponse::Ok().json(ApiDoc::openapi())
 }
 
-fn reader(request: &HttpRequest) -> Rc<Reader> {
+pub(super) fn reader(request: &HttpRequest) -> Rc<Reader> {
     request.app_data::<Rc<Reader>>().expect("every worker has one").clone()
 }
 
-fn done() -> HttpResponse {
+pub(super) fn done() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
@@ -113,7 +118,8 @@ struct Me {
 #[utoipa::path(get, path = "/api/v1/me", responses(
     (status = 200, body = Me), (status = 401, body = ErrorBody)))]
 async fn me(web: Data<Web>, caller: Caller) -> Json<Me> {
-    let config = web.directory.config.agents.iter().find(|agent| agent.id == caller.agent);
+    let config = web.directory.config();
+    let config = config.agent(&caller.agent);
     Json(Me {
         agent: caller.agent.to_string(),
         name: config.map(|agent| agent.name.clone()).unwrap_or_default(),
@@ -169,9 +175,10 @@ async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> Done 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PresenceChoice {
-    /// The base status.
+    /// The base status; the label's own if only a label is given.
+    #[serde(default)]
     status: Option<BaseStatus>,
-    /// What is shown instead of its name; at most 64 characters.
+    /// One of the configured labels, by its name there (PRES-01).
     #[serde(default)]
     label: Option<String>,
 }
@@ -179,7 +186,8 @@ struct PresenceChoice {
 /// Choose my presence.
 #[utoipa::path(put, path = "/api/v1/me/presence", request_body = PresenceChoice, responses(
     (status = 204, description = "chosen"), (status = 400, body = ErrorBody),
-    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 409, body = ErrorBody)))]
 async fn set_presence(web: Data<Web>, caller: Caller, body: Json<PresenceChoice>) -> Done {
     let PresenceChoice { status, label } = body.into_inner();
     commands::run(&web.directory, &caller, Command::Presence { status, label }).await?;
@@ -270,7 +278,7 @@ async fn conversation(
     let machine = reader.conversation(id)?;
     let machine = machine.and_then(|machine| web.directory.with_settings(machine));
     let machine = machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))?;
-    if machine.primary() != Some(&caller.agent) {
+    if !machine.takes_part(&caller.agent) {
         caller.needs(Role::Supervisor)?;
     }
     let messages = reader.transcript(id)?;
@@ -363,15 +371,32 @@ async fn end(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
     Ok(done())
 }
 
-/// Finish wrap-up: the conversation closes.
-#[utoipa::path(post, path = "/api/v1/conversations/{id}/finish-wrap-up",
+/// How it ended.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+struct WrapUpBody {
+    /// A wrap-up code of the workstream.
+    disposition: Option<String>,
+    /// What it was about; at most 4000 characters.
+    summary: Option<String>,
+}
+
+/// Finish wrap-up: the conversation closes. The body may be left out.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/finish-wrap-up", request_body = WrapUpBody,
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 204, description = "closed"),
     (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
-async fn finish_wrap_up(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+async fn finish_wrap_up(
+    path: Path<Uuid>,
+    web: Data<Web>,
+    caller: Caller,
+    body: Option<Json<WrapUpBody>>,
+) -> Done {
     let conversation = ConversationId(*path);
-    commands::run(&web.directory, &caller, Command::FinishWrapUp { conversation }).await?;
+    let WrapUpBody { disposition, summary } = body.map(Json::into_inner).unwrap_or_default();
+    let command = Command::FinishWrapUp { conversation, disposition, summary };
+    commands::run(&web.directory, &caller, command).await?;
     Ok(done())
 }
 
@@ -399,7 +424,8 @@ struct ChannelView {
     (status = 200, body = Vec<ChannelView>), (status = 401, body = ErrorBody)))]
 async fn channels(web: Data<Web>, _caller: Caller) -> Json<Vec<ChannelView>> {
     let directory = &web.directory;
-    let views = directory.config.channels.iter().filter_map(|config| {
+    let config = directory.config();
+    let views = config.channels.iter().filter_map(|config| {
         let slot = directory.channel(&config.id)?;
         let handle = slot.state.as_ref().ok();
         Some(ChannelView {
@@ -483,7 +509,7 @@ struct AgentRow {
 async fn agents(web: Data<Web>, caller: Caller) -> Answer<Vec<AgentRow>> {
     caller.needs(Role::Supervisor)?;
     let mut rows = Vec::new();
-    for config in &web.directory.config.agents {
+    for config in &web.directory.config().agents {
         let Some(actor) = web.directory.agent(&config.id) else { continue };
         let Ok(view) = actor.send(LookAtAgent).await else { continue };
         rows.push(AgentRow {
@@ -508,6 +534,11 @@ struct QueueRow {
     waiting: usize,
     /// Since when the oldest waits.
     oldest: Option<Timestamp>,
+    /// Members that are signed in.
+    signed_in: usize,
+    /// How long an item that came now would probably wait, in milliseconds; none while nothing
+    /// waits, or before anybody has waited.
+    estimated_wait_ms: Option<i64>,
 }
 
 /// All queues (supervisors).
@@ -516,7 +547,7 @@ struct QueueRow {
 async fn queues(web: Data<Web>, caller: Caller) -> Answer<Vec<QueueRow>> {
     caller.needs(Role::Supervisor)?;
     let mut rows = Vec::new();
-    for config in &web.directory.config.queues {
+    for config in &web.directory.config().queues {
         let Some(actor) = web.directory.queue(&config.id) else { continue };
         let Ok(view) = actor.send(LookAtQueue).await else { continue };
         rows.push(QueueRow {
@@ -524,6 +555,8 @@ async fn queues(web: Data<Web>, caller: Caller) -> Answer<Vec<QueueRow>> {
             name: config.name.clone(),
             waiting: view.items,
             oldest: view.oldest,
+            signed_in: view.signed_in,
+            estimated_wait_ms: view.estimate.map(|wait| wait.0),
         });
     }
     Ok(Json(rows))

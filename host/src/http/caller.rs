@@ -10,8 +10,9 @@ use actix_web::{FromRequest, HttpRequest};
 use cordboard_core::ids::AgentId;
 use subtle::ConstantTimeEq;
 
+use crate::actors::Directory;
 use crate::clock;
-use crate::config::Role;
+use crate::config::{Permission, Role};
 use crate::http::accounts::hash;
 use crate::http::error::ApiError;
 use crate::http::server::Web;
@@ -47,6 +48,20 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Refuses those without a permission.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`] names the permission.
+    pub fn must(&self, directory: &Directory, permission: Permission) -> Result<(), ApiError> {
+        if directory.config().permits(self.role, permission) {
+            return Ok(());
+        }
+        let (agent, needed) = (&self.agent, permission.as_str());
+        Err(ApiError::Forbidden(format!("{agent} needs the permission {needed} for this")))
+    }
+}
+
 impl FromRequest for Caller {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
@@ -77,8 +92,8 @@ fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
             (session.agent, Some(session.csrf))
         }
     };
-    let known = web.directory.config.agents.iter().find(|config| config.id == agent);
-    let role = known.ok_or(ApiError::NotSignedIn)?.role;
+    let config = web.directory.config();
+    let role = config.agent(&agent).ok_or(ApiError::NotSignedIn)?.role;
     Ok(Caller { agent, role, csrf })
 }
 

@@ -1,18 +1,18 @@
 //! What agents do, the same over REST and WebSocket.
 
 use cordboard_core::agent;
-use cordboard_core::conversation::{Input, Reply};
-use cordboard_core::ids::{ConversationId, OfferId};
+use cordboard_core::conversation::{Input, Refused, Reply, State, Target};
+use cordboard_core::ids::{AgentId, ConversationId, OfferId};
 use cordboard_core::message::Media;
 use cordboard_core::presence::BaseStatus;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::actors::{Deliver, Directory, TellAgent, To};
-use crate::config::Role;
+use crate::config::{Config, Permission, Role};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, success};
-use crate::journal::dedup_key;
+use crate::journal::{Reader, dedup_key};
 
 /// A command, as the WebSocket carries it.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -30,13 +30,44 @@ pub enum Command {
         #[schema(value_type = String)]
         offer: OfferId,
     },
-    /// Choose a status, or go back to the computed one with `null`.
+    /// Choose a status or a label, or go back to the computed status with neither.
     Presence {
-        /// The base status.
+        /// The base status; the label's own if only a label is given.
+        #[serde(default)]
         status: Option<BaseStatus>,
-        /// What is shown instead of its name; at most 64 characters.
+        /// One of the configured labels, by its name there (PRES-01).
         #[serde(default)]
         label: Option<String>,
+    },
+    /// Take waiting work by hand (ROUTE-10, ROUTE-14).
+    Take {
+        /// Which conversation.
+        conversation: ConversationId,
+    },
+    /// Hand over (CONV-03).
+    Transfer {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// To whom.
+        to: Target,
+    },
+    /// Ask a colleague for advice (CONV-03).
+    Consult {
+        /// About which conversation.
+        conversation: ConversationId,
+        /// Whom; anybody of its queue if nobody is named.
+        #[serde(default)]
+        agent: Option<AgentId>,
+    },
+    /// Take back what was asked of colleagues, and thank those who advise.
+    EndConsult {
+        /// Of which conversation.
+        conversation: ConversationId,
+    },
+    /// Take a conversation over from whoever has it.
+    TakeOver {
+        /// Which conversation.
+        conversation: ConversationId,
     },
     /// Reply to the customer.
     Reply {
@@ -78,6 +109,12 @@ pub enum Command {
     FinishWrapUp {
         /// Of which conversation.
         conversation: ConversationId,
+        /// The wrap-up code (CONV-08).
+        #[serde(default)]
+        disposition: Option<String>,
+        /// What it was about (CONV-08).
+        #[serde(default)]
+        summary: Option<String>,
     },
 }
 
@@ -91,7 +128,7 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
         Command::Accept { offer } => tell(directory, caller, agent::Input::Accept { offer }).await,
         Command::Refuse { offer } => tell(directory, caller, agent::Input::Refuse { offer }).await,
         Command::Presence { status, label } => {
-            let choice = chosen_presence(status, label)?;
+            let choice = chosen_presence(&directory.config(), status, label)?;
             tell(directory, caller, agent::Input::SetPresence(choice)).await
         }
         Command::Reply { conversation, text, media, client_key } => {
@@ -111,15 +148,83 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
         Command::Rejoin { conversation } => {
             ask(directory, conversation, Input::Rejoin { agent }).await
         }
+        Command::Take { conversation } => take(directory, caller, conversation).await,
+        Command::Transfer { conversation, to } => {
+            must_exist(directory, &to)?;
+            ask(directory, conversation, Input::Transfer { agent, to }).await
+        }
+        Command::Consult { conversation, agent: with } => {
+            if let Some(with) = &with {
+                must_exist(directory, &Target::Agent(with.clone()))?;
+            }
+            ask(directory, conversation, Input::Consult { agent, with }).await
+        }
+        Command::EndConsult { conversation } => {
+            ask(directory, conversation, Input::EndConsult { agent }).await
+        }
+        Command::TakeOver { conversation } => {
+            caller.must(directory, Permission::TakeOver)?;
+            ask(directory, conversation, Input::TakeOver { agent }).await
+        }
         Command::End { conversation } => {
-            // Supervisors end anybody's (CONV-07); agents their own.
-            let by = (caller.role < Role::Supervisor).then_some(agent);
+            // Who may ends anybody's (CONV-07); everybody their own.
+            let may = directory.config().permits(caller.role, Permission::EndConversation);
+            let by = (!may).then_some(agent);
             ask(directory, conversation, Input::End { agent: by }).await
         }
-        Command::FinishWrapUp { conversation } => {
-            ask(directory, conversation, Input::FinishWrapUp { agent }).await
+        Command::FinishWrapUp { conversation, disposition, summary } => {
+            let count = summary.as_ref().map_or(0, |summary| summary.chars().count());
+            if count > MOST_SUMMARY {
+                let why = format!("the summary has {count} characters; at most {MOST_SUMMARY}");
+                return Err(ApiError::Malformed(why));
+            }
+            let input = Input::FinishWrapUp { agent, disposition, summary };
+            ask(directory, conversation, input).await
         }
     }
+}
+
+/// Characters of a conversation's summary.
+const MOST_SUMMARY: usize = 4000;
+
+/// The agent's machine sets a place aside and asks the conversation; what comes of it is seen on the
+/// agent's screens.
+async fn take(
+    directory: &Directory,
+    caller: &Caller,
+    conversation: ConversationId,
+) -> Result<(), ApiError> {
+    let unreadable = |error: rusqlite::Error| ApiError::from(error);
+    let reader = Reader::open(&directory.config().host.data).map_err(unreadable)?;
+    let machine = reader.conversation(conversation).map_err(unreadable)?;
+    let machine = machine.and_then(|machine| directory.with_settings(machine));
+    let machine = machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))?;
+    if machine.state() != State::Open {
+        let refused = Refused::WrongState { action: "take", state: machine.state() };
+        return Err(refused.into());
+    }
+    let config = directory.config();
+    let mine = config.agent(&caller.agent).map(|agent| &agent.settings.queues);
+    if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
+        caller.needs(Role::Supervisor)?;
+    }
+    let policy = machine.settings().expect("it has just been given them").clone();
+    let load = machine.standing().ticket.load(&policy);
+    let beyond = config.permits(caller.role, Permission::SelfAssign);
+    tell(directory, caller, agent::Input::Pick { conversation, load, beyond }).await
+}
+
+/// Whoever or whatever work is handed to must be there.
+fn must_exist(directory: &Directory, to: &Target) -> Result<(), ApiError> {
+    let config = directory.config();
+    let missing = match to {
+        Target::Agent(agent) if config.agent(agent).is_none() => format!("agent `{agent}`"),
+        Target::Queue(queue) if !config.queues.iter().any(|known| known.id == *queue) => {
+            format!("queue `{queue}`")
+        }
+        Target::Agent(_) | Target::Queue(_) => return Ok(()),
+    };
+    Err(ApiError::NotFound(missing))
 }
 
 async fn ask(
@@ -139,20 +244,26 @@ async fn tell(directory: &Directory, caller: &Caller, input: agent::Input) -> Re
 }
 
 fn chosen_presence(
+    config: &Config,
     status: Option<BaseStatus>,
     label: Option<String>,
 ) -> Result<Option<(BaseStatus, String)>, ApiError> {
-    let Some(status) = status else { return Ok(None) };
-    if status == BaseStatus::Offline {
+    let label = label.filter(|label| !label.trim().is_empty());
+    if status == Some(BaseStatus::Offline) {
         let why = "`offline` isn't chosen: sign out, or choose `away`";
         return Err(ApiError::Malformed(why.to_owned()));
     }
-    let label = label.filter(|label| !label.trim().is_empty());
-    let label = label.unwrap_or_else(|| status.as_str().to_owned());
-    let count = label.chars().count();
-    if count > 64 {
-        let why = format!("the label has {count} characters; at most 64");
+    let Some(label) = label else {
+        return Ok(status.map(|status| (status, status.as_str().to_owned())));
+    };
+    let Some(known) = config.labels.iter().find(|known| known.id == label) else {
+        let known: Vec<&str> = config.labels.iter().map(|label| label.id.as_str()).collect();
+        let why = format!("there is no label \"{label}\"; known: {}", known.join(", "));
+        return Err(ApiError::Malformed(why));
+    };
+    if status.is_some_and(|status| status != known.status) {
+        let why = format!("the label \"{label}\" stands for {}", known.status.as_str());
         return Err(ApiError::Malformed(why));
     }
-    Ok(Some((status, label)))
+    Ok(Some((known.status, known.name.clone())))
 }

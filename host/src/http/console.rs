@@ -71,7 +71,7 @@ pub fn session_cookie(web: &Web, token: String) -> Cookie<'static> {
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(web.directory.config.host.public_url.starts_with("https://"))
+        .secure(web.directory.config().host.public_url.starts_with("https://"))
         .max_age(time::Duration::milliseconds(SESSION.0))
         .finish()
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use cordboard_core::agent::OfferGone;
+use cordboard_core::agent;
 use cordboard_core::conversation::Refused;
 use serde::Serialize;
 
@@ -32,9 +32,12 @@ pub enum ApiError {
     /// Understood, but not now.
     #[error("{0}")]
     Refused(#[from] Refused),
-    /// Too late.
+    /// The agent's machine says no.
     #[error("{0}")]
-    OfferGone(#[from] OfferGone),
+    RefusedToAgent(#[from] agent::Refused),
+    /// The configuration's files are wrong.
+    #[error("the configuration is wrong; nothing was changed\n{0}")]
+    WrongConfig(String),
     /// The journal can't commit, or a channel isn't there.
     #[error("{0}")]
     Unavailable(String),
@@ -64,8 +67,19 @@ impl ApiError {
                 Refused::TooLong { .. } => "too_long",
                 Refused::OptedOut { .. } => "opted_out",
                 Refused::Empty => "empty",
+                Refused::OfferUnderWay { .. } => "offer_under_way",
+                Refused::Yourself => "yourself",
+                Refused::NoDisposition { .. } => "no_disposition",
+                Refused::UnknownDisposition { .. } => "unknown_disposition",
             },
-            Self::OfferGone(_) => "offer_gone",
+            Self::RefusedToAgent(refused) => match refused {
+                agent::Refused::OfferGone { .. } => "offer_gone",
+                agent::Refused::Light => "light_agent",
+                agent::Refused::Offline => "offline",
+                agent::Refused::NoPlace { .. } => "no_place",
+                agent::Refused::AlreadyThere => "already_there",
+            },
+            Self::WrongConfig(_) => "wrong_config",
             Self::Unavailable(_) => "unavailable",
         }
     }
@@ -78,7 +92,9 @@ impl ResponseError for ApiError {
             Self::NoCsrfToken | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Refused(_) | Self::OfferGone(_) => StatusCode::CONFLICT,
+            Self::Refused(_) | Self::RefusedToAgent(_) | Self::WrongConfig(_) => {
+                StatusCode::CONFLICT
+            }
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{Message as Frame, MessageStream, Session};
 use cordboard_core::conversation::Summary;
@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::actors::{Attach, Detach, Directory, Show};
+use crate::actors::{Attach, Detach, Directory, LookAtAgent, Show, TellAgent};
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
 use crate::http::error::ApiError;
@@ -63,14 +63,17 @@ struct Request {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum What {
-    Typing(Typing),
+    Sign(Sign),
     Command(Command),
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Typing {
+enum Sign {
+    /// The agent is typing.
     Typing { conversation: ConversationId },
+    /// The agent is there (PRES-06).
+    Activity,
 }
 
 #[derive(Serialize)]
@@ -82,6 +85,14 @@ struct AnswerFrame {
     error: Option<String>,
 }
 
+/// How a page connects.
+#[derive(Deserialize)]
+pub struct Opening {
+    /// It had been connected before: a short break, not a sign-in or refresh (PRES-05).
+    #[serde(default)]
+    resumed: bool,
+}
+
 /// Opens the socket.
 ///
 /// # Errors
@@ -91,7 +102,9 @@ pub async fn open(
     body: Payload,
     web: Data<Web>,
     caller: Caller,
+    query: Query<Opening>,
 ) -> Result<HttpResponse, actix_web::Error> {
+    let resumed = query.resumed;
     check_origin(&request, &caller, &web)?;
     let actor = web.directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
     let reader = request.app_data::<Rc<Reader>>().expect("every worker has one").clone();
@@ -99,9 +112,10 @@ pub async fn open(
     let directory = web.directory.clone();
     actix_web::rt::spawn(async move {
         let (sender, events) = mpsc::unbounded_channel();
-        let Ok(screen) = actor.send(Attach(sender)).await else { return };
+        let Ok(screen) = actor.send(Attach { screen: sender, resumed }).await else { return };
         // Attached first, read second: what happens in between is in both, and that is harmless.
-        let first = snapshot(&reader, &directory, &caller);
+        let held = actor.send(LookAtAgent).await.map(|view| view.held).unwrap_or_default();
+        let first = snapshot(&reader, &directory, &caller, &held);
         let outcome = match first {
             Ok(first) => attend(session, stream, events, first, &directory, &caller).await,
             Err(error) => session.close(Some(closing(&error.to_string()))).await,
@@ -123,16 +137,29 @@ fn check_origin(request: &HttpRequest, caller: &Caller, web: &Web) -> Result<(),
         let host = request.headers().get("host").and_then(|host| host.to_str().ok());
         host == Some(authority)
     });
-    let is_ours = same_host || origin == web.directory.config.host.public_url;
+    let is_ours = same_host || origin == web.directory.config().host.public_url;
     if caller.csrf.is_none() || is_ours {
         return Ok(());
     }
     Err(ApiError::Forbidden(format!("a page of {origin} may not open this socket")))
 }
 
-fn snapshot(reader: &Reader, directory: &Directory, caller: &Caller) -> Result<Arc<str>, ApiError> {
+/// Open work of the agent's own, and that in which they advise: the agent holds a place for it.
+fn snapshot(
+    reader: &Reader,
+    directory: &Directory,
+    caller: &Caller,
+    held: &[ConversationId],
+) -> Result<Arc<str>, ApiError> {
     let mut conversations = Vec::new();
-    for machine in reader.open_conversations(Some(&caller.agent), 1000)? {
+    let mut machines = reader.open_conversations(Some(&caller.agent), 1000)?;
+    for id in held {
+        if !machines.iter().any(|machine| machine.id() == *id) {
+            let advised = reader.conversation(*id)?;
+            machines.extend(advised.filter(|machine| machine.takes_part(&caller.agent)));
+        }
+    }
+    for machine in machines {
         let Some(machine) = directory.with_settings(machine) else { continue };
         let messages = reader.transcript(machine.id())?;
         conversations.push(Transcript { conversation: machine.summary(), messages });
@@ -201,7 +228,14 @@ async fn answer(text: &str, directory: &Directory, caller: &Caller) -> AnswerFra
         What::Command(command) => {
             commands::run(directory, caller, command).await.map_err(|error| error.to_string())
         }
-        What::Typing(Typing::Typing { conversation }) => {
+        What::Sign(Sign::Activity) => {
+            if let Some(actor) = directory.agent(&caller.agent) {
+                let input = cordboard_core::agent::Input::Activity;
+                actor.do_send(TellAgent { input, answer: None });
+            }
+            Ok(())
+        }
+        What::Sign(Sign::Typing { conversation }) => {
             if let Some(actor) = directory.agent(&caller.agent) {
                 let agent = Some(caller.agent.clone());
                 actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));

@@ -4,11 +4,14 @@
 mod accounts;
 mod api;
 mod caller;
+mod collaboration;
 mod commands;
 mod console;
 mod error;
 mod live;
 mod operations;
+mod routing;
+mod search;
 mod server;
 mod webhook;
 

@@ -16,7 +16,7 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
     if let Some(problem) = web.directory.journal.health().problem() {
         problems.push(format!("the journal can't commit: {problem}"));
     }
-    for channel in &web.directory.config.channels {
+    for channel in &web.directory.config().channels {
         if let Some(Err(why)) = web.directory.channel(&channel.id).map(|slot| slot.state.clone()) {
             problems.push(format!("channel {} isn't loaded: {why}", channel.id));
         }
@@ -36,7 +36,7 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         ("cordboard_journal_writes_total".to_owned(), appends as f64),
         ("cordboard_outbox_backlog".to_owned(), web.backlog.len() as f64),
     ];
-    for channel in &directory.config.channels {
+    for channel in &directory.config().channels {
         let Some(Ok(handle)) = directory.channel(&channel.id).map(|slot| slot.state.clone()) else {
             continue;
         };

@@ -12,9 +12,10 @@ use actix_web::{App, HttpServer, ResponseError};
 
 use crate::actors::Directory;
 use crate::http::error::ApiError;
-use crate::http::{api, console, live, operations, webhook};
+use crate::http::{api, collaboration, console, live, operations, routing, search, webhook};
 use crate::journal::Reader;
 use crate::outbox::Backlog;
+use crate::reload::Reloader;
 
 /// What every handler can reach.
 pub struct Web {
@@ -24,6 +25,8 @@ pub struct Web {
     pub data: PathBuf,
     /// Replies under way.
     pub backlog: Backlog,
+    /// Reads the configuration again.
+    pub reloader: Arc<Reloader>,
 }
 
 /// The most bytes of one API request.
@@ -58,7 +61,10 @@ pub fn serve(
             .service(web::resource("/hooks/{channel}").route(web::route().to(webhook::receive)))
             .service(
                 web::scope("/api/v1")
+                    .configure(search::routes)
                     .configure(api::routes)
+                    .configure(collaboration::routes)
+                    .configure(routing::routes)
                     .service(web::resource("/live").route(web::get().to(live::open))),
             )
             .service(web::resource("/sign-in/{token}").route(web::get().to(console::use_link)))

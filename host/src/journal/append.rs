@@ -38,6 +38,10 @@ pub struct Row {
     pub queued_at: Timestamp,
     /// Next deadline.
     pub wake_at: Option<Timestamp>,
+    /// How it was classified, encoded.
+    pub ticket: Vec<u8>,
+    /// Where it waits or waited last.
+    pub queue: String,
 }
 
 impl Row {
@@ -54,6 +58,8 @@ impl Row {
             returning: standing.returning,
             queued_at: standing.queued_at,
             wake_at: conversation.wake_at(),
+            ticket: rmp_serde::to_vec(&standing.ticket).expect("a ticket can be encoded"),
+            queue: conversation.queue().to_string(),
         }
     }
 }

@@ -7,8 +7,10 @@
 mod append;
 mod reader;
 mod schema;
+mod sessions;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
-pub use reader::{Account, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
+pub use reader::{Account, Filter, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
+pub use sessions::{Part, Session, fold_sessions};
 pub use writer::{Journal, JournalHealth, Settled};

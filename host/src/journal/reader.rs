@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use cordboard_core::Conversation;
-use cordboard_core::conversation::{Event, Standing};
+use cordboard_core::conversation::{Event, Standing, State, Ticket};
+use cordboard_core::decision::Decision;
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo, WorkstreamId};
 use cordboard_core::message::Message;
 use cordboard_core::notice::ThreadKey;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::append::{OutboxBody, OutboxRow, fold_transcript};
 use super::schema;
-use super::writer::state_of;
+use super::writer::{state_number, state_of};
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
 pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {
@@ -34,6 +35,9 @@ pub fn dedup_key(scope: &str, id: &str) -> i64 {
     i64::from_le_bytes(key[..8].try_into().expect("a key has sixteen bytes"))
 }
 
+/// Tickets repeat as well, unless they name agents: keep so many.
+const MOST_TICKETS_KEPT: usize = 10_000;
+
 /// An open conversation as a restart needs it.
 pub struct OpenRow {
     /// What queues and ledgers are rebuilt from.
@@ -42,6 +46,27 @@ pub struct OpenRow {
     pub workstream: WorkstreamId,
     /// Next deadline.
     pub wake_at: Option<Timestamp>,
+}
+
+/// Which conversations are wanted; everything that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<State>,
+    /// On this channel.
+    pub channel: Option<String>,
+    /// In this queue now, or last.
+    pub queue: Option<String>,
+    /// Of this agent.
+    pub agent: Option<String>,
+    /// With this customer.
+    pub customer: Option<String>,
+    /// Begun at this time (milliseconds) or later.
+    pub from: Option<i64>,
+    /// Begun before.
+    pub to: Option<i64>,
+    /// With this text in a message or note.
+    pub text: Option<String>,
 }
 
 /// An account's password hash.
@@ -194,24 +219,92 @@ impl Reader {
         machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
     }
 
+    /// Conversations that match, open and closed, the newest first, behind the cursor.
+    pub fn search(
+        &self,
+        filter: &Filter,
+        cursor: Option<ConversationId>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>> {
+        let mut conditions = vec!["1 = 1".to_owned()];
+        let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
+        let mut add = |condition: &str, value: Box<dyn rusqlite::ToSql>| {
+            values.push(value);
+            conditions.push(condition.replace('?', &format!("?{}", values.len())));
+        };
+        let texts = [
+            ("channel = ?", &filter.channel),
+            ("queue = ?", &filter.queue),
+            ("agent = ?", &filter.agent),
+            ("customer = ?", &filter.customer),
+        ];
+        for (condition, text) in texts {
+            if let Some(text) = text {
+                add(condition, Box::new(text.clone()));
+            }
+        }
+        if let Some(state) = filter.state {
+            add("state = ?", Box::new(state_number(state)));
+        }
+        // A name begins with the time at which it was given.
+        if let Some(from) = filter.from {
+            add("id >= ?", Box::new(first_id_at(from)));
+        }
+        if let Some(to) = filter.to {
+            add("id < ?", Box::new(first_id_at(to)));
+        }
+        if let Some(cursor) = cursor {
+            add("id < ?", Box::new(cursor.0.as_bytes().to_vec()));
+        }
+        if let Some(text) = &filter.text {
+            let contains = "EXISTS (SELECT 1 FROM events WHERE conversation = conversations.id
+                AND kind IN ('message_received', 'reply_queued', 'note_added')
+                AND instr(events.body, ?) > 0)";
+            add(contains, Box::new(text.as_bytes().to_vec()));
+        }
+        let conditions = conditions.join(" AND ");
+        let query = format!(
+            "SELECT snapshot FROM conversations WHERE {conditions} ORDER BY id DESC LIMIT {limit}"
+        );
+        let mut statement = self.connection.prepare(&query)?;
+        let values = rusqlite::params_from_iter(values.iter());
+        let machines: Result<Vec<Conversation>> = statement.query_map(values, machine)?.collect();
+        machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
+    }
+
     /// Every open conversation, for recovery.
     pub fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
         let mut statement = self.connection.prepare(
-            "SELECT id, state, agent, occupies, asked_back, queued_at, workstream, wake_at
+            "SELECT id, state, agent, occupies, asked_back, queued_at, workstream, wake_at, ticket
              FROM conversations WHERE state < 4",
         )?;
         let mut rows = statement.query([])?;
         // Names repeat a million times: keep one copy of each.
         let mut agents: HashMap<String, AgentId> = Default::default();
         let mut workstreams: HashMap<String, WorkstreamId> = Default::default();
+        let mut tickets: HashMap<Vec<u8>, Ticket> = Default::default();
         while let Some(row) = rows.next()? {
             let agent = match row.get_ref(2)?.as_str_or_null()? {
                 None => None,
                 Some(name) => Some(interned(&mut agents, name)),
             };
             let workstream = interned(&mut workstreams, row.get_ref(6)?.as_str()?);
+            let ticket = match row.get_ref(8)?.as_blob_or_null()? {
+                None => Ticket::default(),
+                Some(bytes) => match tickets.get(bytes) {
+                    Some(ticket) => ticket.clone(),
+                    None => {
+                        let ticket: Ticket = decoded(row, 8)?;
+                        if tickets.len() < MOST_TICKETS_KEPT {
+                            tickets.insert(bytes.to_vec(), ticket.clone());
+                        }
+                        ticket
+                    }
+                },
+            };
             each(OpenRow {
                 standing: Standing {
+                    ticket,
                     id: id_at(row, 0)?,
                     state: state_of(row.get(1)?),
                     agent,
@@ -222,6 +315,75 @@ impl Reader {
                 workstream,
                 wake_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
             });
+        }
+        Ok(())
+    }
+
+    /// Decisions about a conversation, oldest first; the newest so many.
+    pub fn decisions(&self, id: ConversationId, limit: u32) -> Result<Vec<Decision>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM (SELECT id, body FROM decisions WHERE conversation = ?1
+             ORDER BY id DESC LIMIT ?2) ORDER BY id",
+        )?;
+        statement
+            .query_map(params![id.0.as_bytes().as_slice(), limit], |row| decoded(row, 0))?
+            .collect()
+    }
+
+    /// Events of a conversation with their times, oldest first.
+    pub fn events(&self, id: ConversationId) -> Result<Vec<(Timestamp, Event)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT at, body FROM events WHERE conversation = ?1 ORDER BY version",
+        )?;
+        let rows = statement.query_map([id.0.as_bytes().as_slice()], |row| {
+            Ok((Timestamp(row.get(0)?), decoded(row, 1)?))
+        })?;
+        rows.collect()
+    }
+
+    /// Conversations that wait in a queue, of workstreams that the filter accepts.
+    pub fn waiting(&self, accept: impl Fn(&str) -> bool) -> Result<Vec<ConversationId>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, workstream FROM conversations WHERE state < 4 AND state = 0",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            if accept(row.get_ref(1)?.as_str()?) {
+                found.push(id_at(row, 0)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every run that the routing log knows, with the time of its first entry.
+    pub fn runs(&self) -> Result<Vec<(i64, Timestamp)>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT run, MIN(at) FROM routing_log GROUP BY run ORDER BY run")?;
+        statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?.collect()
+    }
+
+    /// The routing log of a run, chunk by chunk.
+    pub fn routing_log(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM routing_log WHERE run = ?1 ORDER BY id")?;
+        let mut rows = statement.query([run])?;
+        while let Some(row) = rows.next()? {
+            each(row.get_ref(0)?.as_blob()?);
+        }
+        Ok(())
+    }
+
+    /// The decisions of a run as they were written, oldest first.
+    pub fn decisions_of_run(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM decisions WHERE run = ?1 ORDER BY id")?;
+        let mut rows = statement.query([run])?;
+        while let Some(row) = rows.next()? {
+            each(row.get_ref(0)?.as_blob()?);
         }
         Ok(())
     }
@@ -302,6 +464,13 @@ impl Reader {
             })
             .optional()
     }
+}
+
+/// The smallest name that a conversation of this time can have (UUID version 7).
+fn first_id_at(ms: i64) -> Vec<u8> {
+    let mut bytes = vec![0; 16];
+    bytes[..6].copy_from_slice(&ms.max(0).to_be_bytes()[2..]);
+    bytes
 }
 
 fn interned<T: Clone + for<'a> From<&'a str>>(known: &mut HashMap<String, T>, name: &str) -> T {

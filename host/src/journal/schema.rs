@@ -5,20 +5,23 @@ use std::path::Path;
 use rusqlite::Connection;
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
 /// `events` is appended to, whatever the conversation, so that a commit fills a page or two; its
 /// index is small enough to be split seldom. `conversations` is clustered by id, which grows with
 /// time. The snapshot in it may lie some events behind; whoever reads it applies the rest. The other columns never do. The partial indexes hold open work only and change
-/// with state, not with messages. `dedup` is the key under which an event must happen once in its
+/// with state, not with messages. `ticket` is the part of the standing that is the same for many
+/// conversations, encoded. `decisions` and `routing_log` are written beside, in bulk: what routing
+/// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
 /// thread.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
     state INTEGER NOT NULL, agent TEXT, occupies INTEGER NOT NULL, asked_back INTEGER NOT NULL,
-    queued_at INTEGER NOT NULL, wake_at INTEGER, version INTEGER NOT NULL, snapshot BLOB NOT NULL
+    queued_at INTEGER NOT NULL, wake_at INTEGER, version INTEGER NOT NULL, snapshot BLOB NOT NULL,
+    ticket BLOB, queue TEXT
 ) WITHOUT ROWID, STRICT;
 CREATE INDEX IF NOT EXISTS conversations_thread ON conversations (channel, customer);
 CREATE INDEX IF NOT EXISTS conversations_open ON conversations (id) WHERE state < 4;
@@ -44,6 +47,14 @@ CREATE TABLE IF NOT EXISTS opt_outs (
 CREATE TABLE IF NOT EXISTS agent_events (
     id INTEGER PRIMARY KEY, agent TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS decisions (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, conversation BLOB NOT NULL, at INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS decisions_conversation ON decisions (conversation);
+CREATE TABLE IF NOT EXISTS routing_log (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS accounts (
     agent TEXT PRIMARY KEY, password TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
@@ -59,6 +70,12 @@ CREATE TABLE IF NOT EXISTS sign_in_links (
 CREATE TABLE IF NOT EXISTS plugin_store (
     channel TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (channel, key)
 ) WITHOUT ROWID, STRICT;
+";
+
+/// Routing by rules: what a restart needs of a conversation's classification, and where it waits.
+const FROM_1_TO_2: &str = "
+ALTER TABLE conversations ADD COLUMN ticket BLOB;
+ALTER TABLE conversations ADD COLUMN queue TEXT;
 ";
 
 /// The file's name in the data folder.
@@ -81,6 +98,9 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
         return Err(rusqlite::Error::InvalidParameterName(format!(
             "the journal is of version {version}, this host knows {SCHEMA_VERSION}: use the newer host"
         )));
+    }
+    if version == 1 {
+        connection.execute_batch(FROM_1_TO_2)?;
     }
     connection.execute_batch(TABLES)?;
     connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;

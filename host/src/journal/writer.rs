@@ -377,10 +377,11 @@ fn write_row(
     transaction
         .prepare_cached(
             "INSERT INTO conversations (id, channel, customer, workstream, state, agent, occupies,
-             asked_back, queued_at, wake_at, version, snapshot)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             asked_back, queued_at, wake_at, version, snapshot, ticket, queue)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
              ON CONFLICT (id) DO UPDATE SET state = ?5, agent = ?6, occupies = ?7, asked_back = ?8,
-             queued_at = ?9, wake_at = ?10, version = ?11, snapshot = ?12",
+             queued_at = ?9, wake_at = ?10, version = ?11, snapshot = ?12, ticket = ?13,
+             queue = ?14",
         )?
         .execute(params![
             id,
@@ -394,7 +395,9 @@ fn write_row(
             row.queued_at.0,
             row.wake_at.map(|at| at.0),
             append.version as i64,
-            append.snapshot
+            append.snapshot,
+            row.ticket,
+            row.queue
         ])?;
     Ok(())
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use cordboard_core::ids::ChannelId;
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{
-    Health, ManifestInfo, Operation, Outbound, PluginFailure, Receipt, Received, Rejection,
-    SendError, SendErrorKind, VerifyReport, VerifyRequest, WebhookRequest, decode, encode,
+    Health, ManifestInfo, Operation, Outbound, PluginFailure, RankRequest, Receipt, Received,
+    Rejection, SendError, SendErrorKind, VerifyReport, VerifyRequest, WebhookRequest, decode,
+    encode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,7 +34,7 @@ pub enum CallFailed {
     },
 }
 
-/// One channel with its instance of a plugin.
+/// One channel, or strategy, with its instance of a plugin.
 pub struct ChannelHandle {
     id: ChannelId,
     manifest: ManifestInfo,
@@ -101,6 +102,11 @@ impl ChannelHandle {
     /// Sends a test message.
     pub async fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, CallFailed> {
         self.call(Operation::Verify, request).await
+    }
+
+    /// Asks a strategy who goes first.
+    pub async fn rank(&self, request: &RankRequest) -> Result<Vec<String>, CallFailed> {
+        self.call(Operation::Rank, request).await
     }
 
     /// Asks whether it can work.

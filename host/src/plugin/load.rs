@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{ManifestInfo, OpenError, PluginFailure, decode};
 
-use crate::config::ChannelConfig;
+use crate::config::{ChannelConfig, StrategyConfig};
 use crate::plugin::channel::ChannelHandle;
 use crate::plugin::manifest::{self, ManifestError};
 use crate::plugin::probe;
@@ -41,6 +41,16 @@ pub enum LoadError {
         found: String,
         /// The hash it should have.
         pinned: String,
+    },
+    /// A plugin, but of another kind.
+    #[error("{}: it is a {found} plugin, and a {wanted} is needed here", .file.display())]
+    OtherKind {
+        /// Which file.
+        file: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: &'static str,
     },
     /// It can't be loaded, or died when it was tried out.
     #[error("{}: {cause}", .file.display())]
@@ -108,6 +118,23 @@ impl Loader {
     /// [`LoadError`] names file and cause.
     pub async fn load(&self, config: &ChannelConfig) -> Result<ChannelHandle, LoadError> {
         let inspected = self.check(config).await?;
+        self.open_checked(config, inspected).await
+    }
+
+    /// The same for a strategy.
+    ///
+    /// # Errors
+    /// [`LoadError`] names file and cause.
+    pub async fn load_strategy(&self, config: &StrategyConfig) -> Result<ChannelHandle, LoadError> {
+        let inspected = self.check_strategy(config).await?;
+        self.open_checked(&config.as_plugin(), inspected).await
+    }
+
+    async fn open_checked(
+        &self,
+        config: &ChannelConfig,
+        inspected: Inspected,
+    ) -> Result<ChannelHandle, LoadError> {
         let copy = self.copy(config, &inspected)?;
         let handle = self.open_here(config, &inspected.manifest, &copy).await?;
         let health = handle.health().await.map_err(|failed| LoadError::WontOpen {
@@ -126,7 +153,28 @@ impl Loader {
     /// # Errors
     /// [`LoadError`] names file and cause.
     pub async fn check(&self, config: &ChannelConfig) -> Result<Inspected, LoadError> {
+        self.check_kind(config, "channel").await
+    }
+
+    /// The same for a strategy.
+    ///
+    /// # Errors
+    /// [`LoadError`] names file and cause.
+    pub async fn check_strategy(&self, config: &StrategyConfig) -> Result<Inspected, LoadError> {
+        self.check_kind(&config.as_plugin(), "strategy").await
+    }
+
+    async fn check_kind(
+        &self,
+        config: &ChannelConfig,
+        wanted: &'static str,
+    ) -> Result<Inspected, LoadError> {
         let inspected = inspect(&config.library)?;
+        let found = &inspected.manifest.plugin_kind;
+        if found != wanted {
+            let (file, found) = (config.library.clone(), found.clone());
+            return Err(LoadError::OtherKind { file, found, wanted });
+        }
         if let Some(pinned) = config.sha256.as_ref().filter(|pinned| **pinned != inspected.sha256) {
             return Err(LoadError::OtherContent {
                 file: config.library.clone(),

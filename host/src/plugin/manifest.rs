@@ -29,7 +29,7 @@ pub enum ManifestError {
     },
     /// A library, but no plugin.
     #[error(
-        "it is a library but not a Cordboard plugin: it has no section {MANIFEST_SECTION}; does it end in `cordboard_sdk::export_channel!(...)`?"
+        "it is a library but not a Cordboard plugin: it has no section {MANIFEST_SECTION}; does it end in `cordboard_sdk::export_channel!(...)` or `export_strategy!(...)`?"
     )]
     NotAPlugin,
     /// The manifest can't be read.

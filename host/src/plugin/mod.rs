@@ -11,7 +11,9 @@ mod load;
 mod manifest;
 pub mod probe;
 mod services;
+mod strategy;
 
 pub use channel::{CallFailed, ChannelHandle};
 pub use load::{Inspected, LoadError, Loader, inspect};
 pub use services::{Secrets, Services, StoreAccess};
+pub use strategy::Strategies;

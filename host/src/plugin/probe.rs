@@ -121,6 +121,8 @@ pub async fn child() -> anyhow::Result<()> {
     let orders: Orders = serde_json::from_reader(std::io::stdin().lock())?;
     let place = Place { file: PathBuf::new(), path: String::new() };
     let config = ChannelConfig {
+        language: String::new(),
+        hours: None,
         id: orders.channel,
         library: orders.library,
         sha256: None,

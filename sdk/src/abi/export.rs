@@ -12,41 +12,113 @@ use async_ffi::{FfiFuture, FutureExt as _};
 use crate::abi::{
     ChannelObject, HostObject, Opened, PluginModule, PluginModuleRef, RawChannel, RawChannel_TO,
 };
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
 use crate::channel::Channel;
 use crate::host::{Host, HostApi};
-use crate::messages::OpenError;
+use crate::messages::{Health, OpenError};
 use crate::panic::{caught, caught_now, install_hook};
+use crate::strategy::Strategy;
 use crate::wire::{Operation, PluginFailure, decode, encode};
+
+/// What every kind of plugin is to the boundary: it opens, and does operations.
+trait Plugin: Send + Sync + Sized + 'static {
+    type Config: DeserializeOwned + JsonSchema + Send;
+
+    fn open(
+        config: Self::Config,
+        host: Host,
+    ) -> impl Future<Output = Result<Self, OpenError>> + Send;
+
+    /// The encoded answer; `None`: there is no such operation.
+    fn operate(
+        &self,
+        operation: Option<Operation>,
+        payload: &[u8],
+    ) -> impl Future<Output = Option<Vec<u8>>> + Send;
+}
 
 /// The module of a channel plugin.
 pub fn module<C: Channel>() -> PluginModuleRef {
-    PluginModule { config_schema: config_schema::<C>, open: open::<C> }.leak_into_prefix()
+    module_of::<OfChannel<C>>()
 }
 
-extern "C" fn config_schema<C: Channel>() -> RString {
+/// The module of a strategy plugin.
+pub fn strategy_module<S: Strategy>() -> PluginModuleRef {
+    module_of::<OfStrategy<S>>()
+}
+
+fn module_of<P: Plugin>() -> PluginModuleRef {
+    PluginModule { config_schema: config_schema::<P>, open: open::<P> }.leak_into_prefix()
+}
+
+struct OfChannel<C>(C);
+
+impl<C: Channel> Plugin for OfChannel<C> {
+    type Config = C::Config;
+
+    async fn open(config: C::Config, host: Host) -> Result<Self, OpenError> {
+        C::open(config, host).await.map(Self)
+    }
+
+    async fn operate(&self, operation: Option<Operation>, payload: &[u8]) -> Option<Vec<u8>> {
+        let channel = &self.0;
+        Some(match operation? {
+            Operation::Receive => answer(payload, async |input| channel.receive(input).await).await,
+            Operation::Send => answer(payload, async |input| channel.send(input).await).await,
+            Operation::Verify => answer(payload, async |input| channel.verify(input).await).await,
+            Operation::Health => answer(payload, async |()| channel.health().await).await,
+            Operation::Rank => return None,
+        })
+    }
+}
+
+struct OfStrategy<S>(S);
+
+impl<S: Strategy> Plugin for OfStrategy<S> {
+    type Config = S::Config;
+
+    async fn open(config: S::Config, host: Host) -> Result<Self, OpenError> {
+        S::open(config, host).await.map(Self)
+    }
+
+    async fn operate(&self, operation: Option<Operation>, payload: &[u8]) -> Option<Vec<u8>> {
+        match operation? {
+            Operation::Rank => Some(answer(payload, async |input| self.0.rank(input).await).await),
+            Operation::Health => {
+                let ready = Health { ok: true, message: "ready".to_owned() };
+                Some(answer(payload, async |()| ready.clone()).await)
+            }
+            Operation::Receive | Operation::Send | Operation::Verify => None,
+        }
+    }
+}
+
+extern "C" fn config_schema<P: Plugin>() -> RString {
     let schema = caught_now(|| {
-        let schema = schemars::schema_for!(C::Config);
+        let schema = schemars::schema_for!(P::Config);
         serde_json::to_string_pretty(&schema).expect("a schema is JSON")
     });
     schema.unwrap_or_else(|failure| format!("{{\"description\":\"{failure}\"}}")).into()
 }
 
-extern "C" fn open<C: Channel>(config: RVec<u8>, host: HostObject) -> FfiFuture<Opened> {
+extern "C" fn open<P: Plugin>(config: RVec<u8>, host: HostObject) -> FfiFuture<Opened> {
     install_hook();
     let host = Host::new(Arc::new(AbiHost(Arc::new(host))));
     async move {
         let opening = caught(async move {
             let mut json = serde_json::Deserializer::from_slice(&config);
-            let config: C::Config =
+            let config: P::Config =
                 serde_path_to_error::deserialize(&mut json).map_err(|error| {
                     let path = error.path().to_string();
                     OpenError::config(path.trim_matches('.'), error.inner().to_string())
                 })?;
-            C::open(config, host).await
+            P::open(config, host).await
         });
         let error: Result<OpenError, PluginFailure> = match opening.await {
-            Ok(Ok(channel)) => {
-                let shared = Shared { channel: Arc::new(channel) };
+            Ok(Ok(plugin)) => {
+                let shared = Shared { plugin: Arc::new(plugin) };
                 let object: ChannelObject = RawChannel_TO::from_value(shared, TD_Opaque);
                 return ROk(object);
             }
@@ -58,37 +130,25 @@ extern "C" fn open<C: Channel>(config: RVec<u8>, host: HostObject) -> FfiFuture<
     .into_ffi()
 }
 
-/// A channel shared by the calls in flight.
-struct Shared<C> {
-    channel: Arc<C>,
+/// A plugin's instance, shared by the calls in flight.
+struct Shared<P> {
+    plugin: Arc<P>,
 }
 
-impl<C: Channel> RawChannel for Shared<C> {
+impl<P: Plugin> RawChannel for Shared<P> {
     fn call(&self, operation: RString, payload: RVec<u8>) -> FfiFuture<RVec<u8>> {
-        let channel = self.channel.clone();
+        let plugin = self.plugin.clone();
         async move {
-            let answer = caught(operate(channel, operation, payload)).await;
-            answer.unwrap_or_else(|failure| encode(&Err::<(), _>(failure))).into()
+            let answer = caught(async move {
+                let known = Operation::parse(&operation);
+                plugin.operate(known, payload.as_slice()).await.unwrap_or_else(|| {
+                    let unknown = format!("no operation `{operation}`");
+                    encode(&Err::<(), _>(PluginFailure::NotUnderstood(unknown)))
+                })
+            });
+            answer.await.unwrap_or_else(|failure| encode(&Err::<(), _>(failure))).into()
         }
         .into_ffi()
-    }
-}
-
-async fn operate<C: Channel>(channel: Arc<C>, operation: RString, payload: RVec<u8>) -> Vec<u8> {
-    let payload = payload.as_slice();
-    match Operation::parse(&operation) {
-        Some(Operation::Receive) => {
-            answer(payload, async |request| channel.receive(request).await).await
-        }
-        Some(Operation::Send) => answer(payload, async |message| channel.send(message).await).await,
-        Some(Operation::Verify) => {
-            answer(payload, async |request| channel.verify(request).await).await
-        }
-        Some(Operation::Health) => answer(payload, async |()| channel.health().await).await,
-        None => {
-            let unknown = format!("no operation `{operation}`");
-            encode(&Err::<(), _>(PluginFailure::NotUnderstood(unknown)))
-        }
     }
 }
 
@@ -145,6 +205,22 @@ impl HostApi for AbiHost {
 #[macro_export]
 macro_rules! export_channel {
     ($channel:ty) => {
+        $crate::__export!($channel, $crate::Channel, encode_manifest, module);
+    };
+}
+
+/// Exports a [`crate::Strategy`] from this library: the last line of a plugin.
+#[macro_export]
+macro_rules! export_strategy {
+    ($strategy:ty) => {
+        $crate::__export!($strategy, $crate::Strategy, encode_strategy_manifest, strategy_module);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($plugin:ty, $kind:path, $encode:ident, $module:ident) => {
         const _: () = {
             use $crate::__private as sdk;
 
@@ -152,10 +228,10 @@ macro_rules! export_channel {
             #[used]
             #[unsafe(link_section = ".cordboard.manifest")]
             static MANIFEST: [u8; sdk::MANIFEST_CAPACITY] =
-                sdk::encode_manifest(&<$channel as $crate::Channel>::MANIFEST);
+                sdk::$encode(&<$plugin as $kind>::MANIFEST);
 
             fn module() -> sdk::PluginModuleRef {
-                sdk::export::module::<$channel>()
+                sdk::export::$module::<$plugin>()
             }
 
             extern "C" fn erased_module() -> sdk::abi_stable::library::RootModuleResult {

@@ -38,6 +38,8 @@ pub fn fill(data: &Path, count: usize, agents: &[AgentId]) -> rusqlite::Result<(
             customer: Address::new(customer.clone()),
             own: "+15550002002".into(),
             opted_out: false,
+            country: None,
+            last_agent: None,
         };
         let mut machine = Conversation::open(id, opening, policy.clone(), now, &mut fx);
         let message = CustomerMessage {
@@ -47,7 +49,10 @@ pub fn fill(data: &Path, count: usize, agents: &[AgentId]) -> rusqlite::Result<(
             consent: None,
         };
         let offer = OfferId { queue: "support".into(), number: n as u64 };
-        for input in [Input::Customer(message), Input::Accept { agent: agent.clone(), offer }] {
+        for input in [
+            Input::Customer(message),
+            Input::Accept { agent: agent.clone(), offer, consult: false },
+        ] {
             machine.handle(input, now, &mut fx).expect("nothing to refuse");
         }
         let bytes = id.0.as_bytes().as_slice();

@@ -21,6 +21,11 @@ pub fn plugin_folder() -> PathBuf {
     target_folder()
 }
 
+/// Two labels, for tests that need no other section.
+const LABELS: &str = r#"presence: (labels: [
+    (id: "lunch", name: "Lunch", status: away), (id: "desk", name: "At my desk", status: online),
+]),"#;
+
 /// A configuration folder with the sample's channels pointed at emulators of its own.
 pub struct Setup {
     /// Configuration and data.
@@ -33,6 +38,10 @@ pub struct Setup {
     pub workstream: String,
     /// Further agents, as RON.
     pub agents: String,
+    /// Further settings of the queue, such as `strategy: round_robin`, and further queues.
+    pub queues: String,
+    /// Further sections, as RON.
+    pub sections: String,
     /// Shell commands that go before the host, such as a limit.
     pub before: Option<String>,
 }
@@ -47,6 +56,8 @@ impl Setup {
             url: format!("http://127.0.0.1:{port}"),
             workstream: String::new(),
             agents: String::new(),
+            queues: "),".to_owned(),
+            sections: LABELS.to_owned(),
             before: None,
         }
     }
@@ -106,13 +117,15 @@ impl Setup {
         let listen = self.url.trim_start_matches("http://");
         let plugins = plugin_folder().display().to_string();
         let (workstream, agents) = (&self.workstream, &self.agents);
+        let (queues, sections) = (&self.queues, &self.sections);
         self.write(
             "main.ron",
             &format!(
                 r#"(
     host: (listen: "{listen}", data: "data", plugins: "{plugins}"),
     workstreams: [(id: "sms", kind: messaging, queue: "support", {workstream})],
-    queues: [(id: "support", name: "Support")],
+    queues: [(id: "support", name: "Support", {queues}],
+    {sections}
     agents: [
         (id: "kim", name: "Kim", queues: ["support"]),
         (id: "lee", name: "Lee", queues: ["support"]),

@@ -1,0 +1,205 @@
+//! The way to an agent: classification, the queue, overflow, and back to the queue (ROUTE-01, 11,
+//! 13, 17, 18, 19).
+
+use crate::agent;
+use crate::classification::{Attributes, Facts, classify};
+use crate::conversation::{Conversation, Event, Overflow, State};
+use crate::effect::{Effect, Effects};
+use crate::ids::{AgentId, QueueId};
+use crate::queue::{self, OverflowAction, Preference};
+use crate::time::{Span, Timestamp};
+use crate::workstream::OnOffline;
+
+impl Conversation {
+    /// Applies the rules. With none, it is what its workstream says, and nothing is recorded.
+    pub(super) fn classify(&mut self, now: Timestamp, fx: &mut Effects) -> Vec<String> {
+        let policy = self.policy.clone().expect("whoever loads a conversation gives it one");
+        let none = Attributes::default();
+        let attributes = self.attributes.as_deref().unwrap_or(&none);
+        let facts = Facts {
+            channel: Some(&self.channel),
+            kind: policy.kind,
+            language: attributes.language.as_deref().unwrap_or(&policy.language),
+            country: self.country.as_deref(),
+            attributes,
+            text: &self.subject,
+            now,
+        };
+        let (classification, messages) = classify(&policy, &facts);
+        if classification != self.class || !policy.rules.is_empty() {
+            self.record(Event::Classified { classification }, now, fx);
+        }
+        messages
+    }
+
+    /// Classifies it and puts it in line; its age is that of `queued_at`.
+    pub(super) fn route(&mut self, now: Timestamp, fx: &mut Effects) {
+        let messages = self.classify(now, fx);
+        let queue = self.class.queue.clone().unwrap_or_else(|| self.policy().queue.clone());
+        // ROUTE-13: whom they had before, if the workstream wants that.
+        let prefer = self.policy().affinity.and_then(|wait| self.preference(wait, now));
+        self.enqueue(queue, prefer, Vec::new(), now, fx);
+        for text in messages {
+            self.send_automatically(text, now, fx);
+        }
+    }
+
+    pub(super) fn enqueue(
+        &mut self,
+        queue: QueueId,
+        prefer: Option<Preference>,
+        refused: Vec<AgentId>,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let since = self.queued_at;
+        self.record(Event::Queued { queue: queue.clone(), since, prefer }, now, fx);
+        let mut item = self.standing().item(self.policy());
+        item.refused = refused;
+        fx.push(Effect::Queue(queue, queue::Input::Enqueue(item)));
+    }
+
+    fn preference(&self, wait: Span, now: Timestamp) -> Option<Preference> {
+        let agent = self.last_agent.clone()?;
+        Some(Preference { agent, until: now + wait })
+    }
+
+    /// The agent doesn't have it any more: it waits for one, the earlier one preferred (ROUTE-19).
+    pub(super) fn give_back(&mut self, since: Timestamp, now: Timestamp, fx: &mut Effects) {
+        let agent = self.primary.clone().expect("somebody has it");
+        let occupied = self.occupies;
+        self.dismiss_all(fx);
+        self.record(Event::Unassigned { agent: agent.clone() }, now, fx);
+        if occupied {
+            let release = agent::Input::Release { conversation: self.id };
+            fx.push(Effect::Agent(agent.clone(), release));
+        }
+        self.queued_at = since;
+        let wait = self.policy().affinity.unwrap_or_default();
+        let prefer = Some(Preference { agent: agent.clone(), until: now + wait });
+        let queue = self.queue().clone();
+        self.enqueue(queue, prefer, Vec::new(), now, fx);
+        self.show_gone(agent, fx);
+    }
+
+    pub(super) fn on_attributes(
+        &mut self,
+        attributes: Attributes,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if self.attributes.as_deref() == Some(&attributes) {
+            return;
+        }
+        self.record(Event::AttributesChanged { attributes }, now, fx);
+        self.on_reroute(now, fx);
+        self.show(fx);
+    }
+
+    /// While it waits, new facts and new rules count at once (ROUTE-17). Its age is kept.
+    pub(super) fn on_reroute(&mut self, now: Timestamp, fx: &mut Effects) {
+        if self.state != State::Open || self.messages == 0 {
+            return;
+        }
+        let before = self.queue().clone();
+        let by_rules = self.class.queue.clone();
+        // A rule's message was sent when it began.
+        self.classify(now, fx);
+        // Where an overflow rule has put it, it stays, unless the rules now say something else.
+        let wanted = self.class.queue.clone();
+        let queue = match wanted {
+            Some(wanted) if Some(&wanted) != by_rules.as_ref() || self.visited.is_empty() => wanted,
+            _ => before.clone(),
+        };
+        if queue != before {
+            let remove = queue::Input::Remove { conversation: self.id };
+            fx.push(Effect::Queue(before, remove));
+        }
+        let prefer = self.prefer.clone();
+        self.enqueue(queue, prefer, Vec::new(), now, fx);
+    }
+
+    /// ROUTE-11. What comes too late is ignored: it has an agent.
+    pub(super) fn on_overflow(&mut self, overflow: Overflow, now: Timestamp, fx: &mut Effects) {
+        let Overflow { queue, reason, then, position, estimate, refused } = overflow;
+        if self.state != State::Open || *self.queue() != queue {
+            return;
+        }
+        let is_repeated = self.overflowed.contains(&(queue.clone(), reason));
+        if is_repeated && matches!(then, OverflowAction::Message(_)) {
+            return;
+        }
+        let overflowed = Event::Overflowed { queue: queue.clone(), reason, then: then.clone() };
+        self.record(overflowed, now, fx);
+        if !matches!(then, OverflowAction::Message(_)) {
+            // It has left already, unless something sent it there again in the meantime.
+            let remove = queue::Input::Remove { conversation: self.id };
+            fx.push(Effect::Queue(queue, remove));
+        }
+        match then {
+            OverflowAction::Queue(to) => {
+                let prefer = self.prefer.clone();
+                self.enqueue(to, prefer, refused, now, fx);
+            }
+            OverflowAction::Message(text) => {
+                let text = filled_in(&text, position, estimate);
+                self.send_automatically(text, now, fx);
+            }
+            OverflowAction::End(text) => {
+                if let Some(text) = text {
+                    let text = filled_in(&text, position, estimate);
+                    self.send_automatically(text, now, fx);
+                }
+                self.record(Event::Closed, now, fx);
+            }
+        }
+    }
+
+    /// ROUTE-18.
+    pub(super) fn on_agent_gone(
+        &mut self,
+        agent: AgentId,
+        for_good: bool,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if self.consultants.contains(&agent) {
+            self.dismiss(&agent, now, fx);
+            self.show(fx);
+            return;
+        }
+        if self.primary.as_ref() != Some(&agent) || !self.occupies {
+            return;
+        }
+        if self.state == State::WrapUp {
+            if for_good {
+                self.close(now, fx);
+            }
+            return;
+        }
+        match self.policy().on_offline {
+            _ if for_good => self.give_back(self.queued_at, now, fx),
+            OnOffline::Return => self.give_back(self.queued_at, now, fx),
+            OnOffline::Keep | OnOffline::ReturnAfter(_) if self.agent_gone_at.is_none() => {
+                self.record(Event::AgentWentAway, now, fx);
+                self.arm(fx);
+            }
+            OnOffline::Keep | OnOffline::ReturnAfter(_) => {}
+        }
+    }
+
+    pub(super) fn on_agent_back(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
+        if self.primary.as_ref() == Some(agent) && self.agent_gone_at.is_some() {
+            self.record(Event::AgentCameBack, now, fx);
+        }
+    }
+}
+
+/// Fills `{position}` and `{wait}` (minutes, at least 1) into an automated message (ROUTE-16). What
+/// isn't known is left out.
+fn filled_in(text: &str, position: Option<usize>, estimate: Option<Span>) -> String {
+    let position = position.map(|position| position.to_string()).unwrap_or_default();
+    let minutes = estimate.map(|wait| (wait.0 + 59_999) / 60_000).map(|wait| wait.max(1));
+    let wait = minutes.map(|minutes| minutes.to_string()).unwrap_or_default();
+    text.replace("{position}", &position).replace("{wait}", &wait)
+}

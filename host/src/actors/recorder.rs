@@ -1,0 +1,150 @@
+//! The record of routing: what queues and agents were told, in the order in which they dealt with
+//! it, and what queues chose (ROUTE-15, OPS-08). It is written in bulk, some milliseconds later, and
+//! nothing waits for it: a crash costs the last moment of the record, never a work item.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cordboard_core::decision::Decision;
+use cordboard_core::ids::{AgentId, ConversationId, QueueId};
+use cordboard_core::time::Timestamp;
+use cordboard_core::workstream::Workstream;
+use cordboard_core::{agent, queue};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::Journal;
+
+/// One entry of the routing log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// A host started with these machines.
+    Start {
+        /// Numbers of offers begin here.
+        first_offer: u64,
+        /// Settings of every queue.
+        queues: Vec<(QueueId, Arc<queue::Settings>)>,
+        /// Settings of every agent.
+        agents: Vec<(AgentId, Arc<agent::Settings>)>,
+    },
+    /// These workstreams were in force from then on.
+    Workstreams(Vec<Arc<Workstream>>),
+    /// A queue that wasn't there before.
+    NewQueue(QueueId, Arc<queue::Settings>, u64),
+    /// An agent who wasn't there before.
+    NewAgent(AgentId, Arc<agent::Settings>),
+    /// A queue was told this.
+    Queue(Timestamp, QueueId, queue::Input),
+    /// An agent was told this.
+    Agent(Timestamp, AgentId, agent::Input),
+}
+
+/// An [`Entry`] of what is at hand: it is written the same way.
+#[derive(Serialize)]
+enum Told<'a> {
+    Queue(Timestamp, &'a QueueId, &'a queue::Input),
+    Agent(Timestamp, &'a AgentId, &'a agent::Input),
+}
+
+#[derive(Default)]
+struct Buffer {
+    log: Vec<u8>,
+    decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
+}
+
+/// Collects entries; [`Recorder::flush`] writes them.
+pub struct Recorder {
+    journal: Journal,
+    /// Names this start of the host.
+    run: i64,
+    buffer: Mutex<Buffer>,
+    /// Whether the log is kept; decisions always are.
+    keeps_log: bool,
+    flush_is_due: AtomicBool,
+}
+
+impl Recorder {
+    /// Written at the latest when so much has been collected.
+    const MOST_BYTES: usize = 256 * 1024;
+
+    /// For a start of the host.
+    pub fn new(journal: Journal, run: i64, keeps_log: bool) -> Self {
+        let flush_is_due = AtomicBool::new(false);
+        Self { journal, run, buffer: Mutex::default(), keeps_log, flush_is_due }
+    }
+
+    /// Notes an [`Entry`].
+    pub fn note(&self, entry: &impl Serialize) {
+        if !self.keeps_log {
+            return;
+        }
+        let mut buffer = self.buffer();
+        rmp_serde::encode::write(&mut buffer.log, entry).expect("entries can be encoded");
+        if buffer.log.len() >= Self::MOST_BYTES {
+            self.write(std::mem::take(&mut *buffer));
+        }
+        self.flush_is_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes what a queue is about to be told.
+    pub fn queue(&self, id: &QueueId, now: Timestamp, input: &queue::Input) {
+        self.note(&Told::Queue(now, id, input));
+    }
+
+    /// Notes what an agent is about to be told.
+    pub fn agent(&self, id: &AgentId, now: Timestamp, input: &agent::Input) {
+        self.note(&Told::Agent(now, id, input));
+    }
+
+    /// Notes a decision.
+    pub fn decided(&self, decision: &Decision) {
+        let body = rmp_serde::to_vec_named(decision).expect("decisions can be encoded");
+        let mut buffer = self.buffer();
+        buffer.decisions.push((decision.conversation, decision.at, body));
+        self.flush_is_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Writes what has been collected.
+    pub fn flush(&self) {
+        if !self.flush_is_due.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let collected = std::mem::take(&mut *self.buffer());
+        self.write(collected);
+    }
+
+    /// The same, waited for: whoever reads afterwards finds everything.
+    pub async fn flushed(&self) {
+        self.flush();
+        // An empty write comes behind those under way.
+        let _ = self.journal.write_now(|_| Ok(())).await;
+    }
+
+    fn write(&self, collected: Buffer) {
+        let run = self.run;
+        let work = move |transaction: &rusqlite::Transaction<'_>| {
+            if !collected.log.is_empty() {
+                let at = crate::clock::now().0;
+                transaction
+                    .prepare_cached("INSERT INTO routing_log (run, at, body) VALUES (?1, ?2, ?3)")?
+                    .execute(rusqlite::params![run, at, collected.log])?;
+            }
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO decisions (run, conversation, at, body) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            for (conversation, at, body) in &collected.decisions {
+                let id = conversation.0.as_bytes().as_slice();
+                insert.execute(rusqlite::params![run, id, at.0, body])?;
+            }
+            Ok(())
+        };
+        self.journal.write(work, |result| {
+            if let Err(error) = result {
+                tracing::warn!(error, "the record of routing couldn't be written");
+            }
+        });
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, Buffer> {
+        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,324 @@
+//! Host, channels, agents: everything that isn't routing itself.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cordboard_core::agent::{IdleRule, MissedRule, Settings};
+use cordboard_core::capacity::{Counts, KindSet, Limits, Units};
+use cordboard_core::ids::{AgentId, ChannelId, HoursId, QueueId, SkillId, WorkstreamId};
+use cordboard_core::presence::BaseStatus;
+use cordboard_core::queue::OverflowAction;
+use cordboard_core::workstream::Workstream;
+
+use super::load::{Placed, Reader, is_name};
+use super::model::{
+    AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
+    Role, StrategyConfig,
+};
+use super::routing::{Known, names};
+use super::tree::{CapacityTree, HostTree, PresenceTree};
+
+/// The most labels (PRES-01).
+const MOST_LABELS: usize = 100;
+
+impl Reader {
+    pub(super) fn resolve(&mut self, root: &Path) -> Config {
+        let known = self.known();
+        let host = self.resolve_host(root, &known);
+        let queues = self.resolve_queues(&known);
+        let workstreams = self.resolve_workstreams(&known);
+        let channels = self.resolve_channels(root, &host, &workstreams, &known);
+        let strategies = self.resolve_strategies(root, &host);
+        let kinds = kinds_by_queue(&workstreams, &queues);
+        let presence = self.presence.take();
+        let labels = self.resolve_labels(presence.as_ref());
+        let rules = presence.map(|placed| placed.value).unwrap_or_default();
+        let agents = self.resolve_agents(&known, &kinds, &rules);
+        let permissions = self.resolve_permissions();
+        Config {
+            root: root.to_owned(),
+            host,
+            channels,
+            workstreams,
+            queues,
+            agents,
+            labels,
+            permissions,
+            strategies,
+            skills: known.skills.iter().map(|skill| SkillId::from(skill.as_str())).collect(),
+        }
+    }
+
+    fn resolve_host(&mut self, root: &Path, known: &Known) -> HostConfig {
+        let placed = self.host.take();
+        let (tree, source) = match placed {
+            Some(placed) => (placed.value, Some(placed.source)),
+            None => (HostTree::default(), None),
+        };
+        if let Some(source) = source {
+            self.hours_id(source, "host.hours", tree.hours.as_ref(), known);
+            if tree.listen.parse::<std::net::SocketAddr>().is_err() {
+                let message = format!(
+                    "\"{}\" isn't an address to listen on, such as \"127.0.0.1:8080\"",
+                    tree.listen
+                );
+                self.problem(source, "host.listen", message);
+            }
+            let is_url = |url: &String| url::Url::parse(url).is_ok_and(|url| url.has_host());
+            if let Some(url) = tree.public_url.as_ref().filter(|url| !is_url(url)) {
+                let message = format!("\"{url}\" isn't a URL such as \"https://desk.example.com\"");
+                self.problem(source, "host.public_url", message);
+            }
+        }
+        let public_url = tree.public_url.unwrap_or_else(|| format!("http://{}", tree.listen));
+        HostConfig {
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            data: root.join(&tree.data),
+            plugins: root.join(&tree.plugins),
+            hours: tree.hours,
+            keep_routing_log: tree.keep_routing_log,
+            listen: tree.listen,
+        }
+    }
+
+    fn resolve_channels(
+        &mut self,
+        root: &Path,
+        host: &HostConfig,
+        workstreams: &HashMap<WorkstreamId, Arc<Workstream>>,
+        known: &Known,
+    ) -> Vec<ChannelConfig> {
+        let mut channels = Vec::new();
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.channels) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            let workstream = WorkstreamId::new(value.workstream);
+            if !workstreams.contains_key(&workstream) {
+                let known = names(&workstreams.keys().map(ToString::to_string).collect());
+                let message = format!("there is no workstream \"{workstream}\"; {known}");
+                self.problem(source, &format!("{path}.workstream"), message);
+            }
+            let sha256 = self.sha256(source, &path, value.sha256);
+            let hours =
+                self.hours_id(source, &format!("{path}.hours"), value.hours.as_ref(), known);
+            let file = self.sources[source].file.clone();
+            channels.push(ChannelConfig {
+                id: ChannelId::new(value.id),
+                library: library(root, host, &value.plugin),
+                sha256,
+                workstream,
+                config: settings_or_none(value.config),
+                secrets: value.secrets,
+                allow_hosts: value.allow_hosts,
+                language: value.language.unwrap_or_else(|| "en".to_owned()),
+                hours: hours.or_else(|| host.hours.as_deref().map(HoursId::from)),
+                place: Place { file, path },
+            });
+        }
+        channels
+    }
+
+    fn sha256(&mut self, source: usize, path: &str, hash: Option<String>) -> Option<String> {
+        let hash = hash?;
+        if hash.len() != 64 || hex::decode(&hash).is_err() {
+            let message = "not a SHA-256: 64 hexadecimal digits";
+            self.problem(source, &format!("{path}.sha256"), message);
+        }
+        Some(hash.to_ascii_lowercase())
+    }
+
+    fn resolve_strategies(&mut self, root: &Path, host: &HostConfig) -> Vec<StrategyConfig> {
+        let mut strategies = Vec::new();
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.strategies) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            let sha256 = self.sha256(source, &path, value.sha256);
+            strategies.push(StrategyConfig {
+                id: value.id,
+                library: library(root, host, &value.plugin),
+                sha256,
+                config: settings_or_none(value.config),
+                place: Place { file: self.sources[source].file.clone(), path },
+            });
+        }
+        strategies
+    }
+
+    fn resolve_labels(&mut self, presence: Option<&Placed<PresenceTree>>) -> Vec<LabelConfig> {
+        let Some(Placed { value, source, path }) = presence else { return Vec::new() };
+        let mut seen = HashSet::new();
+        if value.labels.len() > MOST_LABELS {
+            let count = value.labels.len();
+            let message = format!("{count} labels; at most {MOST_LABELS}");
+            self.problem(*source, &format!("{path}.labels"), message);
+        }
+        let mut labels = Vec::new();
+        for (index, label) in value.labels.iter().enumerate() {
+            let place = format!("{path}.labels[{index}]");
+            self.check_id(*source, &place, &label.id, &mut seen);
+            if label.status == BaseStatus::Offline {
+                let message = "`offline` isn't chosen: who signs out is offline";
+                self.problem(*source, &format!("{place}.status"), message);
+            }
+            labels.push(LabelConfig {
+                id: label.id.clone(),
+                name: label.name.clone().unwrap_or_else(|| label.id.clone()),
+                status: label.status,
+            });
+        }
+        labels
+    }
+
+    fn resolve_permissions(&mut self) -> BTreeMap<Role, BTreeSet<Permission>> {
+        let mut permissions = BTreeMap::from([
+            (Role::Agent, BTreeSet::from([Permission::SelfAssign])),
+            (Role::Supervisor, BTreeSet::from(Permission::ALL)),
+            (Role::Administrator, BTreeSet::from(Permission::ALL)),
+        ]);
+        if let Some(given) = self.permissions.take() {
+            for (role, list) in given.value {
+                permissions.insert(role, list.into_iter().collect());
+            }
+        }
+        permissions
+    }
+
+    fn resolve_agents(
+        &mut self,
+        known: &Known,
+        kinds: &HashMap<QueueId, KindSet>,
+        rules: &PresenceTree,
+    ) -> Vec<AgentConfig> {
+        let everybody = self.capacity.take().map(|placed| placed.value).unwrap_or_default();
+        let everybody = limits(&everybody, Limits::default());
+        let mut agents = Vec::new();
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.agents) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            for (index, queue) in value.queues.iter().enumerate() {
+                let place = format!("{path}.queues[{index}]");
+                self.check_name(source, &place, "queue", queue, &known.queues);
+            }
+            for (skill, level) in &value.skills {
+                let place = format!("{path}.skills");
+                self.check_name(source, &place, "skill", skill, &known.skills);
+                self.check_level(source, &place, skill, *level);
+            }
+            if value.light && !value.queues.is_empty() {
+                let message = "a light agent takes no work, so it can't be a member of a queue: leave out `queues` or `light`";
+                self.problem(source, &format!("{path}.queues"), message);
+            }
+            let member_of: Vec<QueueId> = value.queues.into_iter().map(QueueId::new).collect();
+            let mut reachable = KindSet::default();
+            for queue in &member_of {
+                reachable = reachable.union(kinds.get(queue).copied().unwrap_or_default());
+            }
+            let mut settings = Settings::with_defaults(member_of);
+            settings.kinds = reachable;
+            settings.limits = limits(&value.capacity, everybody);
+            let skills = value.skills.iter();
+            settings.skills =
+                Arc::new(skills.map(|(id, level)| (SkillId::from(id.as_str()), *level)).collect());
+            settings.light = value.light;
+            settings.default_presence = value.default_presence.or(rules.default);
+            if let Some(grace) = value.grace.or(rules.grace) {
+                settings.grace = grace.0;
+            }
+            settings.idle = rules
+                .idle
+                .as_ref()
+                .map(|rule| IdleRule { after: rule.after.0, status: rule.status });
+            settings.missed = rules
+                .missed_offers
+                .as_ref()
+                .map(|rule| MissedRule { limit: rule.limit.max(1), status: rule.status });
+            agents.push(AgentConfig {
+                name: value.name.unwrap_or_else(|| value.id.clone()),
+                id: AgentId::new(value.id),
+                role: value.role,
+                settings: Arc::new(settings),
+            });
+        }
+        agents
+    }
+
+    pub(super) fn check_id(
+        &mut self,
+        source: usize,
+        path: &str,
+        id: &str,
+        seen: &mut HashSet<String>,
+    ) {
+        let path = format!("{path}.id");
+        if !is_name(id) {
+            let message = format!(
+                "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, `-` and `_`, such as \"sms-telesign\""
+            );
+            self.problem(source, &path, message);
+        }
+        if !seen.insert(id.to_owned()) {
+            self.problem(source, &path, format!("\"{id}\" stands twice; names are used once"));
+        }
+    }
+}
+
+fn library(root: &Path, host: &HostConfig, plugin: &str) -> PathBuf {
+    if plugin.contains('/') {
+        root.join(plugin)
+    } else {
+        host.plugins.join(format!("libcordboard_{}.so", plugin.replace('-', "_")))
+    }
+}
+
+/// `config: ()` and no `config` mean the same: a plugin without settings.
+fn settings_or_none(config: serde_json::Value) -> serde_json::Value {
+    match config {
+        serde_json::Value::Null => serde_json::Value::Object(Default::default()),
+        settings => settings,
+    }
+}
+
+fn limits(given: &CapacityTree, defaults: Limits) -> Limits {
+    let counts = [given.voice, given.chat, given.messaging, given.email];
+    let mut limits = defaults;
+    for (limit, given) in limits.counts.0.iter_mut().zip(counts) {
+        *limit = given.unwrap_or(*limit);
+    }
+    limits.counts = Counts(limits.counts.0);
+    limits.units = given.units.map_or(limits.units, Units);
+    if let Some(blocking) = &given.blocking {
+        limits.blocks = Default::default();
+        for (kind, blocked) in blocking {
+            limits.blocks[kind.index()] = blocked.iter().copied().collect();
+        }
+    }
+    limits
+}
+
+/// Which kinds of work can come to a queue: from its workstreams, their rules, and by overflow.
+fn kinds_by_queue(
+    workstreams: &HashMap<WorkstreamId, Arc<Workstream>>,
+    queues: &[QueueConfig],
+) -> HashMap<QueueId, KindSet> {
+    let mut kinds: HashMap<QueueId, KindSet> = HashMap::new();
+    for workstream in workstreams.values() {
+        let by_rules = workstream.rules.iter().filter_map(|rule| rule.then.queue.as_ref());
+        for queue in by_rules.chain([&workstream.queue]) {
+            kinds.entry(queue.clone()).or_default().insert(workstream.kind);
+        }
+    }
+    // A chain of overflows is no longer than there are queues.
+    for _ in queues {
+        for queue in queues {
+            let from = kinds.get(&queue.id).copied().unwrap_or_default();
+            for rule in &queue.settings.overflow {
+                if let OverflowAction::Queue(to) = &rule.then {
+                    let known = kinds.entry(to.clone()).or_default();
+                    *known = known.union(from);
+                }
+            }
+        }
+    }
+    kinds
+}

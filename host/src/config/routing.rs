@@ -1,0 +1,316 @@
+//! Queues, workstreams, skills and hours: names become what they stand for, or an error.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use cordboard_core::capacity::Units;
+use cordboard_core::decision::OverflowReason;
+use cordboard_core::hours::{Hours, HoursSpec, Stretch};
+use cordboard_core::ids::{HoursId, QueueId, SkillId, WorkstreamId};
+use cordboard_core::queue::{Overflow, OverflowAction, QueueHours, Settings, StrategyName};
+use cordboard_core::skills::{HIGHEST, Relaxation};
+use cordboard_core::time::Span;
+use cordboard_core::workstream::{OnOffline, Workstream, WrapUpHold};
+
+use super::load::{Placed, Reader};
+use super::model::QueueConfig;
+use super::routing_tree::{
+    OnOfflineTree, OverflowTree, QueueTree, ThenTree, WeekTree, WhenTree, WorkstreamTree,
+    WrapUpTree,
+};
+
+/// So long after a start with open work nobody is missed: agents are still signing in.
+const SETTLING: Span = Span::seconds(150);
+
+/// Everything that settings refer to by name.
+#[derive(Default)]
+pub(super) struct Known {
+    pub queues: BTreeSet<String>,
+    pub skills: BTreeSet<String>,
+    pub channels: BTreeSet<String>,
+    pub strategies: BTreeSet<String>,
+    pub hours: BTreeMap<HoursId, Arc<Hours>>,
+    pub contact: BTreeSet<String>,
+    pub account: BTreeSet<String>,
+    pub context: BTreeSet<String>,
+}
+
+impl Reader {
+    /// What is known by name, before anything is looked up.
+    pub(super) fn known(&mut self) -> Known {
+        let ids = |list: Vec<&String>| list.into_iter().cloned().collect::<BTreeSet<String>>();
+        let mut known = Known {
+            queues: ids(self.queues.iter().map(|queue| &queue.value.id).collect()),
+            channels: ids(self.channels.iter().map(|channel| &channel.value.id).collect()),
+            strategies: ids(self.strategies.iter().map(|strategy| &strategy.value.id).collect()),
+            ..Known::default()
+        };
+        if let Some(fields) = self.fields.take() {
+            known.contact = fields.value.contact.into_iter().collect();
+            known.account = fields.value.account.into_iter().collect();
+            known.context = fields.value.context.into_iter().collect();
+        }
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.skills) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            known.skills.insert(value.id);
+        }
+        known.hours = self.resolve_hours();
+        known
+    }
+
+    fn resolve_hours(&mut self) -> BTreeMap<HoursId, Arc<Hours>> {
+        let mut all = BTreeMap::new();
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.hours) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            let WeekTree { mon, tue, wed, thu, fri, sat, sun } = value.week;
+            let named = [
+                ("mon", mon),
+                ("tue", tue),
+                ("wed", wed),
+                ("thu", thu),
+                ("fri", fri),
+                ("sat", sat),
+                ("sun", sun),
+            ];
+            let week = named.map(|(day, stretches)| {
+                self.stretches(source, &format!("{path}.week.{day}"), &stretches)
+            });
+            let days = value
+                .days
+                .iter()
+                .map(|(day, stretches)| {
+                    let place = format!("{path}.days");
+                    (day.clone(), self.stretches(source, &place, stretches))
+                })
+                .collect();
+            if let Err(message) = cordboard_core::hours::zone(&value.zone) {
+                self.problem(source, &format!("{path}.zone"), message);
+                continue;
+            }
+            match Hours::try_from(HoursSpec { zone: value.zone, week, days }) {
+                Ok(hours) => drop(all.insert(HoursId::new(value.id), Arc::new(hours))),
+                Err(message) => self.problem(source, &format!("{path}.days"), message),
+            }
+        }
+        all
+    }
+
+    fn stretches(&mut self, source: usize, path: &str, texts: &[String]) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
+        for text in texts {
+            match Stretch::parse(text) {
+                Ok(stretch) => stretches.push(stretch),
+                Err(message) => self.problem(source, path, message),
+            }
+        }
+        stretches.sort_unstable();
+        stretches
+    }
+
+    pub(super) fn resolve_queues(&mut self, known: &Known) -> Vec<QueueConfig> {
+        let mut queues = Vec::new();
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.queues) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            let settings = self.queue_settings(source, &path, &value, known);
+            queues.push(QueueConfig {
+                name: value.name.unwrap_or_else(|| value.id.clone()),
+                id: QueueId::new(value.id),
+                settings: Arc::new(settings),
+            });
+        }
+        queues
+    }
+
+    fn queue_settings(
+        &mut self,
+        source: usize,
+        path: &str,
+        tree: &QueueTree,
+        known: &Known,
+    ) -> Settings {
+        if let StrategyName::Plugin(name) = &tree.strategy {
+            self.check_name(
+                source,
+                &format!("{path}.strategy"),
+                "strategy",
+                name,
+                &known.strategies,
+            );
+        }
+        let mut relax = Vec::new();
+        for (index, step) in tree.relax.iter().enumerate() {
+            let place = format!("{path}.relax[{index}]");
+            if let Some(skill) = &step.skill {
+                self.check_name(source, &format!("{place}.skill"), "skill", skill, &known.skills);
+            }
+            let skill = step.skill.as_deref().map(SkillId::from);
+            relax.push(Relaxation { after: step.after.0, skill, to: step.to.min(HIGHEST) });
+        }
+        relax.sort_by_key(|step| step.after);
+        let overflow = tree.overflow.iter().enumerate().map(|(index, rule)| {
+            self.overflow(source, &format!("{path}.overflow[{index}]"), rule, tree, known)
+        });
+        let overflow = overflow.collect();
+        let mut hours = QueueHours { tables: known.hours.clone(), ..QueueHours::default() };
+        hours.own = self.hours_id(source, &format!("{path}.hours"), tree.hours.as_ref(), known);
+        for (language, id) in &tree.hours_by_language {
+            let place = format!("{path}.hours_by_language");
+            if let Some(id) = self.hours_id(source, &place, Some(id), known) {
+                hours.by_language.insert(language.clone(), id);
+            }
+        }
+        Settings {
+            order: tree.order,
+            strategy: tree.strategy.clone(),
+            relax,
+            overflow,
+            hours,
+            settling: SETTLING,
+        }
+    }
+
+    fn overflow(
+        &mut self,
+        source: usize,
+        path: &str,
+        rule: &OverflowTree,
+        queue: &QueueTree,
+        known: &Known,
+    ) -> Overflow {
+        let when = match rule.when {
+            WhenTree::LongerThan(items) => OverflowReason::Length(items),
+            WhenTree::WaitedFor(wait) => OverflowReason::Wait(wait.0.0),
+            WhenTree::NobodySignedIn => OverflowReason::NobodySignedIn,
+            WhenTree::OutOfHours => OverflowReason::OutOfHours,
+        };
+        let then = match &rule.then {
+            ThenTree::Queue(to) => {
+                self.check_name(source, &format!("{path}.then"), "queue", to, &known.queues);
+                if *to == queue.id {
+                    let message = "an item can't overflow into the queue that it leaves";
+                    self.problem(source, &format!("{path}.then"), message);
+                }
+                OverflowAction::Queue(QueueId::from(to.as_str()))
+            }
+            ThenTree::Message(text) => OverflowAction::Message(text.clone()),
+            ThenTree::End(text) => OverflowAction::End(text.clone()),
+        };
+        Overflow { when, then }
+    }
+
+    pub(super) fn hours_id(
+        &mut self,
+        source: usize,
+        path: &str,
+        name: Option<&String>,
+        known: &Known,
+    ) -> Option<HoursId> {
+        let name = name?;
+        let names: BTreeSet<String> = known.hours.keys().map(ToString::to_string).collect();
+        self.check_name(source, path, "set of hours", name, &names);
+        Some(HoursId::from(name.as_str()))
+    }
+
+    pub(super) fn resolve_workstreams(
+        &mut self,
+        known: &Known,
+    ) -> HashMap<WorkstreamId, Arc<Workstream>> {
+        let mut workstreams = HashMap::new();
+        let mut seen = HashSet::new();
+        for Placed { value, source, path } in std::mem::take(&mut self.workstreams) {
+            self.check_id(source, &path, &value.id, &mut seen);
+            let place = format!("{path}.queue");
+            self.check_name(source, &place, "queue", &value.queue, &known.queues);
+            let queue = QueueId::from(value.queue.as_str());
+            let id = WorkstreamId::new(value.id.clone());
+            let mut workstream = Workstream::with_defaults(id.clone(), value.kind, queue);
+            apply(&mut workstream, &value);
+            if workstream.units.0 == 0 {
+                self.problem(source, &format!("{path}.units"), "an item takes at least 1 unit");
+            }
+            if workstream.allowed == Default::default() {
+                let message = "no presence is allowed, so nobody would ever get work; name at least one, such as [online]";
+                self.problem(source, &format!("{path}.allowed"), message);
+            }
+            if workstream.disposition_required && workstream.dispositions.is_empty() {
+                let message = "a disposition is required, but there is none to choose: name them in `dispositions`";
+                self.problem(source, &format!("{path}.disposition_required"), message);
+            }
+            for (index, rule) in value.rules.into_iter().enumerate() {
+                let place = format!("{path}.rules[{index}]");
+                workstream.rules.push(self.rule(source, &place, rule, known));
+            }
+            workstreams.insert(id, Arc::new(workstream));
+        }
+        workstreams
+    }
+
+    /// Something that is referred to must be there.
+    pub(super) fn check_name(
+        &mut self,
+        source: usize,
+        path: &str,
+        what: &str,
+        name: &str,
+        known: &BTreeSet<String>,
+    ) {
+        if !known.contains(name) {
+            let known = names(known);
+            self.problem(source, path, format!("there is no {what} \"{name}\"; {known}"));
+        }
+    }
+}
+
+fn apply(workstream: &mut Workstream, tree: &WorkstreamTree) {
+    workstream.priority = tree.priority;
+    workstream.matching = tree.matching;
+    workstream.mode = tree.mode;
+    workstream.dispositions.clone_from(&tree.dispositions);
+    workstream.disposition_required = tree.disposition_required;
+    workstream.affinity = tree.affinity.map(|wait| wait.0);
+    workstream.end_after = tree.end_after.map(|limit| limit.0);
+    if let Some(units) = tree.units {
+        workstream.units = Units(units);
+    }
+    if let Some(allowed) = &tree.allowed {
+        workstream.allowed = allowed.iter().copied().collect();
+    }
+    if let Some(reassign) = tree.reassign {
+        workstream.reassign = reassign;
+    }
+    workstream.on_offline = match tree.on_offline {
+        None => workstream.on_offline,
+        Some(OnOfflineTree::Keep) => OnOffline::Keep,
+        Some(OnOfflineTree::Return) => OnOffline::Return,
+        Some(OnOfflineTree::ReturnAfter(delay)) => OnOffline::ReturnAfter(delay.0),
+    };
+    workstream.wrap_up = match tree.wrap_up {
+        None => workstream.wrap_up,
+        Some(WrapUpTree::Never) => WrapUpHold::Never,
+        Some(WrapUpTree::Always) => WrapUpHold::Always,
+        Some(WrapUpTree::For(span)) => WrapUpHold::For(span.0),
+    };
+    let spans = [
+        (&mut workstream.offer_timeout, tree.offer_timeout),
+        (&mut workstream.inactivity, tree.inactivity),
+        (&mut workstream.wrap_up_limit, tree.wrap_up_limit),
+        (&mut workstream.reopen_within, tree.reopen_within),
+    ];
+    for (setting, given) in spans {
+        if let Some(span) = given {
+            *setting = span.0;
+        }
+    }
+}
+
+/// What there is, for error messages.
+pub(super) fn names(known: &BTreeSet<String>) -> String {
+    if known.is_empty() {
+        return "none is configured".to_owned();
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    format!("known: {}", known.join(", "))
+}

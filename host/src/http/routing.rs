@@ -1,0 +1,433 @@
+//! Why routing did what it did (ROUTE-15), what waits (ROUTE-14, ROUTE-16), and what rules may know.
+
+use actix_web::HttpRequest;
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use cordboard_core::classification::{Attributes, Classification};
+use cordboard_core::conversation::{Input, State, Summary};
+use cordboard_core::decision::Decision;
+use cordboard_core::ids::{AgentId, ConversationId, QueueId};
+use cordboard_core::presence::Presence;
+use cordboard_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::actors::{Change, Deliver, Directory, LookAtAgent, LookAtItem, LookAtLine, To, WhyNot};
+use crate::config::{Config, LabelConfig, Permission, Role};
+use crate::http::api::{Answer, Done, done, reader};
+use crate::http::caller::Caller;
+use crate::http::error::{ApiError, ErrorBody, success};
+use crate::http::server::Web;
+use crate::journal::Reader;
+use crate::reload::ReloadError;
+
+/// What this file serves.
+pub fn routes(config: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path.to_owned());
+    config
+        .service(resource("/conversations/{id}/why").route(web::get().to(why)))
+        .service(resource("/conversations/{id}/attributes").route(web::put().to(set_attributes)))
+        .service(resource("/agents/{id}/why-not").route(web::get().to(why_not)))
+        .service(resource("/waiting").route(web::get().to(waiting)))
+        .service(resource("/desk").route(web::get().to(desk)))
+        .service(resource("/config/reload").route(web::post().to(reload)));
+}
+
+/// Records of decisions in one answer, the newest.
+const MOST_DECISIONS: u32 = 500;
+
+/// Where an item stands now.
+#[derive(Serialize, ToSchema)]
+pub struct Place {
+    /// In which queue.
+    queue: String,
+    /// From 1; none: it is being offered.
+    position: Option<usize>,
+    /// Items in the line.
+    waiting: usize,
+    /// How long it will probably wait from now on, in milliseconds: the mean time between two items
+    /// that leave this line to an agent, times the position. None before anybody has waited.
+    estimated_wait_ms: Option<i64>,
+}
+
+/// Somebody who was passed over.
+#[derive(Serialize, ToSchema)]
+pub struct PassedOverView {
+    /// Who.
+    agent: String,
+    /// Why, in a sentence.
+    sentence: String,
+}
+
+/// One step of a conversation's way to an agent.
+#[derive(Serialize, ToSchema)]
+pub struct Step {
+    /// When.
+    at: Timestamp,
+    /// What happened, in a sentence.
+    sentence: String,
+    /// Who was looked at and passed over; at most 16.
+    passed_over: Vec<PassedOverView>,
+}
+
+/// Why a conversation is where it is.
+#[derive(Serialize, ToSchema)]
+pub struct Why {
+    /// Which.
+    conversation: Uuid,
+    /// Its state.
+    state: State,
+    /// Its primary agent.
+    agent: Option<String>,
+    /// What it was classified as, and by which rules.
+    classification: Classification,
+    /// Where it stands in line; none: it isn't waiting.
+    place: Option<Place>,
+    /// What happened, oldest first.
+    steps: Vec<Step>,
+}
+
+/// Why a conversation is where it is: rules, queues, agents considered.
+#[utoipa::path(get, path = "/api/v1/conversations/{id}/why",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 200, body = Why), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn why(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+    path: Path<Uuid>,
+) -> Answer<Why> {
+    let id = ConversationId(*path);
+    web.directory.recorder.flushed().await;
+    let reader = reader(&request);
+    let machine = stored(&reader, &web.directory, id)?;
+    if !machine.takes_part(&caller.agent) {
+        caller.needs(Role::Supervisor)?;
+    }
+    let config = web.directory.config();
+    let mut steps: Vec<Step> = reader
+        .events(id)?
+        .into_iter()
+        .filter_map(|(at, event)| {
+            let sentence = event.sentence()?;
+            Some(Step { at, sentence, passed_over: Vec::new() })
+        })
+        .collect();
+    let decisions = reader.decisions(id, MOST_DECISIONS)?;
+    steps.extend(decisions.into_iter().map(|decision| step_of(&config, decision)));
+    steps.sort_by_key(|step| step.at);
+    Ok(Json(Why {
+        conversation: id.0,
+        state: machine.state(),
+        agent: machine.primary().map(|agent| name_of(&config, agent)),
+        classification: machine.classification().clone(),
+        place: place(&web.directory, machine.queue(), id).await,
+        steps,
+    }))
+}
+
+fn step_of(config: &Config, decision: Decision) -> Step {
+    let sentence = decision.sentence();
+    let passed_over = decision.considered.into_iter().map(|(agent, why)| PassedOverView {
+        agent: name_of(config, &agent),
+        sentence: why.to_string(),
+    });
+    Step { at: decision.at, sentence, passed_over: passed_over.collect() }
+}
+
+/// What people call an agent.
+fn name_of(config: &Config, id: &AgentId) -> String {
+    config.agent(id).map_or_else(|| id.to_string(), |agent| agent.name.clone())
+}
+
+fn stored(
+    reader: &Reader,
+    directory: &Directory,
+    id: ConversationId,
+) -> Result<cordboard_core::Conversation, ApiError> {
+    let machine = reader.conversation(id)?;
+    let machine = machine.and_then(|machine| directory.with_settings(machine));
+    machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))
+}
+
+async fn place(directory: &Directory, queue: &QueueId, id: ConversationId) -> Option<Place> {
+    let standing = directory.queue(queue)?.send(LookAtItem(id)).await.ok()??;
+    Some(Place {
+        queue: queue.to_string(),
+        position: standing.position,
+        waiting: standing.waiting,
+        estimated_wait_ms: standing.estimate.map(|wait| wait.0),
+    })
+}
+
+/// Which conversation.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct About {
+    conversation: Uuid,
+}
+
+/// Why an agent doesn't have a conversation.
+#[derive(Serialize, ToSchema)]
+pub struct WhyNotView {
+    /// Who.
+    agent: String,
+    /// They could have it: nothing keeps it from them.
+    could: bool,
+    /// In a sentence.
+    sentence: String,
+}
+
+/// Why an agent doesn't have a conversation (supervisors; agents ask about themselves).
+#[utoipa::path(get, path = "/api/v1/agents/{id}/why-not", params(About,
+    ("id" = String, Path, description = "the agent")), responses(
+    (status = 200, body = WhyNotView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn why_not(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+    path: Path<String>,
+    query: Query<About>,
+) -> Answer<WhyNotView> {
+    let agent = AgentId::from(path.as_str());
+    if agent != caller.agent {
+        caller.needs(Role::Supervisor)?;
+    }
+    let config = web.directory.config();
+    let settings = config.agent(&agent);
+    let settings = settings.ok_or_else(|| ApiError::NotFound(format!("agent `{agent}`")))?;
+    let id = ConversationId(query.conversation);
+    web.directory.recorder.flushed().await;
+    let reader = reader(&request);
+    let machine = stored(&reader, &web.directory, id)?;
+    let name = name_of(&config, &agent);
+    let (could, sentence) = if machine.primary() == Some(&agent) {
+        (true, format!("{name} has it"))
+    } else if settings.settings.light {
+        (false, format!("{name} is a light agent and takes no work"))
+    } else if machine.state() == State::Open {
+        in_queue(&web.directory, &machine, &agent, &name).await
+    } else {
+        (false, in_record(&reader, &config, &machine, &agent, &name)?)
+    };
+    Ok(Json(WhyNotView { agent: agent.to_string(), could, sentence }))
+}
+
+/// While it waits, the queue says it.
+async fn in_queue(
+    directory: &Directory,
+    machine: &cordboard_core::Conversation,
+    agent: &AgentId,
+    name: &str,
+) -> (bool, String) {
+    let (id, queue) = (machine.id(), machine.queue());
+    let Some(actor) = directory.queue(queue) else {
+        return (false, format!("the queue {queue} is configured no longer"));
+    };
+    let answer = actor.send(WhyNot { agent: agent.clone(), conversation: id }).await;
+    match answer.ok().flatten() {
+        Some(passed_over) => (false, format!("{name}: {passed_over}")),
+        None => (true, format!("{name} could have it; it is being offered, or waits for its turn")),
+    }
+}
+
+/// Once it is somebody's, the records of its decisions say it, the last word first.
+fn in_record(
+    reader: &Reader,
+    config: &Config,
+    machine: &cordboard_core::Conversation,
+    agent: &AgentId,
+    name: &str,
+) -> Result<String, ApiError> {
+    let decisions = reader.decisions(machine.id(), MOST_DECISIONS)?;
+    let word = decisions.iter().rev().find_map(|decision| {
+        let (_, why) = decision.considered.iter().find(|(who, _)| who == agent)?;
+        Some(format!("{name}: {why}"))
+    });
+    if let Some(word) = word {
+        return Ok(word);
+    }
+    let is_member =
+        config.agent(agent).is_some_and(|a| a.settings.queues.contains(machine.queue()));
+    if !is_member {
+        return Ok(format!("{name} isn't a member of {}", machine.queue()));
+    }
+    let holder = machine.last_agent().map_or("somebody".to_owned(), |a| name_of(config, a));
+    let strategy = decisions.last().map_or("the strategy", |decision| &decision.strategy);
+    Ok(format!("{name} wasn't looked at: {holder} came first by {strategy}"))
+}
+
+/// Which waiting items.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Line {
+    /// Of this queue; of all my queues if none is named.
+    queue: Option<String>,
+    /// The most per queue; 1 to 1000.
+    #[serde(default = "default_line")]
+    #[param(minimum = 1, maximum = 1000, default = 50)]
+    limit: u32,
+}
+
+fn default_line() -> u32 {
+    50
+}
+
+/// A waiting item.
+#[derive(Serialize, ToSchema)]
+pub struct WaitingItem {
+    /// From 1.
+    position: usize,
+    /// The conversation.
+    conversation: Summary,
+}
+
+/// What waits in my queues, best first; supervisors may look at any queue.
+#[utoipa::path(get, path = "/api/v1/waiting", params(Line), responses(
+    (status = 200, body = Vec<WaitingItem>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn waiting(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+    query: Query<Line>,
+) -> Answer<Vec<WaitingItem>> {
+    if !(1..=1000).contains(&query.limit) {
+        let why = format!("limit is {}; 1 to 1000", query.limit);
+        return Err(ApiError::Malformed(why));
+    }
+    let config = web.directory.config();
+    let mine = config.agent(&caller.agent).map(|agent| agent.settings.queues.clone());
+    let mine = mine.unwrap_or_default();
+    let queues = match &query.queue {
+        None => mine,
+        Some(name) => {
+            let queue = QueueId::from(name.as_str());
+            if !mine.contains(&queue) {
+                caller.needs(Role::Supervisor)?;
+            }
+            vec![queue]
+        }
+    };
+    let reader = reader(&request);
+    let mut items = Vec::new();
+    for queue in queues {
+        let Some(actor) = web.directory.queue(&queue) else {
+            return Err(ApiError::NotFound(format!("queue `{queue}`")));
+        };
+        let line = actor.send(LookAtLine(query.limit as usize)).await.unwrap_or_default();
+        for (index, id) in line.into_iter().enumerate() {
+            // It may have been taken between the two looks.
+            if let Ok(machine) = stored(&reader, &web.directory, id) {
+                items.push(WaitingItem { position: index + 1, conversation: machine.summary() });
+            }
+        }
+    }
+    Ok(Json(items))
+}
+
+/// Tell what is known about the customer: attributes, context, reserved flags (supervisors, bots and
+/// CRM connectors). It replaces what was known; a waiting conversation is classified anew.
+#[utoipa::path(put, path = "/api/v1/conversations/{id}/attributes", request_body = Attributes,
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "known"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn set_attributes(
+    path: Path<Uuid>,
+    web: Data<Web>,
+    caller: Caller,
+    body: Json<Attributes>,
+) -> Done {
+    caller.needs(Role::Supervisor)?;
+    let input = Input::Attributes(Box::new(body.into_inner()));
+    success(web.directory.ask(Deliver::new(To::Id(ConversationId(*path)), input)).await)?;
+    Ok(done())
+}
+
+/// A colleague.
+#[derive(Serialize, ToSchema)]
+pub struct Colleague {
+    /// The name they sign in with.
+    id: String,
+    /// For people.
+    name: String,
+    /// Their status.
+    presence: Presence,
+    /// Takes no work.
+    light: bool,
+}
+
+/// A queue that work can be handed to.
+#[derive(Serialize, ToSchema)]
+pub struct DeskQueue {
+    /// Its name in the configuration.
+    id: String,
+    /// For people.
+    name: String,
+}
+
+/// What a desk needs to know beside its own work.
+#[derive(Serialize, ToSchema)]
+pub struct DeskView {
+    /// Labels to choose from (PRES-01).
+    labels: Vec<LabelConfig>,
+    /// What I may do beside my own work.
+    permissions: Vec<Permission>,
+    /// Everybody but me.
+    colleagues: Vec<Colleague>,
+    /// Every queue.
+    queues: Vec<DeskQueue>,
+    /// What is wrong with the configuration's files, for supervisors; empty: they are in force.
+    problems: Vec<String>,
+}
+
+/// Labels, permissions, colleagues and queues.
+#[utoipa::path(get, path = "/api/v1/desk", responses(
+    (status = 200, body = DeskView), (status = 401, body = ErrorBody)))]
+pub async fn desk(web: Data<Web>, caller: Caller) -> Json<DeskView> {
+    let config = web.directory.config();
+    let mut colleagues = Vec::new();
+    for agent in config.agents.iter().filter(|agent| agent.id != caller.agent) {
+        let Some(actor) = web.directory.agent(&agent.id) else { continue };
+        let Ok(view) = actor.send(LookAtAgent).await else { continue };
+        colleagues.push(Colleague {
+            id: agent.id.to_string(),
+            name: agent.name.clone(),
+            presence: view.presence,
+            light: view.light,
+        });
+    }
+    let permissions = config.permissions.get(&caller.role);
+    let queues = config
+        .queues
+        .iter()
+        .map(|queue| DeskQueue { id: queue.id.to_string(), name: queue.name.clone() });
+    let sees_problems = caller.role >= Role::Supervisor;
+    let problems = web.reloader.problems();
+    Json(DeskView {
+        labels: config.labels.clone(),
+        permissions: permissions.into_iter().flatten().copied().collect(),
+        colleagues,
+        queues: queues.collect(),
+        problems: problems.iter().filter(|_| sees_problems).map(ToString::to_string).collect(),
+    })
+}
+
+/// Read the configuration again now (administrators). Files that are wrong change nothing.
+#[utoipa::path(post, path = "/api/v1/config/reload", responses(
+    (status = 200, body = Change), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn reload(web: Data<Web>, caller: Caller) -> Answer<Change> {
+    caller.needs(Role::Administrator)?;
+    let reloader = web.reloader.clone();
+    let reloaded = web::block(move || reloader.reload()).await;
+    let stopping = |_| ApiError::Unavailable("the host is stopping".to_owned());
+    match reloaded.map_err(stopping)? {
+        Ok(change) => Ok(Json(change)),
+        Err(ReloadError::Wrong(errors)) => Err(ApiError::WrongConfig(errors.to_string())),
+        Err(error @ ReloadError::Unreadable(_)) => Err(ApiError::Unavailable(error.to_string())),
+    }
+}

@@ -1,0 +1,93 @@
+//! Strategy plugins: asked by queues, answered to queues (ROUTE-05).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cordboard_core::effect::Judgement;
+use cordboard_core::ids::AgentId;
+use cordboard_core::queue::{Input, MemberState};
+use cordboard_core::skills::Skills;
+use cordboard_sdk::{Candidate, RankRequest, SkillLevel, WorkItem};
+use dashmap::DashMap;
+
+use crate::actors::{Directory, TellQueue};
+use crate::clock;
+use crate::plugin::ChannelHandle;
+
+/// A strategy that takes longer has no say: a customer waits for the answer.
+const TIME_LIMIT: Duration = Duration::from_millis(500);
+
+/// The strategies that are loaded, by name.
+#[derive(Default)]
+pub struct Strategies(DashMap<String, Arc<ChannelHandle>>);
+
+impl Strategies {
+    /// Enters one.
+    pub fn put(&self, id: String, handle: ChannelHandle) {
+        self.0.insert(id, Arc::new(handle));
+    }
+
+    /// Asks. The queue gets an answer in any case; without a say it goes by the default order.
+    pub fn judge(&self, directory: &Directory, judgement: Judgement) {
+        let Some(queue) = directory.queue(&judgement.queue) else { return };
+        let handle = self.0.get(&judgement.strategy).map(|handle| handle.clone());
+        let (conversation, question) = (judgement.conversation, judgement.question);
+        actix::spawn(async move {
+            let order = match handle {
+                Some(handle) => rank(&handle, &judgement).await,
+                None => Vec::new(),
+            };
+            queue.do_send(TellQueue(Input::Judged { conversation, question, order }));
+        });
+    }
+}
+
+async fn rank(handle: &ChannelHandle, judgement: &Judgement) -> Vec<AgentId> {
+    let request = request(judgement);
+    match tokio::time::timeout(TIME_LIMIT, handle.rank(&request)).await {
+        Ok(Ok(order)) => order.into_iter().map(AgentId::new).collect(),
+        Ok(Err(error)) => {
+            tracing::warn!(strategy = judgement.strategy, %error, "the default order counts");
+            Vec::new()
+        }
+        Err(_) => {
+            let ms = TIME_LIMIT.as_millis();
+            tracing::warn!(
+                strategy = judgement.strategy,
+                ms,
+                "no answer in time; the default order counts"
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn request(judgement: &Judgement) -> RankRequest {
+    let now = clock::now();
+    let demand = &judgement.demand;
+    let item = WorkItem {
+        conversation: judgement.conversation.to_string(),
+        queue: judgement.queue.to_string(),
+        kind: demand.load.kind.as_str().to_owned(),
+        priority: judgement.priority,
+        waited_ms: (now.0 - judgement.since.0).max(0),
+        language: demand.language.clone(),
+        skills: demand
+            .skills
+            .iter()
+            .map(|need| SkillLevel { skill: need.skill.to_string(), level: need.level })
+            .collect(),
+    };
+    let kind = demand.load.kind;
+    let candidate = |(agent, state, skills): &(AgentId, MemberState, Arc<Skills>)| Candidate {
+        agent: agent.to_string(),
+        spare: state.spare_for(kind),
+        active: state.active,
+        since_assigned_ms: (state.last_assigned.0 > 0).then(|| now.0 - state.last_assigned.0),
+        skills: skills
+            .iter()
+            .map(|(skill, level)| SkillLevel { skill: skill.to_string(), level: *level })
+            .collect(),
+    };
+    RankRequest { item, candidates: judgement.candidates.iter().map(candidate).collect() }
+}

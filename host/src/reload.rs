@@ -1,0 +1,120 @@
+//! The configuration is read again when a file of it changes, on SIGHUP, and when an administrator
+//! asks (ROUTE-17). One that is wrong changes nothing; what was in force stays in force.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::ArbiterHandle;
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::actors::{Change, Directory, reconfigure};
+use crate::config::{self, ConfigErrors, Problem};
+use crate::journal::Reader;
+
+/// Editors write a file in several steps: so long nothing more may happen to it.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The new configuration is wrong.
+    #[error("the configuration is wrong; nothing was changed\n{0}")]
+    Wrong(ConfigErrors),
+    /// The waiting conversations can't be read.
+    #[error("the journal can't be read: {0}")]
+    Unreadable(#[from] rusqlite::Error),
+}
+
+/// Reads the configuration again.
+pub struct Reloader {
+    directory: Arc<Directory>,
+    routing: ArbiterHandle,
+    root: PathBuf,
+    data: PathBuf,
+    /// What was wrong the last time.
+    problems: Mutex<Vec<Problem>>,
+    /// One change at a time.
+    changing: Mutex<()>,
+}
+
+impl Reloader {
+    /// For a host that runs.
+    pub fn new(directory: Arc<Directory>, routing: ArbiterHandle, data: PathBuf) -> Self {
+        let root = directory.config().root.clone();
+        let (problems, changing) = (Mutex::default(), Mutex::default());
+        Self { directory, routing, root, data, problems, changing }
+    }
+
+    /// What was wrong with the configuration the last time it was read; empty: it is in force.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the files and puts what they say in force.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing was changed.
+    pub fn reload(&self) -> Result<Change, ReloadError> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = config::load(&self.root);
+        let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();
+        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+        let new = loaded.map_err(ReloadError::Wrong)?;
+        let reader = Reader::open(&self.data)?;
+        let change = reconfigure(&self.directory, &self.routing, &reader, new)?;
+        if !change.is_empty() {
+            tracing::info!(?change, "the configuration has changed");
+        }
+        for sentence in &change.after_restart {
+            tracing::warn!("takes effect after a restart: {sentence}");
+        }
+        Ok(change)
+    }
+
+    fn reload_and_log(&self) {
+        if let Err(error) = self.reload() {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// Watches the configuration's folder and SIGHUP until the host stops.
+pub fn watch(reloader: Arc<Reloader>) {
+    let (sender, mut changed) = mpsc::unbounded_channel();
+    let hangups = sender.clone();
+    let root = reloader.root.clone();
+    let on_event = move |event: notify::Result<notify::Event>| {
+        let is_change = event.is_ok_and(|event| !event.kind.is_access());
+        if is_change {
+            // The receiver ends with the host.
+            let _ = sender.send(());
+        }
+    };
+    let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
+        watcher.watch(&root, RecursiveMode::Recursive)?;
+        Ok(watcher)
+    });
+    if let Err(error) = &watcher {
+        tracing::warn!(%error, "the configuration's folder can't be watched; send SIGHUP after a change");
+    }
+    actix::spawn(async move {
+        let hangup = tokio::signal::unix::SignalKind::hangup();
+        if let Ok(mut hangup) = tokio::signal::unix::signal(hangup) {
+            while hangup.recv().await.is_some() {
+                let _ = hangups.send(());
+            }
+        }
+    });
+    actix::spawn(async move {
+        // Lives as long as the task: without it nothing is watched.
+        let _watcher = watcher;
+        while changed.recv().await.is_some() {
+            while tokio::time::timeout(SETTLED, changed.recv()).await.is_ok_and(|m| m.is_some()) {}
+            let reloader = reloader.clone();
+            // Reading files and the journal isn't for this thread.
+            let _ = tokio::task::spawn_blocking(move || reloader.reload_and_log()).await;
+        }
+    });
+}
