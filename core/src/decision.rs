@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::ChannelKind;
 use crate::ids::{AgentId, ConversationId, OfferId, QueueId, SkillId};
 use crate::presence::{BaseStatus, StatusSet};
+use crate::queue::StrategyName;
 use crate::skills::Level;
 use crate::time::Timestamp;
 
@@ -144,7 +145,7 @@ pub struct Decision {
     /// When.
     pub at: Timestamp,
     /// By which strategy.
-    pub strategy: String,
+    pub strategy: StrategyName,
     /// What came of it.
     pub choice: Choice,
     /// Who was passed over and why.
@@ -159,7 +160,8 @@ impl Decision {
 
     /// The choice in a sentence.
     pub fn sentence(&self) -> String {
-        let Self { queue, strategy, members, .. } = self;
+        let Self { queue, members, .. } = self;
+        let strategy = self.strategy.as_str();
         match &self.choice {
             Choice::Offered { agent, .. } => {
                 format!("{queue} offered it to {agent}: first of {members} members by {strategy}")

@@ -79,7 +79,7 @@ pub enum Notice {
         /// Which conversation.
         conversation: ConversationId,
         /// The entry.
-        message: Message,
+        message: Box<Message>,
     },
     /// A reply has come further.
     Delivery {

@@ -1,5 +1,7 @@
 //! An agent's availability: a label mapped on a base status (PRES-01).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// What the engine understands of a status.
@@ -59,7 +61,8 @@ pub struct Presence {
     /// The base status that routing goes by.
     pub status: BaseStatus,
     /// What is shown: the custom label, or the base status's own name.
-    pub label: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub label: Cow<'static, str>,
     /// Who decided it.
     pub source: PresenceSource,
 }
@@ -67,7 +70,7 @@ pub struct Presence {
 impl Presence {
     /// A status under its own name.
     pub fn plain(status: BaseStatus, source: PresenceSource) -> Self {
-        Self { status, label: status.as_str().to_owned(), source }
+        Self { status, label: Cow::Borrowed(status.as_str()), source }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Presence: chosen, by default, by rule, or computed from connection and load (PRES-01..08).
 
+use std::borrow::Cow;
+
 use crate::agent::{Agent, Refused};
 use crate::capacity::ChannelKind;
 use crate::effect::{Effect, Effects};
@@ -12,7 +14,7 @@ impl Agent {
     /// The status now.
     pub fn presence(&self) -> Presence {
         let (status, source) = self.status();
-        Presence { status, source, label: self.label().to_owned() }
+        Presence { status, source, label: self.label() }
     }
 
     pub(super) fn status(&self) -> (BaseStatus, PresenceSource) {
@@ -26,10 +28,10 @@ impl Agent {
         (status, PresenceSource::Computed)
     }
 
-    pub(super) fn label(&self) -> &str {
+    pub(super) fn label(&self) -> Cow<'static, str> {
         match &self.chosen {
-            Some(chosen) if self.present && !self.settings.light => &chosen.label,
-            _ => self.status().0.as_str(),
+            Some(chosen) if self.present && !self.settings.light => chosen.label.clone(),
+            _ => Cow::Borrowed(self.status().0.as_str()),
         }
     }
 
@@ -87,7 +89,7 @@ impl Agent {
         self.missed_in_a_row = 0;
         self.chosen = choice.map(|(status, label)| Presence {
             status,
-            label,
+            label: label.into(),
             source: PresenceSource::Manual,
         });
         Ok(())

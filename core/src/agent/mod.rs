@@ -231,13 +231,13 @@ impl Agent {
         let state = self.member_state(status);
         let label = self.label();
         let presence_is_new = self.told.as_ref().is_none_or(|known| {
-            (known.status, known.source, known.label.as_str()) != (status, source, label)
+            (known.status, known.source, &known.label) != (status, source, &label)
         });
         let state_is_new = self.told_queues != Some(state);
         if !presence_is_new && !state_is_new {
             return;
         }
-        let presence = Presence { status, source, label: label.to_owned() };
+        let presence = Presence { status, source, label };
         if state_is_new && !self.settings.light {
             for queue in &self.settings.queues {
                 let member = queue::Input::Member {

@@ -69,7 +69,7 @@ fn presence_follows_load_unless_it_is_chosen() {
     step(&mut agent, Input::SetPresence(lunch), 2);
     step(&mut agent, Input::Release { conversation }, 3);
     let presence = agent.presence();
-    assert_eq!((presence.status, presence.label.as_str()), (BaseStatus::Away, "Lunch"));
+    assert_eq!((presence.status, presence.label.as_ref()), (BaseStatus::Away, "Lunch"));
     step(&mut agent, Input::SignOut, 4);
     step(&mut agent, Input::Connected { resumed: false }, 5);
     assert_eq!(agent.presence().status, BaseStatus::Online, "the override ended with sign-out");

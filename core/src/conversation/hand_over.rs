@@ -70,7 +70,7 @@ impl Conversation {
         item.prefer = None;
         item.refused = vec![agent.clone()];
         item.purpose = Purpose::Consult(agent);
-        fx.push(Effect::Queue(queue, queue::Input::Enqueue(item)));
+        fx.push(Effect::Queue(queue, queue::Input::Enqueue(Box::new(item))));
         self.show(fx);
         self.arm(fx);
         Ok(())

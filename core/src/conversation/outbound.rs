@@ -114,6 +114,9 @@ impl Conversation {
     }
 
     fn show_message(&self, message: Message, fx: &mut Effects) {
-        self.show_all(fx, || Notice::Message { conversation: self.id, message: message.clone() });
+        self.show_all(fx, || Notice::Message {
+            conversation: self.id,
+            message: Box::new(message.clone()),
+        });
     }
 }

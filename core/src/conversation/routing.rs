@@ -56,7 +56,7 @@ impl Conversation {
         self.record(Event::Queued { queue: queue.clone(), since, prefer }, now, fx);
         let mut item = self.standing().item(self.policy());
         item.refused = refused;
-        fx.push(Effect::Queue(queue, queue::Input::Enqueue(item)));
+        fx.push(Effect::Queue(queue, queue::Input::Enqueue(Box::new(item))));
     }
 
     fn preference(&self, wait: Span, now: Timestamp) -> Option<Preference> {

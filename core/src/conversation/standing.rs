@@ -104,7 +104,7 @@ impl Standing {
         let load = self.ticket.load(policy);
         let first = match (self.state, &self.agent) {
             (State::Open, _) => {
-                let item = queue::Input::Recover(self.item(policy));
+                let item = queue::Input::Recover(Box::new(self.item(policy)));
                 Some(Effect::Queue(self.queue(policy).clone(), item))
             }
             (State::Waiting, Some(agent)) if self.returning => {

@@ -94,7 +94,7 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// Classes without items are kept for the next item up to this number.
-    const MOST_EMPTY_CLASSES: usize = 512;
+    const MOST_EMPTY_CLASSES: usize = 2048;
 
     pub fn new(order: Order) -> Self {
         Self {
@@ -194,7 +194,8 @@ impl Backlog {
         number
     }
 
-    /// Puts an item into its class's line. There must be no entry of it.
+    /// Takes an item in. There must be no entry of it. It stands in no line yet: most items never
+    /// need one, as an agent is free.
     pub fn add(&mut self, item: &Item, class: u32, recovered: bool) {
         let is_plain = item.prefer.is_none()
             && item.visited.is_empty()
@@ -214,7 +215,15 @@ impl Backlog {
             })
         });
         let entry = Entry { since: item.since, priority: item.priority, class, offer: None, story };
-        self.restore(item.conversation, entry, class);
+        self.classes[class as usize].entries += 1;
+        self.entries.insert(item.conversation, entry);
+    }
+
+    /// Puts an item that was taken in into its class's line.
+    pub fn line_up(&mut self, conversation: ConversationId) {
+        if self.entry(conversation).is_some_and(Entry::is_waiting) {
+            self.put_back(conversation);
+        }
     }
 
     pub fn remove(&mut self, conversation: ConversationId) -> Option<Entry> {

@@ -46,9 +46,9 @@ impl MemberState {
 pub enum Input {
     /// An item waits. One that is here already keeps what it has been through, and gets the new
     /// requirements and priority.
-    Enqueue(Item),
+    Enqueue(Box<Item>),
     /// The same after a restart.
-    Recover(Item),
+    Recover(Box<Item>),
     /// The item has ended.
     Remove {
         /// Which.

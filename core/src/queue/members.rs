@@ -173,7 +173,7 @@ impl Members {
         let member = &mut self.members[slot as usize];
         let before = member.said;
         let was_stale = std::mem::replace(&mut member.stale, false);
-        let has_learnt = *member.skills != *skills;
+        let has_learnt = !Arc::ptr_eq(&member.skills, &skills) && *member.skills != *skills;
         if has_learnt {
             member.skills = skills;
             let levels = self.skill_names.iter().map(|skill| member.skills.get(skill).copied());

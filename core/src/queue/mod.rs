@@ -100,10 +100,10 @@ impl Queue {
     /// The one entry. Nothing a queue is told can be refused; what is late is ignored.
     pub fn handle(&mut self, input: Input, now: Timestamp, fx: &mut Effects) {
         match input {
-            Input::Enqueue(item) => self.on_enqueue(item, false, now, fx),
+            Input::Enqueue(item) => self.on_enqueue(*item, false, now, fx),
             Input::Recover(item) => {
                 self.settling_until = now + self.settings.settling;
-                self.on_enqueue(item, true, now, fx);
+                self.on_enqueue(*item, true, now, fx);
             }
             Input::Remove { conversation } => self.on_remove(conversation, None, now, fx),
             Input::Taken { conversation, offer } => {
@@ -206,6 +206,7 @@ impl Queue {
             self.exclude(conversation, agent);
         }
         if !self.place(conversation, now, fx) {
+            self.backlog.line_up(conversation);
             self.overflow(conversation, now, fx);
         }
         self.set_step(conversation, now);
@@ -527,7 +528,7 @@ impl Queue {
             queue: self.id.clone(),
             conversation,
             at: now,
-            strategy: self.settings.strategy.as_str().to_owned(),
+            strategy: self.settings.strategy.clone(),
             choice,
             considered,
             members: u32::try_from(self.members.len()).unwrap_or(u32::MAX),

@@ -100,7 +100,7 @@ fn priority_first_then_age_or_age_alone() {
     for (order, expected) in [(Order::Priority, [3, 1, 2]), (Order::OldestFirst, [1, 2, 3])] {
         let mut queue = queue(order);
         for (n, since, priority) in [(2, 20, 0), (1, 10, 0), (3, 30, 5)] {
-            assert!(step(&mut queue, Input::Enqueue(item(n, since, priority))).is_empty());
+            assert!(step(&mut queue, Input::Enqueue(Box::new(item(n, since, priority)))).is_empty());
         }
         let given = step(&mut queue, member("kim", BaseStatus::Online, 3, 0));
         let order: Vec<u128> = given.iter().map(|(_, _, conversation)| *conversation).collect();
@@ -116,7 +116,7 @@ fn the_most_spare_capacity_wins_then_the_longest_without_work() {
     step(&mut queue, member("recent", BaseStatus::Online, 3, 500));
     step(&mut queue, member("rested", BaseStatus::Online, 3, 100));
     let given: Vec<String> = (1..=4)
-        .flat_map(|n| step(&mut queue, Input::Enqueue(item(n, 0, 0))))
+        .flat_map(|n| step(&mut queue, Input::Enqueue(Box::new(item(n, 0, 0)))))
         .map(|(agent, ..)| agent)
         .collect();
     // Each reservation takes a place at once, before the agent has spoken.
@@ -130,13 +130,13 @@ fn only_the_eligible_are_asked() {
     step(&mut queue, member("away", BaseStatus::Away, 5, 0));
     step(&mut queue, member("full", BaseStatus::Online, 0, 0));
     step(&mut queue, member("gone", BaseStatus::Offline, 5, 0));
-    assert!(step(&mut queue, Input::Enqueue(item(1, 0, 0))).is_empty());
+    assert!(step(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0)))).is_empty());
     let mut email = item(2, 0, 0);
     email.demand = demand(|d| {
         d.load.kind = ChannelKind::Email;
         d.allowed = [BaseStatus::Online, BaseStatus::Away].into_iter().collect();
     });
-    assert_eq!(step(&mut queue, Input::Enqueue(email))[0].0, "away");
+    assert_eq!(step(&mut queue, Input::Enqueue(Box::new(email)))[0].0, "away");
     // ROUTE-20: the moment somebody becomes eligible.
     assert_eq!(step(&mut queue, member("full", BaseStatus::Online, 1, 0))[0].2, 1);
 }
@@ -147,7 +147,7 @@ fn an_expired_offer_goes_round_and_a_refused_one_elsewhere() {
     let mut queue = queue(Order::Priority);
     step(&mut queue, member("a", BaseStatus::Online, 5, 0));
     step(&mut queue, member("b", BaseStatus::Online, 5, 1));
-    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(item(1, 0, 0)))[..] else {
+    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0))))[..] else {
         panic!()
     };
     assert_eq!(first, "a");
@@ -176,7 +176,7 @@ fn with_reassignment_off_the_same_agent_is_offered_it_again() {
     step(&mut queue, member("a", BaseStatus::Online, 1, 0));
     step(&mut queue, member("b", BaseStatus::Online, 5, 9));
     let stubborn = Item { demand: demand(|d| d.reassign = false), ..item(1, 0, 0) };
-    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(stubborn))[..] else { panic!() };
+    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(stubborn)))[..] else { panic!() };
     assert_eq!(first, "b");
     step(&mut queue, member("a", BaseStatus::Online, 9, 0));
     assert_eq!(end(&mut queue, offer, Outcome::Expired)[0].0, "b");
@@ -186,7 +186,7 @@ fn with_reassignment_off_the_same_agent_is_offered_it_again() {
 fn a_taken_item_is_taken_back_from_everybody_else() {
     let mut queue = queue(Order::Priority);
     step(&mut queue, member("a", BaseStatus::Online, 5, 0));
-    let [(_, offer, _)] = &step(&mut queue, Input::Enqueue(item(1, 0, 0)))[..] else { panic!() };
+    let [(_, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0))))[..] else { panic!() };
     step(&mut queue, Input::Reserved { offer: offer.clone() });
     let earlier = OfferId { queue: "support".into(), number: 0 };
     let mut fx = Effects::new();

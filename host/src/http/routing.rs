@@ -255,7 +255,7 @@ fn in_record(
         return Ok(format!("{name} isn't a member of {}", machine.queue()));
     }
     let holder = machine.last_agent().map_or("somebody".to_owned(), |a| name_of(config, a));
-    let strategy = decisions.last().map_or("the strategy", |decision| &decision.strategy);
+    let strategy = decisions.last().map_or("the strategy", |decision| decision.strategy.as_str());
     Ok(format!("{name} wasn't looked at: {holder} came first by {strategy}"))
 }
 

@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use cordboard_core::ids::AgentId;
 use cordboard_tests::bench::{
-    Load, Report, actor_bytes, bare_server, fill, ledger_entry_bytes, read_raw, resident,
-    twilio_requests,
+    Floor, Load, Report, actor_bytes, bare_server, fill, helpdesk, ledger_entry_bytes, read_raw,
+    resident, twilio_requests,
 };
 use cordboard_tests::emulator::Accounts;
 use cordboard_tests::harness::{HostProcess, Screen, Setup, target_folder};
 use serde_json::{Value, json};
+
+/// The host's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CONNECTIONS: usize = 32;
 const MESSAGES: usize = 120_000;
@@ -31,6 +35,15 @@ async fn main() -> anyhow::Result<()> {
     let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
     let mut report = Report::default();
     Report::head();
+    if wanted("decisions") {
+        decisions(&mut report)?;
+    }
+    if wanted("burst") {
+        burst(&mut report)?;
+    }
+    if wanted("bytes_per_waiting") {
+        waiting_bytes(&mut report);
+    }
     if wanted("webhook") {
         webhooks(&mut report).await?;
     }
@@ -46,6 +59,65 @@ async fn main() -> anyhow::Result<()> {
         println!("written to {}", path.display());
     }
     Ok(())
+}
+
+/// Choosing an agent for an item that asks for three skills: queue and agent machines, one thread.
+fn decisions(report: &mut Report) -> anyhow::Result<()> {
+    const COUNT: usize = 400_000;
+    const CAPACITY: u16 = 10;
+    let measure = |agents: usize, queues: usize| {
+        let mut floor = Floor::new(agents, queues, CAPACITY, false);
+        floor.sign_in();
+        floor.run(agents * 20);
+        let times = floor.run(COUNT);
+        (COUNT as f64 / times.choosing.as_secs_f64(), times)
+    };
+    let (per_second, times) = measure(1_000, 50);
+    let sql = helpdesk(1_000, 50, CAPACITY, 3_000)?;
+    let beside = "a helpdesk's SQL query per assignment, SQLite in memory";
+    report.add("decisions_per_second", per_second, "1/s", (sql, beside), ">= 500,000");
+    let whole = COUNT as f64 / (times.choosing + times.rest).as_secs_f64();
+    let beside = "the same floor, choosing alone";
+    report.add("assignments_per_second", whole, "1/s", (per_second, beside), "accepted and done too");
+    let (per_second_10k, _) = measure(10_000, 500);
+    let beside = "the same with 1,000 agents and 50 queues";
+    let aim = "ratio >= 0.75: logarithmic growth";
+    report.add("decisions_per_second_10k", per_second_10k, "1/s", (per_second, beside), aim);
+    let sql = helpdesk(10_000, 500, CAPACITY, 3_000)?;
+    let beside = "the helpdesk's query at that size";
+    report.add("decisions_10k_beside_sql", per_second_10k, "1/s", (sql, beside), "");
+    Ok(())
+}
+
+/// A hundred thousand items wait when a thousand agents with a hundred places each sign in.
+fn burst(report: &mut Report) -> anyhow::Result<()> {
+    const ITEMS: usize = 100_000;
+    let mut floor = Floor::new(1_000, 50, 100, true);
+    for _ in 0..ITEMS {
+        floor.enqueue();
+    }
+    let began = Instant::now();
+    floor.sign_in();
+    let given = floor.accept_all();
+    let seconds = began.elapsed().as_secs_f64();
+    println!("  burst: {given} of {ITEMS} items found a place, {} wait on", floor.waiting());
+    let per_second = helpdesk(1_000, 50, 100, 3_000)?;
+    let beside = "a helpdesk's queries for as many";
+    report.add("burst_seconds", seconds, "s", (given as f64 / per_second, beside), "");
+    Ok(())
+}
+
+fn waiting_bytes(report: &mut Report) {
+    const ITEMS: usize = 500_000;
+    let reference = ledger_entry_bytes();
+    let mut floor = Floor::new(10, 50, 1, true);
+    let before = resident(std::process::id());
+    for _ in 0..ITEMS {
+        floor.enqueue();
+    }
+    let bytes = (resident(std::process::id()) - before) as f64 / floor.waiting() as f64;
+    let beside = "a plain map entry";
+    report.add("bytes_per_waiting_item", bytes, "bytes", (reference, beside), "");
 }
 
 struct Bare {
