@@ -13,3 +13,5 @@ pub mod metrics;
 pub mod outbox;
 pub mod plugin;
 pub mod reload;
+pub mod replay;
+pub mod simulate;

@@ -58,7 +58,10 @@ impl Conversation {
             State::Waiting if wants_agent => self.ask_back(now, fx),
             _ => {}
         }
-        self.show_all(fx, || Notice::Message { conversation: self.id, message: Box::new(shown.clone()) });
+        self.show_all(fx, || Notice::Message {
+            conversation: self.id,
+            message: Box::new(shown.clone()),
+        });
         self.show(fx);
     }
 

@@ -100,7 +100,9 @@ fn priority_first_then_age_or_age_alone() {
     for (order, expected) in [(Order::Priority, [3, 1, 2]), (Order::OldestFirst, [1, 2, 3])] {
         let mut queue = queue(order);
         for (n, since, priority) in [(2, 20, 0), (1, 10, 0), (3, 30, 5)] {
-            assert!(step(&mut queue, Input::Enqueue(Box::new(item(n, since, priority)))).is_empty());
+            assert!(
+                step(&mut queue, Input::Enqueue(Box::new(item(n, since, priority)))).is_empty()
+            );
         }
         let given = step(&mut queue, member("kim", BaseStatus::Online, 3, 0));
         let order: Vec<u128> = given.iter().map(|(_, _, conversation)| *conversation).collect();
@@ -176,7 +178,9 @@ fn with_reassignment_off_the_same_agent_is_offered_it_again() {
     step(&mut queue, member("a", BaseStatus::Online, 1, 0));
     step(&mut queue, member("b", BaseStatus::Online, 5, 9));
     let stubborn = Item { demand: demand(|d| d.reassign = false), ..item(1, 0, 0) };
-    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(stubborn)))[..] else { panic!() };
+    let [(first, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(stubborn)))[..] else {
+        panic!()
+    };
     assert_eq!(first, "b");
     step(&mut queue, member("a", BaseStatus::Online, 9, 0));
     assert_eq!(end(&mut queue, offer, Outcome::Expired)[0].0, "b");
@@ -186,7 +190,9 @@ fn with_reassignment_off_the_same_agent_is_offered_it_again() {
 fn a_taken_item_is_taken_back_from_everybody_else() {
     let mut queue = queue(Order::Priority);
     step(&mut queue, member("a", BaseStatus::Online, 5, 0));
-    let [(_, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0))))[..] else { panic!() };
+    let [(_, offer, _)] = &step(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0))))[..] else {
+        panic!()
+    };
     step(&mut queue, Input::Reserved { offer: offer.clone() });
     let earlier = OfferId { queue: "support".into(), number: 0 };
     let mut fx = Effects::new();

@@ -4,7 +4,10 @@ mod agent;
 mod check;
 mod plugin;
 mod print;
+mod replay;
 mod run;
+mod simulate;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +34,30 @@ enum Command {
     Run(RunArgs),
     /// Check a configuration and its plugins; report every error with file, line and column
     Check(ConfigArg),
+    /// Play traffic against a configuration in virtual time: waits, service level, occupancy
+    Simulate(SimulateArgs),
+    /// Play the journal's routing log into fresh machines and compare every decision
+    Replay {
+        /// The data folder with the journal
+        #[arg(value_name = "DATA", default_value = "data")]
+        data: PathBuf,
+    },
+    /// Say why a conversation is where it is: rules, queues, agents considered
+    Why {
+        #[command(flatten)]
+        ask: AskArgs,
+        /// The conversation
+        conversation: String,
+    },
+    /// Say why an agent doesn't have a conversation
+    WhyNot {
+        #[command(flatten)]
+        ask: AskArgs,
+        /// The agent
+        agent: String,
+        /// The conversation
+        conversation: String,
+    },
     /// Look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -68,6 +95,37 @@ struct RunArgs {
     /// Passivate conversations idle for this many seconds [default: 30]
     #[arg(long, value_name = "SECONDS")]
     idle_after: Option<u64>,
+}
+
+#[derive(Args)]
+struct SimulateArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// A .ron file, a data folder with a journal, or RATE,HANDLING[,LENGTH] such as 8/min,5m,8h
+    #[arg(long, value_name = "FILE|SPEC")]
+    traffic: String,
+    /// A second configuration for the same customers; the difference is shown
+    #[arg(long, value_name = "CONFIG")]
+    compare: Option<PathBuf>,
+    /// Another seed than the traffic's own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write every figure
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write a page with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct AskArgs {
+    /// Where the host runs
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// An API token: cordboard agent token
+    #[arg(long, env = "CORDBOARD_TOKEN", hide_env_values = true)]
+    token: String,
 }
 
 #[derive(Subcommand)]
@@ -141,6 +199,12 @@ pub fn main(cli: Cli) -> ExitCode {
         match cli.command {
             Command::Run(args) => run::run(args).await,
             Command::Check(arg) => check::check(&arg.config).await,
+            Command::Simulate(args) => simulate::run(&args),
+            Command::Replay { data } => replay::run(&data),
+            Command::Why { ask, conversation } => why::why(&ask, &conversation).await,
+            Command::WhyNot { ask, agent, conversation } => {
+                why::why_not(&ask, &agent, &conversation).await
+            }
             Command::Plugin(PluginCommand::List(arg)) => plugin::list(&arg.config).await,
             Command::Plugin(PluginCommand::Inspect { file }) => plugin::show(&file),
             Command::Agent(command) => agent::run(command).await,

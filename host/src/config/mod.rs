@@ -14,4 +14,4 @@ pub use model::{
     AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
     Role, SecretSource, StrategyConfig,
 };
-pub use tree::Problem;
+pub use tree::{Duration, Problem};

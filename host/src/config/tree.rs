@@ -187,7 +187,7 @@ fn away() -> BaseStatus {
 
 /// A length of time as people write it: `"30s"`, `"10m"`, `"24h"`, `"500ms"`, `"2d"`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Duration(pub Span);
+pub struct Duration(pub Span);
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -197,6 +197,13 @@ impl<'de> Deserialize<'de> for Duration {
                 "\"{text}\" isn't a length of time; write a number and a unit, such as \"30s\", \"10m\" or \"24h\""
             ))
         })
+    }
+}
+
+impl Duration {
+    /// Reads `30s`, `10m`, `24h`.
+    pub fn parse(text: &str) -> Option<Self> {
+        parse_duration(text).map(Self)
     }
 }
 

@@ -12,5 +12,6 @@ mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
 pub use reader::{Account, Filter, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
+pub use schema::FILE;
 pub use sessions::{Part, Session, fold_sessions};
 pub use writer::{Journal, JournalHealth, Settled};

@@ -5,12 +5,14 @@ mod load;
 mod reference;
 mod report;
 mod routing;
+mod theory;
 
 pub use journal::{fill, read_raw};
 pub use load::{Load, Prepared, twilio_requests};
 pub use reference::{actor_bytes, bare_server, ledger_entry_bytes};
 pub use report::{Figure, Report};
 pub use routing::{Floor, Times, helpdesk};
+pub use theory::Point;
 
 /// Resident memory of a process, in bytes.
 ///

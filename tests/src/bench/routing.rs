@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cordboard_core::Effects;
 use cordboard_core::agent::{self, Agent};
 use cordboard_core::capacity::{ChannelKind, Counts, Limits, Load, Units};
 use cordboard_core::effect::Effect;
@@ -16,7 +17,6 @@ use cordboard_core::queue::{self, Demand, Item, Queue};
 use cordboard_core::skills::{SkillNeed, Skills};
 use cordboard_core::time::{Span, Timestamp};
 use cordboard_core::workstream::Mode;
-use cordboard_core::Effects;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

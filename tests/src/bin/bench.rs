@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use cordboard_core::ids::AgentId;
 use cordboard_tests::bench::{
-    Floor, Load, Report, actor_bytes, bare_server, fill, helpdesk, ledger_entry_bytes, read_raw,
-    resident, twilio_requests,
+    Floor, Load, Point, Report, actor_bytes, bare_server, fill, helpdesk, ledger_entry_bytes,
+    read_raw, resident, twilio_requests,
 };
 use cordboard_tests::emulator::Accounts;
 use cordboard_tests::harness::{HostProcess, Screen, Setup, target_folder};
@@ -44,6 +44,9 @@ async fn main() -> anyhow::Result<()> {
     if wanted("bytes_per_waiting") {
         waiting_bytes(&mut report);
     }
+    if wanted("simulated") {
+        theory(&mut report);
+    }
     if wanted("webhook") {
         webhooks(&mut report).await?;
     }
@@ -78,7 +81,13 @@ fn decisions(report: &mut Report) -> anyhow::Result<()> {
     report.add("decisions_per_second", per_second, "1/s", (sql, beside), ">= 500,000");
     let whole = COUNT as f64 / (times.choosing + times.rest).as_secs_f64();
     let beside = "the same floor, choosing alone";
-    report.add("assignments_per_second", whole, "1/s", (per_second, beside), "accepted and done too");
+    report.add(
+        "assignments_per_second",
+        whole,
+        "1/s",
+        (per_second, beside),
+        "accepted and done too",
+    );
     let (per_second_10k, _) = measure(10_000, 500);
     let beside = "the same with 1,000 agents and 50 queues";
     let aim = "ratio >= 0.75: logarithmic growth";
@@ -105,6 +114,27 @@ fn burst(report: &mut Report) -> anyhow::Result<()> {
     let beside = "a helpdesk's queries for as many";
     report.add("burst_seconds", seconds, "s", (given as f64 / per_second, beside), "");
     Ok(())
+}
+
+/// Long runs of the simulator beside what the formulas say.
+fn theory(report: &mut Report) {
+    const CUSTOMERS: f64 = 12_000_000.0;
+    let point = |per_minute, handling, agents| Point { per_minute, handling, agents };
+    let points = [
+        ("simulated_wait_light", point(2.0, 5.0, 14)),
+        ("simulated_wait_usual", point(8.0, 5.0, 45)),
+        ("simulated_wait_heavy", point(1.8, 5.0, 10)),
+    ];
+    for (name, point) in points {
+        let (_, mean) = point.play(CUSTOMERS, 0.0);
+        report.add(name, mean, "s", (point.mean_wait(), "Erlang C"), "within 2 %");
+    }
+    let point = point(1.6, 5.0, 10);
+    let (urgent, others) = point.play(CUSTOMERS, 0.3);
+    let (theory_urgent, theory_others) = point.mean_waits_by_priority(0.3);
+    let aim = "within 3 %";
+    report.add("simulated_wait_urgent", urgent, "s", (theory_urgent, "Cobham"), aim);
+    report.add("simulated_wait_others", others, "s", (theory_others, "Cobham"), aim);
 }
 
 fn waiting_bytes(report: &mut Report) {

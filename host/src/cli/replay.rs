@@ -1,0 +1,36 @@
+//! `cordboard replay`: the journal's routing log in fresh machines (OPS-08).
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::cli::{WRONG, print};
+use crate::journal::Reader;
+use crate::replay::{self, Verdict};
+
+/// Plays every run that the log has, and compares its decisions byte for byte.
+pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
+    let reader = Reader::open(data)
+        .with_context(|| format!("can't open the journal in {}", data.display()))?;
+    let runs = reader.runs()?;
+    if runs.is_empty() {
+        print::failure("the journal has no routing log; `host.keep_routing_log` keeps one");
+        return Ok(ExitCode::from(WRONG));
+    }
+    let mut differs = false;
+    for (run, began) in runs {
+        let Verdict { entries, decisions, difference } = replay::run(&reader, run)?;
+        let when = jiff::Timestamp::from_millisecond(began.0).unwrap_or_default();
+        match difference {
+            None => print::success(&format!(
+                "run of {when:.0}: {decisions} decisions from {entries} inputs, the same byte for byte"
+            )),
+            Some(difference) => {
+                differs = true;
+                print::failure(&format!("run of {when:.0}: {difference}"));
+            }
+        }
+    }
+    Ok(if differs { ExitCode::from(WRONG) } else { ExitCode::SUCCESS })
+}
