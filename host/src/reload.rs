@@ -86,7 +86,10 @@ pub fn watch(reloader: Arc<Reloader>) {
     let hangups = sender.clone();
     let root = reloader.root.clone();
     let on_event = move |event: notify::Result<notify::Event>| {
-        let is_change = event.is_ok_and(|event| !event.kind.is_access());
+        // The journal may lie in the same folder, and is written to all the time.
+        let is_ron = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ron");
+        let is_change =
+            event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(is_ron));
         if is_change {
             // The receiver ends with the host.
             let _ = sender.send(());

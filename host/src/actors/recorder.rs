@@ -78,7 +78,7 @@ impl Recorder {
             return;
         }
         let mut buffer = self.buffer();
-        rmp_serde::encode::write(&mut buffer.log, entry).expect("entries can be encoded");
+        rmp_serde::encode::write_named(&mut buffer.log, entry).expect("entries can be encoded");
         if buffer.log.len() >= Self::MOST_BYTES {
             self.write(std::mem::take(&mut *buffer));
         }

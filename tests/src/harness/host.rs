@@ -143,6 +143,14 @@ impl Setup {
         std::fs::write(self.folder.path().join(name), text).expect("a temporary file");
     }
 
+    /// Changes the text of a file of the configuration.
+    pub fn change(&self, name: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(name);
+        let text = std::fs::read_to_string(&path).expect("it was written before");
+        assert!(text.contains(from), "{from} in {text}");
+        std::fs::write(path, text.replace(from, to)).expect("a temporary file");
+    }
+
     /// The journal's folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -265,6 +273,21 @@ impl HostProcess {
     pub async fn get(&self, token: &str, path: &str) -> (u16, Value) {
         let request = client().get(format!("{}{path}", self.url)).bearer_auth(token);
         answered(request).await
+    }
+
+    /// GET with a token; the body as text.
+    pub async fn text(&self, token: &str, path: &str) -> String {
+        let request = client().get(format!("{}{path}", self.url)).bearer_auth(token);
+        let response = request.send().await.expect("the host answers");
+        response.text().await.expect("a body")
+    }
+
+    /// PUT with a token and a JSON body.
+    pub async fn put(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
+        let request = client().put(format!("{}{path}", self.url)).bearer_auth(token);
+        let response = request.json(&body).send().await.expect("the host answers");
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or_default())
     }
 
     /// POST with a token and a JSON body.

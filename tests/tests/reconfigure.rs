@@ -1,0 +1,227 @@
+//! The configuration changes while work flows (ROUTE-17); afterwards the journal is replayed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{HostProcess, Screen, Setup};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+const CUSTOMERS: usize = 150;
+const CHANGES: usize = 25;
+const AGENTS: [&str; 4] = ["ann", "bob", "cat", "dan"];
+const QUEUES: [&str; 3] = ["one", "two", "three"];
+
+/// Who is a member of what.
+type Members = BTreeMap<&'static str, BTreeSet<&'static str>>;
+
+/// A configuration at random: members, skills, capacity, rules, strategies, hours, relaxation.
+fn routing(rng: &mut StdRng) -> (String, Members) {
+    let mut members = Members::new();
+    let some = |rng: &mut StdRng| QUEUES.choose(rng).copied().unwrap_or("one");
+    let agents: String = AGENTS
+        .iter()
+        .map(|agent| {
+            let theirs: BTreeSet<&str> =
+                QUEUES.iter().filter(|_| rng.random_bool(0.7)).copied().collect();
+            let queues: Vec<String> = theirs.iter().map(|q| format!("\"{q}\"")).collect();
+            members.insert(*agent, theirs);
+            let skill = match rng.random_bool(0.6) {
+                true => format!("\"german\": {}", rng.random_range(1..=5)),
+                false => String::new(),
+            };
+            let capacity = rng.random_range(1..=40);
+            format!(
+                "(id: \"{agent}\", queues: [{}], skills: {{{skill}}}, capacity: (messaging: {capacity})),",
+                queues.join(", ")
+            )
+        })
+        .collect();
+    let queues: String = QUEUES
+        .iter()
+        .map(|queue| {
+            let strategies = ["highest_spare_capacity", "round_robin", "longest_idle", "most_skilled", "least_active"];
+            let strategy = strategies.choose(rng).unwrap();
+            let relax = if rng.random_bool(0.5) { "(after: \"200ms\", to: 0)" } else { "" };
+            let hours = if rng.random_bool(0.2) { "hours: \"never\"," } else { "" };
+            format!("(id: \"{queue}\", strategy: {strategy}, relax: [{relax}], {hours}),")
+        })
+        .collect();
+    let rules: String = (0..rng.random_range(0..4))
+        .map(|n| {
+            let (word, queue) = (rng.random_range(0..4), some(rng));
+            let (priority, level) = (rng.random_range(0..5), rng.random_range(1..=4));
+            let skills = match rng.random_bool(0.4) {
+                true => format!("\"german\": {level}"),
+                false => String::new(),
+            };
+            format!("(name: \"rule {n}\", when: [Text(Contains(\"{word}\"))], queue: \"{queue}\", priority: {priority}, skills: {{{skills}}}),")
+        })
+        .collect();
+    let default = some(rng);
+    let text = format!(
+        r#"(workstreams: [(id: "sms", kind: messaging, queue: "{default}", offer_timeout: "1s", rules: [{rules}])],
+        queues: [{queues}], agents: [{agents}], skills: [(id: "german")],
+        hours: [(id: "never", zone: "UTC", week: ())])"#
+    );
+    (text, members)
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("it is after 1970").as_millis() as i64
+}
+
+/// Every offer went to somebody who was a member in a configuration that was in force then, or that
+/// had been replaced less than a second before.
+async fn only_members_were_offered_anything(
+    host: &HostProcess,
+    token: &str,
+    conversations: &[Value],
+    versions: &[(i64, Members)],
+) {
+    let mut offers = 0;
+    for conversation in conversations {
+        let id = conversation["id"].as_str().unwrap();
+        let (_, why) = host.get(token, &format!("/api/v1/conversations/{id}/why")).await;
+        for step in why["steps"].as_array().unwrap() {
+            let (at, sentence) = (step["at"].as_i64().unwrap(), step["sentence"].as_str().unwrap());
+            let Some((queue, rest)) = sentence.split_once(" offered it to ") else { continue };
+            let agent = rest.split(':').next().unwrap();
+            let in_force = versions.iter().enumerate().filter(|(index, (from, _))| {
+                let until = versions.get(index + 1).map_or(i64::MAX, |(next, _)| next + 1000);
+                *from <= at && at < until
+            });
+            let may = in_force.map(|(_, (_, members))| members).any(|m| m[agent].contains(queue));
+            assert!(may, "{sentence}, at {at}, in none of {versions:?}");
+            offers += 1;
+        }
+    }
+    assert!(offers >= conversations.len(), "{offers}");
+}
+
+/// What lets everything through: every agent may have everything.
+fn open() -> String {
+    let agents: String = AGENTS
+        .iter()
+        .map(|a| format!("(id: \"{a}\", queues: [\"one\", \"two\", \"three\"], skills: {{\"german\": 9}}, capacity: (messaging: 200, units: 1000)),"))
+        .collect();
+    format!(
+        r#"(workstreams: [(id: "sms", kind: messaging, queue: "one")],
+        queues: [(id: "one"), (id: "two"), (id: "three")], agents: [{agents}],
+        skills: [(id: "german")], hours: [(id: "never", zone: "UTC", week: ())])"#
+    )
+}
+
+async fn accept_everything(mut screen: Screen) {
+    while let Some(frame) = screen.try_next().await {
+        if frame["type"] == "offer" {
+            let accept = json!({ "type": "accept", "offer": frame["offer"], "id": 1 });
+            if !screen.try_send(&accept).await {
+                return;
+            }
+        }
+    }
+}
+
+async fn all(host: &HostProcess, token: &str) -> Vec<Value> {
+    let (_, page) = host.get(token, "/api/v1/conversations/search?limit=500").await;
+    page["conversations"].as_array().unwrap_or_else(|| panic!("{page}")).clone()
+}
+
+// ROUTE-17 ROUTE-20 CAP-04 OPS-07 OPS-08
+#[actix_web::test]
+async fn nothing_is_lost_or_doubled_while_everything_changes() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let listen = setup.url.trim_start_matches("http://").to_owned();
+    let plugins = cordboard_tests::harness::plugin_folder().display().to_string();
+    setup.write(
+        "main.ron",
+        &format!(
+            r#"(host: (listen: "{listen}", data: "data", plugins: "{plugins}"),
+            agents: [(id: "sam", role: supervisor), (id: "root", role: administrator)])"#
+        ),
+    );
+    let mut rng = StdRng::seed_from_u64(17);
+    setup.write("routing.ron", &open());
+    let tokens: Vec<String> = AGENTS.iter().map(|agent| setup.token(agent)).collect();
+    let (sams, roots) = (setup.token("sam"), setup.token("root"));
+    let mut versions = Vec::new();
+    let mut change = |setup: &Setup| {
+        let (text, members) = routing(&mut rng);
+        versions.push((now(), members));
+        setup.write("routing.ron", &text);
+    };
+    change(&setup);
+    let host = setup.start(&[]).await;
+    let screens: Vec<_> = {
+        let mut screens = Vec::new();
+        for token in &tokens {
+            let screen = Screen::connect(&host.url, token).await;
+            screens.push(tokio::task::spawn_local(accept_everything(screen)));
+        }
+        screens
+    };
+
+    for n in 0..CUSTOMERS {
+        let provider = [Provider::Telesign, Provider::Twilio, Provider::Acs][n % 3];
+        let number = format!("+1425555{n:04}");
+        assert_eq!(world.text(provider, &number, &format!("hello {}", n % 10)).await, 200);
+        if n % (CUSTOMERS / CHANGES) == 0 {
+            change(&setup);
+        }
+    }
+    // A file that is wrong changes nothing.
+    setup.write("routing.ron", "(queues: [(id: \"one\", strategy: by_lot)])");
+    let (status, answer) = host.post(&roots, "/api/v1/config/reload", json!({})).await;
+    assert_eq!(status, 409, "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("routing.ron:1:"), "{answer}");
+    assert_eq!(all(&host, &sams).await.len(), CUSTOMERS);
+
+    // Within a second of the last change everything has an agent.
+    let opened_at = now();
+    setup.write("routing.ron", &open());
+    let began = Instant::now();
+    let open = loop {
+        let conversations = all(&host, &sams).await;
+        let open = conversations.iter().filter(|c| c["state"] == "open").count();
+        if open == 0 || began.elapsed() > Duration::from_secs(15) {
+            break open;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let took = began.elapsed();
+    let everybody = AGENTS.iter().map(|agent| (*agent, BTreeSet::from(QUEUES)));
+    versions.push((opened_at, everybody.collect()));
+    assert_eq!(open, 0, "after {took:?}");
+    println!("everything had an agent {took:?} after the last change");
+
+    let conversations = all(&host, &sams).await;
+    let customers: BTreeSet<&str> =
+        conversations.iter().map(|c| c["customer"].as_str().unwrap()).collect();
+    assert_eq!((conversations.len(), customers.len()), (CUSTOMERS, CUSTOMERS));
+    only_members_were_offered_anything(&host, &sams, &conversations, &versions).await;
+    // The ledgers say what the conversations say (CAP-04).
+    let mut held: BTreeMap<String, u64> = BTreeMap::new();
+    for conversation in &conversations {
+        *held.entry(conversation["agent"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let (_, agents) = host.get(&sams, "/api/v1/agents").await;
+    for agent in agents.as_array().unwrap() {
+        let id = agent["id"].as_str().unwrap();
+        assert_eq!(agent["capacity"][2]["used"], held.get(id).copied().unwrap_or(0), "{id}");
+    }
+    screens.iter().for_each(|screen| screen.abort());
+    assert_eq!(host.stop(), Some(0));
+
+    let data = setup.data().display().to_string();
+    let (code, text) = setup.run(&["replay", &data]);
+    assert!(code == 0 && text.contains("the same byte for byte"), "{text}");
+    let (code, text) = setup.run(&["simulate", setup.config(), "--traffic", &data]);
+    assert!(code == 0 && text.contains(&format!("{CUSTOMERS} customers")), "{text}");
+}
