@@ -99,3 +99,69 @@ test("a text is answered in the console, through all three providers", async () 
   const expected = (line) => line.includes("401");
   assert.deepEqual(problems.filter((line) => !expected(line)), []);
 });
+
+// CONV-03 CONV-08 PRES-01 ROUTE-14 ROUTE-15: two colleagues and one customer.
+test("a conversation is explained, advised on and handed over", async () => {
+  const page = async (agent) => {
+    const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
+    context.setDefaultTimeout(20_000);
+    const opened = await context.newPage();
+    await opened.goto(await world.link(agent));
+    await opened.getByTestId("presence").waitFor();
+    return opened;
+  };
+  const phone = await (await browser.newContext()).newPage();
+  await phone.goto(world.phone);
+  // Another customer than that of the story before.
+  await phone.locator("#from").fill("+14255550177");
+  await phone.locator("#from").press("Tab");
+  const write = async (text) => {
+    await phone.locator("#text").fill(text);
+    await phone.getByRole("button", { name: "Send" }).click();
+  };
+  const kim = await page("kim");
+  await kim.getByTestId("presence").click();
+  await kim.getByRole("menuitem", { name: "Lunch" }).click();
+  await kim.getByTestId("presence").getByText("Lunch").waitFor();
+  await write("I want my money back");
+  // Nobody is free, so it waits; who is at lunch may still take it by hand.
+  await kim.getByTestId("waiting").getByText("1").waitFor();
+  await kim.getByText("Waiting in your queues").click();
+  await kim.getByRole("button", { name: "Take", exact: true }).waitFor();
+  await kim.waitForTimeout(300);
+  await shoot(kim, "7-waiting");
+  await kim.getByRole("button", { name: "Take", exact: true }).click();
+  await kim.getByTestId("transcript").getByText("I want my money back").waitFor();
+
+  await kim.getByRole("button", { name: "Why?" }).click();
+  const told = kim.getByTestId("why");
+  await told.getByText('the rule "money back" matched').waitFor();
+  await told.getByText("Kim Park: presence is away; the workstream allows online").waitFor();
+  await told.getByText("kim took it by hand").waitFor();
+  await kim.waitForTimeout(300);
+  await shoot(kim, "8-why");
+  await kim.keyboard.press("Escape");
+
+  const lee = await page("lee");
+  await kim.getByRole("button", { name: "Ask for advice" }).click();
+  await kim.getByRole("menuitem", { name: /Lee Santos/ }).click();
+  await lee.getByText("kim asks for advice").waitFor();
+  await shoot(lee, "9-consult");
+  await lee.getByRole("button", { name: "Accept" }).click();
+  await lee.getByText("You advise kim").waitFor();
+  await lee.getByLabel("Internal note", { exact: true }).last().fill("Offer a voucher first.");
+  await lee.getByRole("button", { name: "Add note" }).click();
+  await kim.getByTestId("transcript").getByText("Offer a voucher first.").waitFor();
+  await shoot(kim, "10-advised");
+
+  await kim.getByRole("button", { name: "Transfer" }).click();
+  await kim.getByRole("menuitem", { name: /Lee Santos/ }).click();
+  await kim.getByText("Choose a conversation.").waitFor();
+  await lee.getByRole("button", { name: "End", exact: true }).click();
+  await lee.getByLabel("How it ended").first().click();
+  await lee.getByRole("option", { name: "solved", exact: true }).click();
+  await lee.getByLabel("What it was about").fill("A voucher did it.");
+  await shoot(lee, "11-wrap-up");
+  await lee.getByRole("button", { name: "Finish wrap-up" }).click();
+  await lee.getByText("No conversations").waitFor();
+});

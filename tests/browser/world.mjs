@@ -28,6 +28,8 @@ export async function startWorld() {
   return {
     phone,
     signIn,
+    /** A one-time sign-in link for somebody else. */
+    link: (agent) => run("cordboard", ["agent", "link", folder, "--id", agent], env).sees(/(http:\S+)/),
     stop: async () => {
       await host.stop("SIGTERM");
       await emulators.stop("SIGINT");

@@ -11,8 +11,16 @@ function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16)).join("");
 }
 
-export function Composer({ summary, send }: { summary: Summary; send: Send }) {
-  const [mode, setMode] = useState<"reply" | "note">("reply");
+interface Props {
+  summary: Summary;
+  /** Who advises writes notes only. */
+  canReply: boolean;
+  send: Send;
+}
+
+export function Composer({ summary, canReply, send }: Props) {
+  const [chosen, setMode] = useState<"reply" | "note">("reply");
+  const mode = canReply ? chosen : "note";
   const [text, setText] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const [sending, setSending] = useState(false);
@@ -44,7 +52,10 @@ export function Composer({ summary, send }: { summary: Summary; send: Send }) {
     <Stack gap="xs" p="md" style={{ borderTop: "1px solid var(--mantine-color-default-border)" }}>
       <Group justify="space-between">
         <SegmentedControl size="xs" value={mode} onChange={(value) => setMode(value as typeof mode)}
-          data={[{ value: "reply", label: "Reply" }, { value: "note", label: "Internal note" }]} />
+          data={[
+            { value: "reply", label: "Reply", disabled: !canReply },
+            { value: "note", label: "Internal note" },
+          ]} />
         <Text size="xs" c={isOver ? "red" : "dimmed"}>
           {isReply ? `${count} of ${MOST} characters` : "Customers never see notes"}
         </Text>

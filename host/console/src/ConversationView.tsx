@@ -1,52 +1,139 @@
-import { Alert, Badge, Button, Group, Stack, Text } from "@mantine/core";
+import { Alert, Badge, Button, Group, Select, Stack, Text, TextInput } from "@mantine/core";
 import { useState } from "react";
 
-import type { Command } from "./api";
+import type { Desk, Me, Summary } from "./api";
 import { Composer } from "./Composer";
-import { phone } from "./format";
+import { phone, since } from "./format";
+import { HandOver, type Run } from "./HandOver";
 import type { Send } from "./live";
 import { Transcript } from "./Transcript";
+import { useNow } from "./useNow";
+import { WhyDrawer } from "./Why";
 import type { Conversation } from "./work";
 
-export function ConversationView({ conversation, send }: { conversation: Conversation; send: Send }) {
+interface Props {
+  conversation: Conversation;
+  me: Me;
+  desk: Desk;
+  send: Send;
+}
+
+export function ConversationView({ conversation, me, desk, send }: Props) {
   const { summary, messages } = conversation;
   const [problem, setProblem] = useState<string | null>(null);
-  const act = (type: "leave" | "rejoin" | "end" | "finish_wrap_up") => async () => {
-    setProblem(await send({ type, conversation: summary.id } as Command));
-  };
+  const [whyOpen, setWhyOpen] = useState(false);
+  const run: Run = async (command) => setProblem(await send(command));
+  const act = (type: "leave" | "rejoin" | "end" | "end_consult") => () =>
+    void run({ type, conversation: summary.id });
+  const isPrimary = summary.agent === me.agent;
+  const isUnderWay = summary.state === "active" || summary.state === "waiting";
   return (
     <Stack h="100%" gap={0}>
-      <Group justify="space-between" p="md" wrap="nowrap"
+      <Group justify="space-between" p="md" wrap="nowrap" align="flex-start"
         style={{ borderBottom: "1px solid var(--mantine-color-default-border)" }}>
         <div>
-          <Text fw={700}>{phone(summary.customer)}</Text>
+          <Group gap="xs">
+            <Text fw={700}>{phone(summary.customer)}</Text>
+            <Marks summary={summary} />
+          </Group>
           <Text size="xs" c="dimmed">
-            to {phone(summary.own)} · {summary.channel} · queue {summary.queue}
+            to {phone(summary.own)} · {summary.channel} · queue {summary.queue} · <Timer from={summary.timer_from} />
           </Text>
         </div>
-        <Group gap="xs">
-          {summary.opted_out && <Badge color="red" variant="light">opted out</Badge>}
-          {summary.state === "active" && (
+        <Group gap="xs" justify="flex-end">
+          <Button variant="subtle" size="xs" onClick={() => setWhyOpen(true)}>Why?</Button>
+          {isPrimary && isUnderWay && <HandOver summary={summary} desk={desk} run={run} />}
+          {isPrimary && summary.state === "active" && (
             <Button variant="default" size="xs" onClick={act("leave")}>Wait for customer</Button>
           )}
-          {summary.state === "waiting" && (
+          {isPrimary && summary.state === "waiting" && (
             <Button variant="default" size="xs" onClick={act("rejoin")}>Take up again</Button>
           )}
-          {summary.state === "wrap_up" ? (
-            <Button size="xs" onClick={act("finish_wrap_up")}>Finish wrap-up</Button>
-          ) : (
+          {!isPrimary && (
+            <Button variant="default" size="xs" onClick={act("leave")}>Leave</Button>
+          )}
+          {isPrimary && isUnderWay && (
             <Button size="xs" color="red" variant="light" onClick={act("end")}>End</Button>
           )}
         </Group>
       </Group>
-      {problem && <Alert color="red" role="alert" m="md" mb={0}>{problem}</Alert>}
-      {summary.state === "wrap_up" && (
-        <Alert color="violet" m="md" mb={0}>
-          The conversation has ended. Add notes, then finish wrap-up.
+      {problem && (
+        <Alert color="red" role="alert" m="md" mb={0} withCloseButton
+          onClose={() => setProblem(null)}>{problem}</Alert>
+      )}
+      {summary.handed_to && (
+        <Alert color="orange" m="md" mb={0} p="xs">
+          <Group justify="space-between">
+            <Text size="sm">
+              {summary.handed_to.consult ? "Asked for advice" : "Offered"}:{" "}
+              {summary.handed_to.agent ?? `anybody of ${summary.queue}`}, no answer yet
+            </Text>
+            <Button size="compact-xs" variant="subtle" onClick={act("end_consult")}>Take back</Button>
+          </Group>
         </Alert>
       )}
+      {summary.consultants.length > 0 && (
+        <Alert color="teal" m="md" mb={0} p="xs">
+          <Group justify="space-between">
+            <Text size="sm">
+              {isPrimary
+                ? `${summary.consultants.join(", ")} can read along and write notes; the customer doesn't see it.`
+                : `You advise ${summary.agent}. The customer doesn't see you: write internal notes.`}
+            </Text>
+            {isPrimary && (
+              <Button size="compact-xs" variant="subtle" onClick={act("end_consult")}>Thank them</Button>
+            )}
+          </Group>
+        </Alert>
+      )}
+      {summary.state === "wrap_up" && <WrapUp key={summary.id} summary={summary} run={run} />}
       <Transcript messages={messages} />
-      <Composer key={summary.id} summary={summary} send={send} />
+      <Composer key={summary.id} summary={summary} canReply={isPrimary} send={send} />
+      <WhyDrawer id={summary.id} opened={whyOpen} onClose={() => setWhyOpen(false)} />
     </Stack>
+  );
+}
+
+/** Flags, tags and priority: what a glance should tell before the first word. */
+function Marks({ summary }: { summary: Summary }) {
+  return (
+    <>
+      {summary.flags.bad_actor && <Badge color="red">bad actor</Badge>}
+      {summary.flags.verified_customer && <Badge color="teal">verified</Badge>}
+      {summary.flags.repeat_customer && <Badge color="blue" variant="light">repeat</Badge>}
+      {summary.opted_out && <Badge color="red" variant="light">opted out</Badge>}
+      {summary.priority > 0 && <Badge variant="outline">priority {summary.priority}</Badge>}
+      {summary.tags.map((tag) => <Badge key={tag} variant="default">{tag}</Badge>)}
+    </>
+  );
+}
+
+function Timer({ from }: { from: number }) {
+  const now = useNow(1000);
+  return <span>{since(from, now)} in this session</span>;
+}
+
+function WrapUp({ summary, run }: { summary: Summary; run: Run }) {
+  const [disposition, setDisposition] = useState<string | null>(null);
+  const [text, setText] = useState("");
+  const finish = () =>
+    void run({
+      type: "finish_wrap_up",
+      conversation: summary.id,
+      disposition,
+      summary: text.trim() || null,
+    });
+  return (
+    <Alert color="violet" m="md" mb={0} title="The conversation has ended">
+      <Group align="flex-end">
+        {summary.dispositions.length > 0 && (
+          <Select size="xs" label="How it ended" data={summary.dispositions} value={disposition}
+            onChange={setDisposition} placeholder="Choose" />
+        )}
+        <TextInput size="xs" flex={1} label="What it was about" value={text} maxLength={4000}
+          onChange={(event) => setText(event.currentTarget.value)} />
+        <Button size="xs" onClick={finish}>Finish wrap-up</Button>
+      </Group>
+    </Alert>
   );
 }

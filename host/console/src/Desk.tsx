@@ -1,4 +1,6 @@
-import { AppShell, Badge, Button, Center, Group, Progress, Stack, Text, Title } from "@mantine/core";
+import {
+  Affix, Alert, AppShell, Badge, Button, Center, Group, Progress, Stack, Text, Title,
+} from "@mantine/core";
 import { useEffect } from "react";
 
 import { type Me, type Usage, signOut } from "./api";
@@ -7,9 +9,13 @@ import { ConversationView } from "./ConversationView";
 import { useLive } from "./live";
 import { Offers } from "./Offers";
 import { PresenceMenu } from "./PresenceMenu";
+import { useDesk } from "./useDesk";
+import { Waiting } from "./Waiting";
+import type { News as NewsItem } from "./work";
 
 export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
-  const { work, send, select } = useLive();
+  const { work, send, select, dismiss } = useLive();
+  const known = useDesk();
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;
@@ -23,7 +29,9 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
         <Group h="100%" justify="space-between" wrap="nowrap">
           <Group>
             <Title order={4}>Cordboard</Title>
-            {work.presence && <PresenceMenu presence={work.presence} send={send} />}
+            {work.presence && (
+              <PresenceMenu presence={work.presence} labels={known.labels} send={send} />
+            )}
             {!work.connected && <Badge color="red" role="status">connecting…</Badge>}
           </Group>
           <Group gap="sm">
@@ -38,10 +46,11 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
       <AppShell.Navbar>
         <Load capacity={work.capacity} />
         <ConversationList conversations={conversations} selected={work.selected} onSelect={select} />
+        <Waiting send={send} onTaken={select} />
       </AppShell.Navbar>
       <AppShell.Main h="100dvh">
         {selected ? (
-          <ConversationView conversation={selected} send={send} />
+          <ConversationView conversation={selected} me={me} desk={known} send={send} />
         ) : (
           <Center h="100%">
             <Text c="dimmed">
@@ -50,23 +59,55 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
           </Center>
         )}
       </AppShell.Main>
+      <News news={work.news} onDismiss={dismiss} problems={known.problems} />
       <Offers offers={work.offers} send={send} />
     </AppShell>
   );
 }
 
-/** Used and available places for text messages, the kind that this step's channels bring. */
+const KINDS = { voice: "Calls", chat: "Chats", messaging: "Messages", email: "Emails" } as const;
+
+/** Used and available places, for the kinds of work that this agent has in hand or can have. */
 function Load({ capacity }: { capacity: Usage[] }) {
-  const messaging = capacity.find((usage) => usage.kind === "messaging");
-  if (!messaging || messaging.limit === 0) return null;
+  const shown = capacity.filter((usage) => usage.kind === "messaging" || usage.used > 0);
   return (
-    <Stack gap={4} p="md" style={{ borderBottom: "1px solid var(--mantine-color-default-border)" }}>
-      <Group justify="space-between">
-        <Text size="xs" c="dimmed">Messages in hand</Text>
-        <Text size="xs" fw={600} data-testid="load">{messaging.used} of {messaging.limit}</Text>
-      </Group>
-      <Progress size="sm" value={Math.min(100, (messaging.used / messaging.limit) * 100)}
-        color={messaging.used >= messaging.limit ? "red" : "indigo"} />
+    <Stack gap="xs" p="md" style={{ borderBottom: "1px solid var(--mantine-color-default-border)" }}>
+      {shown.map((usage) => (
+        <div key={usage.kind}>
+          <Group justify="space-between">
+            <Text size="xs" c="dimmed">{KINDS[usage.kind]} in hand</Text>
+            <Text size="xs" fw={600} data-testid={usage.kind === "messaging" ? "load" : undefined}>
+              {usage.used} of {usage.limit}
+            </Text>
+          </Group>
+          <Progress size="sm" value={Math.min(100, (usage.used / Math.max(1, usage.limit)) * 100)}
+            color={usage.used >= usage.limit ? "red" : "indigo"} />
+        </div>
+      ))}
     </Stack>
+  );
+}
+
+/** What somebody should know, above the work and out of its way. */
+function News({ news, problems, onDismiss }: {
+  news: NewsItem[];
+  problems: string[];
+  onDismiss: (key: number) => void;
+}) {
+  return (
+    <Affix position={{ top: 64, right: 24 }} w={360}>
+      <Stack gap="xs">
+        {problems.length > 0 && (
+          <Alert color="red" title="The configuration's files are wrong and not in force">
+            {problems.slice(0, 3).map((problem) => <Text size="xs" key={problem}>{problem}</Text>)}
+          </Alert>
+        )}
+        {news.map(({ key, color, text }) => (
+          <Alert key={key} color={color} role="status" withCloseButton onClose={() => onDismiss(key)}>
+            {text}
+          </Alert>
+        ))}
+      </Stack>
+    </Affix>
   );
 }

@@ -8,6 +8,23 @@ import { useNow } from "./useNow";
 
 const KINDS = { messaging: "text message", chat: "chat", voice: "call", email: "email" } as const;
 
+function title(offer: Offer): string {
+  const kind = KINDS[offer.kind];
+  switch (offer.purpose.what) {
+    case "transfer":
+      return `${offer.purpose.by} hands over a ${kind}`;
+    case "consult":
+      return `${offer.purpose.by} asks for advice`;
+    default:
+      return `New ${kind}`;
+  }
+}
+
+/** Work comes from a queue; what colleagues hand over comes from them. */
+function origin(offer: Offer): string {
+  return offer.queue.startsWith("@") ? "Directly to you" : `From queue ${offer.queue}`;
+}
+
 /**
  * The oldest open offer, with its countdown. It stands beside the work and takes no focus: an agent
  * in the middle of a sentence goes on writing.
@@ -31,16 +48,16 @@ function OneOffer({ offer, others, send }: { offer: Offer; others: number; send:
   return (
     <Affix position={{ bottom: 24, right: 24 }}>
       <Paper withBorder shadow="xl" p="md" w={340} role="alertdialog" data-testid="offer"
-        aria-label={`New ${KINDS[offer.kind]}`}>
+        aria-label={title(offer)}>
       <Stack gap="sm">
         <Group wrap="nowrap">
           <RingProgress size={92} thickness={8} roundCaps
             sections={[{ value: (left / total) * 100, color: seconds > 10 ? "indigo" : "red" }]}
             label={<Text ta="center" fw={700} data-testid="countdown">{seconds}</Text>} />
           <div>
-            <Text fw={600}>New {KINDS[offer.kind]}</Text>
+            <Text fw={600}>{title(offer)}</Text>
             <Text c="dimmed" size="sm">
-              From queue {offer.queue}, offered {since(offer.at, now)} ago
+              {origin(offer)}, offered {since(offer.at, now)} ago
               {others > 0 && `; ${others} more behind it`}
             </Text>
           </div>

@@ -1,6 +1,6 @@
-import { Button, Menu } from "@mantine/core";
+import { Button, Menu, Text } from "@mantine/core";
 
-import type { BaseStatus, Presence } from "./api";
+import type { BaseStatus, Desk, Presence } from "./api";
 import type { Send } from "./live";
 
 const CHOICES: { status: BaseStatus; label: string }[] = [
@@ -11,7 +11,7 @@ const CHOICES: { status: BaseStatus; label: string }[] = [
   { status: "transfers_only", label: "Transfers only" },
 ];
 
-const COLORS: Record<BaseStatus, string> = {
+export const COLORS: Record<BaseStatus, string> = {
   online: "green",
   away: "yellow",
   busy: "red",
@@ -25,13 +25,27 @@ function shown(presence: Presence): string {
   return choice?.label ?? presence.label;
 }
 
-export function PresenceMenu({ presence, send }: { presence: Presence; send: Send }) {
+const BY_RULE: Partial<Record<Presence["source"], string>> = {
+  idle: "set by the idle rule",
+  missed_offers: "set because offers were missed",
+};
+
+interface Props {
+  presence: Presence;
+  labels: Desk["labels"];
+  send: Send;
+}
+
+export function PresenceMenu({ presence, labels, send }: Props) {
   return (
     <Menu position="bottom-start" width={230}>
       <Menu.Target>
         <Button variant="default" size="compact-md" data-testid="presence"
           leftSection={<Dot color={COLORS[presence.status]} />}>
           {shown(presence)}
+          {BY_RULE[presence.source] && (
+            <Text span size="xs" c="dimmed" ml={6}>{BY_RULE[presence.source]}</Text>
+          )}
         </Button>
       </Menu.Target>
       <Menu.Dropdown>
@@ -39,6 +53,13 @@ export function PresenceMenu({ presence, send }: { presence: Presence; send: Sen
           <Menu.Item key={status} leftSection={<Dot color={COLORS[status]} />}
             onClick={() => void send({ type: "presence", status, label: null })}>
             {label}
+          </Menu.Item>
+        ))}
+        {labels.length > 0 && <Menu.Divider />}
+        {labels.map((label) => (
+          <Menu.Item key={label.id} leftSection={<Dot color={COLORS[label.status]} />}
+            onClick={() => void send({ type: "presence", status: null, label: label.id })}>
+            {label.name}
           </Menu.Item>
         ))}
         <Menu.Divider />
@@ -50,7 +71,7 @@ export function PresenceMenu({ presence, send }: { presence: Presence; send: Sen
   );
 }
 
-function Dot({ color }: { color: string }) {
+export function Dot({ color }: { color: string }) {
   return (
     <span aria-hidden style={{
       width: 10, height: 10, borderRadius: 5, display: "inline-block",

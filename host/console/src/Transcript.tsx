@@ -31,7 +31,12 @@ function Entry({ message }: { message: Message }) {
     <Box maw="72%" style={{ alignSelf: isCustomer ? "flex-start" : "flex-end" }}>
       <Paper p="xs" px="sm" radius="lg" bg={background} data-testid="message">
         {message.internal && (
-          <Text size="xs" fw={600} c="yellow.9">Internal note, not sent</Text>
+          <Text size="xs" fw={600} c="yellow.9">
+            Internal note, not sent{message.role === "agent" && ` · ${message.agent}`}
+          </Text>
+        )}
+        {message.role === "system" && (
+          <Text size="xs" fw={600} c="dimmed">Sent automatically</Text>
         )}
         <Text size="sm" style={{ whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}>
           {message.text}

@@ -15,6 +15,23 @@ export type Usage = Schemas["Usage"];
 export type BaseStatus = Schemas["BaseStatus"];
 export type Transcript = Schemas["Transcript"];
 export type Command = Schemas["Command"];
+export type Desk = Schemas["DeskView"];
+export type WaitingItem = Schemas["WaitingItem"];
+export type Why = Schemas["Why"];
+
+async function get<T>(path: string): Promise<T | null> {
+  const response = await fetch(`/api/v1/${path}`);
+  return response.ok ? await response.json() : null;
+}
+
+/** Labels, permissions, colleagues, queues. */
+export const desk = () => get<Desk>("desk");
+
+/** What waits in my queues, best first. */
+export const waiting = () => get<WaitingItem[]>("waiting?limit=20");
+
+/** Why a conversation is where it is. */
+export const why = (id: string) => get<Why>(`conversations/${id}/why`);
 
 /** Who is signed in; `null` if nobody is. */
 export async function me(): Promise<Me | null> {

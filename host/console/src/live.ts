@@ -15,6 +15,7 @@ interface Answer {
 /** Sends a command; resolves to the sentence that says why not, or to `null`. */
 export type Send = (command: Command) => Promise<string | null>;
 
+const ACTIVITY_EVERY = 20_000;
 const PAUSES = [250, 500, 1000, 2000, 5000];
 
 export function useLive() {
@@ -25,15 +26,19 @@ export function useLive() {
 
   useEffect(() => {
     let stopped = false;
+    let wasConnected = false;
     let tries = 0;
     let timer = 0;
 
     const connect = () => {
       const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-      const opened = new WebSocket(`${scheme}//${location.host}/api/v1/live`);
+      // A short break isn't a refresh: the host sets no default presence then.
+      const resumed = wasConnected ? "?resumed=true" : "";
+      const opened = new WebSocket(`${scheme}//${location.host}/api/v1/live${resumed}`);
       socket.current = opened;
       opened.onopen = () => {
         tries = 0;
+        wasConnected = true;
         dispatch({ type: "connection", connected: true });
       };
       opened.onmessage = (event) => {
@@ -61,6 +66,22 @@ export function useLive() {
       stopped = true;
       window.clearTimeout(timer);
       socket.current?.close();
+    };
+  }, []);
+
+  // Whoever moves the mouse or types is there; the host needs to hear it now and then only.
+  useEffect(() => {
+    let told = 0;
+    const notice = () => {
+      const open = socket.current;
+      if (Date.now() - told < ACTIVITY_EVERY || open?.readyState !== WebSocket.OPEN) return;
+      told = Date.now();
+      open.send(JSON.stringify({ type: "activity" }));
+    };
+    const signs = ["pointermove", "keydown", "pointerdown"] as const;
+    for (const sign of signs) window.addEventListener(sign, notice, { passive: true });
+    return () => {
+      for (const sign of signs) window.removeEventListener(sign, notice);
     };
   }, []);
 
@@ -92,5 +113,6 @@ export function useLive() {
   }, []);
 
   const select = useCallback((id: string) => dispatch({ type: "select", id }), []);
-  return { work, send, select };
+  const dismiss = useCallback((key: number) => dispatch({ type: "dismiss", key }), []);
+  return { work, send, select, dismiss };
 }

@@ -16,6 +16,14 @@ export interface Work {
   offers: Offer[];
   conversations: Map<string, Conversation>;
   selected: string | null;
+  /** What somebody should know; shown until it is put aside. */
+  news: News[];
+}
+
+export interface News {
+  key: number;
+  color: string;
+  text: string;
 }
 
 export const nothing: Work = {
@@ -25,11 +33,13 @@ export const nothing: Work = {
   offers: [],
   conversations: new Map(),
   selected: null,
+  news: [],
 };
 
 export type Change =
   | { type: "connection"; connected: boolean }
   | { type: "select"; id: string }
+  | { type: "dismiss"; key: number }
   | { type: "loaded"; summary: Summary; messages: Message[] }
   | { type: "frame"; frame: FirstFrame | Notice };
 
@@ -39,6 +49,8 @@ export function change(work: Work, change: Change): Work {
       return { ...work, connected: change.connected };
     case "select":
       return update({ ...work, selected: change.id }, change.id, (c) => ({ ...c, unread: 0 }));
+    case "dismiss":
+      return { ...work, news: work.news.filter((news) => news.key !== change.key) };
     case "loaded":
       return update(work, change.summary.id, (known) => ({
         ...known,
@@ -67,6 +79,10 @@ function onFrame(work: Work, frame: FirstFrame | Notice): Work {
       // Offers come anew behind the snapshot.
       return { ...work, conversations, offers: [], selected: kept ? work.selected : null };
     }
+    case "not_taken":
+      return tell(work, "orange", `Not handed over: ${frame.why}.`);
+    case "alert":
+      return tell(work, "red", alertText(frame));
     case "presence":
       return { ...work, presence: frame.presence, capacity: frame.capacity };
     case "offer":
@@ -112,6 +128,15 @@ function onFrame(work: Work, frame: FirstFrame | Notice): Work {
     default:
       return work;
   }
+}
+
+function tell(work: Work, color: string, text: string): Work {
+  const key = Math.max(0, ...work.news.map((news) => news.key)) + 1;
+  return { ...work, news: [...work.news.slice(-4), { key, color, text }] };
+}
+
+function alertText(alert: Extract<Notice, { type: "alert" }>): string {
+  return `${alert.agent} let ${alert.missed} offers in a row expire and was set away.`;
 }
 
 function update(work: Work, id: string, how: (c: Conversation) => Conversation): Work {
