@@ -8,7 +8,7 @@
 //! # Invariants
 //!
 //! They hold after every `handle`, for every interleaving of late, repeated and lost inputs. The
-//! machines assert them in debug builds and `tests/interleavings.rs` hunts for a counterexample.
+//! machines assert them in debug builds and `tests/faults` hunts for a counterexample.
 //!
 //! 1. A conversation has one primary agent at most, and only the conversation says who it is.
 //! 2. A work item stands in one queue at most.

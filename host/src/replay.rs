@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::io::Cursor;
 
+use cordboard_core::capacity::{ChannelKind, Load, Units};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, QueueId};
-use cordboard_core::{Agent, Effects, Queue};
+use cordboard_core::{Agent, Effects, Queue, agent};
 use serde::Deserialize;
 
 use crate::actors::Entry;
@@ -117,6 +118,15 @@ impl Floor {
                 if let Some(agent) = self.agents.get_mut(&id) {
                     // What was refused then is refused now.
                     let _ = agent.handle(input, at, &mut fx);
+                }
+            }
+            Entry::Restored(at, id, held) => {
+                let Some(agent) = self.agents.get_mut(&id) else { return };
+                for (conversation, kind, units) in held {
+                    let kind = ChannelKind::ALL[usize::from(kind) % ChannelKind::ALL.len()];
+                    let load = Load { kind, units: Units(units) };
+                    let restore = agent::Input::Restore { conversation, load };
+                    let _ = agent.handle(restore, at, &mut fx);
                 }
             }
         }

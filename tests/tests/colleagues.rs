@@ -99,10 +99,17 @@ async fn agents_pick_their_work_within_capacity_or_beyond_it() {
     for n in 0..2 {
         world.text(Provider::Telesign, &format!("+1425555010{n}"), "hello").await;
     }
-    assert!(!one.sees(Duration::from_millis(300), |f| f["type"] == "offer").await, "nothing is pushed");
+    assert!(
+        !one.sees(Duration::from_millis(300), |f| f["type"] == "offer").await,
+        "nothing is pushed"
+    );
     let (_, items) = host.get(&ones, "/api/v1/waiting").await;
-    let ids: Vec<&str> =
-        items.as_array().unwrap().iter().map(|i| i["conversation"]["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = items
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["conversation"]["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids.len(), 2);
     let path = |id: &str| format!("/api/v1/conversations/{id}/take");
     assert_eq!(host.post(&others, &path(ids[0]), json!({})).await.0, 403, "not their queue");
@@ -119,9 +126,8 @@ async fn agents_pick_their_work_within_capacity_or_beyond_it() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let load = one
-        .wait_for("beyond", |f| f["type"] == "presence" && f["capacity"][2]["used"] == 2)
-        .await;
+    let load =
+        one.wait_for("beyond", |f| f["type"] == "presence" && f["capacity"][2]["used"] == 2).await;
     assert_eq!(load["capacity"][2]["limit"], 1, "the ledger shows it");
     assert_eq!(host.stop(), Some(0));
 }
@@ -145,7 +151,10 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
     brief.close().await;
 
     // Gone for longer than the grace: back to the queue, kept for the one the customer had.
-    assert!(!kim.sees(Duration::from_millis(1500), |f| f["type"] == "offer").await, "kept for brief");
+    assert!(
+        !kim.sees(Duration::from_millis(1500), |f| f["type"] == "offer").await,
+        "kept for brief"
+    );
     let mut brief = Screen::connect(&host.url, &briefs).await;
     assert_eq!(brief.accept_next().await, id, "back in time");
     assert_eq!(look(&host, &briefs, &id).await["queued_at"], queued, "its age is kept");
@@ -233,14 +242,23 @@ async fn who_is_idle_or_misses_offers_is_set_away_and_light_agents_have_no_statu
 async fn a_call_blocks_chats_until_it_is_over() {
     let mut setup = Setup::new();
     setup.workstream = "rules: [],".to_owned();
-    setup.sections = r#"capacity: (voice: 1, chat: 3, blocking: {voice: [chat], chat: [voice]}),"#.to_owned();
+    setup.sections =
+        r#"capacity: (voice: 1, chat: 3, blocking: {voice: [chat], chat: [voice]}),"#.to_owned();
     let emulators = setup.with_emulators();
     let calls = r#"workstreams: [
         (id: "calls", kind: voice, queue: "support", wrap_up: Never),
         (id: "chats", kind: chat, queue: "support", wrap_up: Never),"#;
     setup.change("main.ron", "workstreams: [", calls);
-    setup.change("channels.ron", "plugin: \"telesign\", workstream: \"sms\"", "plugin: \"telesign\", workstream: \"calls\"");
-    setup.change("channels.ron", "plugin: \"twilio\", workstream: \"sms\"", "plugin: \"twilio\", workstream: \"chats\"");
+    setup.change(
+        "channels.ron",
+        "plugin: \"telesign\", workstream: \"sms\"",
+        "plugin: \"telesign\", workstream: \"calls\"",
+    );
+    setup.change(
+        "channels.ron",
+        "plugin: \"twilio\", workstream: \"sms\"",
+        "plugin: \"twilio\", workstream: \"chats\"",
+    );
     let kims = setup.token("kim");
     let host = setup.start(&[]).await;
     let mut kim = Screen::connect(&host.url, &kims).await;
@@ -260,7 +278,8 @@ async fn a_call_blocks_chats_until_it_is_over() {
 async fn how_it_ended_is_said_found_and_exported() {
     let mut setup = Setup::new();
     setup.workstream =
-        r#"dispositions: ["solved", "not solved"], disposition_required: true, end_after: "5h","#.to_owned();
+        r#"dispositions: ["solved", "not solved"], disposition_required: true, end_after: "5h","#
+            .to_owned();
     let emulators = setup.with_emulators();
     let (kims, sams) = (setup.token("kim"), setup.token("sam"));
     let host = setup.start(&[]).await;
@@ -270,7 +289,10 @@ async fn how_it_ended_is_said_found_and_exported() {
     emulators.world.text(Provider::Telesign, "+14255550101", "hello").await;
     let other = kim.accept_next().await;
     // CONV-07: a supervisor ends anybody's.
-    assert_eq!(host.post(&sams, &format!("/api/v1/conversations/{other}/end"), json!({})).await.0, 204);
+    assert_eq!(
+        host.post(&sams, &format!("/api/v1/conversations/{other}/end"), json!({})).await.0,
+        204
+    );
 
     kim.must(json!({ "type": "end", "conversation": id })).await;
     let finish = json!({ "type": "finish_wrap_up", "conversation": id });

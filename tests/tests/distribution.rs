@@ -103,7 +103,8 @@ async fn rules_and_skills_decide_and_every_decision_can_be_explained() {
     let told = sentences(&why(&host, gerds, &id).await);
     assert!(told.contains("support offered it to gerd"), "{told}");
     assert!(told.contains("gerd accepted it"), "{told}");
-    let (_, answer) = host.get(sams, &format!("/api/v1/agents/kim/why-not?conversation={id}")).await;
+    let (_, answer) =
+        host.get(sams, &format!("/api/v1/agents/kim/why-not?conversation={id}")).await;
     assert_eq!(answer["sentence"], "Kim: presence is away; the workstream allows online");
 
     // The same from the shell.
@@ -173,7 +174,8 @@ async fn what_cant_be_served_overflows() {
     until_waiting(&host, &sams, "support", 1).await;
     world.text(Provider::Twilio, "+14255550102", "two").await;
     let second = until_waiting(&host, &sams, "second", 1).await;
-    let told = sentences(&why(&host, &sams, second[0]["conversation"]["id"].as_str().unwrap()).await);
+    let told =
+        sentences(&why(&host, &sams, second[0]["conversation"]["id"].as_str().unwrap()).await);
     assert!(told.contains("more than 1 items wait in the queue"), "{told}");
     let sent = world.wait_for_sent("position", |sent| sent.text.contains("number")).await;
     assert_eq!((sent.to.as_str(), sent.text.as_str()), ("+14255550101", "You are number 1."));
@@ -195,7 +197,9 @@ async fn a_strategy_plugin_chooses_and_requirements_relax() {
     let mut setup = Setup::new();
     setup.workstream =
         r#"rules: [(name: "german", when: [Country(["DE"])], skills: {"german": 3})],"#.to_owned();
-    setup.queues = r#"strategy: plugin("experts"), relax: [(after: "1s", skill: "german", to: 1)]),"#.to_owned();
+    setup.queues =
+        r#"strategy: plugin("experts"), relax: [(after: "1s", skill: "german", to: 1)]),"#
+            .to_owned();
     setup.sections = r#"skills: [(id: "german"), (id: "french")],
         strategies: [(id: "experts", plugin: "keep-experts", config: (other_skill: 1))],"#
         .to_owned();

@@ -43,7 +43,13 @@ fn routing(rng: &mut StdRng) -> (String, Members) {
     let queues: String = QUEUES
         .iter()
         .map(|queue| {
-            let strategies = ["highest_spare_capacity", "round_robin", "longest_idle", "most_skilled", "least_active"];
+            let strategies = [
+                "highest_spare_capacity",
+                "round_robin",
+                "longest_idle",
+                "most_skilled",
+                "least_active",
+            ];
             let strategy = strategies.choose(rng).unwrap();
             let relax = if rng.random_bool(0.5) { "(after: \"200ms\", to: 0)" } else { "" };
             let hours = if rng.random_bool(0.2) { "hours: \"never\"," } else { "" };

@@ -158,3 +158,30 @@ fn an_offer_ends_at_its_deadline_unless_it_is_being_accepted() {
     assert_eq!(outcome(&effects), Some(Outcome::Withdrawn));
     assert_eq!(agent.ledger().used_units(), Units(0));
 }
+
+// PRES-02
+#[test]
+fn full_means_full_for_the_work_that_can_come() {
+    let mut agent = agent(|s| {
+        s.limits.counts = Counts([1, 3, 1, 10]);
+        s.kinds = [ChannelKind::Messaging].into_iter().collect();
+    });
+    step(&mut agent, Input::Connected { resumed: false }, 0);
+    let conversation = ConversationId(Uuid::from_u128(9));
+    step(&mut agent, Input::HoldByHand { conversation, load: LOAD }, 1);
+    assert_eq!(agent.presence().status, BaseStatus::Busy, "no call or email can come");
+}
+
+// PRES-05 PRES-04
+#[test]
+fn a_refresh_sets_the_default_and_a_short_break_doesnt() {
+    let mut agent = agent(|s| s.default_presence = Some(BaseStatus::Away));
+    step(&mut agent, Input::Connected { resumed: false }, 0);
+    step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "online".into()))), 1);
+    step(&mut agent, Input::Disconnected, 2);
+    step(&mut agent, Input::Connected { resumed: true }, 3);
+    assert_eq!(agent.presence().status, BaseStatus::Online, "the connection broke");
+    step(&mut agent, Input::Disconnected, 4);
+    step(&mut agent, Input::Connected { resumed: false }, 5);
+    assert_eq!(agent.presence().status, BaseStatus::Away, "the page was loaded again");
+}

@@ -219,6 +219,19 @@ impl Event {
 }
 
 impl Event {
+    /// Whether it can change the conversation's [`super::Standing`]. Messages and their delivery,
+    /// which are most of what happens, can't.
+    pub fn may_move(&self) -> bool {
+        !matches!(
+            self,
+            Self::MessageReceived { .. }
+                | Self::ConsentChanged { .. }
+                | Self::ReplyQueued { .. }
+                | Self::NoteAdded { .. }
+                | Self::DeliveryChanged { .. }
+        )
+    }
+
     /// What it means for the way to an agent, in a sentence; `None` for what has nothing to do with
     /// that (ROUTE-15).
     pub fn sentence(&self) -> Option<String> {

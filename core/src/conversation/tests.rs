@@ -273,3 +273,66 @@ fn a_late_resumption_doesnt_take_a_place_that_was_given_back() {
     assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Release { .. })]));
     assert!(!conversation.occupies());
 }
+
+// CONV-07
+#[test]
+fn a_rule_ends_what_is_open_for_too_long() {
+    let hours = |n: i64| n * 3_600_000;
+    let limit = || policy(|p| p.end_after = Some(Span(hours(5))));
+    let mut queued = opened(limit());
+    step(&mut queued, message("hello"), 0);
+    assert_eq!(queued.wake_at(), Some(Timestamp(NOW.0 + hours(5))));
+    assert!(step(&mut queued, Input::Wake, hours(5) - 1).0.is_empty());
+    assert_eq!(step(&mut queued, Input::Wake, hours(5)).0, ["closed"]);
+    let mut connected = active(limit());
+    assert_eq!(step(&mut connected, Input::Wake, hours(5)).0, ["wrap_up_started"]);
+}
+
+// CONV-05
+#[test]
+fn the_session_timer_begins_anew_with_wrap_up_and_on_reopening() {
+    let mut conversation = active(policy(|_| {}));
+    let from = |conversation: &Conversation| conversation.summary().timer_from.0 - NOW.0;
+    assert_eq!(from(&conversation), 1, "since it was accepted");
+    step(&mut conversation, Input::End { agent: None }, 500);
+    assert_eq!(from(&conversation), 500);
+    step(&mut conversation, finish("kim"), 600);
+    step(&mut conversation, message("again"), 900);
+    assert_eq!(from(&conversation), 900);
+}
+
+// ROUTE-18
+#[test]
+fn what_becomes_of_work_whose_agent_is_offline() {
+    use crate::workstream::OnOffline;
+    let gone = || Input::AgentGone { agent: "kim".into(), for_good: false };
+    let after = OnOffline::ReturnAfter(Span::seconds(60));
+    let mut delayed = active(policy(|p| p.on_offline = after));
+    assert_eq!(step(&mut delayed, gone(), 1_000).0, ["agent_went_away"]);
+    assert!(step(&mut delayed, Input::Wake, 60_999).0.is_empty());
+    assert_eq!(
+        step(&mut delayed, Input::AgentBack { agent: "kim".into() }, 60_999).0,
+        ["agent_came_back"]
+    );
+    assert!(step(&mut delayed, Input::Wake, 61_000).0.is_empty(), "back in time");
+    step(&mut delayed, gone(), 100_000);
+    let (events, then) = step(&mut delayed, Input::Wake, 160_000);
+    assert_eq!(events, ["unassigned", "queued"]);
+    assert!(
+        then.iter().any(|effect| matches!(effect,
+        Effect::Queue(_, queue::Input::Enqueue(item)) if item.since == NOW)),
+        "its age is kept"
+    );
+
+    let mut at_once = active(policy(|p| p.on_offline = OnOffline::Return));
+    assert_eq!(step(&mut at_once, gone(), 1_000).0, ["unassigned", "queued"]);
+    let mut kept = active(policy(|_| {}));
+    step(&mut kept, gone(), 1_000);
+    assert_eq!((kept.state(), kept.wake_at()), (State::Active, None));
+    let for_good = Input::AgentGone { agent: "kim".into(), for_good: true };
+    assert_eq!(
+        step(&mut kept, for_good, 2_000).0,
+        ["unassigned", "queued"],
+        "configured no longer"
+    );
+}

@@ -4,9 +4,11 @@
 //! the next. It acts when something happens and never looks round by itself (ROUTE-20).
 
 mod backlog;
+mod configuration;
 mod input;
 mod item;
 mod members;
+mod offers;
 mod overflow;
 mod pace;
 mod selection;
@@ -24,9 +26,8 @@ use crate::agent;
 use crate::capacity::{ChannelKind, Load};
 use crate::conversation;
 use crate::decision::{Choice, Decision, PassedOver};
-use crate::effect::{Effect, Effects, Judgement};
+use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, ConversationId, OfferId, QueueId};
-use crate::offer::{Outcome, Refusal, Reserve};
 use crate::time::{Span, Timestamp};
 
 use backlog::Backlog;
@@ -234,16 +235,6 @@ impl Queue {
         }
     }
 
-    /// Takes back an offer. One that hasn't been answered yet is remembered until it is.
-    fn withdraw(&mut self, number: u64) -> Option<AgentId> {
-        let out = self.offers.get(&number)?;
-        let (granted, agent) = (out.granted, self.members.get(out.slot).agent.clone());
-        if granted {
-            self.offers.remove(&number);
-        }
-        Some(agent)
-    }
-
     fn on_member(
         &mut self,
         agent: AgentId,
@@ -286,150 +277,10 @@ impl Queue {
         }
     }
 
-    fn on_reserved(&mut self, offer: &OfferId, fx: &mut Effects) {
-        let Some(number) = self.is_ours(offer) else { return };
-        let Some(out) = self.offers.get_mut(&number) else { return };
-        if out.granted {
-            return;
-        }
-        out.granted = true;
-        let (slot, load, conversation) = (out.slot, out.load, out.conversation);
-        self.members.answered(slot, load, true);
-        let is_wanted = self.offer_of(conversation) == Some(number);
-        if !is_wanted && let Some(agent) = self.withdraw(number) {
-            let offer = offer.clone();
-            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
-        }
-    }
-
-    fn on_not_reserved(
-        &mut self,
-        offer: &OfferId,
-        reason: Refusal,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        let Some(number) = self.is_ours(offer) else { return };
-        let Some(out) = self.offers.remove(&number) else { return };
-        self.members.answered(out.slot, out.load, false);
-        if reason != Refusal::AlreadyThere {
-            self.members.mark_stale_if_free(out.slot, out.load, reason);
-        } else if self.offer_of(out.conversation) == Some(number) {
-            let agent = self.members.get(out.slot).agent.clone();
-            self.exclude(out.conversation, agent);
-        }
-        self.put_back_if(out.conversation, number, now, fx);
-        // The place that was kept for this answer is free for something else.
-        self.give_work_to(out.slot, now, fx);
-    }
-
     fn give_work_to(&mut self, slot: Slot, now: Timestamp, fx: &mut Effects) {
         for conversation in self.candidates_for(slot, now) {
             self.place(conversation, now, fx);
         }
-    }
-
-    fn on_offer_ended(
-        &mut self,
-        offer: &OfferId,
-        outcome: Outcome,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        let Some(number) = self.is_ours(offer) else { return };
-        let Some(out) = self.offers.remove(&number) else { return };
-        let conversation = out.conversation;
-        if !out.granted {
-            self.members.answered(out.slot, out.load, true);
-        }
-        if self.offer_of(conversation) != Some(number) {
-            return;
-        }
-        let agent = self.members.get(out.slot).agent.clone();
-        match outcome {
-            // A refused call goes round the agents until its wait ends (ROUTE-08).
-            Outcome::Refused if out.load.kind == ChannelKind::Voice => {
-                self.missed(conversation, agent, true);
-            }
-            Outcome::Refused => self.exclude(conversation, agent),
-            Outcome::Expired => self.missed(conversation, agent, false),
-            Outcome::Accepted | Outcome::Withdrawn | Outcome::Gone => {}
-        }
-        self.put_back_if(conversation, number, now, fx);
-    }
-
-    fn on_judged(
-        &mut self,
-        conversation: ConversationId,
-        question: u64,
-        order: &[AgentId],
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        let asked = self.backlog.entry(conversation).and_then(|entry| entry.story.as_ref());
-        if asked.and_then(|story| story.judging) != Some(question) {
-            return;
-        }
-        self.backlog.put_back(conversation);
-        // Those it names are asked in its order; whoever can't have it any more is passed over.
-        let named = order.iter().find(|agent| self.why_not(agent, conversation, now).is_none());
-        let first = named.and_then(|agent| self.members.slot(agent)).or_else(|| {
-            // It failed, or named nobody who can: the default order counts.
-            let mut ranked = self.members.ranked(self.kind_of(conversation)?);
-            ranked.find(|slot| {
-                self.why_not(&self.members.get(*slot).agent, conversation, now).is_none()
-            })
-        });
-        match first {
-            Some(slot) => self.offer_to(slot, conversation, Vec::new(), now, fx),
-            None => drop(self.place(conversation, now, fx)),
-        }
-    }
-
-    fn on_configure(&mut self, settings: Arc<Settings>, now: Timestamp, fx: &mut Effects) {
-        self.closed = false;
-        if *self.settings == *settings {
-            return;
-        }
-        self.members.set_strategy(&settings.strategy);
-        let entries = self.backlog.drain(settings.order);
-        self.settings = settings;
-        self.steps.clear();
-        self.hours_change = None;
-        let mut waiting = Vec::new();
-        for (conversation, entry, demand) in entries {
-            let stage = self.settings.stage(entry.since, now);
-            let class = self.class_for(&demand, stage, now);
-            let place = (std::cmp::Reverse(entry.priority), entry.since, conversation);
-            waiting.push(place);
-            self.backlog.restore(conversation, entry, class);
-        }
-        waiting.sort_unstable();
-        for (_, _, conversation) in waiting {
-            self.set_step(conversation, now);
-            self.recheck_offer(conversation, now, fx);
-            if !self.place(conversation, now, fx) {
-                self.overflow(conversation, now, fx);
-            }
-        }
-    }
-
-    fn on_close(&mut self, fx: &mut Effects) {
-        self.closed = true;
-        let settings = self.settings.clone();
-        let mut numbers: Vec<u64> = self.offers.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
-            let Some(out) = self.offers.remove(&number) else { continue };
-            let (agent, offer) = (self.members.get(out.slot).agent.clone(), self.offer_id(number));
-            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
-        }
-        for (conversation, ..) in self.backlog.drain(settings.order) {
-            fx.push(Effect::Conversation(conversation, conversation::Input::Reroute));
-        }
-        self.members = Members::new(&settings.strategy);
-        self.steps.clear();
-        self.hours_change = None;
     }
 
     /// Offers the item to the best agent there is; if there is none, it keeps its place in line.
@@ -455,67 +306,6 @@ impl Queue {
         }
     }
 
-    fn offer_to(
-        &mut self,
-        slot: Slot,
-        conversation: ConversationId,
-        considered: Vec<(AgentId, PassedOver)>,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        let Some(entry) = self.backlog.entry(conversation) else { return };
-        let (purpose, class) = (entry.purpose(), entry.class);
-        let demand = self.backlog.class(class).demand.clone();
-        let number = self.next_number();
-        let offer = self.offer_id(number);
-        self.backlog.take(conversation, Some(number));
-        self.members.asking(slot, demand.load);
-        let agent = self.members.get(slot).agent.clone();
-        self.offers.insert(number, Out { slot, conversation, load: demand.load, granted: false });
-        let reserve = Reserve {
-            offer: offer.clone(),
-            conversation,
-            load: demand.load,
-            allowed: demand.allowed,
-            timeout: demand.offer_timeout,
-            purpose,
-        };
-        fx.push(Effect::Agent(agent.clone(), agent::Input::Reserve(reserve)));
-        self.explain(conversation, Choice::Offered { agent, offer }, considered, now, fx);
-    }
-
-    fn ask(
-        &mut self,
-        slots: Vec<Slot>,
-        conversation: ConversationId,
-        considered: Vec<(AgentId, PassedOver)>,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        let question = self.next_number();
-        self.backlog.take(conversation, None);
-        let Some(entry) = self.backlog.entry_mut(conversation) else { return };
-        entry.story_mut().judging = Some(question);
-        let (since, priority, class) = (entry.since, entry.priority, entry.class);
-        let demand = self.backlog.class(class).demand.clone();
-        let candidates = slots.into_iter().map(|slot| {
-            let member = self.members.get(slot);
-            (member.agent.clone(), member.estimate(), member.skills())
-        });
-        let judgement = Judgement {
-            queue: self.id.clone(),
-            strategy: self.settings.strategy.as_str().to_owned(),
-            conversation,
-            question,
-            since,
-            priority,
-            demand,
-            candidates: candidates.collect(),
-        };
-        fx.push(Effect::Judge(Box::new(judgement)));
-        self.explain(conversation, Choice::Judged, considered, now, fx);
-    }
-
     fn explain(
         &self,
         conversation: ConversationId,
@@ -534,75 +324,6 @@ impl Queue {
             members: u32::try_from(self.members.len()).unwrap_or(u32::MAX),
         };
         fx.push(Effect::Decided(Box::new(decision)));
-    }
-
-    /// Back into the line, and on to the next agent, if this offer was the item's.
-    fn put_back_if(
-        &mut self,
-        conversation: ConversationId,
-        number: u64,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        if self.offer_of(conversation) != Some(number) {
-            return;
-        }
-        self.backlog.put_back(conversation);
-        if !self.place(conversation, now, fx) {
-            self.overflow(conversation, now, fx);
-        }
-    }
-
-    /// After a change of requirements or skills: is the one who is being offered it still right?
-    fn recheck_offer(&mut self, conversation: ConversationId, now: Timestamp, fx: &mut Effects) {
-        let Some(number) = self.offer_of(conversation) else { return };
-        let Some(out) = self.offers.get(&number) else { return };
-        if self.may_keep(out.slot, conversation) {
-            return;
-        }
-        if let Some(agent) = self.withdraw(number) {
-            let offer = self.offer_id(number);
-            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
-        }
-        self.put_back_if(conversation, number, now, fx);
-    }
-
-    fn recheck_offers_of(&mut self, slot: Slot, now: Timestamp, fx: &mut Effects) {
-        if self.offers.is_empty() {
-            return;
-        }
-        for (_, conversation) in self.offers_of(slot) {
-            self.recheck_offer(conversation, now, fx);
-        }
-    }
-
-    fn offers_of(&self, slot: Slot) -> Vec<(u64, ConversationId)> {
-        let mut theirs: Vec<(u64, ConversationId)> = self
-            .offers
-            .iter()
-            .filter(|(_, out)| out.slot == slot)
-            .map(|(number, out)| (*number, out.conversation))
-            .collect();
-        theirs.sort_unstable();
-        theirs
-    }
-
-    fn missed(&mut self, conversation: ConversationId, agent: AgentId, reassign: bool) {
-        let Some(entry) = self.backlog.entry(conversation) else { return };
-        let reassign = reassign || self.backlog.class(entry.class).demand.reassign;
-        let Some(entry) = self.backlog.entry_mut(conversation) else { return };
-        if reassign {
-            entry.story_mut().tried.push(agent);
-        } else {
-            entry.story_mut().again = Some(agent);
-        }
-    }
-
-    fn exclude(&mut self, conversation: ConversationId, agent: AgentId) {
-        let sign_in = self.members.slot(&agent).map_or(0, |slot| self.members.get(slot).sign_in);
-        if let Some(entry) = self.backlog.entry_mut(conversation) {
-            entry.story_mut().refused.push((agent, sign_in));
-        }
     }
 
     fn class_for(&mut self, demand: &Arc<Demand>, stage: u8, now: Timestamp) -> u32 {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::capacity::Units;
+use crate::offer::Outcome;
 use crate::offer::Purpose;
 use crate::presence::BaseStatus;
 use crate::workstream::Mode;
@@ -200,4 +201,90 @@ fn a_taken_item_is_taken_back_from_everybody_else() {
     queue.handle(taken, Timestamp(0), &mut fx);
     assert!(matches!(&fx.then[..], [Effect::Agent(_, agent::Input::Withdraw { .. })]));
     assert!(queue.is_empty());
+}
+
+// ROUTE-05
+#[test]
+fn each_strategy_has_its_own_first() {
+    // Who has most room, who got work longest ago, who has been idle longest, who has least in hand.
+    let floor = |queue: &mut Queue| {
+        let mut say = |agent: &str, spare: u16, active: u16, last: i64, idle: i64, german: u8| {
+            let state = MemberState {
+                status: BaseStatus::Online,
+                spare: [spare; 4],
+                spare_units: 100,
+                active,
+                last_assigned: Timestamp(last),
+                idle_since: Timestamp(idle),
+            };
+            let skills = Arc::new([("german".into(), german)].into_iter().collect());
+            let _ = step(queue, Input::Member { agent: agent.into(), state, skills });
+        };
+        say("roomy", 9, 2, 900, 900, 2);
+        say("rested", 4, 0, 500, 100, 3);
+        say("expert", 3, 1, 300, 700, 9);
+        say("new", 2, 0, 100, 800, 1);
+    };
+    let table = [
+        (StrategyName::HighestSpareCapacity, "roomy"),
+        (StrategyName::LongestIdle, "rested"),
+        (StrategyName::MostSkilled, "expert"),
+        (StrategyName::LeastActive, "new"),
+    ];
+    let german = || {
+        let need = crate::skills::SkillNeed { skill: "german".into(), level: 1 };
+        Item { demand: demand(|d| d.skills = vec![need]), ..item(1, 0, 0) }
+    };
+    for (strategy, first) in table {
+        let mut queue = queue_with(|settings| settings.strategy = strategy.clone());
+        floor(&mut queue);
+        let given = step(&mut queue, Input::Enqueue(Box::new(german())));
+        assert_eq!(given[0].0, first, "{strategy:?}");
+    }
+    let mut queue = queue_with(|settings| settings.strategy = StrategyName::RoundRobin);
+    floor(&mut queue);
+    let given: Vec<String> = (1..=5)
+        .flat_map(|n| {
+            step(&mut queue, Input::Enqueue(Box::new(Item { conversation: id(n), ..german() })))
+        })
+        .map(|(agent, ..)| agent)
+        .collect();
+    assert_eq!(given, ["roomy", "rested", "expert", "new", "roomy"]);
+}
+
+// ROUTE-08 ROUTE-11
+#[test]
+fn a_refused_call_goes_round_until_its_wait_ends() {
+    let mut queue = queue_with(|settings| {
+        settings.overflow.push(Overflow {
+            when: crate::decision::OverflowReason::Wait(60_000),
+            then: OverflowAction::End(Some("Sorry.".into())),
+        });
+    });
+    step(&mut queue, member("a", BaseStatus::Online, 1, 0));
+    step(&mut queue, member("b", BaseStatus::Online, 1, 1));
+    let call = Item { demand: demand(|d| d.load.kind = ChannelKind::Voice), ..item(1, 0, 0) };
+    let mut offers = step(&mut queue, Input::Enqueue(Box::new(call)));
+    for expected in ["a", "b", "a", "b"] {
+        let (agent, offer, _) = offers.remove(0);
+        assert_eq!(agent, expected, "a refusal isn't the end for a call");
+        step(&mut queue, Input::Reserved { offer: offer.clone() });
+        let ended = Input::OfferEnded { offer, outcome: Outcome::Refused };
+        offers = step(&mut queue, ended);
+        // The agent says that its place is free again.
+        offers.extend(step(&mut queue, member(expected, BaseStatus::Online, 1, 0)));
+    }
+    let (_, offer, _) = offers.remove(0);
+    step(&mut queue, Input::Reserved { offer: offer.clone() });
+    step(&mut queue, member("a", BaseStatus::DoNotDisturb, 1, 0));
+    step(&mut queue, member("b", BaseStatus::DoNotDisturb, 1, 0));
+    step(&mut queue, Input::OfferEnded { offer, outcome: Outcome::Refused });
+    assert_eq!(queue.wake_at(), Some(Timestamp(60_000)));
+    let mut fx = Effects::new();
+    queue.handle(Input::Wake, Timestamp(60_000), &mut fx);
+    let ends = fx
+        .then
+        .iter()
+        .any(|effect| matches!(effect, Effect::Conversation(_, conversation::Input::Overflow(_))));
+    assert!(ends && queue.is_empty(), "the overflow rule applies at the end of its wait");
 }

@@ -52,6 +52,8 @@ pub(super) struct ConversationActor {
     directory: Arc<Directory>,
     shard: Addr<Shard>,
     tally: Arc<Tally>,
+    /// The edition of the configuration that its settings are of.
+    edition: u64,
 }
 
 struct Written {
@@ -72,7 +74,8 @@ impl ConversationActor {
         tally: Arc<Tally>,
     ) -> Self {
         let written = written(&loaded, loaded.snapshot);
-        Self { id, loaded, written, directory, shard, tally }
+        // It was given its settings just now, perhaps in the moment of a change: it looks once more.
+        Self { id, loaded, written, directory, shard, tally, edition: 0 }
     }
 
     fn step(&mut self, mut deliver: Deliver) {
@@ -89,8 +92,12 @@ impl ConversationActor {
         }
         let Ok(machine) = &mut self.loaded.machine else { return };
         // ROUTE-17: whatever it is told, it deals with under today's settings.
-        if let Some(policy) = self.directory.policy_of(machine) {
+        let edition = self.directory.edition();
+        if edition != self.edition
+            && let Some(policy) = self.directory.policy_of(machine)
+        {
             machine.set_policy(policy);
+            self.edition = edition;
         }
         let is_new = !fx.events.is_empty();
         let is_message = matches!(deliver.input, Input::Customer(_));
@@ -146,7 +153,7 @@ impl ConversationActor {
         events: &[Event],
     ) -> Append {
         let machine = self.loaded.machine.as_ref().expect("it was opened before its first step");
-        let outdated = !events.is_empty() && is_outdated(machine, self.written.as_ref());
+        let outdated = !events.is_empty() && is_outdated(machine, events, self.written.as_ref());
         let row = outdated.then(|| Box::new(Row::of(machine)));
         let snapshot = match row {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
@@ -222,7 +229,7 @@ fn written(loaded: &Loaded, version: u64) -> Option<Written> {
 
 /// Whether the row on disk has to follow. A deadline that moved further away needs no write: whoever
 /// is woken too early looks and sleeps on.
-fn is_outdated(machine: &Conversation, written: Option<&Written>) -> bool {
+fn is_outdated(machine: &Conversation, events: &[Event], written: Option<&Written>) -> bool {
     let Some(written) = written else { return true };
     let is_sooner = match (machine.wake_at(), written.wake_at) {
         (Some(at), Some(known)) => at < known,
@@ -230,8 +237,8 @@ fn is_outdated(machine: &Conversation, written: Option<&Written>) -> bool {
         (None, _) => false,
     };
     is_sooner
-        || written.standing != machine.standing()
         || machine.version() - written.version >= MOST_BEHIND
+        || (events.iter().any(Event::may_move) && written.standing != machine.standing())
 }
 
 impl Deliver {
@@ -313,6 +320,7 @@ impl Handler<Replace> for ConversationActor {
     fn handle(&mut self, message: Replace, _: &mut Self::Context) {
         self.written = written(&message.0, message.0.snapshot);
         self.loaded = message.0;
+        self.edition = 0;
         self.tally.handled.fetch_add(1, Ordering::AcqRel);
     }
 }

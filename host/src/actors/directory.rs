@@ -1,7 +1,7 @@
 //! Who is where: actors by key, channels by name; and the way effects get to them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
@@ -105,6 +105,8 @@ struct AgentEntry {
 /// The directory.
 pub struct Directory {
     config: ArcSwap<Config>,
+    /// Counts changes of the configuration, from 1.
+    edition: AtomicU64,
     /// The journal.
     pub journal: Journal,
     /// Counters.
@@ -137,6 +139,7 @@ impl Directory {
     ) -> Self {
         Self {
             config: ArcSwap::new(config),
+            edition: AtomicU64::new(1),
             recorder,
             strategies: Strategies::default(),
             journal,
@@ -159,6 +162,16 @@ impl Directory {
 
     pub(super) fn set_config(&self, config: Arc<Config>) {
         self.config.store(config);
+    }
+
+    /// The number of the configuration that is in force.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// From now on conversations look their settings up anew.
+    pub(super) fn next_edition(&self) {
+        self.edition.fetch_add(1, Ordering::Release);
     }
 
     /// The channel's slot.

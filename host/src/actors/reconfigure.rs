@@ -63,6 +63,7 @@ pub fn reconfigure(
     for channel in &new.channels {
         update_slot(directory, channel, &new);
     }
+    directory.next_edition();
     if !workstreams.is_empty() {
         let all = new.workstreams.values().cloned().collect();
         directory.recorder.note(&Entry::Workstreams(all));

@@ -2,6 +2,7 @@
 //! it, and what queues chose (ROUTE-15, OPS-08). It is written in bulk, some milliseconds later, and
 //! nothing waits for it: a crash costs the last moment of the record, never a work item.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +37,54 @@ pub enum Entry {
     Queue(Timestamp, QueueId, queue::Input),
     /// An agent was told this.
     Agent(Timestamp, AgentId, agent::Input),
+    /// An agent was told, at the start, what they hold: conversations, with the position of their
+    /// kind and their units. There may be a million.
+    Restored(Timestamp, AgentId, Vec<(ConversationId, u8, u32)>),
+}
+
+/// Collects what agents are told to restore, so that a million entries stay small.
+pub(super) struct Restoring<'a> {
+    recorder: &'a Recorder,
+    at: Timestamp,
+    pending: HashMap<AgentId, Vec<(ConversationId, u8, u32)>>,
+}
+
+impl<'a> Restoring<'a> {
+    const MOST_PENDING: usize = 1000;
+
+    pub fn new(recorder: &'a Recorder, at: Timestamp) -> Self {
+        Self { recorder, at, pending: HashMap::new() }
+    }
+
+    /// Notes what an agent is about to be told; each agent's entries keep their order.
+    pub fn agent(&mut self, id: &AgentId, input: &agent::Input) {
+        let pending = self.pending.entry(id.clone()).or_default();
+        let agent::Input::Restore { conversation, load } = input else {
+            self.write(id);
+            self.recorder.agent(id, self.at, input);
+            return;
+        };
+        let kind = u8::try_from(load.kind.index()).expect("there are four kinds");
+        pending.push((*conversation, kind, load.units.0));
+        if pending.len() >= Self::MOST_PENDING {
+            self.write(id);
+        }
+    }
+
+    /// Writes what is left.
+    pub fn finish(mut self) {
+        let mut agents: Vec<AgentId> = self.pending.keys().cloned().collect();
+        agents.sort_unstable();
+        agents.iter().for_each(|id| self.write(id));
+    }
+
+    fn write(&mut self, id: &AgentId) {
+        let Some(pending) = self.pending.get_mut(id).filter(|pending| !pending.is_empty()) else {
+            return;
+        };
+        let held = std::mem::take(pending);
+        self.recorder.note(&Entry::Restored(self.at, id.clone(), held));
+    }
 }
 
 /// An [`Entry`] of what is at hand: it is written the same way.

@@ -15,7 +15,7 @@ use crate::actors::agent::AgentActor;
 use crate::actors::alarms::{AlarmClock, Alarms};
 use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
-use crate::actors::recorder::{Entry, Recorder};
+use crate::actors::recorder::{Entry, Recorder, Restoring};
 use crate::actors::shard::{Commit, Shard};
 use crate::clock;
 use crate::config::Config;
@@ -64,6 +64,7 @@ impl Actors {
             agents: config.agents.iter().map(|a| (a.id.clone(), a.settings.clone())).collect(),
         });
         recorder.note(&Entry::Workstreams(config.workstreams.values().cloned().collect()));
+        let mut restoring = Restoring::new(recorder, now);
         let mut deadlines = Vec::new();
         let mut open = 0;
         let mut fx = Effects::new();
@@ -93,12 +94,12 @@ impl Actors {
                             let nobody = Arc::new(agent::Settings::with_defaults(Vec::new()));
                             recorder.note(&Entry::NewAgent(id.clone(), nobody.clone()));
                             let mut agent = Agent::new(id.clone(), nobody);
-                            recorder.agent(&id, now, &agent::Input::Retire);
+                            restoring.agent(&id, &agent::Input::Retire);
                             // Nothing that recovery says can be refused.
                             drop(agent.handle(agent::Input::Retire, now, &mut fx));
                             agent
                         });
-                        recorder.agent(&id, now, &input);
+                        restoring.agent(&id, &input);
                         drop(agent.handle(input, now, &mut fx));
                     }
                     _ => {}
@@ -115,6 +116,7 @@ impl Actors {
                 effect => matches!(effect, Effect::Conversation(..)),
             });
         })?;
+        restoring.finish();
         if orphans > 0 {
             tracing::error!(
                 orphans,

@@ -304,6 +304,48 @@ mod tests {
         expect("8:12 quues", "no such section");
     }
 
+    // ROUTE-02 ROUTE-11 HOURS-01 PRES-01 PRES-08
+    #[test]
+    fn a_rule_that_names_something_unknown_is_refused_at_its_place() {
+        let found = problems(
+            r#"(
+    skills: [(id: "german")],
+    fields: (contact: ["tier"]),
+    hours: [
+        (id: "office", zone: "Europe/Berlin", week: (mon: ["9-17"])),
+        (id: "moon", zone: "Luna/Tranquility", week: ()),
+    ],
+    queues: [(id: "support", strategy: plugin("lots"), hours: "ofice",
+        overflow: [(when: WaitedFor("5m"), then: Queue("suport"))])],
+    workstreams: [(id: "sms", kind: messaging, queue: "support", rules: [
+        (name: "a", when: [Channel(["fax"]), Contact("teir", Is("gold"))], queue: "sales"),
+        (name: "b", when: [Not(Within("never")), Country(["Germany"])], skills: {"french": 12}),
+    ])],
+    agents: [(id: "kim", queues: ["support"], light: true, skills: {"german": 0})],
+    presence: (labels: [(id: "home", status: offline)]),
+)"#,
+        );
+        let expect = |start: &str, part: &str| {
+            let hit = found.iter().any(|p| p.starts_with(start) && p.contains(part));
+            assert!(hit, "{start} … {part} in {found:#?}");
+        };
+        expect("5:", "\"09:00-17:30\"");
+        expect("6:27 hours[1].zone", "Europe/Berlin");
+        expect("8:40 queues[0].strategy", "no strategy \"lots\"; none is configured");
+        expect("8:63 queues[0].hours", "no set of hours \"ofice\"; known:");
+        expect("9:52 queues[0].overflow[0].then", "no queue \"suport\"; known: support");
+        expect("11:28 workstreams[0].rules[0].when[0]", "no channel \"fax\"");
+        expect("11:46 workstreams[0].rules[0].when[1]", "no contact field \"teir\"; known: tier");
+        expect("11:83 workstreams[0].rules[0].queue", "no queue \"sales\"");
+        expect("12:28 workstreams[0].rules[1].when[0]", "no set of hours \"never\"");
+        expect("12:50 workstreams[0].rules[1].when[1]", "\"DE\"");
+        expect("12:", "no skill \"french\"; known: german");
+        expect("12:", "levels are 1 to 10");
+        expect("14:34 agents[0].queues", "light agent");
+        expect("14:", "german at level 0");
+        expect("15:46 presence.labels[0].status", "isn't chosen");
+    }
+
     #[test]
     fn text_that_is_no_ron_is_named_with_its_place() {
         let found = problems("(queues: [");

@@ -8,32 +8,31 @@
 //! A world is made from its seed alone. A failing one is named, and `CORDBOARD_SEED=17 cargo test
 //! -p cordboard-core --test faults` lives through it again, exactly.
 
+mod made_up;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use cordboard_core::agent::{self, IdleRule, MissedRule};
-use cordboard_core::capacity::{ChannelKind, Counts, KindSet, Limits, Units};
-use cordboard_core::classification::{Action, Attributes, Condition, Rule, Test};
+use cordboard_core::capacity::ChannelKind;
+use cordboard_core::classification::Attributes;
 use cordboard_core::conversation::{CustomerMessage, Event, Input, Opening, Reply, State, Target};
-use cordboard_core::decision::OverflowReason;
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo, OfferId, QueueId};
 use cordboard_core::message::Delivery;
 use cordboard_core::notice::Notice;
 use cordboard_core::presence::BaseStatus;
-use cordboard_core::queue::{self, Order, Overflow, OverflowAction, StrategyName};
-use cordboard_core::skills::{Relaxation, SkillNeed, Skills};
-use cordboard_core::time::{Span, Timestamp};
-use cordboard_core::workstream::{Mode, OnOffline, Workstream, WrapUpHold};
+use cordboard_core::time::Timestamp;
+use cordboard_core::workstream::{Mode, Workstream};
 use cordboard_core::world::{Happening, Letter, Machine, Mail};
-use cordboard_core::{Agent, Conversation, Queue, World};
+use cordboard_core::{Agent, Conversation, Queue, World, agent, queue};
 use fastrand::Rng;
 use uuid::Uuid;
+
+use made_up::{QUEUES, pick, some_agent, some_policy, some_queue, some_queue_settings};
 
 const WORLDS: u64 = 10_000;
 const STEPS: usize = 140;
 const AGENTS: usize = 4;
 const CONVERSATIONS: usize = 7;
-const QUEUES: [&str; 3] = ["support", "sales", "night"];
 
 struct Life {
     rng: Rng,
@@ -64,115 +63,6 @@ fn id(n: usize) -> ConversationId {
 
 fn agent_id(n: usize) -> AgentId {
     AgentId::new(format!("agent-{n}"))
-}
-
-fn pick<T: Clone>(rng: &mut Rng, options: &[T]) -> T {
-    options[rng.usize(..options.len())].clone()
-}
-
-fn some_queue(rng: &mut Rng) -> QueueId {
-    QueueId::from(pick(rng, &QUEUES))
-}
-
-fn some_needs(rng: &mut Rng) -> Vec<SkillNeed> {
-    let skill = pick(rng, &["german", "billing"]);
-    match rng.u8(..3) {
-        0 => vec![SkillNeed { skill: skill.into(), level: rng.u8(1..=4) }],
-        _ => Vec::new(),
-    }
-}
-
-fn some_policy(rng: &mut Rng) -> Workstream {
-    let mut policy =
-        Workstream::with_defaults("sms".into(), ChannelKind::Messaging, "support".into());
-    let spans = [Span::seconds(1), Span::seconds(60)];
-    policy.wrap_up = pick(rng, &[WrapUpHold::Never, WrapUpHold::Always, WrapUpHold::For(spans[1])]);
-    policy.reassign = rng.bool();
-    policy.units = Units(10);
-    policy.mode = if rng.u8(..8) == 0 { Mode::Pull } else { Mode::Push };
-    policy.on_offline =
-        pick(rng, &[OnOffline::Keep, OnOffline::Return, OnOffline::ReturnAfter(Span::seconds(60))]);
-    policy.affinity = pick(rng, &[None, Some(Span(0)), Some(spans[1])]);
-    policy.end_after = (rng.u8(..10) == 0).then_some(Span::seconds(600));
-    for n in 0..rng.usize(..3) {
-        policy.rules.push(Rule {
-            name: format!("rule-{n}"),
-            when: vec![Condition::Context("vip".into(), Test::Is(format!("{n}")))],
-            then: Action {
-                queue: Some(some_queue(rng)),
-                priority: Some(rng.i32(-2..3)),
-                skills: some_needs(rng),
-                units: rng.bool().then_some(Units(5)),
-                message: rng.bool().then(|| "hello".to_owned()),
-                ..Action::default()
-            },
-        });
-    }
-    policy
-}
-
-fn some_agent(rng: &mut Rng) -> agent::Settings {
-    let mut queues: Vec<QueueId> =
-        QUEUES.iter().filter(|_| rng.bool()).map(|queue| QueueId::from(*queue)).collect();
-    if queues.is_empty() {
-        queues.push("support".into());
-    }
-    let mut settings = agent::Settings::with_defaults(queues);
-    settings.limits =
-        Limits { counts: Counts([1, 3, rng.u16(1..4), 10]), units: Units(25), ..Limits::default() };
-    settings.kinds = KindSet::from_iter([ChannelKind::Messaging]);
-    let skills: Skills = [("german", rng.u8(1..=4)), ("billing", rng.u8(1..=4))]
-        .into_iter()
-        .filter(|_| rng.bool())
-        .map(|(skill, level)| (skill.into(), level))
-        .collect();
-    settings.skills = Arc::new(skills);
-    settings.light = rng.u8(..12) == 0;
-    let rule = IdleRule { after: Span::seconds(300), status: BaseStatus::Away };
-    settings.idle = (rng.u8(..3) == 0).then_some(rule);
-    let rule = MissedRule { limit: 2, status: BaseStatus::Away };
-    settings.missed = (rng.u8(..3) == 0).then_some(rule);
-    settings
-}
-
-fn some_queue_settings(rng: &mut Rng) -> queue::Settings {
-    let mut settings = queue::Settings {
-        order: pick(rng, &[Order::Priority, Order::OldestFirst]),
-        strategy: pick(
-            rng,
-            &[
-                StrategyName::HighestSpareCapacity,
-                StrategyName::RoundRobin,
-                StrategyName::LongestIdle,
-                StrategyName::MostSkilled,
-                StrategyName::LeastActive,
-                StrategyName::Plugin("coin".into()),
-            ],
-        ),
-        settling: Span::seconds(150),
-        ..queue::Settings::default()
-    };
-    if rng.bool() {
-        settings.relax.push(Relaxation { after: Span::seconds(31), skill: None, to: 0 });
-    }
-    for _ in 0..rng.usize(..3) {
-        settings.overflow.push(Overflow {
-            when: pick(
-                rng,
-                &[
-                    OverflowReason::Length(2),
-                    OverflowReason::Wait(31_000),
-                    OverflowReason::NobodySignedIn,
-                ],
-            ),
-            then: match rng.u8(..4) {
-                0 => OverflowAction::Message("you are number {position}".into()),
-                1 => OverflowAction::End(None),
-                _ => OverflowAction::Queue(some_queue(rng)),
-            },
-        });
-    }
-    settings
 }
 
 impl Life {
