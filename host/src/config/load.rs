@@ -330,10 +330,10 @@ mod tests {
             assert!(hit, "{start} … {part} in {found:#?}");
         };
         expect("5:", "\"09:00-17:30\"");
-        expect("6:27 hours[1].zone", "Europe/Berlin");
+        expect("6:28 hours[1].zone", "Europe/Berlin");
         expect("8:40 queues[0].strategy", "no strategy \"lots\"; none is configured");
         expect("8:63 queues[0].hours", "no set of hours \"ofice\"; known:");
-        expect("9:52 queues[0].overflow[0].then", "no queue \"suport\"; known: support");
+        expect("9:50 queues[0].overflow[0].then", "no queue \"suport\"; known: support");
         expect("11:28 workstreams[0].rules[0].when[0]", "no channel \"fax\"");
         expect("11:46 workstreams[0].rules[0].when[1]", "no contact field \"teir\"; known: tier");
         expect("11:83 workstreams[0].rules[0].queue", "no queue \"sales\"");

@@ -431,9 +431,8 @@ impl<'a> Simulation<'a> {
         match event {
             Event::Queued { queue, .. } => self.on_queued(id, queue),
             Event::Overflowed { queue, .. } => {
-                if self.customers.get(&id).is_some_and(|customer| customer.counts) {
-                    self.queue_figures(&queue).overflowed += 1;
-                }
+                let counts = self.customers.get(&id).is_some_and(|customer| customer.counts);
+                self.queue_figures(&queue).overflowed += u64::from(counts);
             }
             Event::Assigned { agent, .. } => self.on_assigned(id, agent),
             Event::Unassigned { agent } => self.lets_go(&agent),

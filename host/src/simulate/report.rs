@@ -12,8 +12,10 @@ pub struct Named<'a> {
     pub figures: &'a Figures,
 }
 
-/// A column of the queues' table: its name, its value, and how it is written.
-type QueueColumn = (&'static str, fn(&QueueFigures) -> f64, fn(f64) -> String);
+/// A column of a table: its name, its value, and how it is written.
+type Column<T> = (&'static str, fn(&T) -> f64, fn(f64) -> String);
+type QueueColumn = Column<QueueFigures>;
+type AgentColumn = Column<AgentFigures>;
 
 const QUEUE_COLUMNS: [QueueColumn; 9] = [
     ("came", |q| q.came as f64, whole),
@@ -26,8 +28,6 @@ const QUEUE_COLUMNS: [QueueColumn; 9] = [
     ("overflow", |q| q.overflowed as f64, whole),
     ("estimate off by", |q| q.estimate_error().map_or(f64::NAN, |(error, _)| error), seconds),
 ];
-
-type AgentColumn = (&'static str, fn(&AgentFigures) -> f64, fn(f64) -> String);
 
 const AGENT_COLUMNS: [AgentColumn; 4] = [
     ("taken", |a| a.taken as f64, whole),
@@ -92,7 +92,7 @@ fn head<'a>(first: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     std::iter::once(first.to_owned()).chain(names.map(str::to_owned)).collect()
 }
 
-fn line<T>(id: &str, columns: &[(&str, fn(&T) -> f64, fn(f64) -> String)], of: &T) -> Vec<String> {
+fn line<T>(id: &str, columns: &[Column<T>], of: &T) -> Vec<String> {
     let values = columns.iter().map(|(_, value, write)| write(value(of)));
     std::iter::once(id.to_owned()).chain(values).collect()
 }
@@ -183,7 +183,7 @@ svg{background:#f8f9fa;border-radius:6px}text{font-size:11px;fill:#555}";
 
 fn html_table<'a, T: 'a>(
     what: &str,
-    columns: &[(&str, fn(&T) -> f64, fn(f64) -> String)],
+    columns: &[Column<T>],
     rows: impl Iterator<Item = (&'a String, &'a T)>,
 ) -> String {
     let names: String = columns.iter().map(|(name, ..)| format!("<th>{name}</th>")).collect();

@@ -156,7 +156,7 @@ impl Default for Traffic {
             length: seconds(8 * 3600),
             warm_up: seconds(0),
             // A Monday, 08:00 UTC.
-            begins_at: 1795420800_000,
+            begins_at: 1_795_420_800_000,
             streams: Vec::new(),
             handling: Spread::Exponential(seconds(300)),
             wrap_up: Spread::Fixed(seconds(0)),
@@ -229,8 +229,8 @@ impl Traffic {
             "s" => count * 60.0,
             _ => return None,
         };
-        let mut traffic = Self::default();
-        traffic.handling = Spread::Exponential(Duration::parse(parts.next()?)?);
+        let handling = Spread::Exponential(Duration::parse(parts.next()?)?);
+        let mut traffic = Self { handling, ..Self::default() };
         if let Some(length) = parts.next() {
             traffic.length = Duration::parse(length)?;
         }

@@ -1,5 +1,5 @@
 //! Who goes first among those who may have an item (ROUTE-05). A strategy is a small type that
-//! gives each member a rank; another one is one file and one line in [`Strategy::of`].
+//! gives each member a rank; another one is one file and one line in `Strategy::of`.
 
 mod highest_spare_capacity;
 mod least_active;
