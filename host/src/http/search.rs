@@ -141,7 +141,7 @@ pub struct Form {
 
 /// Export conversations, all that are wanted, the newest first (supervisors).
 #[utoipa::path(get, path = "/api/v1/conversations/export", params(Wanted, Form), responses(
-    (status = 200, content_type = "application/x-ndjson", body = String), (status = 400, body = ErrorBody),
+    (status = 200, content((String = "application/x-ndjson"), (String = "text/csv"))), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn export(
     web: Data<Web>,
@@ -155,7 +155,7 @@ pub async fn export(
 
 /// Export sessions: who was engaged in which conversation, from when to when (supervisors).
 #[utoipa::path(get, path = "/api/v1/sessions/export", params(Wanted, Form), responses(
-    (status = 200, content_type = "application/x-ndjson", body = String), (status = 400, body = ErrorBody),
+    (status = 200, content((String = "application/x-ndjson"), (String = "text/csv"))), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn sessions(
     web: Data<Web>,
@@ -202,7 +202,7 @@ fn streamed(web: Data<Web>, filter: Filter, format: Format, rows: Rows) -> HttpR
     });
     let content_type = match format {
         Format::Ndjson => "application/x-ndjson",
-        Format::Csv => "text/csv; charset=utf-8",
+        Format::Csv => "text/csv",
     };
     HttpResponse::Ok().content_type(content_type).streaming(pages)
 }

@@ -31,6 +31,16 @@ async fn main() -> anyhow::Result<()> {
         let port = std::env::args().nth(2).context("a port")?.parse()?;
         return Ok(bare_server(port).await?);
     }
+    if std::env::args().nth(1).as_deref() == Some("memory") {
+        let bytes = match std::env::args().nth(2).as_deref() {
+            Some("actor") => actor_bytes().await,
+            Some("entry") => ledger_entry_bytes(),
+            Some("waiting") => waiting_item_bytes(),
+            other => anyhow::bail!("memory of what? {other:?}"),
+        };
+        println!("{bytes}");
+        return Ok(());
+    }
     let only = std::env::args().nth(1);
     let wanted = |name: &str| only.as_deref().is_none_or(|only| name.starts_with(only));
     let mut report = Report::default();
@@ -42,7 +52,8 @@ async fn main() -> anyhow::Result<()> {
         burst(&mut report)?;
     }
     if wanted("bytes_per_waiting") {
-        waiting_bytes(&mut report);
+        let beside = (in_fresh_process("entry")?, "a plain map entry");
+        report.add("bytes_per_waiting_item", in_fresh_process("waiting")?, "bytes", beside, "");
     }
     if wanted("simulated") {
         theory(&mut report);
@@ -137,17 +148,22 @@ fn theory(report: &mut Report) {
     report.add("simulated_wait_others", others, "s", (theory_others, "Cobham"), aim);
 }
 
-fn waiting_bytes(report: &mut Report) {
+/// Resident bytes of an item that waits in a queue.
+fn waiting_item_bytes() -> f64 {
     const ITEMS: usize = 500_000;
-    let reference = ledger_entry_bytes();
     let mut floor = Floor::new(10, 50, 1, true);
     let before = resident(std::process::id());
     for _ in 0..ITEMS {
         floor.enqueue();
     }
-    let bytes = (resident(std::process::id()) - before) as f64 / floor.waiting() as f64;
-    let beside = "a plain map entry";
-    report.add("bytes_per_waiting_item", bytes, "bytes", (reference, beside), "");
+    (resident(std::process::id()) - before) as f64 / floor.waiting() as f64
+}
+
+/// Measures memory where nothing has been allocated and freed before.
+fn in_fresh_process(what: &str) -> anyhow::Result<f64> {
+    let output = Command::new(std::env::current_exe()?).args(["memory", what]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
 struct Bare {
@@ -370,7 +386,7 @@ async fn live_bytes(report: &mut Report) -> anyhow::Result<()> {
         "bytes_per_live_conversation",
         (after - before) as f64 / LIVE as f64,
         "bytes",
-        (actor_bytes().await, "a bare actix actor"),
+        (in_fresh_process("actor")?, "a bare actix actor"),
         "< 4096",
     );
     Ok(())
@@ -403,7 +419,7 @@ async fn start(report: &mut Report) -> anyhow::Result<()> {
         "bytes_per_idle_conversation",
         (full - empty) as f64 / OPEN as f64,
         "bytes",
-        (ledger_entry_bytes(), "an entry of a map from id to load"),
+        (in_fresh_process("entry")?, "an entry of a map from id to load"),
         "< 100",
     );
     Ok(())
