@@ -231,3 +231,65 @@ async fn nothing_is_lost_or_doubled_while_everything_changes() {
     let (code, text) = setup.run(&["simulate", setup.config(), "--traffic", &data]);
     assert!(code == 0 && text.contains(&format!("{CUSTOMERS} customers")), "{text}");
 }
+
+// ROUTE-17 ROUTE-19
+#[actix_web::test]
+async fn work_of_agents_and_queues_that_are_gone_finds_a_way() {
+    let mut setup = Setup::new();
+    setup.agents = "(id: \"brief\", queues: [\"support\"]),".to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let (briefs, kims) = (setup.token("brief"), setup.token("kim"));
+    let host = setup.start(&[]).await;
+    let mut brief = Screen::connect(&host.url, &briefs).await;
+    world.text(Provider::Telesign, "+14255550101", "one").await;
+    let held = brief.accept_next().await;
+    world.text(Provider::Telesign, "+14255550102", "two").await;
+    let left = brief.accept_next().await;
+    brief.must(json!({ "type": "leave", "conversation": left })).await;
+
+    // Configured no longer: what they held goes back at once.
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    kim.wait("presence").await;
+    setup.change("main.ron", "(id: \"brief\", queues: [\"support\"]),", "");
+    assert_eq!(kim.accept_next().await, held);
+    assert_eq!(host.stop(), Some(0));
+
+    // After a restart nobody knows them; the customer of the other conversation is routed anew.
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    world.text(Provider::Telesign, "+14255550102", "hello?").await;
+    assert_eq!(kim.accept_next().await, left);
+
+    // A queue that is gone gives its items back; their workstream has another one.
+    kim.must(json!({ "type": "presence", "label": "lunch" })).await;
+    world.text(Provider::Telesign, "+14255550103", "three").await;
+    let sams = setup.token("sam");
+    let waits = |n: usize| {
+        let (host, sams) = (&host, &sams);
+        async move {
+            for _ in 0..500 {
+                let (_, queues) = host.get(sams, "/api/v1/queues").await;
+                let waiting: u64 =
+                    queues.as_array().unwrap().iter().map(|q| q["waiting"].as_u64().unwrap()).sum();
+                if waiting == n as u64 {
+                    return queues;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("{n} never waited");
+        }
+    };
+    waits(1).await;
+    let text = std::fs::read_to_string(setup.folder.path().join("main.ron")).unwrap();
+    setup.write("main.ron", &text.replace("\"support\"", "\"help\""));
+    loop {
+        let queues = waits(1).await;
+        if queues[0]["id"] == "help" {
+            break;
+        }
+    }
+    kim.must(json!({ "type": "presence" })).await;
+    assert_eq!(kim.wait("offer").await["queue"], "help");
+    assert_eq!(host.stop(), Some(0));
+}

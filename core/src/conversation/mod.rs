@@ -232,6 +232,8 @@ impl Conversation {
         // Stored before there were classes: it is what its workstream says.
         if self.class.queue.is_none() {
             self.class = plain_class(&policy);
+            self.begun_at = self.begun_at.max(self.opened_at);
+            self.timer_from = self.timer_from.max(self.opened_at);
         }
         self.policy = Some(policy);
     }

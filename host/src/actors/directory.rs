@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::Addr;
 use arc_swap::ArcSwap;
 use cordboard_core::Conversation;
-use cordboard_core::conversation::Input;
+use cordboard_core::agent;
+use cordboard_core::conversation::{Input, NotTaken};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, QueueId};
 use cordboard_core::notice::{Alert, Notice, ThreadKey};
+use cordboard_core::offer::Refusal;
 use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
@@ -289,11 +291,7 @@ impl Directory {
             match effect {
                 Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
                 Effect::Queue(to, input) => self.tell_queue(&to, input),
-                Effect::Agent(to, input) => {
-                    if let Some(entry) = self.agents.get(&to) {
-                        entry.actor.do_send(TellAgent { input, answer: None });
-                    }
-                }
+                Effect::Agent(to, input) => self.tell_agent(&to, input),
                 // A screen that connects reads the journal after it is counted, so what isn't sent
                 // because nobody is there yet is in what it reads.
                 Effect::Screen(to, notice) => {
@@ -327,6 +325,27 @@ impl Directory {
             }
             (None, _) => {}
         }
+    }
+
+    /// Tells an agent something. For somebody who isn't configured any more, and has held nothing
+    /// since the start, the answer is no: a customer who returns to them is routed anew.
+    fn tell_agent(&self, to: &AgentId, input: agent::Input) {
+        if let Some(entry) = self.agents.get(to) {
+            entry.actor.do_send(TellAgent { input, answer: None });
+            return;
+        }
+        let agent = to.clone();
+        let (id, answer) = match input {
+            agent::Input::Reoccupy { conversation, question, .. } => {
+                (conversation, Input::ResumeRefused { agent, question })
+            }
+            agent::Input::Reserve(reserve) => {
+                let why = NotTaken::Refused(Refusal::TakesNoWork);
+                (reserve.conversation, Input::NotTaken { agent, offer: reserve.offer, why })
+            }
+            _ => return,
+        };
+        self.deliver(Deliver::new(To::Id(id), answer));
     }
 
     /// Supervisors are told.

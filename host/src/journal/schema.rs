@@ -107,3 +107,28 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_of_version_1_is_brought_up_to_date_and_a_newer_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let old = TABLES.replace(",\n    ticket BLOB, queue TEXT\n", "\n");
+        assert_ne!(old, TABLES);
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(&old).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        for _ in 0..2 {
+            let connection = open(&path).unwrap();
+            let columns = "SELECT ticket, queue FROM conversations";
+            assert!(connection.prepare(columns).is_ok());
+        }
+        let connection = Connection::open(&path).unwrap();
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+        assert!(open(&path).unwrap_err().to_string().contains("use the newer host"));
+    }
+}
