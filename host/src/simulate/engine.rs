@@ -75,8 +75,10 @@ pub struct Simulation<'a> {
     traffic: &'a Traffic,
     world: World,
     policies: Vec<(ChannelId, Arc<Workstream>)>,
+    /// Draws what agents do.
     rng: StdRng,
-    handling_rng: StdRng,
+    /// Draws customers: apart, so that two configurations get the very same ones.
+    customers_rng: StdRng,
     acts: BinaryHeap<Reverse<(Timestamp, u64, Act)>>,
     sequence: u64,
     customers: HashMap<ConversationId, Customer>,
@@ -123,8 +125,7 @@ impl<'a> Simulation<'a> {
             world,
             policies: policies.collect(),
             rng: StdRng::seed_from_u64(traffic.seed),
-            // Apart, so that two configurations get the very same customers.
-            handling_rng: StdRng::seed_from_u64(traffic.seed ^ 0x9E37_79B9_7F4A_7C15),
+            customers_rng: StdRng::seed_from_u64(traffic.seed ^ 0x9E37_79B9_7F4A_7C15),
             acts: BinaryHeap::new(),
             sequence: 0,
             customers: HashMap::new(),
@@ -202,7 +203,7 @@ impl<'a> Simulation<'a> {
         let now = self.world.now();
         match self.traffic.gap(&self.traffic.streams[stream], now) {
             Some(gap) => {
-                let gap = exponential(&mut self.rng, gap).round() as i64;
+                let gap = exponential(&mut self.customers_rng, gap).round() as i64;
                 self.at(now + Span(gap), Act::Arrive(stream));
             }
             None => {
@@ -304,7 +305,7 @@ impl<'a> Simulation<'a> {
         };
         let Some(index) = index else { return };
         let handling =
-            stream.handling.unwrap_or(self.traffic.handling).draw(&mut self.handling_rng);
+            stream.handling.unwrap_or(self.traffic.handling).draw(&mut self.customers_rng);
         let attributes =
             (stream.attributes != Default::default()).then(|| stream.attributes.clone());
         let (country, text) = (stream.country.clone(), stream.text.clone());
@@ -314,7 +315,7 @@ impl<'a> Simulation<'a> {
     fn arrive_recorded(&mut self, index: usize) {
         let recorded = self.traffic.recorded[index].clone();
         let channel = self.policies.iter().position(|(id, _)| id.as_str() == recorded.channel);
-        let drawn = self.traffic.handling.draw(&mut self.handling_rng);
+        let drawn = self.traffic.handling.draw(&mut self.customers_rng);
         let handling = recorded.handling.unwrap_or(drawn);
         self.open(channel.unwrap_or(0), recorded.country, recorded.text, None, handling);
     }
@@ -357,7 +358,8 @@ impl<'a> Simulation<'a> {
             CustomerMessage { provider_id: String::new(), text, media: Vec::new(), consent: None };
         self.command(id, Input::Customer(message));
         if let Some(patience) = self.traffic.patience {
-            self.after(patience, Act::GiveUp(id));
+            let patience = patience.draw(&mut self.customers_rng);
+            self.at(self.world.now() + patience, Act::GiveUp(id));
         }
     }
 
