@@ -84,6 +84,8 @@ pub struct Simulation<'a> {
     customers: HashMap<ConversationId, Customer>,
     desks: BTreeMap<AgentId, Desk>,
     figures: Figures,
+    /// The members of each queue.
+    members: BTreeMap<String, Vec<String>>,
     next_id: u128,
     counts_from: Timestamp,
     ends_at: Timestamp,
@@ -131,6 +133,7 @@ impl<'a> Simulation<'a> {
             customers: HashMap::new(),
             desks: BTreeMap::new(),
             figures: Figures::default(),
+            members: BTreeMap::new(),
             next_id: 1,
             counts_from: now + traffic.warm_up.0,
             ends_at: now + traffic.length.0,
@@ -140,6 +143,10 @@ impl<'a> Simulation<'a> {
         }
         for agent in config.agents.iter().filter(|agent| !agent.settings.queues.is_empty()) {
             simulation.figures.agents.insert(agent.id.to_string(), Default::default());
+            for queue in &agent.settings.queues {
+                let members = simulation.members.entry(queue.to_string()).or_default();
+                members.push(agent.id.to_string());
+            }
             simulation.plan_shifts(&agent.id);
         }
         for stream in 0..traffic.streams.len() {
@@ -178,6 +185,15 @@ impl<'a> Simulation<'a> {
         let agents: Vec<AgentId> = self.desks.keys().cloned().collect();
         for agent in agents {
             self.count_desk(&agent);
+        }
+        for (queue, members) in &self.members {
+            let signed_in: f64 = members
+                .iter()
+                .filter_map(|id| self.figures.agents.get(id))
+                .map(|a| a.signed_in)
+                .sum();
+            let figures = self.figures.queues.entry(queue.clone()).or_default();
+            figures.occupancy = if signed_in > 0.0 { figures.handled / signed_in } else { 0.0 };
         }
         self.figures.simulated = (self.ends_at.0 - self.counts_from.0) as f64 / 1000.0;
         self.figures
@@ -478,6 +494,7 @@ impl<'a> Simulation<'a> {
         if let Some(queue) = counted {
             let figures = self.queue_figures(&queue);
             figures.served += 1;
+            figures.handled += handling.0 as f64 / 1000.0;
             figures.in_time += u64::from(wait <= within);
             let wait = u32::try_from(wait).unwrap_or(u32::MAX);
             figures.waits.push(wait);

@@ -17,6 +17,11 @@ pub struct QueueFigures {
     pub overflowed: u64,
     /// Served within the service level.
     pub in_time: u64,
+    /// Agents were busy with its customers for so long, in seconds, added up.
+    pub handled: f64,
+    /// The same, of the time that its members were signed in; above 1 where they have several
+    /// customers in hand.
+    pub occupancy: f64,
     /// Waits of those who were served, in milliseconds.
     #[serde(skip)]
     pub waits: Vec<u32>,

@@ -17,7 +17,7 @@ type Column<T> = (&'static str, fn(&T) -> f64, fn(f64) -> String);
 type QueueColumn = Column<QueueFigures>;
 type AgentColumn = Column<AgentFigures>;
 
-const QUEUE_COLUMNS: [QueueColumn; 9] = [
+const QUEUE_COLUMNS: [QueueColumn; 10] = [
     ("came", |q| q.came as f64, whole),
     ("served", |q| q.served as f64, whole),
     ("mean wait", |q| q.mean_wait(), seconds),
@@ -26,6 +26,7 @@ const QUEUE_COLUMNS: [QueueColumn; 9] = [
     ("in time", |q| q.service_level(), percent),
     ("gave up", |q| q.abandonment(), percent),
     ("overflow", |q| q.overflowed as f64, whole),
+    ("occupancy", |q| q.occupancy, percent),
     ("estimate off by", |q| q.estimate_error().map_or(f64::NAN, |(error, _)| error), seconds),
 ];
 
