@@ -336,3 +336,42 @@ fn what_becomes_of_work_whose_agent_is_offline() {
         "configured no longer"
     );
 }
+
+// ROUTE-09 CAP-04
+#[test]
+fn only_the_answer_to_the_last_question_counts() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
+    step(&mut conversation, message("back"), 3);
+    step(&mut conversation, Input::Rejoin { agent: "kim".into() }, 4);
+    step(&mut conversation, Input::Leave { agent: "kim".into() }, 5);
+    let (_, then) = step(&mut conversation, message("back again"), 6);
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Reoccupy { question: 2, .. })]));
+    let refused = |question| Input::ResumeRefused { agent: "kim".into(), question };
+    assert!(step(&mut conversation, refused(1), 7).0.is_empty(), "that was the question before");
+    assert_eq!(conversation.state(), State::Waiting);
+    assert_eq!(step(&mut conversation, refused(2), 8).0, ["unassigned", "queued"]);
+}
+
+// CONV-03 CAP-04
+#[test]
+fn a_restart_gives_those_who_advise_their_places_back() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, Input::Consult { agent: "kim".into(), with: None }, 2);
+    let accept = Input::Accept {
+        agent: "lee".into(),
+        offer: crate::ids::OfferId { queue: "support".into(), number: 2 },
+        consult: true,
+    };
+    assert_eq!(step(&mut conversation, accept, 3).0, ["consult_joined"]);
+    let recovered = conversation.standing().recover(&policy(|_| {}));
+    let mut restored: Vec<&str> = recovered
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Agent(agent, agent::Input::Restore { .. }) => Some(agent.as_str()),
+            _ => None,
+        })
+        .collect();
+    restored.sort_unstable();
+    assert_eq!(restored, ["kim", "lee"]);
+}

@@ -288,3 +288,22 @@ fn a_refused_call_goes_round_until_its_wait_ends() {
         .any(|effect| matches!(effect, Effect::Conversation(_, conversation::Input::Overflow(_))));
     assert!(ends && queue.is_empty(), "the overflow rule applies at the end of its wait");
 }
+
+// ROUTE-04 ROUTE-17
+#[test]
+fn who_no_longer_knows_enough_loses_the_offer() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, skilled("a", BaseStatus::Online, 2, 0, &[("german", 3)]));
+    let need = crate::skills::SkillNeed { skill: "german".into(), level: 3 };
+    let german = Item { demand: demand(|d| d.skills = vec![need]), ..item(1, 0, 0) };
+    let (_, offer, _) = step(&mut queue, Input::Enqueue(Box::new(german))).remove(0);
+    step(&mut queue, Input::Reserved { offer: offer.clone() });
+    let mut fx = Effects::new();
+    let forgets = skilled("a", BaseStatus::Online, 2, 0, &[("german", 1)]);
+    queue.handle(forgets, Timestamp(1), &mut fx);
+    let is_withdrawn = fx.then.iter().any(|effect| {
+        matches!(effect, Effect::Agent(_, agent::Input::Withdraw { offer: o }) if *o == offer)
+    });
+    assert!(is_withdrawn);
+    assert_eq!(queue.waiting(), [id(1)], "it waits for somebody else");
+}
