@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use cordboard_tests::emulator::Provider;
-use cordboard_tests::harness::{Screen, Setup, eventually};
+use cordboard_tests::harness::{Screen, Setup};
 use serde_json::json;
 
 // OPS-03 OPS-05
@@ -53,7 +53,7 @@ async fn a_full_disk_is_told_to_everybody_and_loses_nothing() {
     assert_eq!(world.deliver(Provider::Twilio, &refused.0, "+14255550101", &refused.1).await, 200);
     kim.must(reply).await;
     world.wait_for_sent("the reply", |sent| sent.text == "hi").await;
-    eventually("the log tells", || host.log().contains("commits again").then_some(())).await;
+    host.prints("commits again").await;
 
     let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
     let theirs = open.as_array().unwrap().iter().find(|c| c["customer"] == "+14255550101").unwrap();

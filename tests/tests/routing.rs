@@ -150,7 +150,7 @@ async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
     assert_ne!(world.deliver(Provider::Acs, "late", CUSTOMER, "late").await, 200);
 
     let host = setup.start(&[]).await;
-    assert!(host.log().contains("2 open conversations"), "{}", host.log());
+    host.prints("2 open conversations").await;
     assert_eq!(agent(&host, &sams, "kim").await["capacity"][2]["used"], 1);
     let (_, queues) = host.get(&sams, "/api/v1/queues").await;
     assert_eq!(queues[0]["waiting"], 1);

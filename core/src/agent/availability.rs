@@ -53,7 +53,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn on_disconnected(&mut self, now: Timestamp, _: &mut Effects) {
+    pub(super) fn on_disconnected(&mut self, now: Timestamp) {
         self.screens = self.screens.saturating_sub(1);
         if self.screens == 0 && self.present {
             self.grace_until = Some(now + self.settings.grace);

@@ -97,7 +97,7 @@ impl Agent {
     ) -> Result<(), Refused> {
         match input {
             Input::Connected { resumed } => self.on_connected(resumed, now),
-            Input::Disconnected => self.on_disconnected(now, fx),
+            Input::Disconnected => self.on_disconnected(now),
             Input::SignOut => self.on_gone(fx),
             Input::Activity => self.on_activity(now),
             Input::SetPresence(presence) => self.on_set_presence(presence, now)?,

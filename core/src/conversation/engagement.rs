@@ -258,15 +258,19 @@ impl Conversation {
     }
 
     pub(super) fn close(&mut self, now: Timestamp, fx: &mut Effects) {
-        let agent = self.primary.clone();
-        let occupied = self.occupies;
+        let (agent, occupied) = (self.primary.clone(), self.occupies);
         self.record(Event::Closed, now, fx);
         if let Some(agent) = agent {
-            if occupied {
-                let release = agent::Input::Release { conversation: self.id };
-                fx.push(Effect::Agent(agent.clone(), release));
-            }
+            self.release_if(occupied, &agent, fx);
             self.show_gone(agent, fx);
+        }
+    }
+
+    /// The agent's place is free, if it was taken until the event before.
+    pub(super) fn release_if(&self, occupied: bool, agent: &AgentId, fx: &mut Effects) {
+        if occupied {
+            let release = agent::Input::Release { conversation: self.id };
+            fx.push(Effect::Agent(agent.clone(), release));
         }
     }
 

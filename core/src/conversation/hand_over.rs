@@ -31,13 +31,7 @@ impl Conversation {
             Target::Agent(to) => self.ask_colleague(agent, to, false, now, fx),
             Target::Queue(queue) => {
                 self.no_request_under_way()?;
-                let occupied = self.occupies;
-                self.dismiss_all(fx);
-                self.record(Event::Unassigned { agent: agent.clone() }, now, fx);
-                if occupied {
-                    let release = agent::Input::Release { conversation: self.id };
-                    fx.push(Effect::Agent(agent.clone(), release));
-                }
+                self.unassign(now, fx);
                 // The wait for the next agent begins now.
                 self.queued_at = now;
                 self.enqueue(queue, None, vec![agent.clone()], now, fx);
@@ -154,10 +148,7 @@ impl Conversation {
         let occupied = self.occupies;
         let (to, offer) = (to.clone(), offer.clone());
         self.record(Event::Transferred { from: from.clone(), to, offer }, now, fx);
-        if occupied {
-            let release = agent::Input::Release { conversation: self.id };
-            fx.push(Effect::Agent(from.clone(), release));
-        }
+        self.release_if(occupied, &from, fx);
         self.show_gone(from, fx);
         self.show(fx);
     }
@@ -185,10 +176,7 @@ impl Conversation {
         fx: &mut Effects,
     ) -> Result<(), Refused> {
         self.must_be_primary(&agent)?;
-        for handed in self.handed.clone() {
-            self.withdraw(&handed, fx);
-            self.record(Event::HandOverEnded { offer: handed.offer }, now, fx);
-        }
+        self.end_requests(|_| true, now, fx);
         self.end_advice(now, fx);
         self.show(fx);
         Ok(())
@@ -196,14 +184,25 @@ impl Conversation {
 
     /// Nobody needs advice any more: those who give it and those who were asked are told.
     pub(super) fn end_advice(&mut self, now: Timestamp, fx: &mut Effects) {
-        let asked: Vec<_> = self.handed.iter().filter(|h| h.consult).cloned().collect();
-        for handed in asked {
-            self.withdraw(&handed, fx);
-            self.record(Event::HandOverEnded { offer: handed.offer }, now, fx);
-        }
+        self.end_requests(|handed| handed.consult, now, fx);
         for colleague in self.consultants.clone() {
             self.dismiss(&colleague, now, fx);
         }
+    }
+
+    /// Takes requests back; says which.
+    fn end_requests(
+        &mut self,
+        which: impl Fn(&HandOver) -> bool,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Vec<HandOver> {
+        let ending: Vec<HandOver> = self.handed.iter().filter(|h| which(h)).cloned().collect();
+        for handed in &ending {
+            self.withdraw(handed, fx);
+            self.record(Event::HandOverEnded { offer: handed.offer.clone() }, now, fx);
+        }
+        ending
     }
 
     pub(super) fn on_take_over(
@@ -223,10 +222,7 @@ impl Conversation {
         self.withdraw_requests(fx);
         let taken = Event::TakenOver { from: from.clone(), to: agent.clone() };
         self.record(taken, now, fx);
-        if occupied {
-            let release = agent::Input::Release { conversation: self.id };
-            fx.push(Effect::Agent(from.clone(), release));
-        }
+        self.release_if(occupied, &from, fx);
         if !advised {
             let hold = agent::Input::HoldByHand { conversation: self.id, load: self.load() };
             fx.push(Effect::Agent(agent, hold));
@@ -253,14 +249,12 @@ impl Conversation {
 
     /// Requests that nobody has answered in time.
     pub(super) fn end_overdue_requests(&mut self, now: Timestamp, fx: &mut Effects) {
-        let overdue: Vec<_> = self.handed.iter().filter(|h| h.until <= now).cloned().collect();
-        for handed in overdue {
-            if handed.to.is_none() {
-                self.drop_search(None, fx);
-            }
-            self.record(Event::HandOverEnded { offer: handed.offer }, now, fx);
-            let who = handed.to.map_or("nobody of the queue".to_owned(), |to| to.to_string());
-            self.tell_primary(format!("{who} answered in time"), fx);
+        for handed in self.end_requests(|handed| handed.until <= now, now, fx) {
+            let why = match handed.to {
+                Some(to) => format!("{to} didn't answer in time"),
+                None => "nobody of the queue answered in time".to_owned(),
+            };
+            self.tell_primary(why, fx);
         }
     }
 

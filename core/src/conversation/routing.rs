@@ -1,7 +1,6 @@
 //! The way to an agent: classification, the queue, overflow, and back to the queue (ROUTE-01, 11,
 //! 13, 17, 18, 19).
 
-use crate::agent;
 use crate::classification::{Attributes, Facts, classify};
 use crate::conversation::{Conversation, Event, Overflow, State};
 use crate::effect::{Effect, Effects};
@@ -66,20 +65,23 @@ impl Conversation {
 
     /// The agent doesn't have it any more: it waits for one, the earlier one preferred (ROUTE-19).
     pub(super) fn give_back(&mut self, since: Timestamp, now: Timestamp, fx: &mut Effects) {
-        let agent = self.primary.clone().expect("somebody has it");
-        let occupied = self.occupies;
-        self.dismiss_all(fx);
-        self.record(Event::Unassigned { agent: agent.clone() }, now, fx);
-        if occupied {
-            let release = agent::Input::Release { conversation: self.id };
-            fx.push(Effect::Agent(agent.clone(), release));
-        }
+        let agent = self.unassign(now, fx);
         self.queued_at = since;
         let wait = self.policy().affinity.unwrap_or_default();
         let prefer = Some(Preference { agent: agent.clone(), until: now + wait });
         let queue = self.queue().clone();
         self.enqueue(queue, prefer, Vec::new(), now, fx);
         self.show_gone(agent, fx);
+    }
+
+    /// Nobody has it from now on; says who had it.
+    pub(super) fn unassign(&mut self, now: Timestamp, fx: &mut Effects) -> AgentId {
+        let agent = self.primary.clone().expect("somebody has it");
+        let occupied = self.occupies;
+        self.dismiss_all(fx);
+        self.record(Event::Unassigned { agent: agent.clone() }, now, fx);
+        self.release_if(occupied, &agent, fx);
+        agent
     }
 
     pub(super) fn on_attributes(

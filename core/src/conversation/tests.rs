@@ -375,3 +375,20 @@ fn a_restart_gives_those_who_advise_their_places_back() {
     restored.sort_unstable();
     assert_eq!(restored, ["kim", "lee"]);
 }
+
+// CONV-03
+#[test]
+fn a_request_that_nobody_answered_ends_and_says_so() {
+    let mut conversation = active(policy(|_| {}));
+    let to = Target::Agent("lee".into());
+    step(&mut conversation, Input::Transfer { agent: "kim".into(), to }, 2);
+    let until = conversation.wake_at().expect("the request ends by itself");
+    let mut fx = Effects::new();
+    conversation.handle(Input::Wake, until, &mut fx).unwrap();
+    assert!(matches!(&fx.events[..], [Event::HandOverEnded { .. }]));
+    let told = fx.then.iter().find_map(|effect| match effect {
+        Effect::Screen(agent, Notice::NotTaken { why, .. }) => Some((agent.as_str(), why.as_str())),
+        _ => None,
+    });
+    assert_eq!(told, Some(("kim", "lee didn't answer in time")));
+}

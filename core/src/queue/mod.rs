@@ -227,11 +227,10 @@ impl Queue {
         }
         let Some(number) = entry.offer else { return };
         let is_accepted = accepted.is_some_and(|offer| self.is_ours(&offer) == Some(number));
-        if let Some(agent) = self.withdraw(number)
-            && !is_accepted
-        {
-            let offer = self.offer_id(number);
-            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
+        if is_accepted {
+            self.forget_offer(number);
+        } else {
+            self.withdraw(number, fx);
         }
     }
 
@@ -254,9 +253,7 @@ impl Queue {
         let slot = self.members.slot(&agent).expect("it has just been told of");
         self.recheck_offers_of(slot, now, fx);
         self.give_work_to(slot, now, fx);
-        if was_staffed && self.members.signed_in() == 0 && !self.settings.overflow.is_empty() {
-            self.overflow_all(now, fx);
-        }
+        self.if_the_last_left(was_staffed, now, fx);
     }
 
     fn on_leave(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
@@ -272,6 +269,11 @@ impl Queue {
         for (number, conversation) in theirs {
             self.put_back_if(conversation, number, now, fx);
         }
+        self.if_the_last_left(was_staffed, now, fx);
+    }
+
+    /// With nobody signed in any more, overflow rules may apply.
+    fn if_the_last_left(&mut self, was_staffed: bool, now: Timestamp, fx: &mut Effects) {
         if was_staffed && self.members.signed_in() == 0 && !self.settings.overflow.is_empty() {
             self.overflow_all(now, fx);
         }

@@ -22,9 +22,8 @@ impl Queue {
         let (slot, load, conversation) = (out.slot, out.load, out.conversation);
         self.members.answered(slot, load, true);
         let is_wanted = self.offer_of(conversation) == Some(number);
-        if !is_wanted && let Some(agent) = self.withdraw(number) {
-            let offer = offer.clone();
-            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
+        if !is_wanted {
+            self.withdraw(number, fx);
         }
     }
 
@@ -196,10 +195,7 @@ impl Queue {
         if self.may_keep(out.slot, conversation) {
             return;
         }
-        if let Some(agent) = self.withdraw(number) {
-            let offer = self.offer_id(number);
-            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
-        }
+        self.withdraw(number, fx);
         self.put_back_if(conversation, number, now, fx);
     }
 
@@ -223,8 +219,16 @@ impl Queue {
         theirs
     }
 
-    /// Takes back an offer. One that hasn't been answered yet is remembered until it is.
-    pub(super) fn withdraw(&mut self, number: u64) -> Option<AgentId> {
+    /// Takes back an offer.
+    pub(super) fn withdraw(&mut self, number: u64, fx: &mut Effects) {
+        if let Some(agent) = self.forget_offer(number) {
+            let offer = self.offer_id(number);
+            fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
+        }
+    }
+
+    /// An offer is over. One that hasn't been answered yet is remembered until it is.
+    pub(super) fn forget_offer(&mut self, number: u64) -> Option<AgentId> {
         let out = self.offers.get(&number)?;
         let (granted, agent) = (out.granted, self.members.get(out.slot).agent.clone());
         if granted {

@@ -154,12 +154,17 @@ impl ConversationActor {
     ) -> Append {
         let machine = self.loaded.machine.as_ref().expect("it was opened before its first step");
         let outdated = !events.is_empty() && is_outdated(machine, events, self.written.as_ref());
-        let row = outdated.then(|| Box::new(Row::of(machine)));
+        let row = outdated.then(|| {
+            let (standing, wake_at) = (machine.standing(), machine.wake_at());
+            let row = Box::new(Row::of(machine, &standing));
+            self.written = Some(Written { standing, wake_at, version: machine.version() });
+            row
+        });
         let snapshot = match row {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
             None => Vec::new(),
         };
-        let append = Append {
+        Append {
             conversation: self.id,
             home: self.directory.home(self.id),
             base_version,
@@ -171,11 +176,7 @@ impl ConversationActor {
             version: machine.version(),
             outbox: outbox(machine, events, deliver.settles.clone()),
             consent: consent(machine, events),
-        };
-        if append.row.is_some() {
-            self.written = written(&self.loaded, append.version);
         }
-        append
     }
 
     fn commit(&self, append: Append, mut deliver: Deliver, effects: Vec<Effect>, success: Answer) {

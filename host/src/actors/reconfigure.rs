@@ -117,12 +117,10 @@ fn change_agents(
     change: &mut Change,
 ) {
     let known: HashMap<&AgentId, _> = old.agents.iter().map(|a| (&a.id, &a.settings)).collect();
-    // A queue that was closed and is there again knows nobody: everybody is told anew.
-    let returned = |id: &QueueId| !old.queues.iter().any(|queue| queue.id == *id);
+    // A queue that is there again knows nobody. Its members differ as well, and tell it: nobody could
+    // name it while it was gone.
     for agent in &new.agents {
-        let is_same = known.get(&agent.id).is_some_and(|settings| **settings == agent.settings)
-            && !agent.settings.queues.iter().any(returned);
-        if is_same {
+        if known.get(&agent.id).is_some_and(|settings| **settings == agent.settings) {
             continue;
         }
         change.agents.push(agent.id.to_string());

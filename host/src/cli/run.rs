@@ -45,6 +45,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         workers: args.workers,
         idle_after: args.idle_after.map(Duration::from_secs),
     };
+    // Before the first door opens: a stop in the first moments withdraws offers like any other.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let host = Host::start(config, options).await?;
     host.problems.iter().for_each(print::problem);
 
@@ -74,8 +77,6 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     print::success(&format!("cordboard {} is running", env!("CARGO_PKG_VERSION")));
     print::pairs(&facts);
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use cordboard_core::Conversation;
 use cordboard_core::conversation::Summary;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::message::Media;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
-use crate::actors::{LookAtAgent, LookAtQueue};
+use crate::actors::{Directory, LookAtAgent, LookAtQueue};
 use crate::config::Role;
 use crate::http::accounts;
 use crate::http::caller::{COOKIE, Caller};
@@ -95,6 +96,17 @@ async fn openapi() -> HttpResponse {
 
 pub(super) fn reader(request: &HttpRequest) -> Rc<Reader> {
     request.app_data::<Rc<Reader>>().expect("every worker has one").clone()
+}
+
+/// A conversation as it is on disk, under its present settings.
+pub(super) fn stored(
+    reader: &Reader,
+    directory: &Directory,
+    id: ConversationId,
+) -> Result<Conversation, ApiError> {
+    let machine = reader.conversation(id)?;
+    let machine = machine.and_then(|machine| directory.with_settings(machine));
+    machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))
 }
 
 pub(super) fn done() -> HttpResponse {
@@ -275,9 +287,7 @@ async fn conversation(
 ) -> Answer<Transcript> {
     let reader = reader(&request);
     let id = ConversationId(*path);
-    let machine = reader.conversation(id)?;
-    let machine = machine.and_then(|machine| web.directory.with_settings(machine));
-    let machine = machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))?;
+    let machine = stored(&reader, &web.directory, id)?;
     if !machine.takes_part(&caller.agent) {
         caller.needs(Role::Supervisor)?;
     }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::actors::{Deliver, Directory, TellAgent, To};
 use crate::config::{Config, Permission, Role};
+use crate::http::api::stored;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, success};
 use crate::journal::{Reader, dedup_key};
@@ -194,11 +195,8 @@ async fn take(
     caller: &Caller,
     conversation: ConversationId,
 ) -> Result<(), ApiError> {
-    let unreadable = |error: rusqlite::Error| ApiError::from(error);
-    let reader = Reader::open(&directory.config().host.data).map_err(unreadable)?;
-    let machine = reader.conversation(conversation).map_err(unreadable)?;
-    let machine = machine.and_then(|machine| directory.with_settings(machine));
-    let machine = machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))?;
+    let reader = Reader::open(&directory.config().host.data)?;
+    let machine = stored(&reader, directory, conversation)?;
     if machine.state() != State::Open {
         let refused = Refused::WrongState { action: "take", state: machine.state() };
         return Err(refused.into());

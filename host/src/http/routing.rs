@@ -2,6 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use cordboard_core::Conversation;
 use cordboard_core::classification::{Attributes, Classification};
 use cordboard_core::conversation::{Input, State, Summary};
 use cordboard_core::decision::Decision;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::actors::{Change, Deliver, Directory, LookAtAgent, LookAtItem, LookAtLine, To, WhyNot};
 use crate::config::{Config, LabelConfig, Permission, Role};
-use crate::http::api::{Answer, Done, done, reader};
+use crate::http::api::{Answer, Done, done, reader, stored};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody, success};
 use crate::http::server::Web;
@@ -141,16 +142,6 @@ fn name_of(config: &Config, id: &AgentId) -> String {
     config.agent(id).map_or_else(|| id.to_string(), |agent| agent.name.clone())
 }
 
-fn stored(
-    reader: &Reader,
-    directory: &Directory,
-    id: ConversationId,
-) -> Result<cordboard_core::Conversation, ApiError> {
-    let machine = reader.conversation(id)?;
-    let machine = machine.and_then(|machine| directory.with_settings(machine));
-    machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))
-}
-
 async fn place(directory: &Directory, queue: &QueueId, id: ConversationId) -> Option<Place> {
     let standing = directory.queue(queue)?.send(LookAtItem(id)).await.ok()??;
     Some(Place {
@@ -218,7 +209,7 @@ pub async fn why_not(
 /// While it waits, the queue says it.
 async fn in_queue(
     directory: &Directory,
-    machine: &cordboard_core::Conversation,
+    machine: &Conversation,
     agent: &AgentId,
     name: &str,
 ) -> (bool, String) {
@@ -237,7 +228,7 @@ async fn in_queue(
 fn in_record(
     reader: &Reader,
     config: &Config,
-    machine: &cordboard_core::Conversation,
+    machine: &Conversation,
     agent: &AgentId,
     name: &str,
 ) -> Result<String, ApiError> {

@@ -1,7 +1,7 @@
 //! One conversation's step, ready to be written.
 
 use cordboard_core::Conversation;
-use cordboard_core::conversation::{Event, State};
+use cordboard_core::conversation::{Event, Standing, State};
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo};
 use cordboard_core::message::{Delivery, Media, Message};
 use cordboard_core::time::Timestamp;
@@ -45,15 +45,14 @@ pub struct Row {
 }
 
 impl Row {
-    /// The columns of a conversation as it is now.
-    pub fn of(conversation: &Conversation) -> Self {
-        let standing = conversation.standing();
+    /// The columns of a conversation as it is now; `standing` is its own.
+    pub fn of(conversation: &Conversation, standing: &Standing) -> Self {
         Self {
             channel: conversation.channel().to_string(),
             customer: conversation.customer().to_string(),
             workstream: conversation.workstream().to_string(),
             state: standing.state,
-            agent: standing.agent,
+            agent: standing.agent.clone(),
             occupies: standing.occupies,
             returning: standing.returning,
             queued_at: standing.queued_at,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::emulator::{Accounts, Emulators, Provider};
+use crate::harness::eventually;
 
 /// Where this build puts its files.
 pub fn target_folder() -> PathBuf {
@@ -249,6 +250,15 @@ impl HostProcess {
     /// Everything it has printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log_path).unwrap_or_default()
+    }
+
+    /// Waits until it has printed something: its doors open before it says that they have, and a
+    /// logged line may come after the answer it belongs to.
+    pub async fn prints(&self, text: &str) {
+        eventually(&format!("the host prints {text:?}"), || {
+            self.log().contains(text).then_some(())
+        })
+        .await;
     }
 
     /// Its process id.
