@@ -80,23 +80,25 @@ impl Reloader {
     }
 }
 
-/// Watches the configuration's folder and SIGHUP until the host stops.
+/// Watches the configuration's folders and SIGHUP until the host stops.
 pub fn watch(reloader: Arc<Reloader>) {
     let (sender, mut changed) = mpsc::unbounded_channel();
     let hangups = sender.clone();
-    let root = reloader.root.clone();
     let on_event = move |event: notify::Result<notify::Event>| {
-        // The journal may lie in the same folder, and is written to all the time.
-        let is_ron = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ron");
+        // Files of the configuration, and folders, which have no extension. Where Kubernetes mounts a
+        // folder, a link by the name of `..data` changes, and with it all files at once.
+        let matters = |path: &PathBuf| {
+            path.extension().is_none_or(|end| end == "ron") || path.ends_with("..data")
+        };
         let is_change =
-            event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(is_ron));
+            event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(matters));
         if is_change {
             // The receiver ends with the host.
             let _ = sender.send(());
         }
     };
     let watcher = notify::recommended_watcher(on_event).and_then(|mut watcher| {
-        watcher.watch(&root, RecursiveMode::Recursive)?;
+        watch_folders(&mut watcher, &reloader)?;
         Ok(watcher)
     });
     if let Err(error) = &watcher {
@@ -112,12 +114,28 @@ pub fn watch(reloader: Arc<Reloader>) {
     });
     actix::spawn(async move {
         // Lives as long as the task: without it nothing is watched.
-        let _watcher = watcher;
+        let mut watcher = watcher;
         while changed.recv().await.is_some() {
             while tokio::time::timeout(SETTLED, changed.recv()).await.is_ok_and(|m| m.is_some()) {}
+            if let Ok(watcher) = &mut watcher
+                && let Err(error) = watch_folders(watcher, &reloader)
+            {
+                tracing::warn!(%error, "a new folder of the configuration can't be watched");
+            }
             let reloader = reloader.clone();
             // Reading files and the journal isn't for this thread.
             let _ = tokio::task::spawn_blocking(move || reloader.reload_and_log()).await;
         }
     });
+}
+
+/// Each folder by itself, so that the journal may lie among them: it is written to all the time, and
+/// each write would be told here.
+fn watch_folders(watcher: &mut impl Watcher, reloader: &Reloader) -> notify::Result<()> {
+    for folder in config::folders(&reloader.root)? {
+        if folder != reloader.data {
+            watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+        }
+    }
+    Ok(())
 }

@@ -293,3 +293,48 @@ async fn work_of_agents_and_queues_that_are_gone_finds_a_way() {
     assert_eq!(kim.wait("offer").await["queue"], "help");
     assert_eq!(host.stop(), Some(0));
 }
+
+// ROUTE-17
+#[actix_web::test]
+async fn files_in_new_folders_and_folders_that_are_swapped_are_seen() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let sams = setup.token("sam");
+    let host = setup.start(&[]).await;
+    let knows = |name: &'static str| {
+        let (host, sams) = (&host, &sams);
+        async move {
+            for _ in 0..500 {
+                let (_, agents) = host.get(sams, "/api/v1/agents").await;
+                if agents.as_array().unwrap().iter().any(|agent| agent["id"] == name) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("{name} never came:\n{}", host.log());
+        }
+    };
+    let agent = |name: &str| format!("(agents: [(id: \"{name}\", queues: [\"support\"])])");
+    let root = setup.folder.path();
+    // What an editor keeps beside a file isn't read, however wrong it is.
+    setup.write(".#more.ron", "((");
+    std::fs::create_dir(root.join("more")).unwrap();
+    setup.write("more/new.ron", &agent("new"));
+    knows("new").await;
+    setup.write("more/newer.ron", &agent("newer"));
+    knows("newer").await;
+
+    // As Kubernetes mounts it: links to a hidden folder, which is swapped at once.
+    for (folder, name) in [("..one", "first"), ("..two", "second")] {
+        std::fs::create_dir(root.join(folder)).unwrap();
+        setup.write(&format!("{folder}/mounted.ron"), &agent(name));
+    }
+    let link = |from: &str, to: &str| std::os::unix::fs::symlink(from, root.join(to)).unwrap();
+    link("..one", "..data");
+    link("..data/mounted.ron", "mounted.ron");
+    knows("first").await;
+    link("..two", "..data_tmp");
+    std::fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+    knows("second").await;
+    assert_eq!(host.stop(), Some(0));
+}

@@ -81,14 +81,15 @@ pub(super) struct Reader {
 
 impl Reader {
     fn read_folder(&mut self, root: &Path) {
-        let mut files = Vec::new();
-        if let Err(error) = collect(root, &mut files) {
-            let folder = root.display();
-            let message = format!("can't read the configuration folder {folder}: {error}");
-            self.whole_file(root, message);
-            return;
-        }
-        files.sort();
+        let files = match files(root) {
+            Ok(files) => files,
+            Err(error) => {
+                let folder = root.display();
+                let message = format!("can't read the configuration folder {folder}: {error}");
+                self.whole_file(root, message);
+                return;
+            }
+        };
         if files.is_empty() {
             self.whole_file(root, "there is no .ron file in this folder".to_owned());
         }
@@ -247,16 +248,40 @@ fn options() -> ron::Options {
     ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// The folder and all in it: each may have files of the configuration. What begins with a dot isn't
+/// looked at: editors keep their own files so, and Kubernetes the versions behind a mounted folder.
+///
+/// # Errors
+/// The file system's own.
+pub fn folders(root: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut folders = vec![root.to_owned()];
+    let mut looked_at = 0;
+    while let Some(folder) = folders.get(looked_at).cloned() {
+        folders.extend(visible(&folder)?.into_iter().filter(|path| path.is_dir()));
+        looked_at += 1;
+    }
+    Ok(folders)
+}
+
+fn files(root: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for folder in folders(root)? {
+        let is_ron = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ron");
+        files.extend(visible(&folder)?.into_iter().filter(|path| is_ron(path) && !path.is_dir()));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn visible(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "ron") {
-            files.push(path);
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
         }
     }
-    Ok(())
+    Ok(paths)
 }
 
 #[cfg(test)]

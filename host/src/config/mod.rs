@@ -9,7 +9,7 @@ mod routing_tree;
 mod rules;
 mod tree;
 
-pub use load::{ConfigErrors, is_name, load, place_in_file};
+pub use load::{ConfigErrors, folders, is_name, load, place_in_file};
 pub use model::{
     AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
     Role, SecretSource, StrategyConfig,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cordboard_core::conversation::State;
 use cordboard_core::ids::AgentId;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row};
 use super::schema;
@@ -266,7 +266,9 @@ fn write_all(
     batch: Vec<Write>,
     outcomes: &mut Vec<Outcome>,
 ) -> rusqlite::Result<()> {
-    let transaction = match connection.transaction() {
+    // Immediate: a deferred one fails at once where another process (`cordboard agent token`) has
+    // written since its first read; this one waits for its turn.
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
         Err(error) => {
             outcomes.extend(batch.into_iter().filter_map(undone));

@@ -1,6 +1,6 @@
 //! A load generator: prepared requests over kept connections, one at a time on each.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -64,6 +64,8 @@ pub struct Load {
     pub rate: f64,
     /// Answers other than 200.
     pub failed: usize,
+    /// The first of them.
+    pub first_failure: Option<String>,
 }
 
 impl Load {
@@ -80,7 +82,7 @@ impl Load {
         let total = requests.len();
         let requests = Rc::new(requests);
         let next = Rc::new(Cell::new(0));
-        let failed = Rc::new(Cell::new(0));
+        let failed = Rc::new(RefCell::new((0, None)));
         let began = Instant::now();
         let mut tasks = Vec::new();
         for _ in 0..connections {
@@ -104,8 +106,10 @@ impl Load {
                         }
                     }
                     stream.write_all(&requests[number]).await.expect("the server stays");
-                    if !is_ok(&mut stream, &mut answer).await {
-                        failed.set(failed.get() + 1);
+                    if let Err(answer) = is_ok(&mut stream, &mut answer).await {
+                        let mut failed = failed.borrow_mut();
+                        failed.0 += 1;
+                        failed.1.get_or_insert(answer);
                     }
                 }
             }));
@@ -113,12 +117,14 @@ impl Load {
         for task in tasks {
             task.await.expect("the generator's own tasks");
         }
-        Self { rate: total as f64 / began.elapsed().as_secs_f64(), failed: failed.get() }
+        let rate = total as f64 / began.elapsed().as_secs_f64();
+        let (failed, first_failure) = failed.take();
+        Self { rate, failed, first_failure }
     }
 }
 
-/// Reads one answer with a content length.
-async fn is_ok(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
+/// Reads one answer with a content length; one that isn't 200 comes back as text.
+async fn is_ok(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<(), String> {
     let mut filled = 0;
     loop {
         let read = stream.read(&mut buffer[filled..]).await.expect("the server stays");
@@ -131,7 +137,12 @@ async fn is_ok(stream: &mut TcpStream, buffer: &mut [u8]) -> bool {
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.and_then(|n| n.trim().parse().ok()).unwrap_or(0);
         if filled >= head + 4 + length {
-            return buffer.starts_with(b"HTTP/1.1 200");
+            let is_ok = buffer.starts_with(b"HTTP/1.1 200");
+            return if is_ok {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&buffer[..filled]).into_owned())
+            };
         }
     }
 }

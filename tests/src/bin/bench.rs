@@ -283,11 +283,15 @@ async fn webhooks(report: &mut Report) -> anyhow::Result<()> {
         first += MESSAGES / 3;
         let reference = Load::run(&bare_address, requests.clone(), CONNECTIONS, None).await;
         let measured = Load::run(&address(&host), requests, CONNECTIONS, None).await;
-        ensure!(
-            measured.failed == 0 && reference.failed == 0,
-            "{} webhooks failed",
-            measured.failed
-        );
+        for load in [&reference, &measured] {
+            let first = load.first_failure.as_deref().unwrap_or_default();
+            ensure!(
+                load.failed == 0,
+                "{} webhooks failed: {first}\n{}",
+                load.failed,
+                tail(&host.log())
+            );
+        }
         ratios.push(measured.rate / reference.rate);
         best = (best.0.max(measured.rate), best.1.max(reference.rate));
     }
@@ -337,6 +341,13 @@ async fn webhooks(report: &mut Report) -> anyhow::Result<()> {
         "< 10",
     );
     Ok(())
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let mut lines: Vec<&str> = log.lines().rev().take(20).collect();
+    lines.reverse();
+    lines.join("\n")
 }
 
 fn p99(times: &mut [Duration]) -> f64 {
