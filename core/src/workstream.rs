@@ -59,6 +59,10 @@ pub enum Matching {
 pub struct Workstream {
     /// Its name.
     pub id: WorkstreamId,
+    /// Names these settings in the record of routing: the same number, the same settings. Whoever
+    /// keeps such a record numbers them.
+    #[serde(default)]
+    pub revision: u64,
     /// What sort of work it brings.
     pub kind: ChannelKind,
     /// Where its items wait unless a rule says otherwise.
@@ -115,6 +119,7 @@ impl Workstream {
         };
         Self {
             id,
+            revision: 0,
             kind,
             queue,
             priority: 0,

@@ -78,7 +78,7 @@ async fn the_primary_hands_over_and_asks_for_advice_and_nobody_else_does() {
     lee.wait_for("gone", |f| f["type"] == "conversation_gone").await;
     assert_eq!(look(&host, &sams, &id).await["agent"], "sam");
     assert!(world.sent().is_empty(), "no note reached a provider");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-10 ROUTE-14 CAP-01
@@ -129,7 +129,7 @@ async fn agents_pick_their_work_within_capacity_or_beyond_it() {
     let load =
         one.wait_for("beyond", |f| f["type"] == "presence" && f["capacity"][2]["used"] == 2).await;
     assert_eq!(load["capacity"][2]["limit"], 1, "the ledger shows it");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-13 ROUTE-18 ROUTE-19
@@ -170,7 +170,7 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
     kim.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
     world.text(Provider::Telesign, CUSTOMER, "one more thing").await;
     assert_eq!(kim.accept_next().await, id);
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-19
@@ -191,7 +191,7 @@ async fn a_customer_who_writes_to_somebody_absent_is_routed_anew() {
     assert!(!kim.sees(Duration::from_millis(1500), |f| f["type"] == "offer").await, "it is kept");
     world.text(Provider::Telesign, CUSTOMER, "are you there?").await;
     assert_eq!(kim.accept_next().await, id);
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // PRES-01 PRES-06 PRES-07 PRES-08
@@ -234,7 +234,7 @@ async fn who_is_idle_or_misses_offers_is_set_away_and_light_agents_have_no_statu
     assert!(refused["error"].as_str().unwrap().contains("light agent"), "{refused}");
     let unknown = kim.command(json!({ "type": "presence", "label": "dinner" })).await;
     assert!(unknown["error"].as_str().unwrap().contains("known: lunch"), "{unknown}");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // CAP-03 CAP-01
@@ -270,7 +270,7 @@ async fn a_call_blocks_chats_until_it_is_over() {
     assert_eq!(kim.wait("offer").await["kind"], "messaging", "other kinds are not");
     kim.must(json!({ "type": "end", "conversation": call })).await;
     assert_eq!(kim.wait("offer").await["kind"], "chat");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // CONV-07 CONV-08 CONV-09
@@ -321,5 +321,5 @@ async fn how_it_ended_is_said_found_and_exported() {
     assert!(sessions.lines().all(|line| line.contains("\"agent\":\"kim\"")), "{sessions}");
     assert_eq!(sessions.lines().count(), 2);
     assert_eq!(host.get(&kims, "/api/v1/conversations/search").await.0, 403);
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }

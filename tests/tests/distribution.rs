@@ -117,7 +117,7 @@ async fn rules_and_skills_decide_and_every_decision_can_be_explained() {
     world.text(Provider::Twilio, AMERICAN, "I want a REFUND").await;
     let refund = gerd.wait("offer").await;
     assert_eq!(refund["queue"], "billing");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-01 ROUTE-03 ROUTE-17 ID-05
@@ -144,7 +144,7 @@ async fn what_becomes_known_about_a_waiting_customer_counts_at_once() {
     assert_eq!(line[0]["conversation"]["priority"], 9);
     assert_eq!(line[0]["conversation"]["flags"]["bad_actor"], true);
     until_waiting(&host, &sams, "billing", 0).await;
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-11 HOURS-01 ROUTE-16
@@ -188,7 +188,7 @@ async fn what_cant_be_served_overflows() {
     until_waiting(&host, &sams, "empty", 1).await;
     let told = world.sent().iter().filter(|sent| sent.text.contains("number")).count();
     assert_eq!(told, 1, "each rule is applied once");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-05 ROUTE-12 PLUG-01
@@ -235,5 +235,5 @@ async fn a_strategy_plugin_chooses_and_requirements_relax() {
     expert.must(json!({ "type": "refuse", "offer": offer["offer"] })).await;
     little.accept_next().await;
     assert!(began.elapsed().as_millis() > 500, "not before it relaxed");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }

@@ -52,7 +52,7 @@ async fn an_offer_goes_round_until_somebody_takes_it() {
     assert_ne!(third["offer"], offer["offer"]);
     kim.must(json!({ "type": "accept", "offer": third["offer"] })).await;
     kim.wait("conversation").await;
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // ROUTE-09 CAP-01 CAP-02 CONV-01
@@ -89,7 +89,7 @@ async fn silence_frees_a_place_and_the_customer_gets_it_back() {
     one.must(json!({ "type": "end", "conversation": second })).await;
     let again = one.accept_next().await;
     assert_eq!(again, first);
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // PRES-03 PRES-04 PRES-05
@@ -125,7 +125,7 @@ async fn presence_through_breaks_and_defaults() {
     let mut brief = Screen::connect(&host.url, &briefs).await;
     let presence = brief.wait("presence").await;
     assert_eq!(presence["presence"]["label"], "online", "the override ended");
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }
 
 // OPS-03 OPS-06 CAP-04
@@ -141,7 +141,7 @@ async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
     let assigned = kim.accept_next().await;
     world.text(Provider::Twilio, CUSTOMER, "offered").await;
     kim.wait("offer").await;
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
     let ended = kim.wait("offer_ended").await;
     assert_eq!(ended["outcome"], "accepted");
     let ended = kim.wait("offer_ended").await;
@@ -160,5 +160,5 @@ async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
     assert_eq!(snapshot["conversations"][0]["conversation"]["id"], assigned.as_str());
     kim.accept_next().await;
     kim.accept_next().await;
-    assert_eq!(host.stop(), Some(0));
+    setup.stop_and_replay(host);
 }

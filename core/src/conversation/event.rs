@@ -232,6 +232,11 @@ impl Event {
         )
     }
 
+    /// Whether the conversation decided here where it goes (OPS-08).
+    pub fn routes(&self) -> bool {
+        matches!(self, Self::Classified { .. } | Self::Queued { .. })
+    }
+
     /// What it means for the way to an agent, in a sentence; `None` for what has nothing to do with
     /// that (ROUTE-15).
     pub fn sentence(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The way to an agent: classification, the queue, overflow, and back to the queue (ROUTE-01, 11,
 //! 13, 17, 18, 19).
 
-use crate::classification::{Attributes, Facts, classify};
+use crate::classification::{Attributes, Classification, Facts, classify};
 use crate::conversation::{Conversation, Event, Overflow, State};
 use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, QueueId};
@@ -10,9 +10,9 @@ use crate::time::{Span, Timestamp};
 use crate::workstream::OnOffline;
 
 impl Conversation {
-    /// Applies the rules. With none, it is what its workstream says, and nothing is recorded.
-    pub(super) fn classify(&mut self, now: Timestamp, fx: &mut Effects) -> Vec<String> {
-        let policy = self.policy.clone().expect("whoever loads a conversation gives it one");
+    /// What the rules say of it now, and the texts that they want sent.
+    pub fn by_the_rules(&self, now: Timestamp) -> (Classification, Vec<String>) {
+        let policy = self.policy();
         let none = Attributes::default();
         let attributes = self.attributes.as_deref().unwrap_or(&none);
         let facts = Facts {
@@ -24,8 +24,13 @@ impl Conversation {
             text: &self.subject,
             now,
         };
-        let (classification, messages) = classify(&policy, &facts);
-        if classification != self.class || !policy.rules.is_empty() {
+        classify(policy, &facts)
+    }
+
+    /// Applies the rules. With none, it is what its workstream says, and nothing is recorded.
+    pub(super) fn classify(&mut self, now: Timestamp, fx: &mut Effects) -> Vec<String> {
+        let (classification, messages) = self.by_the_rules(now);
+        if classification != self.class || !self.policy().rules.is_empty() {
             self.record(Event::Classified { classification }, now, fx);
         }
         messages

@@ -89,6 +89,8 @@ pub(super) struct Backlog {
     entries: FxHashMap<ConversationId, Entry>,
     classes: Vec<Class>,
     class_of: FxHashMap<(Arc<Demand>, u8), u32>,
+    /// Classes with somebody in line: there are many sorts of items, and few wait.
+    lined: BTreeSet<u32>,
     waiting: usize,
 }
 
@@ -102,6 +104,7 @@ impl Backlog {
             entries: FxHashMap::default(),
             classes: Vec::new(),
             class_of: FxHashMap::default(),
+            lined: BTreeSet::new(),
             waiting: 0,
         }
     }
@@ -131,8 +134,7 @@ impl Backlog {
     pub fn position(&self, conversation: ConversationId) -> Option<usize> {
         let entry = self.entries.get(&conversation).filter(|entry| entry.is_waiting())?;
         let place = self.place(conversation, entry);
-        let before: usize =
-            self.classes.iter().map(|class| class.line.range(..place).count()).sum();
+        let before: usize = self.lined().map(|(_, class)| class.line.range(..place).count()).sum();
         Some(before + 1)
     }
 
@@ -154,6 +156,11 @@ impl Backlog {
 
     pub fn classes(&self) -> impl Iterator<Item = (u32, &Class)> {
         (0..).zip(&self.classes)
+    }
+
+    /// Those with somebody in line.
+    pub fn lined(&self) -> impl Iterator<Item = (u32, &Class)> {
+        self.lined.iter().map(|number| (*number, self.class(*number)))
     }
 
     pub fn set_open(&mut self, number: u32, is_open: bool) {
@@ -228,12 +235,8 @@ impl Backlog {
 
     pub fn remove(&mut self, conversation: ConversationId) -> Option<Entry> {
         let entry = self.entries.remove(&conversation)?;
-        let place = self.place(conversation, &entry);
-        let class = &mut self.classes[entry.class as usize];
-        class.entries -= 1;
-        if class.line.remove(&place) {
-            self.waiting -= 1;
-        }
+        self.classes[entry.class as usize].entries -= 1;
+        self.leave_line(entry.class, self.place(conversation, &entry));
         Some(entry)
     }
 
@@ -249,9 +252,7 @@ impl Backlog {
         let Some(entry) = self.entries.get_mut(&conversation) else { return };
         entry.offer = offer;
         let (class, place) = (entry.class, place(self.order, conversation, entry));
-        if self.classes[class as usize].line.remove(&place) {
-            self.waiting -= 1;
-        }
+        self.leave_line(class, place);
     }
 
     /// Back to its old place in the line, age kept.
@@ -262,9 +263,7 @@ impl Backlog {
             story.judging = None;
         }
         let (class, place) = (entry.class, place(self.order, conversation, entry));
-        if self.classes[class as usize].line.insert(place) {
-            self.waiting += 1;
-        }
+        self.join_line(class, place);
     }
 
     /// The first in a class's line behind a place.
@@ -296,15 +295,29 @@ impl Backlog {
     /// Puts an entry into a class, and into its line unless it is being offered.
     pub fn restore(&mut self, conversation: ConversationId, mut entry: Entry, class: u32) {
         entry.class = class;
-        let is_waiting = entry.is_waiting();
-        let place = self.place(conversation, &entry);
-        let class = &mut self.classes[class as usize];
-        class.entries += 1;
-        if is_waiting {
-            class.line.insert(place);
-            self.waiting += 1;
+        self.classes[class as usize].entries += 1;
+        if entry.is_waiting() {
+            self.join_line(class, self.place(conversation, &entry));
         }
         self.entries.insert(conversation, entry);
+    }
+
+    fn join_line(&mut self, class: u32, place: Place) {
+        let line = &mut self.classes[class as usize].line;
+        if line.is_empty() {
+            self.lined.insert(class);
+        }
+        self.waiting += usize::from(line.insert(place));
+    }
+
+    fn leave_line(&mut self, class: u32, place: Place) {
+        let line = &mut self.classes[class as usize].line;
+        if line.remove(&place) {
+            self.waiting -= 1;
+            if line.is_empty() {
+                self.lined.remove(&class);
+            }
+        }
     }
 
     fn place(&self, conversation: ConversationId, entry: &Entry) -> Place {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use crate::capacity::{ChannelKind, Load};
 use crate::ids::{AgentId, SkillId};
@@ -18,13 +19,18 @@ use crate::skills::{Level, SkillNeed, Skills};
 /// A member's number.
 pub(super) type Slot = u32;
 
+/// Inline for as many skills as most queues ask for: a look at a member shouldn't cost a second
+/// place in memory.
+type Levels = SmallVec<[Level; 24]>;
+
+/// Small, as each agent is one in each of its queues, and each of these hears all that it says.
 pub(super) struct Member {
     pub agent: AgentId,
     /// What it last said.
     said: MemberState,
     skills: Arc<Skills>,
     /// Levels by the queue's skill numbers.
-    levels: Vec<Level>,
+    levels: Levels,
     /// Loads that it has been asked to set aside and hasn't answered for.
     asked: [u16; 4],
     asked_units: u32,
@@ -33,8 +39,6 @@ pub(super) struct Member {
     /// Counts its sign-ins.
     pub sign_in: u32,
     turn: u64,
-    /// Where it stands in the index, per kind.
-    ranks: [Option<Rank>; 4],
     /// It is a member still.
     is_here: bool,
 }
@@ -66,6 +70,10 @@ impl Member {
 
     pub fn skills(&self) -> Arc<Skills> {
         self.skills.clone()
+    }
+
+    fn counts(&self) -> bool {
+        self.is_here && !self.stale && self.said.status != BaseStatus::Offline
     }
 
     fn candidate(&self) -> Candidate {
@@ -116,8 +124,10 @@ impl Members {
 
     pub fn set_strategy(&mut self, strategy: &StrategyName) {
         self.strategy = <dyn Strategy>::of(strategy);
-        for slot in self.all() {
-            self.rank(slot);
+        for kind in ChannelKind::ALL {
+            if self.ranked[kind.index()].take().is_some() {
+                self.index(kind);
+            }
         }
     }
 
@@ -170,6 +180,7 @@ impl Members {
             Some(slot) => slot,
             None => self.join(agent, state, skills.clone()),
         };
+        let ranks = self.ranks(slot);
         let member = &mut self.members[slot as usize];
         let before = member.said;
         let was_stale = std::mem::replace(&mut member.stale, false);
@@ -190,7 +201,7 @@ impl Members {
         let has_more = state.spare.iter().zip(before.spare).any(|(now, before)| *now > before)
             || state.spare_units > before.spare_units;
         member.said = state;
-        self.rank(slot);
+        self.rerank(slot, ranks);
         was_stale || has_learnt || has_more || state.status != before.status
     }
 
@@ -206,7 +217,6 @@ impl Members {
             stale: false,
             sign_in: 0,
             turn: 0,
-            ranks: [None; 4],
             is_here: true,
         };
         let slot = match self.free.pop() {
@@ -225,12 +235,13 @@ impl Members {
 
     /// Forgets a member. Its offers must have been taken back.
     pub fn leave(&mut self, slot: Slot) {
+        let ranks = self.ranks(slot);
         let member = &mut self.members[slot as usize];
         self.signed_in -= usize::from(member.said.status != BaseStatus::Offline);
         member.said.status = BaseStatus::Offline;
         member.is_here = false;
         let agent = member.agent.clone();
-        self.rank(slot);
+        self.rerank(slot, ranks);
         self.slots.remove(&agent);
         self.free.push(slot);
     }
@@ -281,47 +292,63 @@ impl Members {
 
     /// Whether the member stands in the index of a kind.
     pub fn is_ranked(&self, slot: Slot, kind: ChannelKind) -> bool {
-        self.get(slot).ranks[kind.index()].is_some()
+        self.ranked[kind.index()].is_some() && self.rank(slot, kind).is_some()
     }
 
     /// Keeps an index for the kind from now on.
     pub fn index(&mut self, kind: ChannelKind) {
         if self.ranked[kind.index()].is_none() {
-            self.ranked[kind.index()] = Some(BTreeSet::new());
-            for slot in self.all() {
-                self.rank(slot);
-            }
+            let all = self.all().into_iter();
+            let ranked = all.filter_map(|slot| Some((self.rank(slot, kind)?, slot))).collect();
+            self.ranked[kind.index()] = Some(ranked);
         }
     }
 
     fn adjust(&mut self, slot: Slot, change: impl FnOnce(&mut Member)) {
+        let ranks = self.ranks(slot);
         change(&mut self.members[slot as usize]);
-        self.rank(slot);
+        self.rerank(slot, ranks);
     }
 
-    /// Puts the member where it belongs in each index that is kept.
-    fn rank(&mut self, slot: Slot) {
-        let member = &mut self.members[slot as usize];
-        let counts = !member.stale && member.said.status != BaseStatus::Offline;
+    /// Where the member belongs in the order for a kind, if it has a place for it.
+    fn rank(&self, slot: Slot, kind: ChannelKind) -> Option<Rank> {
+        let member = self.get(slot);
         let candidate = member.candidate();
-        for (kind, ranked) in ChannelKind::ALL.into_iter().zip(&mut self.ranked) {
-            let Some(ranked) = ranked else { continue };
-            let has_place = counts && candidate.spare_for(kind) > 0;
-            let rank = has_place.then(|| self.strategy.rank(&candidate, kind));
-            let known = &mut member.ranks[kind.index()];
-            if *known == rank {
-                continue;
-            }
-            if let Some(old) = known.take() {
+        let has_place = member.counts() && candidate.spare_for(kind) > 0;
+        has_place.then(|| self.strategy.rank(&candidate, kind))
+    }
+
+    /// Where it stands in each index that is kept. Worked out and not kept, as it would be half of
+    /// what a member takes.
+    fn ranks(&self, slot: Slot) -> Ranks {
+        let member = self.get(slot);
+        if !member.counts() {
+            return [None; 4];
+        }
+        let candidate = member.candidate();
+        ChannelKind::ALL.map(|kind| {
+            let is_kept = self.ranked[kind.index()].is_some() && candidate.spare_for(kind) > 0;
+            is_kept.then(|| self.strategy.rank(&candidate, kind))
+        })
+    }
+
+    /// After a change: from where it stood to where it belongs now.
+    fn rerank(&mut self, slot: Slot, before: Ranks) {
+        let after = self.ranks(slot);
+        for ((ranked, before), after) in self.ranked.iter_mut().zip(before).zip(after) {
+            let Some(ranked) = ranked.as_mut().filter(|_| before != after) else { continue };
+            if let Some(old) = before {
                 ranked.remove(&(old, slot));
             }
-            if let Some(new) = rank {
+            if let Some(new) = after {
                 ranked.insert((new, slot));
-                *known = Some(new);
             }
         }
     }
 }
+
+/// Places in the order, per kind.
+type Ranks = [Option<Rank>; 4];
 
 impl std::fmt::Debug for Members {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

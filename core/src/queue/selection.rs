@@ -149,7 +149,7 @@ impl Queue {
         let member = self.members.get(slot);
         let mut state = member.estimate();
         let mut heads = BinaryHeap::new();
-        for (number, class) in self.backlog.classes() {
+        for (number, class) in self.backlog.lined() {
             let serves = class.is_open
                 && class.demand.mode == Mode::Push
                 && obstacle(member, class, None).is_none();

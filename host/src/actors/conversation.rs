@@ -14,6 +14,7 @@ use cordboard_core::workstream::Workstream;
 use cordboard_core::{Conversation, Effects};
 
 use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
+use crate::actors::recorder::Routed;
 use crate::actors::shard::{Reload, Shard};
 use crate::clock;
 use crate::journal::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, Settled};
@@ -121,7 +122,8 @@ impl ConversationActor {
             self.loaded.keys.extend(deliver.dedup);
         }
         let append = self.append(base_version, now, &deliver, &fx.events);
-        self.commit(append, deliver, fx.then, Answer::Done(self.id));
+        let routed = fx.events.iter().any(Event::routes).then(|| self.routed(base_version));
+        self.commit(append, deliver, routed.flatten(), fx.then, Answer::Done(self.id));
     }
 
     /// It has happened before. Answered once the first one is on disk: by an append of nothing that
@@ -141,7 +143,13 @@ impl ConversationActor {
             outbox: Vec::new(),
             consent: None,
         };
-        self.commit(nothing, deliver, Vec::new(), Answer::Duplicate);
+        self.commit(nothing, deliver, None, Vec::new(), Answer::Duplicate);
+    }
+
+    fn routed(&self, after: u64) -> Option<Routed> {
+        let machine = self.loaded.machine.as_ref().ok()?;
+        let revision = machine.settings()?.revision;
+        Some(Routed { conversation: self.id, after, version: machine.version(), revision })
     }
 
     /// What goes to the journal: the events, and the row if it can't stay as it is.
@@ -179,13 +187,23 @@ impl ConversationActor {
         }
     }
 
-    fn commit(&self, append: Append, mut deliver: Deliver, effects: Vec<Effect>, success: Answer) {
+    fn commit(
+        &self,
+        append: Append,
+        mut deliver: Deliver,
+        routed: Option<Routed>,
+        effects: Vec<Effect>,
+        success: Answer,
+    ) {
         let (id, directory, shard) = (self.id, self.directory.clone(), self.shard.clone());
         let tally = self.tally.clone();
         tally.pending.fetch_add(1, Ordering::AcqRel);
         self.directory.journal.append(append, move |result| {
             match result {
                 Ok(added) => {
+                    if let Some(routed) = routed {
+                        directory.recorder.routed(routed);
+                    }
                     BATCH.with(|batch| match batch.borrow_mut().as_mut() {
                         Some(notices) => directory.carry_out_with(Some(id), effects, notices),
                         None => directory.carry_out(Some(id), effects),

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::actors::agent::{AgentActor, Show, TellAgent};
 use crate::actors::alarms::Alarms;
 use crate::actors::queue::{QueueActor, TellQueue};
-use crate::actors::recorder::Recorder;
+use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::Shard;
 use crate::config::{Config, Role};
 use crate::journal::{Journal, OutboxRow};
@@ -194,8 +194,9 @@ impl Directory {
         of_channel.or_else(|| self.config.load().workstreams.get(machine.workstream()).cloned())
     }
 
-    /// Puts a channel into its slot.
+    /// Puts a channel into its slot. Its settings are recorded before anything can go by them.
     pub fn put_channel(&self, id: ChannelId, slot: ChannelSlot) {
+        self.recorder.note(&Entry::Workstreams(vec![slot.policy.clone()]));
         self.channels.insert(id, Arc::new(slot));
     }
 

@@ -22,5 +22,5 @@ pub use alarms::Alarms;
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{LookAtItem, LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot};
 pub use reconfigure::{Change, channel_policy, reconfigure};
-pub use recorder::{Entry, Recorder};
+pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};

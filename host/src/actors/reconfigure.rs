@@ -16,7 +16,7 @@ use crate::actors::directory::{ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
-use crate::config::{ChannelConfig, Config};
+use crate::config::{ChannelConfig, Config, revision};
 use crate::journal::Reader;
 
 /// What a change did.
@@ -174,6 +174,7 @@ pub fn channel_policy(
     policy.max_text = max_text;
     policy.language.clone_from(&channel.language);
     policy.hours.clone_from(&channel.hours);
+    policy.revision = revision(&policy);
     Arc::new(policy)
 }
 

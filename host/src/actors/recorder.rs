@@ -29,6 +29,8 @@ pub enum Entry {
     },
     /// These workstreams were in force from then on.
     Workstreams(Vec<Arc<Workstream>>),
+    /// A conversation was classified or sent to a queue.
+    Routed(Routed),
     /// A queue that wasn't there before.
     NewQueue(QueueId, Arc<queue::Settings>, u64),
     /// An agent who wasn't there before.
@@ -40,6 +42,19 @@ pub enum Entry {
     /// An agent was told, at the start, what they hold: conversations, with the position of their
     /// kind and their units. There may be a million.
     Restored(Timestamp, AgentId, Vec<(ConversationId, u8, u32)>),
+}
+
+/// A step of a conversation that decided where it goes. What it decided by is in its events.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Routed {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Its version before the step.
+    pub after: u64,
+    /// And after it.
+    pub version: u64,
+    /// The revision of the workstream's settings by which it decided.
+    pub revision: u64,
 }
 
 /// Collects what agents are told to restore, so that a million entries stay small.
@@ -92,6 +107,7 @@ impl<'a> Restoring<'a> {
 enum Told<'a> {
     Queue(Timestamp, &'a QueueId, &'a queue::Input),
     Agent(Timestamp, &'a AgentId, &'a agent::Input),
+    Routed(Routed),
 }
 
 #[derive(Default)]
@@ -142,6 +158,11 @@ impl Recorder {
     /// Notes what an agent is about to be told.
     pub fn agent(&self, id: &AgentId, now: Timestamp, input: &agent::Input) {
         self.note(&Told::Agent(now, id, input));
+    }
+
+    /// Notes that a conversation has decided where it goes; before the queue hears of it.
+    pub fn routed(&self, routed: Routed) {
+        self.note(&Told::Routed(routed));
     }
 
     /// Notes a decision.

@@ -20,11 +20,11 @@ pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
     }
     let mut differs = false;
     for (run, began) in runs {
-        let Verdict { entries, decisions, difference } = replay::run(&reader, run)?;
+        let Verdict { entries, decisions, routed, difference } = replay::run(&reader, run)?;
         let when = jiff::Timestamp::from_millisecond(began.0).unwrap_or_default();
         match difference {
             None => print::success(&format!(
-                "run of {when:.0}: {decisions} decisions from {entries} inputs, the same byte for byte"
+                "run of {when:.0}: {routed} classifications and items of conversations, {decisions} decisions of queues, from {entries} entries: the same byte for byte"
             )),
             Some(difference) => {
                 differs = true;

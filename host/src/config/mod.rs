@@ -14,4 +14,5 @@ pub use model::{
     AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
     Role, SecretSource, StrategyConfig,
 };
+pub use routing::revision;
 pub use tree::{Duration, Problem};

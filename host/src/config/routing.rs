@@ -1,6 +1,7 @@
 //! Queues, workstreams, skills and hours: names become what they stand for, or an error.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use cordboard_core::capacity::Units;
@@ -243,6 +244,7 @@ impl Reader {
                 let place = format!("{path}.rules[{index}]");
                 workstream.rules.push(self.rule(source, &place, rule, known));
             }
+            workstream.revision = revision(&workstream);
             workstreams.insert(id, Arc::new(workstream));
         }
         workstreams
@@ -262,6 +264,15 @@ impl Reader {
             self.problem(source, path, format!("there is no {what} \"{name}\"; {known}"));
         }
     }
+}
+
+/// Differs where the settings do, with near certainty, and only there.
+pub fn revision(workstream: &Workstream) -> u64 {
+    let plain = Workstream { revision: 0, ..workstream.clone() };
+    let encoded = rmp_serde::to_vec_named(&plain).expect("settings can be encoded");
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&encoded);
+    hasher.finish()
 }
 
 fn apply(workstream: &mut Workstream, tree: &WorkstreamTree) {

@@ -341,6 +341,24 @@ impl Reader {
         rows.collect()
     }
 
+    /// Events of a conversation with their times, oldest first: those after a version, up to another.
+    pub fn events_between(
+        &self,
+        id: ConversationId,
+        after: u64,
+        up_to: u64,
+    ) -> Result<Vec<(Timestamp, Event)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT at, body FROM events WHERE conversation = ?1 AND version > ?2 AND version <= ?3
+             ORDER BY version",
+        )?;
+        let id = id.0.as_bytes().as_slice();
+        let rows = statement.query_map(params![id, after as i64, up_to as i64], |row| {
+            Ok((Timestamp(row.get(0)?), decoded(row, 1)?))
+        })?;
+        rows.collect()
+    }
+
     /// Conversations that wait in a queue, of workstreams that the filter accepts.
     pub fn waiting(&self, accept: impl Fn(&str) -> bool) -> Result<Vec<ConversationId>> {
         let mut statement = self.connection.prepare_cached(

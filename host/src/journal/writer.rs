@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_core::conversation::State;
 use cordboard_core::ids::AgentId;
@@ -207,16 +207,15 @@ fn run(
     homes: &Homes,
 ) {
     let mut stopping = false;
+    let mut company = Company::default();
     while !stopping {
         let Ok(first) = inbox.recv() else { return };
         let mut batch = vec![first];
-        // A commit costs about the same for one write as for thirty, so those that are on their way
-        // come along: as long as giving way to the other threads brings more, it is given again.
         loop {
-            std::thread::yield_now();
+            let gave_way = company.give_way();
             let before = batch.len();
             batch.extend(inbox.try_iter().take(Journal::MOST_PER_COMMIT - before));
-            if batch.len() == before || batch.len() == Journal::MOST_PER_COMMIT {
+            if !gave_way || batch.len() == before || batch.len() == Journal::MOST_PER_COMMIT {
                 break;
             }
         }
@@ -225,6 +224,35 @@ fn run(
     }
     // Leave one tidy file behind; what is in the WAL is safe either way.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// A commit costs about the same for one write as for thirty, so those that are on their way come
+/// along: as long as giving way to the other threads brings more, it is given again. That costs
+/// microseconds on a machine of one's own, and a time slice of somebody else's program on a busy
+/// one; after that it isn't done for a while.
+#[derive(Default)]
+struct Company {
+    /// So many commits are made without.
+    alone: u16,
+}
+
+impl Company {
+    const DEAR: Duration = Duration::from_micros(500);
+    const ALONE_FOR: u16 = 200;
+
+    /// Whether it was given.
+    fn give_way(&mut self) -> bool {
+        if self.alone > 0 {
+            self.alone -= 1;
+            return false;
+        }
+        let began = Instant::now();
+        std::thread::yield_now();
+        if began.elapsed() > Self::DEAR {
+            self.alone = Self::ALONE_FOR;
+        }
+        true
+    }
 }
 
 /// One transaction. Either all of it is on disk when the outcomes are told, or none of it is.

@@ -27,6 +27,8 @@ use uuid::Uuid;
 const SKILLS: usize = 20;
 const SKILLS_PER_ITEM: usize = 3;
 const QUEUES_PER_AGENT: usize = 3;
+/// What the items of one queue ask for: as many sorts as its workstreams' rules make.
+const DEMANDS_PER_QUEUE: usize = 40;
 
 /// A floor of agents and queues.
 pub struct Floor {
@@ -121,7 +123,8 @@ impl Floor {
     /// An item that asks for three skills waits in a queue.
     pub fn enqueue(&mut self) {
         let queue = self.rng.random_range(0..self.queues.len());
-        let demand = self.demands[self.rng.random_range(0..self.demands.len())].clone();
+        let kind = (queue * 7 + self.rng.random_range(0..DEMANDS_PER_QUEUE)) % self.demands.len();
+        let demand = self.demands[kind].clone();
         let item = Item {
             conversation: ConversationId(Uuid::from_u128(self.next)),
             since: self.now,

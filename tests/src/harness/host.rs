@@ -179,6 +179,18 @@ impl Setup {
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// Stops the host; what it was told must lead to the same decisions again (OPS-08).
+    pub fn stop_and_replay(&self, host: HostProcess) {
+        assert_eq!(host.stop(), Some(0));
+        let (code, text) = self.replay();
+        assert!(code == 0 && text.contains("the same byte for byte"), "{text}");
+    }
+
+    /// Plays the journal into fresh machines.
+    pub fn replay(&self) -> (i32, String) {
+        self.run(&["replay", &self.data().display().to_string()])
+    }
+
     /// The configuration's folder, as an argument.
     pub fn config(&self) -> &str {
         self.folder.path().to_str().expect("a plain path")

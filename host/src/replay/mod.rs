@@ -1,8 +1,12 @@
 //! A journal played into fresh machines gives the same decisions, byte for byte (OPS-08).
 //!
 //! The routing log holds what queues and agents were told, in the order in which they dealt with it.
-//! Each gets it again; what queues then decide is compared with what was written at the time. A
-//! crash may have cost the log's last moment, or that of the decisions: either may be the shorter.
+//! Each gets it again; what queues then decide is compared with what was written at the time. Of
+//! conversations it holds which of their steps decided where they go, and by which settings: that is
+//! worked out anew from their events. A crash may have cost the log's last moment, or that of the
+//! decisions: either may be the shorter.
+
+mod conversations;
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -10,19 +14,23 @@ use std::io::Cursor;
 use cordboard_core::capacity::{ChannelKind, Load, Units};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, QueueId};
-use cordboard_core::{Agent, Effects, Queue, agent};
+use cordboard_core::{Agent, Effects, Queue, agent, queue};
 use serde::Deserialize;
 
 use crate::actors::Entry;
 use crate::journal::Reader;
+
+use conversations::Conversations;
 
 /// What came of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Entries of the log.
     pub entries: u64,
-    /// Decisions that were compared.
+    /// Decisions of queues that were compared.
     pub decisions: u64,
+    /// Classifications, and items sent to queues, that were compared.
+    pub routed: u64,
     /// The first difference, in a sentence; none: all are the same.
     pub difference: Option<String>,
 }
@@ -47,6 +55,9 @@ pub enum ReplayError {
 struct Floor {
     agents: HashMap<AgentId, Agent>,
     queues: HashMap<QueueId, Queue>,
+    conversations: Conversations,
+    /// The first, in a sentence.
+    difference: Option<String>,
     decided: Vec<Vec<u8>>,
 }
 
@@ -64,7 +75,9 @@ pub fn run(reader: &Reader, run: i64) -> Result<Verdict, ReplayError> {
             entries += 1;
             let mut decoder = rmp_serde::Deserializer::new(&mut cursor);
             match Entry::deserialize(&mut decoder) {
-                Ok(entry) => floor.play(entry),
+                Ok(entry) => {
+                    failure = floor.play(reader, entry).err().map(ReplayError::Unreadable);
+                }
                 Err(cause) => {
                     let cause = cause.to_string();
                     failure = Some(ReplayError::NotUnderstood { entry: entries, cause });
@@ -75,23 +88,24 @@ pub fn run(reader: &Reader, run: i64) -> Result<Verdict, ReplayError> {
     if let Some(failure) = failure {
         return Err(failure);
     }
+    let routed = floor.conversations.compared;
     let mut written = Vec::new();
     reader.decisions_of_run(run, |body| written.push(body.to_vec()))?;
     let decisions = written.len().min(floor.decided.len());
     let difference = written.iter().zip(&floor.decided).position(|(then, now)| then != now);
-    let difference = difference.map(|index| {
+    let difference = floor.difference.take().or(difference.map(|index| {
         let words = |bytes: &[u8]| {
             rmp_serde::from_slice::<cordboard_core::decision::Decision>(bytes)
                 .map_or_else(|error| error.to_string(), |decision| format!("{decision:?}"))
         };
         let (then, now) = (words(&written[index]), words(&floor.decided[index]));
         format!("decision {} differs: it was {then}, it is {now}", index + 1)
-    });
-    Ok(Verdict { entries, decisions: decisions as u64, difference })
+    }));
+    Ok(Verdict { entries, decisions: decisions as u64, routed, difference })
 }
 
 impl Floor {
-    fn play(&mut self, entry: Entry) {
+    fn play(&mut self, reader: &Reader, entry: Entry) -> rusqlite::Result<()> {
         let mut fx = Effects::new();
         match entry {
             Entry::Start { first_offer, queues, agents } => {
@@ -102,7 +116,11 @@ impl Floor {
                     self.agents.insert(id.clone(), Agent::new(id, settings));
                 }
             }
-            Entry::Workstreams(_) => {}
+            Entry::Workstreams(settings) => self.conversations.settings(settings),
+            Entry::Routed(routed) => {
+                let difference = self.conversations.routed(reader, routed)?;
+                self.difference = self.difference.take().or(difference);
+            }
             Entry::NewQueue(id, settings, first_offer) => {
                 self.queues.insert(id.clone(), Queue::new(id, settings, first_offer));
             }
@@ -110,6 +128,10 @@ impl Floor {
                 self.agents.insert(id.clone(), Agent::new(id, settings));
             }
             Entry::Queue(at, id, input) => {
+                if let queue::Input::Enqueue(item) = &input {
+                    let difference = self.conversations.enqueued(&id, item);
+                    self.difference = self.difference.take().or(difference);
+                }
                 if let Some(queue) = self.queues.get_mut(&id) {
                     queue.handle(input, at, &mut fx);
                 }
@@ -121,7 +143,7 @@ impl Floor {
                 }
             }
             Entry::Restored(at, id, held) => {
-                let Some(agent) = self.agents.get_mut(&id) else { return };
+                let Some(agent) = self.agents.get_mut(&id) else { return Ok(()) };
                 for (conversation, kind, units) in held {
                     let kind = ChannelKind::ALL[usize::from(kind) % ChannelKind::ALL.len()];
                     let load = Load { kind, units: Units(units) };
@@ -136,5 +158,6 @@ impl Floor {
                 self.decided.push(body);
             }
         }
+        Ok(())
     }
 }
