@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
+use cordboard_core::time::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
 use crate::clock;
 use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Web};
-use crate::journal::{Journal, Reader};
+use crate::journal::{self, Journal, Reader};
 use crate::outbox::{self, Backlog};
 use crate::plugin::{LoadError, Loader, Services, StoreAccess};
 use crate::reload::{self, Reloader};
@@ -60,7 +61,10 @@ impl Host {
 
         let began = Instant::now();
         let reader = Reader::open(&data)?;
-        let recorder = Recorder::new(journal.clone(), clock::now().0, config.host.keep_routing_log);
+        let recorder = {
+            let keeps_log = config.host.keep_routing_log.0 > 0;
+            Recorder::new(journal.clone(), clock::now().0, keeps_log)
+        };
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder)?;
         let recovery = began.elapsed();
         let open_conversations = recovered.open;
@@ -113,6 +117,7 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         directory.carry_out(None, effects);
+        actix::spawn(upkeep(directory.clone()));
         reload::watch(reloader);
         for row in reader.outbox()? {
             directory.send(row);
@@ -155,6 +160,17 @@ impl Host {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// Nobody waits for it.
+async fn upkeep(directory: Arc<Directory>) {
+    let host = directory.config().host.clone();
+    let before = Timestamp(clock::now().0 - host.keep_routing_log.0);
+    match journal::trim_routing_log(&directory.journal, &host.data, before).await {
+        Ok(0) => {}
+        Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
+        Err(error) => tracing::warn!(error, "old routing logs couldn't be removed"),
+    }
 }
 
 /// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the

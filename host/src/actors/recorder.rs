@@ -62,13 +62,16 @@ pub(super) struct Restoring<'a> {
     recorder: &'a Recorder,
     at: Timestamp,
     pending: HashMap<AgentId, Vec<(ConversationId, u8, u32)>>,
+    ahead: usize,
 }
 
 impl<'a> Restoring<'a> {
     const MOST_PENDING: usize = 1000;
+    /// After so many writes it waits for the journal, or a million entries would pile up before it.
+    const MOST_AHEAD: usize = 64;
 
     pub fn new(recorder: &'a Recorder, at: Timestamp) -> Self {
-        Self { recorder, at, pending: HashMap::new() }
+        Self { recorder, at, pending: HashMap::new(), ahead: 0 }
     }
 
     /// Notes what an agent is about to be told; each agent's entries keep their order.
@@ -99,6 +102,11 @@ impl<'a> Restoring<'a> {
         };
         let held = std::mem::take(pending);
         self.recorder.note(&Entry::Restored(self.at, id.clone(), held));
+        self.ahead += 1;
+        if self.ahead == Self::MOST_AHEAD {
+            self.ahead = 0;
+            self.recorder.wait_for_the_journal();
+        }
     }
 }
 
@@ -180,6 +188,17 @@ impl Recorder {
         }
         let collected = std::mem::take(&mut *self.buffer());
         self.write(collected);
+    }
+
+    /// Writes what has been collected, and returns once it is on disk. Blocks the thread: for the
+    /// start, when nobody needs it yet.
+    fn wait_for_the_journal(&self) {
+        self.flush();
+        let (done, written) = std::sync::mpsc::channel();
+        // Whatever came of it, it has been dealt with.
+        let tell = move |_| done.send(()).unwrap_or_default();
+        self.journal.write(|_| Ok(()), tell);
+        let _ = written.recv();
     }
 
     /// The same, waited for: whoever reads afterwards finds everything.

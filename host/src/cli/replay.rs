@@ -15,7 +15,9 @@ pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("can't open the journal in {}", data.display()))?;
     let runs = reader.runs()?;
     if runs.is_empty() {
-        print::failure("the journal has no routing log; `host.keep_routing_log` keeps one");
+        print::failure(
+            "the journal has no routing log; `host.keep_routing_log` says how long one is kept",
+        );
         return Ok(ExitCode::from(WRONG));
     }
     let mut differs = false;

@@ -8,6 +8,7 @@ use cordboard_core::agent::Settings;
 use cordboard_core::ids::{AgentId, ChannelId, HoursId, QueueId, SkillId, WorkstreamId};
 use cordboard_core::presence::BaseStatus;
 use cordboard_core::queue::Settings as QueueSettings;
+use cordboard_core::time::Span;
 use cordboard_core::workstream::Workstream;
 use serde::{Deserialize, Serialize};
 
@@ -134,8 +135,9 @@ pub struct HostConfig {
     pub plugins: PathBuf,
     /// Hours of everything that has none of its own.
     pub hours: Option<String>,
-    /// Whether the journal keeps what routing was told (OPS-08).
-    pub keep_routing_log: bool,
+    /// How long the journal keeps what routing was told, from the end of a run (OPS-08); 0: not at
+    /// all.
+    pub keep_routing_log: Span,
 }
 
 /// One channel.

@@ -77,7 +77,7 @@ impl Reader {
             data: root.join(&tree.data),
             plugins: root.join(&tree.plugins),
             hours: tree.hours,
-            keep_routing_log: tree.keep_routing_log,
+            keep_routing_log: tree.keep_routing_log.0,
             listen: tree.listen,
         }
     }

@@ -52,13 +52,14 @@ pub(super) struct HostTree {
     /// Of everything that has no hours of its own.
     #[serde(default)]
     pub hours: Option<String>,
-    /// Whether the journal keeps what routing was told, for `cordboard replay` (OPS-08).
-    #[serde(default = "yes")]
-    pub keep_routing_log: bool,
+    /// How long the journal keeps what routing was told, for `cordboard replay` (OPS-08); "0s": it
+    /// doesn't.
+    #[serde(default = "a_month")]
+    pub keep_routing_log: Duration,
 }
 
-fn yes() -> bool {
-    true
+fn a_month() -> Duration {
+    Duration(Span::seconds(30 * 24 * 3600))
 }
 
 impl Default for HostTree {
@@ -69,7 +70,7 @@ impl Default for HostTree {
             data: default_data(),
             plugins: default_plugins(),
             hours: None,
-            keep_routing_log: true,
+            keep_routing_log: a_month(),
         }
     }
 }

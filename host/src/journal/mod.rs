@@ -8,10 +8,12 @@ mod append;
 mod reader;
 mod schema;
 mod sessions;
+mod upkeep;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
 pub use reader::{Account, Filter, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
 pub use schema::FILE;
 pub use sessions::{Part, Session, fold_sessions};
+pub use upkeep::trim_routing_log;
 pub use writer::{Journal, JournalHealth, Settled};

@@ -1,11 +1,14 @@
-//! What is read from the journal: conversations that come back, lists, transcripts, accounts.
+//! What is read from the journal: conversations that come back, transcripts, what was sent.
+
+mod accounts;
+mod record;
+mod search;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use cordboard_core::Conversation;
-use cordboard_core::conversation::{Event, Standing, State, Ticket};
-use cordboard_core::decision::Decision;
+use cordboard_core::conversation::{Event, Standing, Ticket};
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo, WorkstreamId};
 use cordboard_core::message::Message;
 use cordboard_core::notice::ThreadKey;
@@ -16,7 +19,10 @@ use uuid::Uuid;
 
 use super::append::{OutboxBody, OutboxRow, fold_transcript};
 use super::schema;
-use super::writer::{state_number, state_of};
+use super::writer::state_of;
+
+pub use accounts::{Account, SignedIn, TokenOwner};
+pub use search::Filter;
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
 pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {
@@ -46,49 +52,6 @@ pub struct OpenRow {
     pub workstream: WorkstreamId,
     /// Next deadline.
     pub wake_at: Option<Timestamp>,
-}
-
-/// Which conversations are wanted; everything that is given must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// In this state.
-    pub state: Option<State>,
-    /// On this channel.
-    pub channel: Option<String>,
-    /// In this queue now, or last.
-    pub queue: Option<String>,
-    /// Of this agent.
-    pub agent: Option<String>,
-    /// With this customer.
-    pub customer: Option<String>,
-    /// Begun at this time (milliseconds) or later.
-    pub from: Option<i64>,
-    /// Begun before.
-    pub to: Option<i64>,
-    /// With this text in a message or note.
-    pub text: Option<String>,
-}
-
-/// An account's password hash.
-pub struct Account {
-    /// Whose.
-    pub agent: AgentId,
-    /// Argon2 in PHC form.
-    pub password: String,
-}
-
-/// A session that a cookie names.
-pub struct SignedIn {
-    /// Whose.
-    pub agent: AgentId,
-    /// What unsafe requests must carry beside the cookie.
-    pub csrf: String,
-}
-
-/// Whose a token is.
-pub struct TokenOwner {
-    /// Whose.
-    pub agent: AgentId,
 }
 
 /// A connection that reads. One per thread.
@@ -201,77 +164,6 @@ impl Reader {
         Ok(fold_transcript(events?.into_iter()))
     }
 
-    /// Open conversations of an agent, or of everybody, oldest first; at most `limit`.
-    pub fn open_conversations(
-        &self,
-        agent: Option<&AgentId>,
-        limit: u32,
-    ) -> Result<Vec<Conversation>> {
-        let (filter, value) = match agent {
-            Some(agent) => ("agent = ?1 AND state < 4", agent.as_str()),
-            None => ("?1 = '' AND state < 4", ""),
-        };
-        let query =
-            format!("SELECT snapshot FROM conversations WHERE {filter} ORDER BY id LIMIT ?2");
-        let mut statement = self.connection.prepare_cached(&query)?;
-        let machines: Result<Vec<Conversation>> =
-            statement.query_map(params![value, limit], machine)?.collect();
-        machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
-    }
-
-    /// Conversations that match, open and closed, the newest first, behind the cursor.
-    pub fn search(
-        &self,
-        filter: &Filter,
-        cursor: Option<ConversationId>,
-        limit: u32,
-    ) -> Result<Vec<Conversation>> {
-        let mut conditions = vec!["1 = 1".to_owned()];
-        let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
-        let mut add = |condition: &str, value: Box<dyn rusqlite::ToSql>| {
-            values.push(value);
-            conditions.push(condition.replace('?', &format!("?{}", values.len())));
-        };
-        let texts = [
-            ("channel = ?", &filter.channel),
-            ("queue = ?", &filter.queue),
-            ("agent = ?", &filter.agent),
-            ("customer = ?", &filter.customer),
-        ];
-        for (condition, text) in texts {
-            if let Some(text) = text {
-                add(condition, Box::new(text.clone()));
-            }
-        }
-        if let Some(state) = filter.state {
-            add("state = ?", Box::new(state_number(state)));
-        }
-        // A name begins with the time at which it was given.
-        if let Some(from) = filter.from {
-            add("id >= ?", Box::new(first_id_at(from)));
-        }
-        if let Some(to) = filter.to {
-            add("id < ?", Box::new(first_id_at(to)));
-        }
-        if let Some(cursor) = cursor {
-            add("id < ?", Box::new(cursor.0.as_bytes().to_vec()));
-        }
-        if let Some(text) = &filter.text {
-            let contains = "EXISTS (SELECT 1 FROM events WHERE conversation = conversations.id
-                AND kind IN ('message_received', 'reply_queued', 'note_added')
-                AND instr(events.body, ?) > 0)";
-            add(contains, Box::new(text.as_bytes().to_vec()));
-        }
-        let conditions = conditions.join(" AND ");
-        let query = format!(
-            "SELECT snapshot FROM conversations WHERE {conditions} ORDER BY id DESC LIMIT {limit}"
-        );
-        let mut statement = self.connection.prepare(&query)?;
-        let values = rusqlite::params_from_iter(values.iter());
-        let machines: Result<Vec<Conversation>> = statement.query_map(values, machine)?.collect();
-        machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
-    }
-
     /// Every open conversation, for recovery.
     pub fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
         let mut statement = self.connection.prepare(
@@ -319,17 +211,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Decisions about a conversation, oldest first; the newest so many.
-    pub fn decisions(&self, id: ConversationId, limit: u32) -> Result<Vec<Decision>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT body FROM (SELECT id, body FROM decisions WHERE conversation = ?1
-             ORDER BY id DESC LIMIT ?2) ORDER BY id",
-        )?;
-        statement
-            .query_map(params![id.0.as_bytes().as_slice(), limit], |row| decoded(row, 0))?
-            .collect()
-    }
-
     /// Events of a conversation with their times, oldest first.
     pub fn events(&self, id: ConversationId) -> Result<Vec<(Timestamp, Event)>> {
         let mut statement = self.connection.prepare_cached(
@@ -372,38 +253,6 @@ impl Reader {
             }
         }
         Ok(found)
-    }
-
-    /// Every run that the routing log knows, with the time of its first entry.
-    pub fn runs(&self) -> Result<Vec<(i64, Timestamp)>> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT run, MIN(at) FROM routing_log GROUP BY run ORDER BY run")?;
-        statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?.collect()
-    }
-
-    /// The routing log of a run, chunk by chunk.
-    pub fn routing_log(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM routing_log WHERE run = ?1 ORDER BY id")?;
-        let mut rows = statement.query([run])?;
-        while let Some(row) = rows.next()? {
-            each(row.get_ref(0)?.as_blob()?);
-        }
-        Ok(())
-    }
-
-    /// The decisions of a run as they were written, oldest first.
-    pub fn decisions_of_run(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM decisions WHERE run = ?1 ORDER BY id")?;
-        let mut rows = statement.query([run])?;
-        while let Some(row) = rows.next()? {
-            each(row.get_ref(0)?.as_blob()?);
-        }
-        Ok(())
     }
 
     /// Replies that are still to be sent, oldest first.
@@ -452,43 +301,6 @@ impl Reader {
             .query_row(params![channel, key], |row| row.get(0))
             .optional()
     }
-
-    /// The account of an agent.
-    pub fn account(&self, agent: &str) -> Result<Option<Account>> {
-        self.connection
-            .prepare_cached("SELECT agent, password FROM accounts WHERE agent = ?1")?
-            .query_row([agent], |row| {
-                Ok(Account { agent: AgentId::new(row.get::<_, String>(0)?), password: row.get(1)? })
-            })
-            .optional()
-    }
-
-    /// The owner of a token, by its hash.
-    pub fn token(&self, hash: &[u8]) -> Result<Option<TokenOwner>> {
-        self.connection
-            .prepare_cached("SELECT agent FROM tokens WHERE hash = ?1")?
-            .query_row([hash], |row| {
-                Ok(TokenOwner { agent: AgentId::new(row.get::<_, String>(0)?) })
-            })
-            .optional()
-    }
-
-    /// The session of a cookie, by its hash, unless it has ended.
-    pub fn session(&self, hash: &[u8], now: Timestamp) -> Result<Option<SignedIn>> {
-        self.connection
-            .prepare_cached("SELECT agent, csrf FROM sessions WHERE hash = ?1 AND expires_at > ?2")?
-            .query_row(params![hash, now.0], |row| {
-                Ok(SignedIn { agent: AgentId::new(row.get::<_, String>(0)?), csrf: row.get(1)? })
-            })
-            .optional()
-    }
-}
-
-/// The smallest name that a conversation of this time can have (UUID version 7).
-fn first_id_at(ms: i64) -> Vec<u8> {
-    let mut bytes = vec![0; 16];
-    bytes[..6].copy_from_slice(&ms.max(0).to_be_bytes()[2..]);
-    bytes
 }
 
 fn interned<T: Clone + for<'a> From<&'a str>>(known: &mut HashMap<String, T>, name: &str) -> T {

@@ -1,0 +1,67 @@
+//! The record of routing: what was told, and what was chosen (ROUTE-15, OPS-08).
+
+use cordboard_core::decision::Decision;
+use cordboard_core::ids::ConversationId;
+use cordboard_core::time::Timestamp;
+use rusqlite::params;
+
+use super::{Reader, Result, decoded};
+
+impl Reader {
+    /// Decisions about a conversation, oldest first; the newest so many.
+    pub fn decisions(&self, id: ConversationId, limit: u32) -> Result<Vec<Decision>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM (SELECT id, body FROM decisions WHERE conversation = ?1
+             ORDER BY id DESC LIMIT ?2) ORDER BY id",
+        )?;
+        statement
+            .query_map(params![id.0.as_bytes().as_slice(), limit], |row| decoded(row, 0))?
+            .collect()
+    }
+
+    /// Every run that the routing log knows, with the time of its first entry.
+    pub fn runs(&self) -> Result<Vec<(i64, Timestamp)>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT run, MIN(at) FROM routing_log GROUP BY run ORDER BY run")?;
+        statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?.collect()
+    }
+
+    /// Runs with a routing log that wrote nothing at or after a time.
+    pub fn runs_that_ended(&self, before: Timestamp) -> Result<Vec<i64>> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT run FROM routing_log GROUP BY run HAVING MAX(at) < ?1 ORDER BY run")?;
+        statement.query_map([before.0], |row| row.get(0))?.collect()
+    }
+
+    /// How many rows the routing log of a run has.
+    pub fn rows_of_run(&self, run: i64) -> Result<i64> {
+        let query = "SELECT COUNT(*) FROM routing_log WHERE run = ?1";
+        self.connection.query_row(query, [run], |row| row.get(0))
+    }
+
+    /// The routing log of a run, chunk by chunk.
+    pub fn routing_log(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM routing_log WHERE run = ?1 ORDER BY id")?;
+        let mut rows = statement.query([run])?;
+        while let Some(row) = rows.next()? {
+            each(row.get_ref(0)?.as_blob()?);
+        }
+        Ok(())
+    }
+
+    /// The decisions of a run as they were written, oldest first.
+    pub fn decisions_of_run(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM decisions WHERE run = ?1 ORDER BY id")?;
+        let mut rows = statement.query([run])?;
+        while let Some(row) = rows.next()? {
+            each(row.get_ref(0)?.as_blob()?);
+        }
+        Ok(())
+    }
+}
