@@ -100,7 +100,7 @@ test("a text is answered in the console, through all three providers", async () 
   assert.deepEqual(problems.filter((line) => !expected(line)), []);
 });
 
-// CONV-03 CONV-08 PRES-01 ROUTE-14 ROUTE-15: two colleagues and one customer.
+// CONV-03 CONV-07 CONV-08 PRES-01 ROUTE-14 ROUTE-15: two colleagues, a supervisor and one customer.
 test("a conversation is explained, advised on and handed over", async () => {
   const page = async (agent) => {
     const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
@@ -164,4 +164,21 @@ test("a conversation is explained, advised on and handed over", async () => {
   await shoot(lee, "11-wrap-up");
   await lee.getByRole("button", { name: "Finish wrap-up" }).click();
   await lee.getByText("No conversations").waitFor();
+
+  // One that nobody takes is ended by a supervisor, who is asked first.
+  await lee.getByTestId("presence").click();
+  await lee.getByRole("menuitem", { name: "Lunch" }).click();
+  await write("Hello again?");
+  const sam = await page("sam");
+  await sam.getByRole("button", { name: "All open work" }).click();
+  const stuck = sam.getByTestId("all-open").getByRole("row", { name: /555/ }).filter({ hasText: "with nobody yet" });
+  await stuck.getByRole("button", { name: "End", exact: true }).click();
+  await sam.getByText("End this conversation?").waitFor();
+  await sam.waitForTimeout(300);
+  await shoot(sam, "12-end-what-is-stuck");
+  await sam.getByRole("button", { name: "Keep it" }).click();
+  await stuck.waitFor();
+  await stuck.getByRole("button", { name: "End", exact: true }).click();
+  await sam.getByRole("button", { name: "End it" }).click();
+  await stuck.waitFor({ state: "detached" });
 });

@@ -162,3 +162,47 @@ async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
     kim.accept_next().await;
     setup.stop_and_replay(host);
 }
+
+// ROUTE-08 ROUTE-11
+#[actix_web::test]
+async fn a_call_goes_round_the_agents_until_its_wait_ends() {
+    let mut setup = Setup::new();
+    setup.workstream = "offer_timeout: \"1s\",".to_owned();
+    setup.queues =
+        r#"overflow: [(when: WaitedFor("4s"), then: Queue("late"))]),
+        (id: "late"),"#.to_owned();
+    setup.agents = "(id: \"night\", queues: [\"late\"]),".to_owned();
+    let emulators = setup.with_emulators();
+    setup.change("main.ron", "kind: messaging", "kind: voice");
+    let [kims, lees, nights, sams] = ["kim", "lee", "night", "sam"].map(|id| setup.token(id));
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    let mut lee = Screen::connect(&host.url, &lees).await;
+    let mut night = Screen::connect(&host.url, &nights).await;
+    for screen in [&mut kim, &mut lee, &mut night] {
+        screen.wait("presence").await;
+    }
+    emulators.world.text(Provider::Telesign, CUSTOMER, "ring").await;
+    let ring = async |screen: &mut Screen| {
+        let offer = screen.wait("offer").await;
+        screen.must(json!({ "type": "refuse", "offer": offer["offer"] })).await;
+        offer
+    };
+    // Kim refuses, Lee lets it ring; then it is Kim's turn once more, whose word was no last one.
+    let first = ring(&mut kim).await;
+    lee.wait("offer").await;
+    assert_eq!(lee.wait("offer_ended").await["outcome"], "expired");
+    let again = ring(&mut kim).await;
+    assert_eq!(again["conversation"], first["conversation"]);
+    // Its wait has ended: it goes on to the other queue, where its age is the same.
+    let elsewhere = night.wait("offer").await;
+    assert_eq!(elsewhere["conversation"], first["conversation"]);
+    let waited = elsewhere["at"].as_i64().unwrap() - first["at"].as_i64().unwrap();
+    assert!((3900..20_000).contains(&waited), "after {waited} ms");
+    night.must(json!({ "type": "accept", "offer": elsewhere["offer"] })).await;
+    let path = format!("/api/v1/conversations/{}", first["conversation"].as_str().unwrap());
+    let (_, transcript) = host.get(&sams, &path).await;
+    let queued_at = transcript["conversation"]["queued_at"].as_i64().unwrap();
+    assert!(queued_at <= first["at"].as_i64().unwrap(), "its age is that of the first wait");
+    setup.stop_and_replay(host);
+}

@@ -178,6 +178,7 @@ impl Queue {
             return;
         }
         self.backlog.put_back(conversation);
+        self.overflow_by_age(conversation, now, fx);
         if !self.place(conversation, now, fx) {
             self.overflow(conversation, now, fx);
         }

@@ -87,6 +87,28 @@ impl Queue {
         now: Timestamp,
         fx: &mut Effects,
     ) {
+        self.overflow_if(|_| true, conversation, now, fx);
+    }
+
+    /// It was offered and nobody took it. Where its wait has ended meanwhile it isn't offered once
+    /// more, or it would go round for ever among agents who are free and don't want it (ROUTE-08).
+    pub(super) fn overflow_by_age(
+        &mut self,
+        conversation: ConversationId,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let by_age = |reason| matches!(reason, OverflowReason::Wait(_));
+        self.overflow_if(by_age, conversation, now, fx);
+    }
+
+    fn overflow_if(
+        &mut self,
+        counts: impl Fn(OverflowReason) -> bool,
+        conversation: ConversationId,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
         if self.settings.overflow.is_empty() {
             return;
         }
@@ -104,7 +126,8 @@ impl Queue {
             };
             // Advice for a colleague is nobody's wait.
             let is_consult = story.is_some_and(|story| story.consult.is_some());
-            if is_applied || is_there || is_consult || !self.applies(rule.when, conversation, now) {
+            let applies = counts(rule.when) && self.applies(rule.when, conversation, now);
+            if is_applied || is_there || is_consult || !applies {
                 continue;
             }
             if let Some(entry) = self.backlog.entry_mut(conversation) {

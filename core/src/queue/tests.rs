@@ -276,12 +276,12 @@ fn a_refused_call_goes_round_until_its_wait_ends() {
     }
     let (_, offer, _) = offers.remove(0);
     step(&mut queue, Input::Reserved { offer: offer.clone() });
-    step(&mut queue, member("a", BaseStatus::DoNotDisturb, 1, 0));
-    step(&mut queue, member("b", BaseStatus::DoNotDisturb, 1, 0));
-    step(&mut queue, Input::OfferEnded { offer, outcome: Outcome::Refused });
     assert_eq!(queue.wake_at(), Some(Timestamp(60_000)));
     let mut fx = Effects::new();
     queue.handle(Input::Wake, Timestamp(60_000), &mut fx);
+    assert!(fx.then.is_empty(), "whoever is being rung may still answer");
+    let refused = Input::OfferEnded { offer, outcome: Outcome::Refused };
+    queue.handle(refused, Timestamp(61_000), &mut fx);
     let ends = fx
         .then
         .iter()

@@ -4,7 +4,7 @@ import { phone, since } from "./format";
 import { useNow } from "./useNow";
 import type { Conversation } from "./work";
 
-const STATES = {
+export const STATES = {
   open: { label: "open", color: "gray" },
   active: { label: "active", color: "green" },
   waiting: { label: "waiting for customer", color: "yellow" },

@@ -6,6 +6,7 @@ import { useEffect } from "react";
 import { type Me, type Usage, signOut } from "./api";
 import { ConversationList } from "./ConversationList";
 import { ConversationView } from "./ConversationView";
+import { Everybody } from "./Everybody";
 import { useLive } from "./live";
 import { Offers } from "./Offers";
 import { PresenceMenu } from "./PresenceMenu";
@@ -35,6 +36,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             {!work.connected && <Badge color="red" role="status">connecting…</Badge>}
           </Group>
           <Group gap="sm">
+            <Everybody desk={known} send={send} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"
               onClick={() => void signOut(me).then(onSignedOut)}>

@@ -30,6 +30,9 @@ export const desk = () => get<Desk>("desk");
 /** What waits in my queues, best first. */
 export const waiting = () => get<WaitingItem[]>("waiting?limit=20");
 
+/** Everybody's open conversations, oldest first (supervisors). */
+export const allOpen = () => get<Summary[]>("conversations?all=true&limit=200");
+
 /** Why a conversation is where it is. */
 export const why = (id: string) => get<Why>(`conversations/${id}/why`);
 

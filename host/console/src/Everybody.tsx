@@ -1,0 +1,107 @@
+import { Alert, Badge, Button, Drawer, Group, Modal, Stack, Table, Text } from "@mantine/core";
+import { useEffect, useState } from "react";
+
+import { type Desk, type Summary, allOpen } from "./api";
+import { STATES } from "./ConversationList";
+import { phone, since } from "./format";
+import type { Send } from "./live";
+import { useNow } from "./useNow";
+import { WhyDrawer } from "./Why";
+
+const EVERY = 3000;
+
+/** Everybody's open work, for those who may end or take over what is stuck (CONV-07). */
+export function Everybody({ desk, send }: { desk: Desk; send: Send }) {
+  const [opened, setOpened] = useState(false);
+  if (!desk.permissions.some((may) => may !== "self_assign")) return null;
+  return (
+    <>
+      <Button variant="subtle" size="compact-sm" onClick={() => setOpened(true)}>All open work</Button>
+      <Drawer opened={opened} onClose={() => setOpened(false)} position="right" size="xl"
+        title={<Text fw={700}>All open work, oldest first</Text>}>
+        {opened && <OpenWork desk={desk} send={send} onTaken={() => setOpened(false)} />}
+      </Drawer>
+    </>
+  );
+}
+
+function OpenWork({ desk, send, onTaken }: { desk: Desk; send: Send; onTaken: () => void }) {
+  const [known, setKnown] = useState<Summary[] | null>(null);
+  const [ending, setEnding] = useState<Summary | null>(null);
+  const [asked, setAsked] = useState<string | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const now = useNow(1000);
+  const ask = () => void allOpen().then((answer) => answer && setKnown(answer));
+  useEffect(() => {
+    ask();
+    const timer = window.setInterval(ask, EVERY);
+    return () => window.clearInterval(timer);
+  }, []);
+  const run = async (type: "end" | "take_over", conversation: string) => {
+    const refused = await send({ type, conversation });
+    setProblem(refused);
+    ask();
+    if (refused === null && type === "take_over") onTaken();
+  };
+  const may = new Set(desk.permissions);
+  const name = (id: string) => desk.colleagues.find((one) => one.id === id)?.name ?? id;
+  return (
+    <Stack>
+      {problem && <Alert color="red" role="alert">{problem}</Alert>}
+      {known?.length === 0 && <Text c="dimmed">Nothing is open.</Text>}
+      <Table data-testid="all-open" verticalSpacing="xs">
+        <Table.Tbody>
+          {known?.map((one) => (
+            <Table.Tr key={one.id}>
+              <Table.Td>
+                <Text size="sm" fw={600}>{phone(one.customer)}</Text>
+                <Text size="xs" c="dimmed">{one.channel}, queue {one.queue}</Text>
+              </Table.Td>
+              <Table.Td>
+                <Badge size="sm" variant="light" color={STATES[one.state].color}>{STATES[one.state].label}</Badge>
+                <Text size="xs" c="dimmed">
+                  {one.agent ? `with ${name(one.agent)}` : "with nobody yet"}, {since(one.opened_at, now)} old
+                </Text>
+              </Table.Td>
+              <Table.Td>
+                <Group gap={4} justify="flex-end" wrap="nowrap">
+                  <Button size="compact-xs" variant="subtle" onClick={() => setAsked(one.id)}>Why?</Button>
+                  {may.has("take_over") && one.agent && one.state !== "wrap_up" && (
+                    <Button size="compact-xs" variant="light" onClick={() => void run("take_over", one.id)}>
+                      Take over
+                    </Button>
+                  )}
+                  {may.has("conversation.end") && (
+                    <Button size="compact-xs" variant="light" color="red" onClick={() => setEnding(one)}>
+                      End
+                    </Button>
+                  )}
+                </Group>
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+      <Modal opened={ending !== null} onClose={() => setEnding(null)} centered
+        title={<Text fw={700}>End this conversation?</Text>}>
+        {ending && (
+          <Stack>
+            <Text size="sm">
+              {phone(ending.customer)},{" "}
+              {ending.agent ? `with ${name(ending.agent)}` : `waiting in ${ending.queue}`}. The
+              customer isn't told; if they write again, it is routed anew.
+            </Text>
+            <Group justify="flex-end">
+              <Button variant="default" onClick={() => setEnding(null)}>Keep it</Button>
+              <Button color="red" onClick={() => {
+                void run("end", ending.id);
+                setEnding(null);
+              }}>End it</Button>
+            </Group>
+          </Stack>
+        )}
+      </Modal>
+      <WhyDrawer id={asked ?? ""} opened={asked !== null} onClose={() => setAsked(null)} />
+    </Stack>
+  );
+}
