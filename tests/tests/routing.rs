@@ -168,9 +168,9 @@ async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
 async fn a_call_goes_round_the_agents_until_its_wait_ends() {
     let mut setup = Setup::new();
     setup.workstream = "offer_timeout: \"1s\",".to_owned();
-    setup.queues =
-        r#"overflow: [(when: WaitedFor("4s"), then: Queue("late"))]),
-        (id: "late"),"#.to_owned();
+    setup.queues = r#"overflow: [(when: WaitedFor("4s"), then: Queue("late"))]),
+        (id: "late"),"#
+        .to_owned();
     setup.agents = "(id: \"night\", queues: [\"late\"]),".to_owned();
     let emulators = setup.with_emulators();
     setup.change("main.ron", "kind: messaging", "kind: voice");

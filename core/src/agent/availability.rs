@@ -42,6 +42,7 @@ impl Agent {
         self.last_active = now;
         let signs_in = !std::mem::replace(&mut self.present, true);
         if signs_in {
+            self.sign_in = self.sign_in.wrapping_add(1);
             self.idle_since = now;
             self.missed_in_a_row = 0;
         }

@@ -47,6 +47,8 @@ pub struct Agent {
     screens: u32,
     /// Signed in: a screen is connected, or was less than the grace ago.
     present: bool,
+    /// Counts them.
+    sign_in: u32,
     grace_until: Option<Timestamp>,
     /// After a restart: signs in until then, or is offline to the conversations it holds.
     expected_until: Option<Timestamp>,
@@ -73,6 +75,7 @@ impl Agent {
             retired: false,
             screens: 0,
             present: false,
+            sign_in: 0,
             grace_until: None,
             expected_until: None,
             chosen: None,
@@ -285,6 +288,7 @@ impl Agent {
             active: u16::try_from(self.ledger.held_count()).unwrap_or(u16::MAX),
             last_assigned: self.last_assigned,
             idle_since: self.idle_since,
+            sign_in: self.sign_in,
         }
     }
 }

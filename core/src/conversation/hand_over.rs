@@ -7,8 +7,9 @@ use crate::ids::{AgentId, OfferId};
 use crate::notice::Notice;
 use crate::offer::{Outcome, Purpose, Refusal, Reserve};
 use crate::presence::{BaseStatus, StatusSet};
-use crate::queue;
+use crate::queue::{self, Demand};
 use crate::time::{Span, Timestamp};
+use crate::workstream::Mode;
 
 impl Conversation {
     /// A request that nobody answered (the host was stopped, say) ends this long after its offer.
@@ -34,7 +35,7 @@ impl Conversation {
                 self.unassign(now, fx);
                 // The wait for the next agent begins now.
                 self.queued_at = now;
-                self.enqueue(queue, None, vec![agent.clone()], now, fx);
+                self.enqueue(queue, None, vec![agent.clone().into()], now, fx);
                 self.show_gone(agent, fx);
                 Ok(())
             }
@@ -62,8 +63,11 @@ impl Conversation {
         let mut item = self.standing().item(self.policy());
         item.since = now;
         item.prefer = None;
-        item.refused = vec![agent.clone()];
+        item.refused = vec![agent.clone().into()];
         item.purpose = Purpose::Consult(agent);
+        // Where agents pick their work they don't see who looks for advice: somebody is asked.
+        let mode = Mode::Push;
+        item.demand = Demand { mode, ..item.demand.as_ref().clone() }.into();
         fx.push(Effect::Queue(queue, queue::Input::Enqueue(Box::new(item))));
         self.show(fx);
         self.arm(fx);

@@ -8,7 +8,7 @@ use crate::decision::OverflowReason;
 use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId};
 use crate::message::{Consent, Delivery, Media};
 use crate::offer::{Outcome, Refusal};
-use crate::queue::OverflowAction;
+use crate::queue::{Declined, OverflowAction};
 use crate::time::Span;
 
 /// What begins a conversation.
@@ -79,7 +79,7 @@ pub struct Overflow {
     /// The estimated wait at that time.
     pub estimate: Option<Span>,
     /// Who refused it there.
-    pub refused: Vec<AgentId>,
+    pub refused: Vec<Declined>,
 }
 
 /// Why a colleague doesn't take what was handed over.

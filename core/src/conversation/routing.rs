@@ -5,7 +5,7 @@ use crate::classification::{Attributes, Classification, Facts, classify};
 use crate::conversation::{Conversation, Event, Overflow, State};
 use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, QueueId};
-use crate::queue::{self, OverflowAction, Preference};
+use crate::queue::{self, Declined, OverflowAction, Preference};
 use crate::time::{Span, Timestamp};
 use crate::workstream::OnOffline;
 
@@ -52,7 +52,7 @@ impl Conversation {
         &mut self,
         queue: QueueId,
         prefer: Option<Preference>,
-        refused: Vec<AgentId>,
+        refused: Vec<Declined>,
         now: Timestamp,
         fx: &mut Effects,
     ) {

@@ -392,3 +392,16 @@ fn a_request_that_nobody_answered_ends_and_says_so() {
     });
     assert_eq!(told, Some(("kim", "lee didn't answer in time")));
 }
+
+// CONV-03 ROUTE-14
+#[test]
+fn whoever_looks_for_advice_finds_it_where_work_is_picked_too() {
+    let mut conversation = active(policy(|policy| policy.mode = crate::workstream::Mode::Pull));
+    let consult = Input::Consult { agent: "kim".into(), with: None };
+    let (_, effects) = step(&mut conversation, consult, 2);
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Queue(_, queue::Input::Enqueue(item)) => Some(item.demand.mode),
+        _ => None,
+    });
+    assert_eq!(asked, Some(crate::workstream::Mode::Push));
+}

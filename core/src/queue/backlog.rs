@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::ids::{AgentId, ConversationId, QueueId};
 use crate::offer::Purpose;
-use crate::queue::{Demand, Item, Order, Preference};
+use crate::queue::{Declined, Demand, Item, Order, Preference};
 use crate::skills::Level;
 use crate::time::Timestamp;
 
@@ -31,9 +31,8 @@ pub(super) struct Entry {
 /// What an item has been through.
 #[derive(Debug, Default)]
 pub(super) struct Story {
-    /// Agents that refused it, with the sign-in during which they did: a new sign-in is a new
-    /// chance, or an item refused by the only agent of a night shift would wait for ever.
-    pub refused: Vec<(AgentId, u32)>,
+    /// Agents that refused it, with the sign-in during which they did: a new one is a new chance.
+    pub refused: Vec<Declined>,
     /// Agents whose offer expired in this round; when all have, a new round begins (ROUTE-07).
     pub tried: Vec<AgentId>,
     /// With reassignment off: the agent who is offered it again.

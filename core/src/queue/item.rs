@@ -42,6 +42,23 @@ pub struct Preference {
     pub until: Timestamp,
 }
 
+/// Somebody who isn't to be offered an item until they sign in anew: or what is refused by the only
+/// agent of a night shift would wait for ever.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Declined {
+    /// Who.
+    pub agent: AgentId,
+    /// The sign-in during which they did, by the agent's own count; `None`: the present one,
+    /// whichever the queue knows of.
+    pub sign_in: Option<u32>,
+}
+
+impl From<AgentId> for Declined {
+    fn from(agent: AgentId) -> Self {
+        Self { agent, sign_in: None }
+    }
+}
+
 /// A work item.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Item {
@@ -55,8 +72,8 @@ pub struct Item {
     pub demand: Arc<Demand>,
     /// Whom it would rather have.
     pub prefer: Option<Preference>,
-    /// Who refused it in another queue that it comes from.
-    pub refused: Vec<AgentId>,
+    /// Who refused it in another queue that it comes from, or just gave it away.
+    pub refused: Vec<Declined>,
     /// Queues that it has left by an overflow rule; none of them gets it back that way.
     pub visited: Vec<QueueId>,
     /// Work, or advice for a colleague.

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::capacity::{ChannelKind, Load};
-use crate::ids::{AgentId, SkillId};
+use crate::ids::{AgentId, ConversationId, SkillId};
 use crate::offer::Refusal;
 use crate::presence::BaseStatus;
 use crate::queue::strategy::{Candidate, Rank, Strategy};
@@ -36,8 +36,8 @@ pub(super) struct Member {
     asked_units: u32,
     /// It refused although it seemed free; not to be asked before its next word.
     pub stale: bool,
-    /// Counts its sign-ins.
-    pub sign_in: u32,
+    /// Items that it said it has already.
+    already: Vec<ConversationId>,
     turn: u64,
     /// It is a member still.
     is_here: bool,
@@ -46,6 +46,10 @@ pub(super) struct Member {
 impl Member {
     pub fn status(&self) -> BaseStatus {
         self.said.status
+    }
+
+    pub fn sign_in(&self) -> u32 {
+        self.said.sign_in
     }
 
     /// What it said, less what is already asked for.
@@ -62,6 +66,11 @@ impl Member {
         let kind = load.kind.index();
         self.said.spare[kind] > self.asked[kind]
             && self.said.spare_units.saturating_sub(self.asked_units) >= load.units.0
+    }
+
+    /// Whether it said since its last word that it has the item.
+    pub fn has(&self, conversation: ConversationId) -> bool {
+        self.already.contains(&conversation)
     }
 
     pub fn level(&self, skill: u16) -> Level {
@@ -183,7 +192,8 @@ impl Members {
         let ranks = self.ranks(slot);
         let member = &mut self.members[slot as usize];
         let before = member.said;
-        let was_stale = std::mem::replace(&mut member.stale, false);
+        let was_stale = std::mem::replace(&mut member.stale, false) || !member.already.is_empty();
+        member.already.clear();
         let has_learnt = !Arc::ptr_eq(&member.skills, &skills) && *member.skills != *skills;
         if has_learnt {
             member.skills = skills;
@@ -193,7 +203,6 @@ impl Members {
         let (was_in, is_in) =
             (before.status != BaseStatus::Offline, state.status != BaseStatus::Offline);
         if is_in && !was_in {
-            member.sign_in += 1;
             self.signed_in += 1;
         } else if was_in && !is_in {
             self.signed_in -= 1;
@@ -215,7 +224,7 @@ impl Members {
             asked: [0; 4],
             asked_units: 0,
             stale: false,
-            sign_in: 0,
+            already: Vec::new(),
             turn: 0,
             is_here: true,
         };
@@ -283,6 +292,11 @@ impl Members {
         if !is_explained {
             self.adjust(slot, |member| member.stale = true);
         }
+    }
+
+    /// It said that it has the item; it isn't asked for it again before its next word.
+    pub fn has_already(&mut self, slot: Slot, conversation: ConversationId) {
+        self.members[slot as usize].already.push(conversation);
     }
 
     /// Members with a place for the kind, best first.

@@ -36,7 +36,7 @@ use pace::Pace;
 use selection::Pick;
 
 pub use input::{Input, MemberState};
-pub use item::{Demand, Item, Order, Preference};
+pub use item::{Declined, Demand, Item, Order, Preference};
 pub use settings::{Overflow, OverflowAction, QueueHours, Settings};
 pub use strategy::StrategyName;
 
@@ -203,8 +203,8 @@ impl Queue {
             self.pace.begins(now);
         }
         self.backlog.add(&item, class, recovered);
-        for agent in item.refused {
-            self.exclude(conversation, agent);
+        for declined in item.refused {
+            self.exclude(conversation, declined);
         }
         if !self.place(conversation, now, fx) {
             self.backlog.line_up(conversation);

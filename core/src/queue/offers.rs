@@ -6,9 +6,9 @@ use crate::capacity::ChannelKind;
 use crate::decision::{Choice, PassedOver};
 use crate::effect::{Effect, Effects, Judgement};
 use crate::ids::{AgentId, ConversationId, OfferId};
-use crate::offer::{Outcome, Refusal, Reserve};
+use crate::offer::{Outcome, Purpose, Refusal, Reserve};
 use crate::queue::members::Slot;
-use crate::queue::{Out, Queue};
+use crate::queue::{Declined, Out, Queue};
 use crate::time::Timestamp;
 
 impl Queue {
@@ -37,11 +37,16 @@ impl Queue {
         let Some(number) = self.is_ours(offer) else { return };
         let Some(out) = self.offers.remove(&number) else { return };
         self.members.answered(out.slot, out.load, false);
-        if reason != Refusal::AlreadyThere {
-            self.members.mark_stale_if_free(out.slot, out.load, reason);
-        } else if self.offer_of(out.conversation) == Some(number) {
-            let agent = self.members.get(out.slot).agent.clone();
-            self.exclude(out.conversation, agent);
+        match reason {
+            // Who takes part already can't be asked to join.
+            Refusal::AlreadyThere if self.is_consult(out.conversation) => {
+                let agent = self.members.get(out.slot).agent.clone();
+                self.exclude(out.conversation, agent.into());
+            }
+            // It has had the item until now, or was offered it by another queue, and hasn't heard
+            // yet that it has it no more. It will, and then it speaks.
+            Refusal::AlreadyThere => self.members.has_already(out.slot, out.conversation),
+            reason => self.members.mark_stale_if_free(out.slot, out.load, reason),
         }
         self.put_back_if(out.conversation, number, now, fx);
         // The place that was kept for this answer is free for something else.
@@ -70,7 +75,7 @@ impl Queue {
             Outcome::Refused if out.load.kind == ChannelKind::Voice => {
                 self.missed(conversation, agent, true);
             }
-            Outcome::Refused => self.exclude(conversation, agent),
+            Outcome::Refused => self.exclude(conversation, agent.into()),
             Outcome::Expired => self.missed(conversation, agent, false),
             Outcome::Accepted | Outcome::Withdrawn | Outcome::Gone => {}
         }
@@ -238,6 +243,11 @@ impl Queue {
         Some(agent)
     }
 
+    fn is_consult(&self, conversation: ConversationId) -> bool {
+        let entry = self.backlog.entry(conversation);
+        entry.is_some_and(|entry| matches!(entry.purpose(), Purpose::Consult(_)))
+    }
+
     pub(super) fn missed(&mut self, conversation: ConversationId, agent: AgentId, reassign: bool) {
         let Some(entry) = self.backlog.entry(conversation) else { return };
         let reassign = reassign || self.backlog.class(entry.class).demand.reassign;
@@ -249,10 +259,13 @@ impl Queue {
         }
     }
 
-    pub(super) fn exclude(&mut self, conversation: ConversationId, agent: AgentId) {
-        let sign_in = self.members.slot(&agent).map_or(0, |slot| self.members.get(slot).sign_in);
+    pub(super) fn exclude(&mut self, conversation: ConversationId, mut declined: Declined) {
+        if declined.sign_in.is_none() {
+            let slot = self.members.slot(&declined.agent);
+            declined.sign_in = slot.map(|slot| self.members.get(slot).sign_in());
+        }
         if let Some(entry) = self.backlog.entry_mut(conversation) {
-            entry.story_mut().refused.push((agent, sign_in));
+            entry.story_mut().refused.push(declined);
         }
     }
 }

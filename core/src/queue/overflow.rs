@@ -153,7 +153,7 @@ impl Queue {
         if !matches!(action, OverflowAction::Message(_)) {
             self.explain(conversation, Choice::Overflowed { reason }, Vec::new(), now, fx);
             let story = self.backlog.remove(conversation).and_then(|entry| entry.story);
-            refused.extend(story.into_iter().flat_map(|story| story.refused));
+            refused = story.map(|story| story.refused).unwrap_or_default();
         }
         let overflow = conversation::Overflow {
             queue: self.id.clone(),
@@ -161,7 +161,7 @@ impl Queue {
             then: action.clone(),
             position: standing.and_then(|standing| standing.position),
             estimate: standing.and_then(|standing| standing.estimate),
-            refused: refused.into_iter().map(|(agent, _)| agent).collect(),
+            refused,
         };
         let input = conversation::Input::Overflow(Box::new(overflow));
         fx.push(Effect::Conversation(conversation, input));

@@ -7,7 +7,7 @@ use crate::decision::{Choice, Decision, PassedOver};
 use crate::ids::{AgentId, ConversationId};
 use crate::queue::backlog::{Class, Entry};
 use crate::queue::members::{Member, Slot};
-use crate::queue::{Queue, StrategyName};
+use crate::queue::{Declined, Queue, StrategyName};
 use crate::skills::Level;
 use crate::time::Timestamp;
 use crate::workstream::Mode;
@@ -54,7 +54,7 @@ impl Queue {
             let until = self.settings.hours.of(&class.demand).and_then(|h| h.next_change(now));
             return (Pick::Nobody(Choice::Closed { until }), considered);
         }
-        if let Some(pick) = self.wanted(entry, class, now, &mut considered) {
+        if let Some(pick) = self.wanted(conversation, entry, class, now, &mut considered) {
             return (pick, considered);
         }
         let story = entry.story.as_deref();
@@ -66,7 +66,7 @@ impl Queue {
         let mut first_of_new_round = None;
         for slot in self.members.ranked(class.demand.load.kind) {
             let member = self.members.get(slot);
-            if let Some(obstacle) = obstacle(member, class, story_of(entry)) {
+            if let Some(obstacle) = obstacle_to(conversation, member, class, entry) {
                 self.note(&mut considered, member, class, obstacle);
                 continue;
             }
@@ -103,13 +103,14 @@ impl Queue {
             }
             return (Pick::Agent(slot), considered);
         }
-        self.note_the_full(entry, class, &mut considered);
+        self.note_the_full(class, &mut considered);
         (Pick::Nobody(Choice::NobodyFree), considered)
     }
 
     /// The agent whose offer expired, with reassignment off; or the one the customer had before.
     fn wanted(
         &self,
+        conversation: ConversationId,
         entry: &Entry,
         class: &Class,
         now: Timestamp,
@@ -118,7 +119,8 @@ impl Queue {
         let story = entry.story.as_deref()?;
         let is_free = |agent: &AgentId| {
             let slot = self.members.slot(agent)?;
-            obstacle(self.members.get(slot), class, Some(story)).is_none().then_some(slot)
+            let member = self.members.get(slot);
+            obstacle_to(conversation, member, class, entry).is_none().then_some(slot)
         };
         if let Some(slot) = story.again.as_ref().and_then(is_free) {
             return Some(Pick::Agent(slot));
@@ -152,7 +154,7 @@ impl Queue {
         for (number, class) in self.backlog.lined() {
             let serves = class.is_open
                 && class.demand.mode == Mode::Push
-                && obstacle(member, class, None).is_none();
+                && obstacle(member, class).is_none();
             if serves && let Some(place) = self.backlog.next_in(number, None) {
                 heads.push(Reverse((place, number)));
             }
@@ -164,7 +166,8 @@ impl Queue {
                 continue;
             }
             let entry = self.backlog.entry(conversation).expect("it stands in the line");
-            if !has_refused(member, story_of(entry)) && !is_kept(entry, member, now) {
+            let is_away = has_refused(member, entry) || member.has(conversation);
+            if !is_away && !is_kept(entry, member, now) {
                 state.spare[load.kind.index()] -= 1;
                 state.spare_units -= load.units.0;
                 candidates.push(conversation);
@@ -187,7 +190,7 @@ impl Queue {
         let class = self.backlog.class(entry.class);
         let Some(slot) = self.members.slot(agent) else { return Some(PassedOver::NotMember) };
         let member = self.members.get(slot);
-        if let Some(obstacle) = obstacle(member, class, story_of(entry)) {
+        if let Some(obstacle) = obstacle_to(conversation, member, class, entry) {
             return Some(self.in_words(member, class, obstacle));
         }
         let story = entry.story.as_deref()?;
@@ -209,12 +212,7 @@ impl Queue {
             .all(|(skill, level)| member.level(*skill) >= *level)
     }
 
-    fn note_the_full(
-        &self,
-        entry: &Entry,
-        class: &Class,
-        considered: &mut Vec<(AgentId, PassedOver)>,
-    ) {
+    fn note_the_full(&self, class: &Class, considered: &mut Vec<(AgentId, PassedOver)>) {
         let kind = class.demand.load.kind;
         for slot in self.members.all() {
             if considered.len() >= Decision::MOST_CONSIDERED {
@@ -224,7 +222,7 @@ impl Queue {
                 continue;
             }
             let member = self.members.get(slot);
-            let why = obstacle(member, class, story_of(entry)).unwrap_or(Obstacle::Capacity);
+            let why = obstacle(member, class).unwrap_or(Obstacle::Capacity);
             self.note(considered, member, class, why);
         }
     }
@@ -258,16 +256,23 @@ impl Queue {
     }
 }
 
-fn story_of(entry: &Entry) -> Option<&super::backlog::Story> {
-    entry.story.as_deref()
-}
-
-/// What keeps the member from an item of the class, if anything (ROUTE-04).
-fn obstacle(
+/// What keeps the member from this item of the class, if anything (ROUTE-04).
+fn obstacle_to(
+    conversation: ConversationId,
     member: &Member,
     class: &Class,
-    story: Option<&super::backlog::Story>,
+    entry: &Entry,
 ) -> Option<Obstacle> {
+    let by_story = || match () {
+        () if has_refused(member, entry) => Some(Obstacle::Refused),
+        () if member.has(conversation) => Some(Obstacle::NotReserved),
+        () => None,
+    };
+    obstacle(member, class).or_else(by_story)
+}
+
+/// What keeps the member from every item of the class, if anything.
+fn obstacle(member: &Member, class: &Class) -> Option<Obstacle> {
     if !class.demand.allowed.contains(member.status()) {
         return Some(Obstacle::Presence);
     }
@@ -279,16 +284,15 @@ fn obstacle(
             return Some(Obstacle::Skill(*skill, *level));
         }
     }
-    if !member.fits(class.demand.load) {
-        return Some(Obstacle::Capacity);
-    }
-    has_refused(member, story).then_some(Obstacle::Refused)
+    (!member.fits(class.demand.load)).then_some(Obstacle::Capacity)
 }
 
-fn has_refused(member: &Member, story: Option<&super::backlog::Story>) -> bool {
-    story.is_some_and(|story| {
-        let has = |(who, when): &(AgentId, u32)| *who == member.agent && *when == member.sign_in;
-        story.refused.iter().any(has)
+fn has_refused(member: &Member, entry: &Entry) -> bool {
+    entry.story.as_deref().is_some_and(|story| {
+        let is_theirs = |declined: &Declined| {
+            declined.agent == member.agent && declined.sign_in == Some(member.sign_in())
+        };
+        story.refused.iter().any(is_theirs)
     })
 }
 

@@ -59,6 +59,7 @@ fn skilled(
         active: 0,
         last_assigned: Timestamp(last_assigned),
         idle_since: Timestamp(last_assigned),
+        sign_in: 1,
     };
     Input::Member { agent: agent.into(), state, skills: Arc::new(skills) }
 }
@@ -165,11 +166,11 @@ fn an_expired_offer_goes_round_and_a_refused_one_elsewhere() {
     assert!(end(&mut queue, offer, Outcome::Refused).is_empty());
     assert_eq!(queue.waiting().len(), 1, "nobody is left; it keeps its place");
     step(&mut queue, member("a", BaseStatus::Offline, 5, 0));
-    assert_eq!(
-        step(&mut queue, member("a", BaseStatus::Online, 5, 0)).len(),
-        1,
-        "a new sign-in is a new chance"
-    );
+    let mut signed_in_anew = member("a", BaseStatus::Online, 5, 0);
+    if let Input::Member { state, .. } = &mut signed_in_anew {
+        state.sign_in += 1;
+    }
+    assert_eq!(step(&mut queue, signed_in_anew).len(), 1, "a new sign-in is a new chance");
 }
 
 // ROUTE-07
@@ -216,6 +217,7 @@ fn each_strategy_has_its_own_first() {
                 active,
                 last_assigned: Timestamp(last),
                 idle_since: Timestamp(idle),
+                sign_in: 1,
             };
             let skills = Arc::new([("german".into(), german)].into_iter().collect());
             let _ = step(queue, Input::Member { agent: agent.into(), state, skills });
@@ -306,4 +308,36 @@ fn who_no_longer_knows_enough_loses_the_offer() {
     });
     assert!(is_withdrawn);
     assert_eq!(queue.waiting(), [id(1)], "it waits for somebody else");
+}
+
+// ROUTE-04 ROUTE-20
+#[test]
+fn who_has_the_item_still_is_asked_again_when_they_let_it_go() {
+    let mut queue = queue(Order::Priority);
+    step(&mut queue, member("a", BaseStatus::Online, 2, 0));
+    let (_, offer, _) = step(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0)))).remove(0);
+    let no = Input::NotReserved { offer, reason: crate::offer::Refusal::AlreadyThere };
+    assert!(step(&mut queue, no).is_empty(), "not at once, or it would be asked for ever");
+    assert_eq!(queue.waiting(), [id(1)]);
+    // Another item is another matter.
+    let other = step(&mut queue, Input::Enqueue(Box::new(item(2, 0, 0))));
+    assert_eq!(other[0].2, 2);
+    let again = step(&mut queue, member("a", BaseStatus::Online, 3, 0));
+    assert_eq!(again.iter().map(|(_, _, item)| *item).collect::<Vec<_>>(), [1]);
+}
+
+// ROUTE-04 ROUTE-11
+#[test]
+fn a_refusal_counts_in_the_next_queue_until_a_new_sign_in() {
+    for (sign_in, offers) in [(1, 0), (2, 1)] {
+        let mut queue = queue(Order::Priority);
+        let mut word = member("a", BaseStatus::Online, 2, 0);
+        if let Input::Member { state, .. } = &mut word {
+            state.sign_in = sign_in;
+        }
+        step(&mut queue, word);
+        let refused = vec![Declined { agent: "a".into(), sign_in: Some(1) }];
+        let item = Item { refused, ..item(1, 0, 0) };
+        assert_eq!(step(&mut queue, Input::Enqueue(Box::new(item))).len(), offers);
+    }
 }

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use made_up::{QUEUES, pick, some_agent, some_policy, some_queue, some_queue_settings};
 
-const WORLDS: u64 = 10_000;
+const WORLDS: u64 = 100_000;
 const STEPS: usize = 140;
 const AGENTS: usize = 4;
 const CONVERSATIONS: usize = 7;
@@ -558,11 +558,14 @@ fn invariants_hold_whatever_goes_wrong() {
         live(seed.parse().expect("CORDBOARD_SEED is a number"));
         return;
     }
+    // More of them for a long night.
+    let worlds = std::env::var("CORDBOARD_WORLDS")
+        .map_or(WORLDS, |worlds| worlds.parse().expect("CORDBOARD_WORLDS is a number"));
     let cores = std::thread::available_parallelism().map_or(2, |n| n.get() as u64);
     std::thread::scope(|scope| {
         for core in 0..cores {
             scope.spawn(move || {
-                for seed in (core..WORLDS).step_by(cores as usize) {
+                for seed in (core..worlds).step_by(cores as usize) {
                     if std::panic::catch_unwind(|| live(seed)).is_err() {
                         panic!("seed {seed}: CORDBOARD_SEED={seed} lives through it again");
                     }
