@@ -45,6 +45,7 @@ impl Queue {
 
     pub(super) fn on_close(&mut self, fx: &mut Effects) {
         self.closed = true;
+        self.held = false;
         let settings = self.settings.clone();
         let mut numbers: Vec<u64> = self.offers.keys().copied().collect();
         numbers.sort_unstable();

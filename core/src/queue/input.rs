@@ -105,8 +105,13 @@ pub enum Input {
         /// Best first.
         order: Vec<AgentId>,
     },
+    /// The configuration is about to change: nothing is given out until [`Input::GoOn`], so that
+    /// nothing goes by the queue's new settings to those who were members under the old ones.
+    Hold,
     /// The configuration has changed (ROUTE-17).
     Configure(Arc<Settings>),
+    /// All that changes has changed.
+    GoOn,
     /// The queue is configured no longer: all its items go back to their conversations.
     Close,
     /// A deadline may have come.

@@ -76,6 +76,8 @@ pub struct Queue {
     /// Until then nobody is missed: the host has just started.
     settling_until: Timestamp,
     pace: Pace,
+    /// Gives nothing out while the configuration changes.
+    held: bool,
     closed: bool,
 }
 
@@ -94,6 +96,7 @@ impl Queue {
             hours_change: None,
             settling_until: Timestamp(0),
             pace: Pace::default(),
+            held: false,
             closed: false,
         }
     }
@@ -120,7 +123,12 @@ impl Queue {
             Input::Judged { conversation, question, order } => {
                 self.on_judged(conversation, question, &order, now, fx);
             }
+            Input::Hold => self.held = true,
             Input::Configure(settings) => self.on_configure(settings, now, fx),
+            Input::GoOn => {
+                self.held = false;
+                self.overflow_all(now, fx);
+            }
             Input::Close => self.on_close(fx),
             Input::Wake => self.on_wake(now, fx),
         }
@@ -290,6 +298,9 @@ impl Queue {
     fn place(&mut self, conversation: ConversationId, now: Timestamp, fx: &mut Effects) -> bool {
         if self.backlog.waiting_entry(conversation).is_none() {
             return true;
+        }
+        if self.held {
+            return false;
         }
         let (pick, considered) = self.choose(conversation, now);
         match pick {

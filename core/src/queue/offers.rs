@@ -95,6 +95,9 @@ impl Queue {
             return;
         }
         self.backlog.put_back(conversation);
+        if self.held {
+            return;
+        }
         // Those it names are asked in its order; whoever can't have it any more is passed over.
         let named = order.iter().find(|agent| self.why_not(agent, conversation, now).is_none());
         let first = named.and_then(|agent| self.members.slot(agent)).or_else(|| {

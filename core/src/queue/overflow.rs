@@ -109,7 +109,7 @@ impl Queue {
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        if self.settings.overflow.is_empty() {
+        if self.held || self.settings.overflow.is_empty() {
             return;
         }
         let settings = self.settings.clone();

@@ -310,6 +310,34 @@ fn who_no_longer_knows_enough_loses_the_offer() {
     assert_eq!(queue.waiting(), [id(1)], "it waits for somebody else");
 }
 
+// ROUTE-11 ROUTE-17
+#[test]
+fn nothing_moves_while_the_configuration_changes() {
+    let overflow = |settings: &mut Settings| {
+        settings.overflow.push(Overflow {
+            when: crate::decision::OverflowReason::Length(1),
+            then: OverflowAction::End(None),
+        });
+    };
+    let mut queue = queue_with(overflow);
+    let mut fx = Effects::new();
+    for input in [
+        Input::Hold,
+        member("a", BaseStatus::Online, 1, 0),
+        Input::Enqueue(Box::new(item(1, 0, 0))),
+        Input::Enqueue(Box::new(item(2, 1, 0))),
+        Input::Enqueue(Box::new(item(3, 2, 0))),
+    ] {
+        queue.handle(input, Timestamp(5), &mut fx);
+    }
+    assert!(fx.then.is_empty(), "{:?}", fx.then);
+    assert_eq!(queue.waiting(), [id(1), id(2), id(3)], "each has its place in line");
+    queue.handle(Input::GoOn, Timestamp(6), &mut fx);
+    let offered = |effect: &Effect| matches!(effect, Effect::Agent(_, agent::Input::Reserve(_)));
+    assert_eq!(fx.then.iter().filter(|effect| offered(effect)).count(), 1);
+    assert_eq!(queue.waiting(), [id(3)], "and the second went by the overflow rule");
+}
+
 // ROUTE-04 ROUTE-20
 #[test]
 fn who_has_the_item_still_is_asked_again_when_they_let_it_go() {

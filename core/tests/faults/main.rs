@@ -321,8 +321,10 @@ impl Life {
                 let queue = some_queue(&mut self.rng);
                 let settings = Arc::new(some_queue_settings(&mut self.rng));
                 self.queues.insert(queue.clone(), settings.clone());
-                let input = queue::Input::Configure(settings);
-                self.world.send(Machine::Queue(queue), Mail::Queue(input));
+                let change = queue::Input::Configure(settings);
+                for input in [queue::Input::Hold, change, queue::Input::GoOn] {
+                    self.world.send(Machine::Queue(queue.clone()), Mail::Queue(input));
+                }
             }
             _ => {
                 self.policy = Arc::new(some_policy(&mut self.rng));

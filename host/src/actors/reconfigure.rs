@@ -4,19 +4,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix::ArbiterHandle;
+use actix::{Addr, ArbiterHandle};
 use cordboard_core::conversation::Input;
 use cordboard_core::ids::{AgentId, QueueId};
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Queue, agent, queue};
 use serde::Serialize;
+use tokio::sync::oneshot;
 
-use crate::actors::agent::TellAgent;
+use crate::actors::agent::{AgentActor, TellAgent};
 use crate::actors::directory::{ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
-use crate::config::{ChannelConfig, Config, revision};
+use crate::config::{ChannelConfig, Config, QueueConfig, revision};
 use crate::journal::Reader;
 
 /// What a change did.
@@ -68,8 +69,13 @@ pub fn reconfigure(
         let all = new.workstreams.values().cloned().collect();
         directory.recorder.note(&Entry::Workstreams(all));
     }
+    let held = Held::all_that_change(directory, &old, &new);
     change_queues(directory, routing, &old, &new, &mut change);
-    change_agents(directory, routing, &old, &new, &mut change);
+    for told in change_agents(directory, routing, &old, &new, &mut change) {
+        // An agent who is gone doesn't answer, and has no part in it.
+        let _ = told.blocking_recv();
+    }
+    drop(held);
     // What waits is classified anew; its age is kept.
     let is_concerned = |name: &str| workstreams.contains(&name);
     if !workstreams.is_empty() {
@@ -78,6 +84,36 @@ pub fn reconfigure(
         }
     }
     Ok(change)
+}
+
+/// Queues that give nothing out until everybody has heard of the change: their new settings and their
+/// old members together are what nobody has configured.
+struct Held<'a> {
+    directory: &'a Directory,
+    queues: Vec<QueueId>,
+}
+
+impl<'a> Held<'a> {
+    fn all_that_change(directory: &'a Directory, old: &Config, new: &Config) -> Self {
+        let differs = |queue: &&QueueConfig| {
+            let known = old.queues.iter().find(|known| known.id == queue.id);
+            known.is_some_and(|known| known.settings != queue.settings)
+        };
+        let queues: Vec<QueueId> =
+            new.queues.iter().filter(differs).map(|q| q.id.clone()).collect();
+        for queue in &queues {
+            directory.tell_queue(queue, queue::Input::Hold);
+        }
+        Self { directory, queues }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        for queue in &self.queues {
+            self.directory.tell_queue(queue, queue::Input::GoOn);
+        }
+    }
 }
 
 fn change_queues(
@@ -115,7 +151,13 @@ fn change_agents(
     old: &Config,
     new: &Config,
     change: &mut Change,
-) {
+) -> Vec<oneshot::Receiver<Result<(), agent::Refused>>> {
+    let mut answers = Vec::new();
+    let mut tell = |actor: Addr<AgentActor>, input| {
+        let (answer, receiver) = oneshot::channel();
+        actor.do_send(TellAgent { input, answer: Some(answer) });
+        answers.push(receiver);
+    };
     let known: HashMap<&AgentId, _> = old.agents.iter().map(|a| (&a.id, &a.settings)).collect();
     // A queue that is there again knows nobody. Its members differ as well, and tell it: nobody could
     // name it while it was gone.
@@ -126,8 +168,7 @@ fn change_agents(
         change.agents.push(agent.id.to_string());
         match directory.agent(&agent.id) {
             Some(actor) => {
-                let input = agent::Input::Configure(agent.settings.clone());
-                actor.do_send(TellAgent { input, answer: None });
+                tell(actor, agent::Input::Configure(agent.settings.clone()));
             }
             None => {
                 let entry = Entry::NewAgent(agent.id.clone(), agent.settings.clone());
@@ -140,9 +181,10 @@ fn change_agents(
     for gone in old.agents.iter().filter(|a| !new.agents.iter().any(|n| n.id == a.id)) {
         change.agents.push(gone.id.to_string());
         if let Some(actor) = directory.agent(&gone.id) {
-            actor.do_send(TellAgent { input: agent::Input::Retire, answer: None });
+            tell(actor, agent::Input::Retire);
         }
     }
+    answers
 }
 
 fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {
