@@ -270,8 +270,11 @@ mod tests {
             (Condition::Within(Box::new(hours)), Condition::Any(vec![])),
         ];
         for (holds, fails) in table {
-            assert!(holds.holds(&facts), "{holds:?}");
-            assert!(!fails.holds(&facts), "{fails:?}");
+            let allocations = allocation_counter::measure(|| {
+                assert!(holds.holds(&facts), "{holds:?}");
+                assert!(!fails.holds(&facts), "{fails:?}");
+            });
+            assert_eq!(allocations.count_total, 0, "{holds:?} or {fails:?} allocates");
             assert!(!Condition::Not(Box::new(holds.clone())).holds(&facts));
             assert!(Condition::Any(vec![fails.clone(), holds.clone()]).holds(&facts));
             assert!(!Condition::All(vec![holds, fails]).holds(&facts));
