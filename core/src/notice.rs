@@ -53,7 +53,8 @@ pub enum Notice {
         /// The status now.
         presence: Presence,
         /// Load per kind.
-        capacity: Vec<Usage>,
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<Usage>))]
+        capacity: [Usage; 4],
     },
     /// Work is offered.
     Offer(OfferView),

@@ -160,16 +160,13 @@ impl Agent {
     }
 
     /// Load per kind.
-    pub fn usage(&self) -> Vec<Usage> {
+    pub fn usage(&self) -> [Usage; 4] {
         let used = self.ledger.used();
-        ChannelKind::ALL
-            .into_iter()
-            .map(|kind| Usage {
-                kind,
-                used: used.of(kind),
-                limit: self.settings.limits.counts.of(kind),
-            })
-            .collect()
+        ChannelKind::ALL.map(|kind| Usage {
+            kind,
+            used: used.of(kind),
+            limit: self.settings.limits.counts.of(kind),
+        })
     }
 
     fn on_restore(

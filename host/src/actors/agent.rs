@@ -228,7 +228,7 @@ pub struct AgentView {
     /// Status.
     pub presence: Presence,
     /// Load.
-    pub capacity: Vec<Usage>,
+    pub capacity: [Usage; 4],
     /// Offers that are out.
     pub offers: Vec<OfferView>,
     /// Has no licence to take work (PRES-08).

@@ -94,6 +94,8 @@ impl<'a> Restoring<'a> {
         let mut agents: Vec<AgentId> = self.pending.keys().cloned().collect();
         agents.sort_unstable();
         agents.iter().for_each(|id| self.write(id));
+        self.recorder.wait_for_the_journal();
+        self.recorder.forget_what_was_written();
     }
 
     fn write(&mut self, id: &AgentId) {
@@ -199,6 +201,15 @@ impl Recorder {
         let tell = move |_| done.send(()).unwrap_or_default();
         self.journal.write(|_| Ok(()), tell);
         let _ = written.recv();
+    }
+
+    /// The journal's cache is full of what a start has written, and nobody reads it.
+    fn forget_what_was_written(&self) {
+        let shrink = |transaction: &rusqlite::Transaction<'_>| {
+            transaction.execute_batch("PRAGMA shrink_memory")
+        };
+        // It is an advice.
+        self.journal.write(shrink, |_| ());
     }
 
     /// The same, waited for: whoever reads afterwards finds everything.

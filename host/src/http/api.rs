@@ -508,7 +508,8 @@ struct AgentRow {
     /// Status.
     presence: Presence,
     /// Load.
-    capacity: Vec<Usage>,
+    #[schema(value_type = Vec<Usage>)]
+    capacity: [Usage; 4],
     /// Offers that are out.
     offers: Vec<OfferView>,
 }
