@@ -90,7 +90,9 @@ def test_schemathesis_finds_no_answer_that_our_description_doesnt_name(world):
     run = subprocess.run(
         [program, "run", f"{world.host}/api/v1/openapi.json",
          "--header", f"Authorization: Bearer {world.token}",
-         "--max-examples", "25", "--seed", "1", "--workers", "2", "--request-timeout", "10",
+         # One worker: Python's parser, which Hypothesis uses for its messages, fails now and then
+         # beside a second thread (python/cpython#106905).
+         "--max-examples", "25", "--seed", "1", "--workers", "1", "--request-timeout", "10",
          "--exclude-path", "/api/v1/sign-out",
          "--phases", "examples,coverage,fuzzing",
          # A body that isn't described is refused, but an unknown query parameter is passed over, as
