@@ -1,13 +1,16 @@
 //! A host from start to stop: journal, recovery, channels, actors, HTTP; and back in order.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, bail};
+use cordboard_core::ids::Address;
+use cordboard_core::notice::ThreadKey;
 use cordboard_core::time::Timestamp;
+use cordboard_sdk::QueuePlace;
 use tokio::sync::mpsc;
 
 use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
@@ -16,7 +19,7 @@ use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Web};
 use crate::journal::{self, Journal, Reader};
 use crate::outbox::{self, Backlog};
-use crate::plugin::{LoadError, Loader, Services, StoreAccess};
+use crate::plugin::{HostAccess, LoadError, Loader, Services};
 use crate::reload::{self, Reloader};
 
 /// How a host is started.
@@ -180,12 +183,12 @@ async fn load_plugins(
     data: &std::path::Path,
 ) -> anyhow::Result<Vec<Problem>> {
     let config = directory.config();
-    let store = ChannelStore { journal: directory.journal.clone(), data: data.to_owned() };
+    let access = Access { directory: Arc::downgrade(directory), data: data.to_owned() };
     let loader = Loader {
         cache: data.join("plugins"),
         root: config.root.clone(),
         client: Services::client().map_err(anyhow::Error::msg)?,
-        store: Some(Arc::new(store)),
+        access: Some(Arc::new(access)),
     };
     let mut problems = Vec::new();
     for channel in &config.channels {
@@ -232,16 +235,41 @@ pub fn as_problem(place: &Place, error: &LoadError) -> Problem {
     place_in_file(place, &path, error.to_string())
 }
 
-/// Channels' small stores, kept in the journal's file.
-struct ChannelStore {
-    journal: Journal,
+/// What plugins see of the host. They live in its directory, so they can't keep it alive.
+struct Access {
+    directory: Weak<Directory>,
     data: PathBuf,
 }
 
-impl StoreAccess for ChannelStore {
+impl Access {
+    fn directory(&self) -> Result<Arc<Directory>, String> {
+        self.directory.upgrade().ok_or_else(|| "the host is stopping".to_owned())
+    }
+}
+
+impl HostAccess for Access {
     fn get(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>, String> {
         let reader = Reader::open(&self.data).map_err(|error| error.to_string())?;
         reader.plugin_value(channel, key).map_err(|error| error.to_string())
+    }
+
+    fn place(
+        &self,
+        channel: &str,
+        customer: String,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Option<QueuePlace>, String>> + Send>> {
+        let key = ThreadKey { channel: channel.into(), customer: Address::new(customer) };
+        let (directory, data) = (self.directory(), self.data.clone());
+        Box::pin(async move {
+            let directory = directory?;
+            let place = actors::place_of_thread(&directory, &data, &key).await;
+            let place = place.map_err(|error| error.to_string())?;
+            Ok(place.map(|standing| QueuePlace {
+                position: standing.position.and_then(|position| u32::try_from(position).ok()),
+                waiting: u32::try_from(standing.waiting).unwrap_or(u32::MAX),
+                estimated_wait_ms: standing.estimate.map(|wait| wait.0),
+            }))
+        })
     }
 
     fn put(
@@ -250,8 +278,10 @@ impl StoreAccess for ChannelStore {
         key: String,
         value: Vec<u8>,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
-        let (journal, channel) = (self.journal.clone(), channel.to_owned());
+        let journal = self.directory().map(|directory| directory.journal.clone());
+        let channel = channel.to_owned();
         Box::pin(async move {
+            let journal = journal?;
             let write = journal.write_now(move |transaction| {
                 let statement =
                     "INSERT OR REPLACE INTO plugin_store (channel, key, value) VALUES (?1, ?2, ?3)";

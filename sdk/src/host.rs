@@ -12,7 +12,7 @@ use crate::wire::{decode, encode};
 
 /// The two doors that lead to the host: the real one behind the ABI, and the testkit's.
 pub trait HostApi: Send + Sync + 'static {
-    /// Does something that takes time: `http`, `secret`, `store_get`, `store_put`.
+    /// Does something that takes time: `http`, `secret`, `store_get`, `store_put`, `place_in_queue`.
     fn call(
         &self,
         operation: &'static str,
@@ -21,6 +21,18 @@ pub trait HostApi: Send + Sync + 'static {
 
     /// Does something at once: `now`, `unique`, `log`.
     fn ask(&self, operation: &'static str, payload: &[u8]) -> Vec<u8>;
+}
+
+/// Where a customer stands in line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct QueuePlace {
+    /// From 1; `None`: they are being offered to an agent at this moment.
+    pub position: Option<u32>,
+    /// How many wait in that queue.
+    pub waiting: u32,
+    /// How long they will probably wait from now on, in milliseconds; `None` before anybody has waited
+    /// there.
+    pub estimated_wait_ms: Option<i64>,
 }
 
 /// How loud a log line is.
@@ -118,6 +130,16 @@ impl Host {
     pub async fn store_put(&self, key: &str, value: &[u8]) -> Result<(), String> {
         let answer = self.api.call("store_put", encode(&(key, value))).await;
         decode::<Result<(), String>>(&answer)?
+    }
+
+    /// Where a customer of this channel stands in the line, by their address; `None`: they don't wait
+    /// for an agent (ROUTE-16). For a page that says "you are number 3".
+    ///
+    /// # Errors
+    /// A sentence, if the host can't say now.
+    pub async fn place_in_queue(&self, customer: &str) -> Result<Option<QueuePlace>, String> {
+        let answer = self.api.call("place_in_queue", encode(&customer)).await;
+        decode::<Result<Option<QueuePlace>, String>>(&answer)?
     }
 
     /// Milliseconds since the epoch.

@@ -90,7 +90,7 @@ mod wire;
 
 pub use channel::Channel;
 pub use date::http_date;
-pub use host::{Host, HostApi, Level, LogLine, Secret};
+pub use host::{Host, HostApi, Level, LogLine, QueuePlace, Secret};
 pub use http::{HttpError, HttpErrorKind, HttpRequest, HttpResponse, WebhookRequest};
 pub use manifest::{Manifest, ManifestInfo, Offer};
 pub use messages::{
@@ -106,9 +106,9 @@ pub mod prelude {
     pub use crate::{
         Candidate, Channel, Consent, DeliveryReport, DeliveryStatus, Event, Health, Host,
         HttpError, HttpErrorKind, HttpRequest, HttpResponse, Inbound, Level, Manifest, Media,
-        Offer, OpenError, Outbound, RankRequest, Receipt, Received, Rejection, Secret, SendError,
-        SendErrorKind, SkillLevel, Strategy, StrategyManifest, VerifyReport, VerifyRequest,
-        WebhookRequest, WebhookResponse, WorkItem,
+        Offer, OpenError, Outbound, QueuePlace, RankRequest, Receipt, Received, Rejection, Secret,
+        SendError, SendErrorKind, SkillLevel, Strategy, StrategyManifest, VerifyReport,
+        VerifyRequest, WebhookRequest, WebhookResponse, WorkItem,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

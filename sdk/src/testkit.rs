@@ -20,7 +20,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::host::{Host, HostApi, LogLine, Secret};
+use crate::host::{Host, HostApi, LogLine, QueuePlace, Secret};
 use crate::http::{HttpError, HttpErrorKind, HttpRequest, HttpResponse};
 use crate::wire::{decode, encode};
 
@@ -28,6 +28,7 @@ use crate::wire::{decode, encode};
 struct Inside {
     secrets: HashMap<String, String>,
     store: HashMap<String, Vec<u8>>,
+    places: HashMap<String, QueuePlace>,
     answers: VecDeque<Result<HttpResponse, HttpError>>,
     requests: Vec<HttpRequest>,
     log: Vec<LogLine>,
@@ -56,6 +57,12 @@ impl FakeHost {
     /// Gives a secret a value.
     pub fn secret(self, name: &str, value: &str) -> Self {
         self.with(|inside| inside.secrets.insert(name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Has a customer wait in line.
+    pub fn waits(self, customer: &str, place: QueuePlace) -> Self {
+        self.with(|inside| inside.places.insert(customer.to_owned(), place));
         self
     }
 
@@ -126,6 +133,10 @@ impl HostApi for FakeHost {
                 inside.store.insert(key, value);
                 encode(&Ok::<(), String>(()))
             }
+            "place_in_queue" => {
+                let customer = decode::<String>(&payload).expect("an address");
+                encode(&Ok::<_, String>(inside.places.get(&customer)))
+            }
             other => panic!("no operation `{other}`"),
         });
         Box::pin(async move { answer })
@@ -157,5 +168,19 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("the future waits for something that no test gives it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // ROUTE-16 PLUG-06
+    #[test]
+    fn a_plugin_is_told_where_a_customer_stands() {
+        let place = QueuePlace { position: Some(3), waiting: 7, estimated_wait_ms: Some(60_000) };
+        let host = FakeHost::new().waits("+14255550100", place.clone()).host();
+        assert_eq!(run(host.place_in_queue("+14255550100")), Ok(Some(place)));
+        assert_eq!(run(host.place_in_queue("+14255550101")), Ok(None));
     }
 }

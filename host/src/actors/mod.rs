@@ -20,7 +20,9 @@ pub use agent::{
 };
 pub use alarms::Alarms;
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
-pub use queue::{LookAtItem, LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot};
+pub use queue::{
+    LookAtItem, LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread,
+};
 pub use reconfigure::{Change, channel_policy, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};

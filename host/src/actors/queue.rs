@@ -1,17 +1,21 @@
 //! A queue's actor.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message};
 use cordboard_core::Effects;
+use cordboard_core::conversation::State;
 use cordboard_core::decision::PassedOver;
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
+use cordboard_core::notice::ThreadKey;
 use cordboard_core::queue::{Input, Queue, Standing};
 use cordboard_core::time::{Span, Timestamp};
 
 use crate::actors::directory::Directory;
 use crate::actors::timer::Timer;
 use crate::clock;
+use crate::journal::Reader;
 
 /// A queue and where its effects go.
 pub struct QueueActor {
@@ -144,4 +148,27 @@ impl Handler<WhyNot> for QueueActor {
     fn handle(&mut self, message: WhyNot, _: &mut Self::Context) -> Option<PassedOver> {
         self.machine.why_not(&message.agent, message.conversation, clock::now())
     }
+}
+
+/// Where the customer of a thread stands in line; `None`: they don't wait for an agent (ROUTE-16).
+///
+/// # Errors
+/// SQLite's own.
+pub async fn place_of_thread(
+    directory: &Directory,
+    data: &Path,
+    key: &ThreadKey,
+) -> rusqlite::Result<Option<Standing>> {
+    // A connection can't be taken along while it is waited.
+    let waiting = {
+        let reader = Reader::open(data)?;
+        let newest = reader.newest_of_thread(key)?;
+        let machine = newest.map(|id| reader.conversation(id)).transpose()?.flatten();
+        machine.and_then(|machine| directory.with_settings(machine))
+    };
+    let Some(machine) = waiting.filter(|machine| machine.state() == State::Open) else {
+        return Ok(None);
+    };
+    let Some(queue) = directory.queue(machine.queue()) else { return Ok(None) };
+    Ok(queue.send(LookAtItem(machine.id())).await.ok().flatten())
 }

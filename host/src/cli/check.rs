@@ -23,7 +23,7 @@ pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
         cache: scratch.path().to_owned(),
         root: config.root.clone(),
         client: Services::client().map_err(anyhow::Error::msg)?,
-        store: None,
+        access: None,
     };
     let mut wrong = 0;
     for channel in &config.channels {

@@ -10,7 +10,7 @@ use crate::config::{ChannelConfig, StrategyConfig};
 use crate::plugin::channel::ChannelHandle;
 use crate::plugin::manifest::{self, ManifestError};
 use crate::plugin::probe;
-use crate::plugin::services::{Secrets, Services, StoreAccess};
+use crate::plugin::services::{HostAccess, Secrets, Services};
 use crate::plugin::{cache, library};
 
 /// Why a channel isn't there. Each message names file and cause.
@@ -107,8 +107,8 @@ pub struct Loader {
     pub root: PathBuf,
     /// Shared by all channels.
     pub client: reqwest::Client,
-    /// The channels' small stores.
-    pub store: Option<Arc<dyn StoreAccess>>,
+    /// What plugins get to see of the host's own.
+    pub access: Option<Arc<dyn HostAccess>>,
 }
 
 impl Loader {
@@ -207,7 +207,7 @@ impl Loader {
             library::open(copy).map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
         let secrets = Secrets::read(&config.secrets, &self.root);
         let services =
-            Services::new(config, manifest, secrets, self.client.clone(), self.store.clone());
+            Services::new(config, manifest, secrets, self.client.clone(), self.access.clone());
         let settings = serde_json::to_vec(&config.config).expect("RON values become JSON");
         let opening = module.open()(settings.into(), services.into_object());
         let opened: Result<ChannelObject, _> = opening.await.into_result();

@@ -133,7 +133,7 @@ pub async fn child() -> anyhow::Result<()> {
         place,
     };
     let client = Services::client().map_err(anyhow::Error::msg)?;
-    let loader = Loader { cache: PathBuf::new(), root: orders.root, client, store: None };
+    let loader = Loader { cache: PathBuf::new(), root: orders.root, client, access: None };
     let verdict = match loader.open_here(&config, &orders.manifest, &orders.copy).await {
         Ok(_) => Verdict::Good,
         Err(LoadError::Config { path, message }) => Verdict::Config { path, message },

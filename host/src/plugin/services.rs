@@ -10,7 +10,8 @@ use abi_stable::std_types::{RString, RVec};
 use async_ffi::{FfiFuture, FutureExt as _};
 use cordboard_sdk::abi::{HostObject, RawHost, RawHost_TO};
 use cordboard_sdk::{
-    HttpError, HttpErrorKind, HttpRequest, HttpResponse, Level, LogLine, Secret, decode, encode,
+    HttpError, HttpErrorKind, HttpRequest, HttpResponse, Level, LogLine, QueuePlace, Secret,
+    decode, encode,
 };
 
 use crate::config::{ChannelConfig, SecretSource};
@@ -20,8 +21,9 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 const MOST_KEY: usize = 256;
 const MOST_VALUE: usize = 64 * 1024;
 
-/// A channel's small store, wherever it is kept.
-pub trait StoreAccess: Send + Sync + 'static {
+/// What plugins get to see of the host's own: their channel's small store, and where their channel's
+/// customers stand in line.
+pub trait HostAccess: Send + Sync + 'static {
     /// Reads a value.
     fn get(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>, String>;
     /// Writes a value.
@@ -31,6 +33,12 @@ pub trait StoreAccess: Send + Sync + 'static {
         key: String,
         value: Vec<u8>,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+    /// Where a customer stands in line.
+    fn place(
+        &self,
+        channel: &str,
+        customer: String,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Option<QueuePlace>, String>> + Send>>;
 }
 
 /// A channel's secrets, read from where the operator put them.
@@ -86,20 +94,20 @@ pub struct Services {
     secrets: Secrets,
     /// Names that the manifest asks for.
     asked_secrets: Vec<String>,
-    store: Option<Arc<dyn StoreAccess>>,
+    access: Option<Arc<dyn HostAccess>>,
     /// Requests run here, whatever thread polls the plugin.
     runtime: tokio::runtime::Handle,
 }
 
 impl Services {
-    /// For a channel whose plugin asks for these hosts and secrets. Without a store (in a probe)
-    /// its store is empty and takes nothing.
+    /// For a channel whose plugin asks for these hosts and secrets. Without access (in a probe) its
+    /// store is empty and takes nothing, and nobody waits.
     pub fn new(
         config: &ChannelConfig,
         manifest: &cordboard_sdk::ManifestInfo,
         secrets: Secrets,
         client: reqwest::Client,
-        store: Option<Arc<dyn StoreAccess>>,
+        access: Option<Arc<dyn HostAccess>>,
     ) -> Self {
         let allowed = manifest.hosts.iter().chain(&config.allow_hosts).cloned().collect();
         Self {
@@ -108,7 +116,7 @@ impl Services {
             allowed,
             secrets,
             asked_secrets: manifest.secrets.clone(),
-            store,
+            access,
             runtime: tokio::runtime::Handle::current(),
         }
     }
@@ -176,7 +184,7 @@ impl Services {
                 "a key of {key} and a value of {value} bytes; at most {MOST_KEY} and {MOST_VALUE}"
             ));
         }
-        match &self.store {
+        match &self.access {
             Some(store) => store.put(&self.channel, key, value).await,
             None => Ok(()),
         }
@@ -270,7 +278,7 @@ async fn serve(services: Arc<Services>, operation: &str, payload: &[u8]) -> Vec<
         },
         "secret" => encode(&decode::<String>(payload).and_then(|name| services.secret(&name))),
         "store_get" => {
-            let value = decode::<String>(payload).and_then(|key| match &services.store {
+            let value = decode::<String>(payload).and_then(|key| match &services.access {
                 Some(store) => store.get(&services.channel, &key),
                 None => Ok(None),
             });
@@ -282,6 +290,14 @@ async fn serve(services: Arc<Services>, operation: &str, payload: &[u8]) -> Vec<
                 Err(message) => Err(message),
             };
             encode(&result)
+        }
+        "place_in_queue" => {
+            let place = match (decode::<String>(payload), &services.access) {
+                (Ok(customer), Some(access)) => access.place(&services.channel, customer).await,
+                (Ok(_), None) => Ok(None),
+                (Err(message), _) => Err(message),
+            };
+            encode(&place)
         }
         other => encode(&Err::<(), _>(format!("the host has no operation `{other}`"))),
     }

@@ -41,6 +41,11 @@ impl Channel for Panicky {
             let _ = self.host.store_get("nothing").await;
             panic!("as you wish: {body}");
         }
+        if body == "place" {
+            let place = self.host.place_in_queue("+14255550100").await;
+            let body = WebhookResponse::body("text/plain", format!("{place:?}"));
+            return Ok(Received::events([]).with_response(body));
+        }
         let message = Inbound::text(body.clone(), "+14255550100", "+14255550199", body);
         Ok(Received::events([Event::Message(message)]))
     }
