@@ -58,17 +58,18 @@ pub fn reconfigure(
     let old = directory.config();
     let new = Arc::new(new);
     let mut change = Change { after_restart: needs_restart(&old, &new), ..Change::default() };
-    directory.set_config(new.clone());
     let workstreams = changed_workstreams(&old, &new);
     change.workstreams = workstreams.iter().map(ToString::to_string).collect();
-    for channel in &new.channels {
-        update_slot(directory, channel, &new);
-    }
-    directory.next_edition();
+    // Recorded before anything can go by them, as a channel's are.
     if !workstreams.is_empty() {
         let all = new.workstreams.values().cloned().collect();
         directory.recorder.note(&Entry::Workstreams(all));
     }
+    directory.set_config(new.clone());
+    for channel in &new.channels {
+        update_slot(directory, channel, &new);
+    }
+    directory.next_edition();
     let held = Held::all_that_change(directory, &old, &new);
     change_queues(directory, routing, &old, &new, &mut change);
     for told in change_agents(directory, routing, &old, &new, &mut change) {
