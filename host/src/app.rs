@@ -64,10 +64,8 @@ impl Host {
 
         let began = Instant::now();
         let reader = Reader::open(&data)?;
-        let recorder = {
-            let keeps_log = config.host.keep_routing_log.0 > 0;
-            Recorder::new(journal.clone(), clock::now().0, keeps_log)
-        };
+        let keeps_log = config.host.keep_routing_log.0 > 0;
+        let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder)?;
         let recovery = began.elapsed();
         let open_conversations = recovered.open;

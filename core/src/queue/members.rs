@@ -306,15 +306,17 @@ impl Members {
 
     /// Whether the member stands in the index of a kind.
     pub fn is_ranked(&self, slot: Slot, kind: ChannelKind) -> bool {
-        self.ranked[kind.index()].is_some() && self.rank(slot, kind).is_some()
+        self.ranks(slot)[kind.index()].is_some()
     }
 
     /// Keeps an index for the kind from now on.
     pub fn index(&mut self, kind: ChannelKind) {
-        if self.ranked[kind.index()].is_none() {
+        let kind = kind.index();
+        if self.ranked[kind].is_none() {
+            self.ranked[kind] = Some(BTreeSet::new());
             let all = self.all().into_iter();
-            let ranked = all.filter_map(|slot| Some((self.rank(slot, kind)?, slot))).collect();
-            self.ranked[kind.index()] = Some(ranked);
+            let ranked = all.filter_map(|slot| Some((self.ranks(slot)[kind]?, slot))).collect();
+            self.ranked[kind] = Some(ranked);
         }
     }
 
@@ -322,14 +324,6 @@ impl Members {
         let ranks = self.ranks(slot);
         change(&mut self.members[slot as usize]);
         self.rerank(slot, ranks);
-    }
-
-    /// Where the member belongs in the order for a kind, if it has a place for it.
-    fn rank(&self, slot: Slot, kind: ChannelKind) -> Option<Rank> {
-        let member = self.get(slot);
-        let candidate = member.candidate();
-        let has_place = member.counts() && candidate.spare_for(kind) > 0;
-        has_place.then(|| self.strategy.rank(&candidate, kind))
     }
 
     /// Where it stands in each index that is kept. Worked out and not kept, as it would be half of

@@ -21,7 +21,7 @@ pub use agent::{
 pub use alarms::Alarms;
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{
-    LookAtItem, LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread,
+    LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
 };
 pub use reconfigure::{Change, channel_policy, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};

@@ -122,7 +122,7 @@ impl Handler<LookAtLine> for QueueActor {
 /// Asks where an item stands (ROUTE-16).
 #[derive(Message)]
 #[rtype(result = "Option<Standing>")]
-pub struct LookAtItem(pub ConversationId);
+struct LookAtItem(pub ConversationId);
 
 impl Handler<LookAtItem> for QueueActor {
     type Result = Option<Standing>;
@@ -150,6 +150,15 @@ impl Handler<WhyNot> for QueueActor {
     }
 }
 
+/// Where an item stands in a queue; `None`: it isn't there.
+pub async fn standing(
+    directory: &Directory,
+    queue: &QueueId,
+    id: ConversationId,
+) -> Option<Standing> {
+    directory.queue(queue)?.send(LookAtItem(id)).await.ok()?
+}
+
 /// Where the customer of a thread stands in line; `None`: they don't wait for an agent (ROUTE-16).
 ///
 /// # Errors
@@ -169,6 +178,5 @@ pub async fn place_of_thread(
     let Some(machine) = waiting.filter(|machine| machine.state() == State::Open) else {
         return Ok(None);
     };
-    let Some(queue) = directory.queue(machine.queue()) else { return Ok(None) };
-    Ok(queue.send(LookAtItem(machine.id())).await.ok().flatten())
+    Ok(standing(directory, machine.queue(), machine.id()).await)
 }

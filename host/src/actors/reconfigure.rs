@@ -204,6 +204,9 @@ fn update_slot(directory: &Directory, channel: &ChannelConfig, config: &Config) 
     let Some(slot) = directory.channel(&channel.id) else { return };
     let Some(workstream) = config.workstreams.get(&channel.workstream) else { return };
     let policy = channel_policy(workstream, channel, slot.policy.max_text);
+    if policy == slot.policy {
+        return;
+    }
     directory.put_channel(channel.id.clone(), ChannelSlot { policy, ..(*slot).clone() });
 }
 

@@ -117,7 +117,6 @@ impl<'a> Restoring<'a> {
 enum Told<'a> {
     Queue(Timestamp, &'a QueueId, &'a queue::Input),
     Agent(Timestamp, &'a AgentId, &'a agent::Input),
-    Routed(Routed),
 }
 
 #[derive(Default)]
@@ -172,7 +171,7 @@ impl Recorder {
 
     /// Notes that a conversation has decided where it goes; before the queue hears of it.
     pub fn routed(&self, routed: Routed) {
-        self.note(&Told::Routed(routed));
+        self.note(&Entry::Routed(routed));
     }
 
     /// Notes a decision.

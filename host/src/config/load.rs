@@ -301,6 +301,11 @@ mod tests {
         }
     }
 
+    fn expect(found: &[String], start: &str, part: &str) {
+        let hit = found.iter().any(|p| p.starts_with(start) && p.contains(part));
+        assert!(hit, "{start} … {part} in {found:#?}");
+    }
+
     // OPS-01 ROUTE-02
     #[test]
     fn every_error_is_reported_with_its_place_and_what_would_be_right() {
@@ -315,10 +320,7 @@ mod tests {
     quues: [],
 )"#,
         );
-        let expect = |start: &str, part: &str| {
-            let hit = found.iter().any(|p| p.starts_with(start) && p.contains(part));
-            assert!(hit, "{start} … {part} in {found:#?}");
-        };
+        let expect = |start: &str, part: &str| expect(&found, start, part);
         expect("2:36 queues[1].id", "isn't a name");
         expect("2:", "Random");
         expect("4:", "workstreams[0]");
@@ -350,10 +352,7 @@ mod tests {
     presence: (labels: [(id: "home", status: offline)]),
 )"#,
         );
-        let expect = |start: &str, part: &str| {
-            let hit = found.iter().any(|p| p.starts_with(start) && p.contains(part));
-            assert!(hit, "{start} … {part} in {found:#?}");
-        };
+        let expect = |start: &str, part: &str| expect(&found, start, part);
         expect("5:", "\"09:00-17:30\"");
         expect("6:28 hours[1].zone", "Europe/Berlin");
         expect("8:40 queues[0].strategy", "no strategy \"lots\"; none is configured");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::{Change, Deliver, Directory, LookAtAgent, LookAtItem, LookAtLine, To, WhyNot};
+use crate::actors::{Change, Deliver, Directory, LookAtAgent, LookAtLine, To, WhyNot, standing};
 use crate::config::{Config, LabelConfig, Permission, Role};
 use crate::http::api::{Answer, Done, done, reader, stored};
 use crate::http::caller::Caller;
@@ -143,7 +143,7 @@ fn name_of(config: &Config, id: &AgentId) -> String {
 }
 
 async fn place(directory: &Directory, queue: &QueueId, id: ConversationId) -> Option<Place> {
-    let standing = directory.queue(queue)?.send(LookAtItem(id)).await.ok()??;
+    let standing = standing(directory, queue, id).await?;
     Some(Place {
         queue: queue.to_string(),
         position: standing.position,

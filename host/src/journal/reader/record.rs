@@ -42,22 +42,17 @@ impl Reader {
     }
 
     /// The routing log of a run, chunk by chunk.
-    pub fn routing_log(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM routing_log WHERE run = ?1 ORDER BY id")?;
-        let mut rows = statement.query([run])?;
-        while let Some(row) = rows.next()? {
-            each(row.get_ref(0)?.as_blob()?);
-        }
-        Ok(())
+    pub fn routing_log(&self, run: i64, each: impl FnMut(&[u8])) -> Result<()> {
+        self.bodies("SELECT body FROM routing_log WHERE run = ?1 ORDER BY id", run, each)
     }
 
     /// The decisions of a run as they were written, oldest first.
-    pub fn decisions_of_run(&self, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM decisions WHERE run = ?1 ORDER BY id")?;
+    pub fn decisions_of_run(&self, run: i64, each: impl FnMut(&[u8])) -> Result<()> {
+        self.bodies("SELECT body FROM decisions WHERE run = ?1 ORDER BY id", run, each)
+    }
+
+    fn bodies(&self, query: &str, run: i64, mut each: impl FnMut(&[u8])) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(query)?;
         let mut rows = statement.query([run])?;
         while let Some(row) = rows.next()? {
             each(row.get_ref(0)?.as_blob()?);
