@@ -54,11 +54,6 @@ impl KindSet {
         self.0 & (1 << kind.index()) != 0
     }
 
-    /// Both together.
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     /// Puts the kind into the set.
     pub fn insert(&mut self, kind: ChannelKind) {
         self.0 |= 1 << kind.index();
@@ -119,6 +114,50 @@ pub struct Load {
     pub kind: ChannelKind,
     /// Weight on the total.
     pub units: Units,
+}
+
+/// The lightest item of each kind that can come to somebody; a kind that isn't there can't. Full means
+/// that none of them fits any more (PRES-02).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reach([Option<Units>; 4]);
+
+impl Default for Reach {
+    /// Every kind, as light as an item can be.
+    fn default() -> Self {
+        Self([Some(Units(1)); 4])
+    }
+}
+
+impl Reach {
+    /// Nothing can come.
+    pub const NOTHING: Self = Self([None; 4]);
+
+    /// An item of this sort can come as well.
+    pub fn add(&mut self, load: Load) {
+        let lightest = &mut self.0[load.kind.index()];
+        *lightest = Some(lightest.map_or(load.units, |known| known.min(load.units)));
+    }
+
+    /// Both together.
+    pub fn union(mut self, other: Self) -> Self {
+        other.loads().for_each(|load| self.add(load));
+        self
+    }
+
+    /// The lightest item of each kind.
+    pub fn loads(self) -> impl Iterator<Item = Load> {
+        let of = move |kind: ChannelKind| Some(Load { kind, units: self.0[kind.index()]? });
+        ChannelKind::ALL.into_iter().filter_map(of)
+    }
+}
+
+impl FromIterator<Load> for Reach {
+    fn from_iter<I: IntoIterator<Item = Load>>(loads: I) -> Self {
+        let mut reach = Self::NOTHING;
+        loads.into_iter().for_each(|load| reach.add(load));
+        reach
+    }
 }
 
 /// What an agent holds and has reserved. A view: it equals what the open conversations say, plus

@@ -20,10 +20,15 @@
 //! # Who owns what
 //!
 //! Truth lives in the conversation: its events are the only ones that a restart needs. A queue's
-//! backlog and an agent's ledger are views, rebuilt by giving every open conversation
-//! [`conversation::Input::Recover`] or, without its snapshot, through [`conversation::Standing`]. That
-//! has to be finished before anybody signs in: a place that was taken before the restart and is
-//! restored late could find the agent full (invariant 3).
+//! backlog and an agent's ledger are views, rebuilt at a start from the [`conversation::Standing`] of
+//! every open conversation. Then agents are told what their own presence was
+//! ([`agent::Input::Recall`]), and last the questions to agents are asked again that nobody has
+//! answered. In this order: a place that was taken before the restart and is restored late could find
+//! the agent full (invariant 3), and somebody who isn't back yet would say no to a customer.
+//!
+//! Where an agent is (at the desk, away, offline) the conversation is told by the agent's machine, for
+//! each conversation that is theirs, however it became so; and an alarm is asked for after every
+//! input, for the earliest deadline. Neither is left to the places that change state.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

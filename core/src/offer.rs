@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capacity::{ChannelKind, Load};
-use crate::ids::{AgentId, ConversationId, OfferId};
+use crate::ids::{AgentId, ConversationId, OfferId, QueueId};
 use crate::presence::{BaseStatus, StatusSet};
 use crate::time::Span;
 
@@ -18,6 +18,31 @@ pub enum Purpose {
     Transfer(AgentId),
     /// Advise this colleague, unseen by the customer (CONV-03).
     Consult(AgentId),
+}
+
+/// How somebody takes up a conversation by themselves (ROUTE-10). The agent's machine sets the place
+/// aside first, so that no way of doing it goes round the capacity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ByHand {
+    /// One that waits in a queue (ROUTE-14).
+    Take,
+    /// One that a colleague has.
+    TakeOver,
+    /// One that they left, or whose customer fell silent (CONV-02).
+    ComeBack,
+}
+
+/// What an acceptance makes of the agent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptance {
+    /// An offer of work, by a queue or a colleague.
+    Work,
+    /// An offer to advise.
+    Consult,
+    /// No offer at all.
+    ByHand(ByHand),
 }
 
 /// What a queue, or a conversation that is handed over, asks of an agent.
@@ -35,6 +60,9 @@ pub struct Reserve {
     pub timeout: Span,
     /// What for. Work is answered to the queue, everything else to the conversation.
     pub purpose: Purpose,
+    /// Only for members of this queue: advice is theirs to give (CONV-03).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_of: Option<QueueId>,
 }
 
 /// Why an agent's machine said no to a reservation, before the agent saw anything.
@@ -51,6 +79,8 @@ pub enum Refusal {
     AlreadyThere,
     /// Has no licence to take work (PRES-08), or is configured no longer.
     TakesNoWork,
+    /// Isn't a member of the queue whose members are asked (CONV-03).
+    NotMember,
 }
 
 /// How an offer ended.

@@ -37,6 +37,33 @@ impl BaseStatus {
     }
 }
 
+/// Whether an agent is at their desk, as far as conversations care (ROUTE-18, 19). `busy`,
+/// `do_not_disturb` and `transfers_only` take no new work but are there for what they have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attendance {
+    /// At the desk.
+    #[default]
+    Here,
+    /// Signed in, not at the desk: absent for workstreams that give no work to `away`.
+    Away,
+    /// Not signed in.
+    Offline,
+}
+
+impl From<BaseStatus> for Attendance {
+    fn from(status: BaseStatus) -> Self {
+        match status {
+            BaseStatus::Offline => Self::Offline,
+            BaseStatus::Away => Self::Away,
+            BaseStatus::Online
+            | BaseStatus::Busy
+            | BaseStatus::DoNotDisturb
+            | BaseStatus::TransfersOnly => Self::Here,
+        }
+    }
+}
+
 /// Where the present status comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -102,6 +102,9 @@ pub struct Workstream {
     pub reopen_within: Span,
     /// A conversation open for longer is ended by rule (CONV-07).
     pub end_after: Option<Span>,
+    /// How long a queue looks for a colleague who can advise (CONV-03).
+    #[serde(default = "Workstream::two_minutes")]
+    pub consult_search: Span,
     /// The most characters a message may have on these channels (CH-11).
     pub max_text: u32,
     /// Language of customers who haven't said theirs (CH-14): of the channel.
@@ -111,6 +114,10 @@ pub struct Workstream {
 }
 
 impl Workstream {
+    const fn two_minutes() -> Span {
+        Span::seconds(120)
+    }
+
     /// The defaults of features.md for a kind.
     pub fn with_defaults(id: WorkstreamId, kind: ChannelKind, queue: QueueId) -> Self {
         let allowed = match kind {
@@ -139,6 +146,7 @@ impl Workstream {
             disposition_required: false,
             reopen_within: Span::seconds(24 * 3600),
             end_after: None,
+            consult_search: Self::two_minutes(),
             max_text: 1600,
             language: "en".to_owned(),
             hours: None,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::conversation::{self, Opening, Standing};
+use crate::conversation::{self, Opening, Written};
 use crate::decision::Decision;
 use crate::effect::{Effect, Effects, Judgement};
 use crate::ids::{AgentId, ConversationId, QueueId};
@@ -75,6 +75,8 @@ pub struct World {
     agents: FxHashMap<AgentId, Agent>,
     queues: FxHashMap<QueueId, Queue>,
     conversations: FxHashMap<ConversationId, Conversation>,
+    /// What is on disk of each beside its events: all that a restart goes by.
+    written: FxHashMap<ConversationId, Written>,
     mail: VecDeque<Letter>,
     timers: BinaryHeap<Reverse<(Timestamp, Machine)>>,
     happenings: Vec<Happening>,
@@ -158,6 +160,7 @@ impl World {
     /// Takes a conversation out of the world: it is over, and nobody will ask for it.
     pub fn forget(&mut self, id: ConversationId) {
         self.conversations.remove(&id);
+        self.written.remove(&id);
     }
 
     /// Lets time pass without waking anybody.
@@ -254,6 +257,7 @@ impl World {
 
     fn carry_out(&mut self, from: Machine, fx: Effects, most: usize) {
         if let Machine::Conversation(id) = &from {
+            self.write(*id);
             let events = fx.events.into_iter().map(|event| Happening::Event(*id, event));
             self.happenings.extend(events);
         }
@@ -297,30 +301,77 @@ impl World {
         std::mem::take(&mut self.happenings)
     }
 
-    /// The host dies and starts again: queues and agents are rebuilt from what the conversations
-    /// say, whole before anybody can sign in; messages and timers under way are lost.
+    /// The row follows its conversation as it does in the host's journal.
+    fn write(&mut self, id: ConversationId) {
+        let Some(conversation) = self.conversations.get(&id) else { return };
+        if self.written.get(&id).is_none_or(|written| written.is_outdated(conversation)) {
+            self.written.insert(id, Written::of(conversation));
+        }
+    }
+
+    /// The host dies and starts again, in the host's own order: queues and agents are rebuilt from
+    /// what is on disk of the conversations, whole before anybody is there; then agents are what they
+    /// were when the last run was last known to live; then the questions that nobody answered are
+    /// asked again, and what went by other settings looks at those in force. Messages and timers under way are lost; deadlines come back from disk.
     pub fn restart(
         &mut self,
         agents: impl IntoIterator<Item = Agent>,
         queues: impl IntoIterator<Item = Queue>,
+        alive_until: Timestamp,
     ) {
         self.mail.clear();
         self.timers.clear();
+        let kept: FxHashMap<AgentId, agent::Standing> =
+            self.agents.drain().map(|(id, agent)| (id, agent.standing())).collect();
         self.agents = agents.into_iter().map(|agent| (agent.id().clone(), agent)).collect();
         self.queues = queues.into_iter().map(|queue| (queue.id().clone(), queue)).collect();
-        let mut standings: Vec<(Standing, Option<Timestamp>, Arc<Workstream>)> = self
-            .conversations
+        self.conversations.values_mut().for_each(Conversation::forget_alarms);
+        let mut rows: Vec<(Written, Arc<Workstream>)> = self
+            .written
             .values()
-            .filter_map(|c| Some((c.standing(), c.wake_at(), c.settings()?.clone())))
+            .filter_map(|row| {
+                let conversation = self.conversations.get(&row.standing.id)?;
+                Some((row.clone(), conversation.settings()?.clone()))
+            })
             .collect();
-        standings.sort_unstable_by_key(|(standing, ..)| standing.id);
-        for (standing, wake_at, policy) in standings {
-            let own = Machine::Conversation(standing.id);
-            self.timers.extend(wake_at.map(|at| Reverse((at, own))));
-            for effect in standing.recover(&policy) {
+        rows.sort_unstable_by_key(|(row, _)| row.standing.id);
+        for (row, policy) in &rows {
+            let own = Machine::Conversation(row.standing.id);
+            self.timers.extend(row.wake_at.map(|at| Reverse((at, own))));
+            for effect in row.standing.recover(policy) {
                 self.recover(effect);
             }
         }
+        let mut names: Vec<AgentId> = self.agents.keys().cloned().collect();
+        names.sort_unstable();
+        for name in names {
+            let standing = kept.get(&name).cloned();
+            let recall = agent::Input::Recall { standing, alive_until };
+            self.send(Machine::Agent(name), Mail::Agent(recall));
+        }
+        for (row, policy) in &rows {
+            if let Some(Effect::Agent(agent, ask)) = row.standing.ask_again(policy) {
+                self.send(Machine::Agent(agent), Mail::Agent(ask));
+            }
+            if row.standing.ticket.revision != policy.revision {
+                let own = Machine::Conversation(row.standing.id);
+                self.send(own, Mail::Conversation(conversation::Input::Reroute));
+            }
+        }
+    }
+
+    /// Whether an alarm is set for every deadline of every conversation: at it, or before.
+    pub fn has_all_alarms(&self) -> Result<(), ConversationId> {
+        for conversation in self.conversations.values() {
+            let Some(deadline) = conversation.wake_at() else { continue };
+            let own = Machine::Conversation(conversation.id());
+            let is_set =
+                self.timers.iter().any(|Reverse((at, machine))| *machine == own && *at <= deadline);
+            if !is_set {
+                return Err(conversation.id());
+            }
+        }
+        Ok(())
     }
 
     /// Only what a machine has to say to conversations is under way afterwards.

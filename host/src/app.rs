@@ -86,8 +86,7 @@ impl Host {
             bail!("--strict: not every channel can be loaded\n{}", list.join("\n"));
         }
 
-        let (routing, effects) = actors::start(recovered, &directory);
-        let mut arbiters = vec![routing];
+        let mut arbiters = vec![actors::start(recovered, &directory)];
         let backlog = Backlog::default();
         let sending = Arbiter::new();
         let run = (inbox, directory.clone(), backlog.clone());
@@ -117,8 +116,8 @@ impl Host {
         while !directory.has_all_shards() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        directory.carry_out(None, effects);
         actix::spawn(upkeep(directory.clone()));
+        actix::spawn(keep_alive(directory.clone()));
         reload::watch(reloader);
         for row in reader.outbox()? {
             directory.send(row);
@@ -139,9 +138,12 @@ impl Host {
     /// (what is left is on disk), the journal committed.
     pub async fn stop(self) {
         const OUTBOX_TIME: Duration = Duration::from_secs(5);
+        // First nothing new is given out, or what one agent gives back goes to the next.
+        self.directory.hold_queues();
         for agent in self.directory.all_agents() {
             agent.do_send(CloseScreens);
         }
+        self.directory.stop();
         self.server.stop(true).await;
         // The server's own result was seen by whoever waited for it.
         let _ = self.finished.await;
@@ -149,6 +151,7 @@ impl Host {
         while !self.backlog.is_empty() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        journal::note_alive(&self.directory.journal, clock::now());
         self.directory.recorder.flushed().await;
         let journal = self.directory.journal.clone();
         // Ends the writer's thread after its last commit.
@@ -174,6 +177,15 @@ async fn upkeep(directory: Arc<Directory>) {
     }
 }
 
+/// A sign of life for the next start (PRES-04).
+async fn keep_alive(directory: Arc<Directory>) {
+    const EVERY: Duration = Duration::from_secs(5);
+    loop {
+        journal::note_alive(&directory.journal, clock::now());
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
 /// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the
 /// reason, a strategy leaves its queues to the default.
 async fn load_plugins(
@@ -194,7 +206,8 @@ async fn load_plugins(
         let workstream = config.workstreams[&channel.workstream].clone();
         let (state, policy) = match loaded {
             Ok(handle) => {
-                let policy = channel_policy(&workstream, channel, handle.manifest().max_text);
+                let longest = handle.manifest().max_text;
+                let policy = channel_policy(&workstream, channel, Some(longest));
                 (Ok(Arc::new(handle)), policy)
             }
             Err(error) => {
@@ -202,7 +215,7 @@ async fn load_plugins(
                 tracing::error!(channel = %channel.id, problem = %problem, "channel not loaded");
                 let why = problem.to_string();
                 problems.push(problem);
-                (Err(why), channel_policy(&workstream, channel, workstream.max_text))
+                (Err(why), channel_policy(&workstream, channel, None))
             }
         };
         let callback_url = format!("{}/hooks/{}", config.host.public_url, channel.id);
@@ -227,6 +240,7 @@ pub fn as_problem(place: &Place, error: &LoadError) -> Problem {
         LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
         LoadError::Config { path, .. } => format!("config.{path}"),
         LoadError::OtherContent { .. } => "sha256".to_owned(),
+        LoadError::TextTooLong { .. } => "max_text".to_owned(),
         LoadError::WontOpen { .. } => String::new(),
         _ => "plugin".to_owned(),
     };

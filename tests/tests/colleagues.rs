@@ -3,14 +3,10 @@
 use std::time::Duration;
 
 use cordboard_tests::emulator::Provider;
-use cordboard_tests::harness::{HostProcess, Screen, Setup};
+use cordboard_tests::harness::{Screen, Setup};
 use serde_json::{Value, json};
 
 const CUSTOMER: &str = "+14255550100";
-
-async fn look(host: &HostProcess, token: &str, id: &str) -> Value {
-    host.get(token, &format!("/api/v1/conversations/{id}")).await.1["conversation"].clone()
-}
 
 fn of(id: &str) -> impl Fn(&Value) -> bool {
     move |frame: &Value| frame["type"] == "conversation" && frame["id"] == id
@@ -49,17 +45,17 @@ async fn the_primary_hands_over_and_asks_for_advice_and_nobody_else_does() {
     kim.wait_for("the note", |f| f["message"]["text"] == "offer a refund").await;
     let reply = lee.command(json!({ "type": "reply", "conversation": id, "text": "hi" })).await;
     assert_eq!(reply["ok"], false, "who advises doesn't write to the customer");
-    assert_eq!(look(&host, &kims, &id).await["consultants"], json!(["lee"]));
+    assert_eq!(host.conversation(&kims, &id).await["consultants"], json!(["lee"]));
     // A second screen of the adviser finds it (CONV-06).
     let mut again = Screen::connect(&host.url, &lees).await;
     let snapshot = again.wait("snapshot").await;
     assert_eq!(snapshot["conversations"][0]["conversation"]["id"], id.as_str());
 
     // To the adviser at once: they have a place for it.
-    let timer = look(&host, &kims, &id).await["timer_from"].clone();
+    let timer = host.conversation(&kims, &id).await["timer_from"].clone();
     kim.must(transfer(json!({ "agent": "lee" }))).await;
     kim.wait_for("gone", |f| f["type"] == "conversation_gone").await;
-    let summary = look(&host, &sams, &id).await;
+    let summary = host.conversation(&sams, &id).await;
     assert_eq!((&summary["agent"], &summary["consultants"]), (&json!("lee"), &json!([])));
     assert_ne!(summary["timer_from"], timer, "the session timer begins anew");
 
@@ -69,14 +65,19 @@ async fn the_primary_hands_over_and_asks_for_advice_and_nobody_else_does() {
     assert_eq!(offer["purpose"], json!({ "what": "transfer", "by": "lee" }));
     let told = lee.wait("not_taken").await;
     assert_eq!(told["why"], "kim didn't answer in time");
-    assert_eq!(look(&host, &sams, &id).await["agent"], "lee");
+    assert_eq!(host.conversation(&sams, &id).await["agent"], "lee");
 
     // A supervisor takes it over by hand; an agent may not.
     let path = format!("/api/v1/conversations/{id}/take-over");
     assert_eq!(host.post(&kims, &path, json!({})).await.0, 403);
+    let (status, refused) = host.post(&sams, &path, json!({})).await;
+    assert_eq!((status, &refused["code"]), (409, &json!("offline")), "nobody sits at that desk");
+    assert_eq!(host.conversation(&sams, &id).await["agent"], "lee");
+    let mut sam = Screen::connect(&host.url, &sams).await;
+    sam.wait("presence").await;
     assert_eq!(host.post(&sams, &path, json!({})).await.0, 204);
     lee.wait_for("gone", |f| f["type"] == "conversation_gone").await;
-    assert_eq!(look(&host, &sams, &id).await["agent"], "sam");
+    assert_eq!(host.conversation(&sams, &id).await["agent"], "sam");
     assert!(world.sent().is_empty(), "no note reached a provider");
     setup.stop_and_replay(host);
 }
@@ -145,7 +146,7 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
     let mut brief = Screen::connect(&host.url, &briefs).await;
     world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let id = brief.accept_next().await;
-    let queued = look(&host, &briefs, &id).await["queued_at"].clone();
+    let queued = host.conversation(&briefs, &id).await["queued_at"].clone();
     let mut kim = Screen::connect(&host.url, &kims).await;
     kim.wait("presence").await;
     brief.close().await;
@@ -157,7 +158,7 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
     );
     let mut brief = Screen::connect(&host.url, &briefs).await;
     assert_eq!(brief.accept_next().await, id, "back in time");
-    assert_eq!(look(&host, &briefs, &id).await["queued_at"], queued, "its age is kept");
+    assert_eq!(host.conversation(&briefs, &id).await["queued_at"], queued, "its age is kept");
 
     // Gone again, and not back in time: anybody's.
     brief.close().await;
@@ -177,6 +178,8 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
 #[actix_web::test]
 async fn a_customer_who_writes_to_somebody_absent_is_routed_anew() {
     let mut setup = Setup::new();
+    // With no affinity they would be preferred for a minute.
+    setup.workstream = "affinity: \"1s\",".to_owned();
     setup.agents = r#"(id: "brief", queues: ["support"], grace: "1s"),"#.to_owned();
     let emulators = setup.with_emulators();
     let world = &emulators.world;
@@ -198,7 +201,7 @@ async fn a_customer_who_writes_to_somebody_absent_is_routed_anew() {
 #[actix_web::test]
 async fn who_is_idle_or_misses_offers_is_set_away_and_light_agents_have_no_status() {
     let mut setup = Setup::new();
-    setup.workstream = "offer_timeout: \"300ms\",".to_owned();
+    setup.workstream = "offer_timeout: \"1s\",".to_owned();
     setup.sections = r#"presence: (
         labels: [(id: "lunch", name: "Lunch", status: away)],
         idle: (after: "2s"), missed_offers: (limit: 2),

@@ -1,7 +1,7 @@
 //! Rules, skills, hours, overflow, strategies: who gets what, and why, through the real host.
 
 use cordboard_tests::emulator::Provider;
-use cordboard_tests::harness::{HostProcess, Screen, Setup};
+use cordboard_tests::harness::{Screen, Setup};
 use serde_json::{Value, json};
 
 const GERMAN: &str = "+491715550100";
@@ -27,12 +27,6 @@ fn floor(setup: &mut Setup) {
         .to_owned();
 }
 
-async fn why(host: &HostProcess, token: &str, conversation: &str) -> Value {
-    let (status, why) = host.get(token, &format!("/api/v1/conversations/{conversation}/why")).await;
-    assert_eq!(status, 200, "{why}");
-    why
-}
-
 /// All sentences of the answer.
 fn sentences(why: &Value) -> String {
     let mut all = Vec::new();
@@ -44,23 +38,6 @@ fn sentences(why: &Value) -> String {
         }
     }
     all.join("\n")
-}
-
-async fn waiting(host: &HostProcess, token: &str, queue: &str) -> Vec<Value> {
-    let (_, items) = host.get(token, &format!("/api/v1/waiting?queue={queue}")).await;
-    items.as_array().unwrap_or_else(|| panic!("{items}")).clone()
-}
-
-/// Asks until so many wait in the queue.
-async fn until_waiting(host: &HostProcess, token: &str, queue: &str, count: usize) -> Vec<Value> {
-    for _ in 0..1000 {
-        let items = waiting(host, token, queue).await;
-        if items.len() == count {
-            return items;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("{:?}, not {count}", waiting(host, token, queue).await);
 }
 
 // ROUTE-01 ROUTE-04 ROUTE-06 ROUTE-15 PRES-01 ID-05
@@ -80,10 +57,10 @@ async fn rules_and_skills_decide_and_every_decision_can_be_explained() {
 
     // Nobody who is there speaks German well enough: it waits, and says for what.
     world.text(Provider::Telesign, GERMAN, "Guten Tag").await;
-    let items = until_waiting(&host, sams, "support", 1).await;
+    let items = host.until_waiting(sams, "support", 1).await;
     let id = items[0]["conversation"]["id"].as_str().unwrap().to_owned();
     assert_eq!(items[0]["conversation"]["tags"], json!(["dach"]));
-    let told = sentences(&why(&host, sams, &id).await);
+    let told = sentences(&host.why(sams, &id).await);
     for expected in [
         "the rule \"german numbers\" matched: queue support, priority 0, skills german 3",
         "Kim: presence is away; the workstream allows online",
@@ -94,13 +71,13 @@ async fn rules_and_skills_decide_and_every_decision_can_be_explained() {
     let path = format!("/api/v1/agents/novice/why-not?conversation={id}");
     let (_, answer) = host.get(noras, &path).await;
     assert_eq!(answer["sentence"], "Nora: has german at level 2; level 3 is needed");
-    let place = why(&host, sams, &id).await["place"].clone();
+    let place = host.why(sams, &id).await["place"].clone();
     assert_eq!((&place["position"], &place["waiting"]), (&json!(1), &json!(1)), "ROUTE-16");
 
     // The moment somebody signs in who can have it (ROUTE-20).
     let mut gerd = Screen::connect(&host.url, gerds).await;
     assert_eq!(gerd.accept_next().await, id);
-    let told = sentences(&why(&host, gerds, &id).await);
+    let told = sentences(&host.why(gerds, &id).await);
     assert!(told.contains("support offered it to gerd"), "{told}");
     assert!(told.contains("gerd accepted it"), "{told}");
     let (_, answer) =
@@ -130,20 +107,20 @@ async fn what_becomes_known_about_a_waiting_customer_counts_at_once() {
     let (kims, sams) = (setup.token("kim"), setup.token("sam"));
     let host = setup.start(&[]).await;
     world.text(Provider::Twilio, AMERICAN, "refund?").await;
-    let refund = until_waiting(&host, &sams, "billing", 1).await[0]["conversation"]["id"].clone();
+    let refund = host.until_waiting(&sams, "billing", 1).await[0]["conversation"]["id"].clone();
     world.text(Provider::Twilio, "+14255550101", "hello").await;
     world.text(Provider::Twilio, "+14255550102", "hello").await;
-    until_waiting(&host, &sams, "support", 2).await;
+    host.until_waiting(&sams, "support", 2).await;
 
     let path = format!("/api/v1/conversations/{}/attributes", refund.as_str().unwrap());
     let known = json!({ "contact": { "tier": "Gold" }, "flags": { "bad_actor": true } });
     assert_eq!(host.put(&kims, &path, known.clone()).await.0, 403, "agents can't say so");
     assert_eq!(host.put(&sams, &path, known).await.0, 204);
-    let line = until_waiting(&host, &sams, "support", 3).await;
+    let line = host.until_waiting(&sams, "support", 3).await;
     assert_eq!(line[0]["conversation"]["id"], refund, "gold goes first, though it came first too");
     assert_eq!(line[0]["conversation"]["priority"], 9);
     assert_eq!(line[0]["conversation"]["flags"]["bad_actor"], true);
-    until_waiting(&host, &sams, "billing", 0).await;
+    host.until_waiting(&sams, "billing", 0).await;
     setup.stop_and_replay(host);
 }
 
@@ -171,21 +148,20 @@ async fn what_cant_be_served_overflows() {
     let host = setup.start(&[]).await;
 
     world.text(Provider::Twilio, "+14255550101", "one").await;
-    until_waiting(&host, &sams, "support", 1).await;
+    host.until_waiting(&sams, "support", 1).await;
     world.text(Provider::Twilio, "+14255550102", "two").await;
-    let second = until_waiting(&host, &sams, "second", 1).await;
-    let told =
-        sentences(&why(&host, &sams, second[0]["conversation"]["id"].as_str().unwrap()).await);
+    let second = host.until_waiting(&sams, "second", 1).await;
+    let told = sentences(&host.why(&sams, second[0]["conversation"]["id"].as_str().unwrap()).await);
     assert!(told.contains("more than 1 items wait in the queue"), "{told}");
     let sent = world.wait_for_sent("position", |sent| sent.text.contains("number")).await;
     assert_eq!((sent.to.as_str(), sent.text.as_str()), ("+14255550101", "You are number 1."));
 
     world.text(Provider::Telesign, "+14255550103", "night").await;
     world.wait_for_sent("closed", |sent| sent.text == "We are closed.").await;
-    until_waiting(&host, &sams, "night", 0).await;
+    host.until_waiting(&sams, "night", 0).await;
     world.text(Provider::Acs, "+14255550104", "empty").await;
     world.wait_for_sent("nobody", |sent| sent.text == "Nobody is in.").await;
-    until_waiting(&host, &sams, "empty", 1).await;
+    host.until_waiting(&sams, "empty", 1).await;
     let told = world.sent().iter().filter(|sent| sent.text.contains("number")).count();
     assert_eq!(told, 1, "each rule is applied once");
     setup.stop_and_replay(host);

@@ -1,26 +1,10 @@
 //! Offers, presence and capacity through the real host.
 
 use cordboard_tests::emulator::Provider;
-use cordboard_tests::harness::{HostProcess, Screen, Setup};
-use serde_json::{Value, json};
+use cordboard_tests::harness::{Screen, Setup};
+use serde_json::json;
 
 const CUSTOMER: &str = "+14255550100";
-
-async fn agent(host: &HostProcess, token: &str, id: &str) -> Value {
-    let (_, agents) = host.get(token, "/api/v1/agents").await;
-    agents.as_array().unwrap().iter().find(|agent| agent["id"] == id).unwrap().clone()
-}
-
-/// Asks until the agent looks like this.
-async fn until(host: &HostProcess, token: &str, id: &str, is_it: impl Fn(&Value) -> bool) {
-    for _ in 0..1000 {
-        if is_it(&agent(host, token, id).await) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("{} never became it", agent(host, token, id).await);
-}
 
 // ROUTE-04 ROUTE-05 ROUTE-07 ROUTE-08 PRES-02
 #[actix_web::test]
@@ -68,10 +52,10 @@ async fn silence_frees_a_place_and_the_customer_gets_it_back() {
     let mut one = Screen::connect(&host.url, &ones).await;
     world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let first = one.accept_next().await;
-    until(&host, &sams, "one", |a| a["presence"]["status"] == "busy").await;
+    host.until_agent(&sams, "one", |a| a["presence"]["status"] == "busy").await;
     let other = "+14255550101";
     world.text(Provider::Acs, other, "me too").await;
-    until(&host, &sams, "one", |a| a["offers"] == json!([])).await;
+    host.until_agent(&sams, "one", |a| a["offers"] == json!([])).await;
 
     // Answered, silent for a second: the place is free, and the next in line gets it.
     one.must(json!({ "type": "reply", "conversation": first, "text": "hi" })).await;
@@ -114,10 +98,10 @@ async fn presence_through_breaks_and_defaults() {
     let offer = brief.wait("offer").await;
     brief.close().await;
     let brief = Screen::connect(&host.url, &briefs).await;
-    assert_eq!(agent(&host, &sams, "brief").await["presence"]["label"], "At my desk");
-    assert_eq!(agent(&host, &sams, "brief").await["offers"][0]["offer"], offer["offer"]);
+    assert_eq!(host.agent(&sams, "brief").await["presence"]["label"], "At my desk");
+    assert_eq!(host.agent(&sams, "brief").await["offers"][0]["offer"], offer["offer"]);
     brief.close().await;
-    until(&host, &sams, "brief", |a| a["presence"]["status"] == "offline").await;
+    host.until_agent(&sams, "brief", |a| a["presence"]["status"] == "offline").await;
     // The offer goes elsewhere at once: to whoever becomes available.
     shy.must(json!({ "type": "presence", "status": "online" })).await;
     let offer = shy.wait("offer").await;
@@ -151,7 +135,13 @@ async fn a_stop_withdraws_offers_and_a_start_finds_everything() {
 
     let host = setup.start(&[]).await;
     host.prints("2 open conversations").await;
-    assert_eq!(agent(&host, &sams, "kim").await["capacity"][2]["used"], 1);
+    // Kim's presence is what it was; the offer that was taken back is made again.
+    let kims_place = |agent: &serde_json::Value| agent["offers"][0]["offer"].is_string();
+    let there = host.until_agent(&sams, "kim", kims_place).await;
+    assert_eq!(
+        (&there["presence"]["status"], &there["capacity"][2]["used"]),
+        (&json!("online"), &json!(2))
+    );
     let (_, queues) = host.get(&sams, "/api/v1/queues").await;
     assert_eq!(queues[0]["waiting"], 1);
     assert_eq!(world.deliver(Provider::Acs, "late", CUSTOMER, "late").await, 200);

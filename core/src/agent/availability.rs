@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::agent::Standing;
 use crate::agent::{Agent, Refused};
-use crate::capacity::ChannelKind;
+use crate::conversation;
 use crate::effect::{Effect, Effects};
 use crate::notice::Alert;
 use crate::offer::Outcome;
-use crate::presence::{BaseStatus, Presence, PresenceSource};
+use crate::presence::{Attendance, BaseStatus, Presence, PresenceSource};
 use crate::time::Timestamp;
 
 impl Agent {
@@ -35,29 +36,77 @@ impl Agent {
         }
     }
 
-    pub(super) fn on_connected(&mut self, resumed: bool, now: Timestamp) {
-        let is_first = self.screens == 0;
+    /// Within the grace nothing changes, whatever ended the connection: a broken line, a page that was
+    /// loaded again, a restart of the host (PRES-04). Whoever wasn't present signs in, and that sets
+    /// the administrator's default (PRES-05).
+    pub(super) fn on_connected(&mut self, now: Timestamp) {
         self.screens += 1;
-        self.grace_until = None;
+        self.lost_at = None;
         self.last_active = now;
-        let signs_in = !std::mem::replace(&mut self.present, true);
-        if signs_in {
-            self.sign_in = self.sign_in.wrapping_add(1);
-            self.idle_since = now;
-            self.missed_in_a_row = 0;
+        if std::mem::replace(&mut self.present, true) {
+            return;
         }
-        // Sign-in and refresh set the administrator's default (PRES-05); a further tab and a short
-        // break change nothing (PRES-04).
+        self.sign_in = self.sign_in.wrapping_add(1);
+        self.idle_since = now;
+        self.missed_in_a_row = 0;
         let default = self.settings.default_presence;
-        if signs_in || (is_first && !resumed && default.is_some()) {
-            self.chosen = default.map(|status| Presence::plain(status, PresenceSource::Default));
-        }
+        self.chosen = default.map(|status| Presence::plain(status, PresenceSource::Default));
     }
 
     pub(super) fn on_disconnected(&mut self, now: Timestamp) {
         self.screens = self.screens.saturating_sub(1);
         if self.screens == 0 && self.present {
-            self.grace_until = Some(now + self.settings.grace);
+            self.lost_at = Some(now);
+        }
+    }
+
+    /// When presence ends unless a screen comes back (PRES-04).
+    fn grace_until(&self) -> Option<Timestamp> {
+        self.lost_at.map(|at| at + self.settings.grace)
+    }
+
+    /// PRES-04: a restart of the host is a lost connection like any other, and began when the last run
+    /// ended. Conversations that believe something else of this agent than what is so are told.
+    pub(super) fn on_recall(
+        &mut self,
+        standing: Option<Standing>,
+        alive_until: Timestamp,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let kept = standing.filter(|kept| kept.present && !self.retired && !self.present);
+        if let Some(kept) = kept {
+            let lost_at = kept.lost_at.unwrap_or(alive_until).min(now);
+            self.backdated = Some(lost_at);
+            if now < lost_at + self.settings.grace {
+                self.present = true;
+                self.sign_in = self.sign_in.wrapping_add(1);
+                self.lost_at = Some(lost_at);
+                self.chosen = kept.chosen;
+                self.missed_in_a_row = kept.missed_in_a_row;
+                (self.idle_since, self.last_active) = (now, now);
+            }
+        }
+        let believed = self.restoring.take().unwrap_or_default();
+        self.told_attendance = Attendance::from(self.status().0);
+        self.absent_since = self.backdated.take().unwrap_or(now);
+        for conversation in self.theirs() {
+            if self.retired {
+                let retired = conversation::Input::AgentRetired { agent: self.id.clone() };
+                fx.push(Effect::Conversation(conversation, retired));
+            } else if believed.get(&conversation).copied().unwrap_or_default()
+                != self.told_attendance
+            {
+                self.tell_attendance(conversation, fx);
+            }
+        }
+    }
+
+    /// Whoever is present now is present after the next start, if that comes within the grace.
+    pub(super) fn on_stop(&mut self, now: Timestamp, fx: &mut Effects) {
+        self.end_offers(Outcome::Gone, fx, |_| true);
+        if self.present {
+            self.lost_at.get_or_insert(now);
         }
     }
 
@@ -65,7 +114,7 @@ impl Agent {
     /// elsewhere at once (PRES-04). What becomes of held work the conversations say (ROUTE-18).
     pub(super) fn on_gone(&mut self, fx: &mut Effects) {
         self.present = false;
-        self.grace_until = None;
+        self.lost_at = None;
         self.chosen = None;
         self.end_offers(Outcome::Gone, fx, |_| true);
     }
@@ -97,14 +146,10 @@ impl Agent {
     }
 
     pub(super) fn on_wake(&mut self, now: Timestamp, fx: &mut Effects) {
-        if self.grace_until.is_some_and(|until| until <= now) {
+        if self.grace_until().is_some_and(|until| until <= now) {
+            // Whoever wrote since the connection was lost wrote to somebody who wasn't there.
+            self.backdated = self.lost_at;
             self.on_gone(fx);
-        }
-        if self.expected_until.is_some_and(|until| until <= now) {
-            self.expected_until = None;
-            if self.status().0 == BaseStatus::Offline {
-                self.tell_held(true, fx);
-            }
         }
         let expired = self.end_offers(Outcome::Expired, fx, |offered| offered.deadline <= now);
         self.on_missed(expired, fx);
@@ -118,6 +163,7 @@ impl Agent {
             return;
         };
         self.chosen = Some(Presence::plain(rule.status, PresenceSource::Idle));
+        self.backdated = Some(self.last_active);
     }
 
     /// PRES-07.
@@ -135,7 +181,7 @@ impl Agent {
     /// When `Wake` is next needed; whoever runs the machine keeps one timer for it.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let expiry = self.offers.values().filter(|o| !o.accepting).map(|o| o.deadline).min();
-        [self.grace_until, expiry, self.idle_at(), self.expected_until].into_iter().flatten().min()
+        [self.grace_until(), expiry, self.idle_at()].into_iter().flatten().min()
     }
 
     fn idle_at(&self) -> Option<Timestamp> {
@@ -146,10 +192,10 @@ impl Agent {
         (!is_set).then(|| self.last_active + rule.after)
     }
 
-    /// Full: no kind that can reach this agent has a place left (PRES-02).
+    /// Full: nothing that can come to this agent fits any more (PRES-02).
     fn is_full(&self) -> bool {
-        let (limits, kinds) = (&self.settings.limits, self.settings.kinds);
-        let mut reachable = ChannelKind::ALL.into_iter().filter(|kind| kinds.contains(*kind));
-        kinds != Default::default() && reachable.all(|kind| self.ledger.spare(kind, limits) == 0)
+        let mut lightest = self.settings.reach.loads().peekable();
+        lightest.peek().is_some()
+            && lightest.all(|load| !self.ledger.fits(load, &self.settings.limits))
     }
 }

@@ -7,17 +7,15 @@ use serde::{Deserialize, Serialize};
 use crate::agent::Settings;
 use crate::capacity::{ChannelKind, Load};
 use crate::ids::{ConversationId, OfferId};
-use crate::offer::{Outcome, Reserve};
-use crate::presence::{BaseStatus, Presence, StatusSet};
+use crate::offer::{ByHand, Outcome, Reserve};
+use crate::presence::{Attendance, BaseStatus, Presence, StatusSet};
+use crate::time::Timestamp;
 
 /// An input of [`super::Agent::handle`].
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A screen connected.
-    Connected {
-        /// The same page had been connected before: a short break, not a sign-in or refresh.
-        resumed: bool,
-    },
+    Connected,
     /// A screen's connection ended.
     Disconnected,
     /// The agent signed out.
@@ -53,7 +51,7 @@ pub enum Input {
         /// Which offer.
         offer: OfferId,
     },
-    /// The agent takes waiting work by hand (ROUTE-10, ROUTE-14).
+    /// The agent takes a conversation up by hand (ROUTE-10, ROUTE-14, CONV-02).
     Pick {
         /// Which conversation.
         conversation: ConversationId,
@@ -61,6 +59,8 @@ pub enum Input {
         load: Load,
         /// Whether they may go beyond their capacity.
         beyond: bool,
+        /// In which way.
+        by_hand: ByHand,
     },
     /// A waiting conversation's customer is back; is there a place (ROUTE-09)?
     Reoccupy {
@@ -73,31 +73,60 @@ pub enum Input {
         /// To be repeated in the answer.
         question: u32,
     },
-    /// The agent took it up by hand; it is held whatever the limits say.
-    HoldByHand {
-        /// Which conversation.
-        conversation: ConversationId,
-        /// What it takes.
-        load: Load,
-    },
-    /// After a restart: the conversation says that it occupies this agent (CAP-04).
+    /// After a restart: the conversation says that it is this agent's (CAP-04). All of these come
+    /// before [`Input::Recall`].
     Restore {
         /// Which conversation.
         conversation: ConversationId,
-        /// What it takes.
-        load: Load,
+        /// What it takes; nothing for one that is only followed.
+        load: Option<Load>,
+        /// Where it believes the agent to be.
+        attendance: Attendance,
+    },
+    /// After a restart: the agent's presence as it was (PRES-04), if it was ever written down.
+    Recall {
+        /// What was written last.
+        standing: Option<Standing>,
+        /// When the last run was last known to live: until then a screen was connected that no
+        /// disconnection was seen of.
+        alive_until: Timestamp,
     },
     /// The conversation no longer takes a place.
     Release {
         /// Which conversation.
         conversation: ConversationId,
+        /// It is theirs all the same, and wants to hear when they go (ROUTE-18).
+        followed: bool,
+    },
+    /// A conversation that takes no place wants to hear, or no longer, when the agent goes.
+    Follow {
+        /// Which conversation.
+        conversation: ConversationId,
+        /// It wants to.
+        follows: bool,
     },
     /// The configuration has changed (ROUTE-17).
     Configure(Arc<Settings>),
     /// The agent is configured no longer.
     Retire,
+    /// The host stops: offers are taken back, presence is kept for the next start.
+    Stop,
     /// A deadline may have come.
     Wake,
+}
+
+/// What is written down of an agent's presence, so that a restart finds it as it was (PRES-04).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// Signed in: a screen is connected, or was less than the grace ago.
+    pub present: bool,
+    /// The status that isn't computed, and where it comes from.
+    pub chosen: Option<Presence>,
+    /// When the last screen's connection ended; `None`: one is connected.
+    pub lost_at: Option<Timestamp>,
+    /// Offers that expired one after the other (PRES-07).
+    pub missed_in_a_row: u32,
 }
 
 /// What is kept of an agent's day. Nothing is rebuilt from it: it is history.

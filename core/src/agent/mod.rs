@@ -11,17 +11,19 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::capacity::{ChannelKind, Ledger, Limits, Load};
 use crate::conversation;
 use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, ConversationId, OfferId, QueueId};
 use crate::notice::{Notice, OfferView, Usage};
 use crate::offer::Purpose;
-use crate::presence::{BaseStatus, Presence};
+use crate::presence::{Attendance, BaseStatus, Presence};
 use crate::queue::{self, MemberState};
 use crate::time::Timestamp;
 
-pub use input::{Event, Input, Refused};
+pub use input::{Event, Input, Refused, Standing};
 pub use settings::{IdleRule, MissedRule, Settings};
 
 /// An offer that is out.
@@ -49,13 +51,22 @@ pub struct Agent {
     present: bool,
     /// Counts them.
     sign_in: u32,
-    grace_until: Option<Timestamp>,
-    /// After a restart: signs in until then, or is offline to the conversations it holds.
-    expected_until: Option<Timestamp>,
+    /// When the last screen's connection ended.
+    lost_at: Option<Timestamp>,
     chosen: Option<Presence>,
     last_active: Timestamp,
     missed_in_a_row: u32,
     ledger: Ledger,
+    /// Theirs as well, without a place, and wanting to hear when they go (ROUTE-18).
+    followed: FxHashSet<ConversationId>,
+    /// What conversations were last told, and since when that is so.
+    told_attendance: Attendance,
+    absent_since: Timestamp,
+    /// The present absence began before it was noticed.
+    backdated: Option<Timestamp>,
+    /// Between a restart's first word and [`Input::Recall`]: what conversations believe that isn't
+    /// [`Attendance::Here`].
+    restoring: Option<FxHashMap<ConversationId, Attendance>>,
     offers: BTreeMap<OfferId, Offered>,
     picks: u64,
     last_assigned: Timestamp,
@@ -76,12 +87,16 @@ impl Agent {
             screens: 0,
             present: false,
             sign_in: 0,
-            grace_until: None,
-            expected_until: None,
+            lost_at: None,
             chosen: None,
             last_active: Timestamp(0),
             missed_in_a_row: 0,
             ledger: Ledger::default(),
+            followed: FxHashSet::default(),
+            told_attendance: Attendance::Here,
+            absent_since: Timestamp(0),
+            backdated: None,
+            restoring: None,
             offers: BTreeMap::new(),
             picks: 0,
             last_assigned: Timestamp(0),
@@ -99,7 +114,7 @@ impl Agent {
         fx: &mut Effects,
     ) -> Result<(), Refused> {
         match input {
-            Input::Connected { resumed } => self.on_connected(resumed, now),
+            Input::Connected => self.on_connected(now),
             Input::Disconnected => self.on_disconnected(now),
             Input::SignOut => self.on_gone(fx),
             Input::Activity => self.on_activity(now),
@@ -110,23 +125,29 @@ impl Agent {
             Input::Withdraw { offer } => self.on_withdraw(offer, fx),
             Input::Confirmed { offer } => self.on_confirmed(offer, now, fx),
             Input::Rejected { offer } => self.on_rejected(offer, fx),
-            Input::Pick { conversation, load, beyond } => {
-                self.on_pick(conversation, load, beyond, now, fx)?;
+            Input::Pick { conversation, load, beyond, by_hand } => {
+                self.on_pick(conversation, load, beyond, by_hand, now, fx)?;
             }
             Input::Reoccupy { conversation, load, allowed, question } => {
                 self.on_reoccupy(conversation, load, allowed, question, fx);
             }
-            Input::HoldByHand { conversation, load } => {
-                self.ledger.hold(conversation, load);
-                self.last_assigned = now;
+            Input::Restore { conversation, load, attendance } => {
+                self.on_restore(conversation, load, attendance);
             }
-            Input::Restore { conversation, load } => self.on_restore(conversation, load, now, fx),
-            Input::Release { conversation } => self.on_release(conversation, now),
+            Input::Recall { standing, alive_until } => {
+                self.on_recall(standing, alive_until, now, fx);
+            }
+            Input::Release { conversation, followed } => {
+                self.on_release(conversation, now);
+                self.follow(conversation, followed, fx);
+            }
+            Input::Follow { conversation, follows } => self.follow(conversation, follows, fx),
             Input::Configure(settings) => self.on_configure(settings, fx),
             Input::Retire => self.on_retire(fx),
+            Input::Stop => self.on_stop(now, fx),
             Input::Wake => self.on_wake(now, fx),
         }
-        self.tell(fx);
+        self.tell(now, fx);
         Ok(())
     }
 
@@ -159,6 +180,29 @@ impl Agent {
             .collect()
     }
 
+    /// Conversations that are theirs without taking a place, and follow their presence, in the order
+    /// of their names.
+    pub fn followed(&self) -> Vec<ConversationId> {
+        let mut followed: Vec<ConversationId> = self.followed.iter().copied().collect();
+        followed.sort_unstable();
+        followed
+    }
+
+    /// Where they are, and since when; conversations that are theirs have been told.
+    pub fn attendance(&self) -> (Attendance, Timestamp) {
+        (self.told_attendance, self.absent_since)
+    }
+
+    /// What has to be written down of their presence.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            present: self.present,
+            chosen: self.chosen.clone(),
+            lost_at: self.lost_at,
+            missed_in_a_row: self.missed_in_a_row,
+        }
+    }
+
     /// Load per kind.
     pub fn usage(&self) -> [Usage; 4] {
         let used = self.ledger.used();
@@ -172,15 +216,37 @@ impl Agent {
     fn on_restore(
         &mut self,
         conversation: ConversationId,
-        load: Load,
-        now: Timestamp,
-        fx: &mut Effects,
+        load: Option<Load>,
+        attendance: Attendance,
     ) {
+        match load {
+            Some(load) => self.ledger.hold(conversation, load),
+            None => drop(self.followed.insert(conversation)),
+        }
+        let believed = self.restoring.get_or_insert_default();
+        if attendance != Attendance::Here {
+            believed.insert(conversation, attendance);
+        }
+    }
+
+    /// The conversation takes a place from now on. Who takes it up while they are away is away for
+    /// its customer, too.
+    fn hold(&mut self, conversation: ConversationId, load: Load, fx: &mut Effects) {
         self.ledger.hold(conversation, load);
-        if self.retired {
-            self.give_back(conversation, fx);
-        } else if !self.present {
-            self.expected_until = Some(now + self.settings.grace);
+        self.followed.remove(&conversation);
+        if self.told_attendance != Attendance::Here {
+            self.tell_attendance(conversation, fx);
+        }
+    }
+
+    fn follow(&mut self, conversation: ConversationId, follows: bool, fx: &mut Effects) {
+        if !follows {
+            self.followed.remove(&conversation);
+        } else if !self.ledger.holds(conversation)
+            && self.followed.insert(conversation)
+            && self.told_attendance != Attendance::Here
+        {
+            self.tell_attendance(conversation, fx);
         }
     }
 
@@ -214,20 +280,25 @@ impl Agent {
         self.settings = Arc::new(Settings { queues: Vec::new(), ..(*self.settings).clone() });
         self.retired = true;
         self.on_gone(fx);
-        for conversation in self.ledger.held() {
-            self.give_back(conversation, fx);
+        for conversation in self.theirs() {
+            let retired = conversation::Input::AgentRetired { agent: self.id.clone() };
+            fx.push(Effect::Conversation(conversation, retired));
         }
     }
 
-    fn give_back(&self, conversation: ConversationId, fx: &mut Effects) {
-        let gone = conversation::Input::AgentGone { agent: self.id.clone(), for_good: true };
-        fx.push(Effect::Conversation(conversation, gone));
+    /// Every conversation that wants to hear of their comings and goings.
+    fn theirs(&self) -> Vec<ConversationId> {
+        let mut theirs = self.ledger.held();
+        theirs.extend(&self.followed);
+        theirs.sort_unstable();
+        theirs
     }
 
-    /// Tells queues and screens, and on leaving and returning the conversations that are held, what
-    /// has changed since they were last told.
-    fn tell(&mut self, fx: &mut Effects) {
+    /// Tells queues and screens, and on leaving and returning their conversations, what has changed
+    /// since they were last told.
+    fn tell(&mut self, now: Timestamp, fx: &mut Effects) {
         let (status, source) = self.status();
+        self.tell_theirs(Attendance::from(status), now, fx);
         let state = self.member_state(status);
         let label = self.label();
         let presence_is_new = self.told.as_ref().is_none_or(|known| {
@@ -253,27 +324,34 @@ impl Agent {
         if presence_is_new {
             fx.agent_events.push(Event::PresenceChanged { presence: presence.clone() });
         }
-        let is_offline = status == BaseStatus::Offline;
-        let was_offline =
-            self.told.as_ref().map_or(is_offline, |p| p.status == BaseStatus::Offline);
-        if is_offline != was_offline {
-            self.expected_until = None;
-            self.tell_held(is_offline, fx);
-        }
         self.told = Some(presence);
         self.told_queues = Some(state);
     }
 
-    /// ROUTE-18: the conversations decide what becomes of them.
-    fn tell_held(&self, is_offline: bool, fx: &mut Effects) {
-        for conversation in self.ledger.held() {
-            let agent = self.id.clone();
-            let input = match is_offline {
-                true => conversation::Input::AgentGone { agent, for_good: false },
-                false => conversation::Input::AgentBack { agent },
-            };
-            fx.push(Effect::Conversation(conversation, input));
+    /// ROUTE-18, 19: the conversations decide what becomes of them. Each learns it, however it came
+    /// to be this agent's.
+    fn tell_theirs(&mut self, attendance: Attendance, now: Timestamp, fx: &mut Effects) {
+        let since = self.backdated.take().unwrap_or(now);
+        if self.restoring.is_some() || attendance == self.told_attendance {
+            return;
         }
+        self.told_attendance = attendance;
+        self.absent_since = since;
+        for conversation in self.theirs() {
+            self.tell_attendance(conversation, fx);
+        }
+    }
+
+    fn tell_attendance(&self, conversation: ConversationId, fx: &mut Effects) {
+        let agent = self.id.clone();
+        let input = match self.told_attendance {
+            Attendance::Here => conversation::Input::AgentBack { agent },
+            attendance => {
+                let since = self.absent_since;
+                conversation::Input::AgentAbsent { agent, attendance, since }
+            }
+        };
+        fx.push(Effect::Conversation(conversation, input));
     }
 
     fn member_state(&self, status: BaseStatus) -> MemberState {

@@ -6,19 +6,21 @@ use crate::conversation;
 use crate::effect::{Effect, Effects};
 use crate::ids::{ConversationId, OfferId};
 use crate::notice::Notice;
-use crate::offer::{Outcome, Purpose, Refusal, Reserve};
-use crate::presence::{BaseStatus, StatusSet};
+use crate::offer::{Acceptance, ByHand, Outcome, Purpose, Refusal, Reserve};
+use crate::presence::{Attendance, BaseStatus, StatusSet};
 use crate::queue;
 use crate::time::Timestamp;
 
 impl Agent {
     pub(super) fn on_reserve(&mut self, reserve: Reserve, now: Timestamp, fx: &mut Effects) {
-        let Reserve { offer, conversation, load, allowed, timeout, purpose } = reserve;
+        let Reserve { offer, conversation, load, allowed, timeout, purpose, member_of } = reserve;
         if self.offers.contains_key(&offer) {
             // The same request once more: it was answered.
             return;
         }
-        let refusal = self.objection(load, allowed).or_else(|| {
+        let is_stranger = member_of.is_some_and(|queue| !self.settings.queues.contains(&queue));
+        let stranger = is_stranger.then_some(Refusal::NotMember);
+        let refusal = stranger.or_else(|| self.objection(load, allowed)).or_else(|| {
             let is_new = self.ledger.reserve(conversation, load);
             (!is_new).then_some(Refusal::AlreadyThere)
         });
@@ -57,8 +59,11 @@ impl Agent {
         }
         // From here on the deadline no longer counts: the conversation decides.
         offered.accepting = true;
-        let consult = matches!(offered.purpose, Purpose::Consult(_));
-        let accept = conversation::Input::Accept { agent: self.id.clone(), offer, consult };
+        let acceptance = match offered.purpose {
+            Purpose::Consult(_) => Acceptance::Consult,
+            Purpose::Work | Purpose::Transfer(_) => Acceptance::Work,
+        };
+        let accept = conversation::Input::Accept { agent: self.id.clone(), offer, acceptance };
         fx.push(Effect::Conversation(offered.conversation, accept));
         self.missed_in_a_row = 0;
         self.on_activity(now);
@@ -91,7 +96,7 @@ impl Agent {
 
     pub(super) fn on_confirmed(&mut self, offer: OfferId, now: Timestamp, fx: &mut Effects) {
         let Some(offered) = self.offers.remove(&offer) else { return };
-        self.ledger.hold(offered.conversation, offered.load);
+        self.hold(offered.conversation, offered.load, fx);
         self.last_assigned = now;
         self.show_ended(offer, Outcome::Accepted, fx);
     }
@@ -102,31 +107,40 @@ impl Agent {
         }
     }
 
-    /// The place is set aside at once; the conversation says whether it is still to be had.
+    /// The place is set aside at once; the conversation says whether it is still to be had. It needs
+    /// somebody who is there: a customer mustn't end up with a desk that nobody sits at.
     pub(super) fn on_pick(
         &mut self,
         conversation: ConversationId,
         load: Load,
         beyond: bool,
+        by_hand: ByHand,
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
-        if self.settings.light || self.retired {
+        if self.takes_no_work() {
             return Err(Refused::Light);
         }
         if self.status().0 == BaseStatus::Offline {
             return Err(Refused::Offline);
         }
         // An offer of the same item needs no second place: taking it by hand accepts it.
-        let on_offer = self.offers.iter().find(|(_, o)| o.conversation == conversation);
+        let on_offer = self.offers.iter().find(|(_, o)| {
+            o.conversation == conversation && !matches!(o.purpose, Purpose::Consult(_))
+        });
         if let Some(offer) = on_offer.map(|(offer, _)| offer.clone()) {
             return self.on_accept(offer, now, fx);
         }
-        if !beyond && !self.ledger.fits(load, &self.settings.limits) {
-            return Err(Refused::NoPlace { kind: load.kind });
-        }
-        if !self.ledger.reserve(conversation, load) {
-            return Err(Refused::AlreadyThere);
+        match by_hand {
+            // They are back already: the customer was faster.
+            ByHand::ComeBack if self.ledger.holds(conversation) => return Ok(()),
+            // Who advises has a place for it.
+            ByHand::TakeOver if self.ledger.holds(conversation) => {}
+            _ if !beyond && !self.ledger.fits(load, &self.settings.limits) => {
+                return Err(Refused::NoPlace { kind: load.kind });
+            }
+            _ if !self.ledger.reserve(conversation, load) => return Err(Refused::AlreadyThere),
+            _ => {}
         }
         self.picks += 1;
         // Larger than any number of an earlier run, unless that picked a thousand times a second.
@@ -142,7 +156,8 @@ impl Agent {
         };
         self.offers.insert(offer.clone(), offered);
         self.on_activity(now);
-        let accept = conversation::Input::Accept { agent: self.id.clone(), offer, consult: false };
+        let acceptance = Acceptance::ByHand(by_hand);
+        let accept = conversation::Input::Accept { agent: self.id.clone(), offer, acceptance };
         fx.push(Effect::Conversation(conversation, accept));
         Ok(())
     }
@@ -156,15 +171,19 @@ impl Agent {
         fx: &mut Effects,
     ) {
         let agent = self.id.clone();
+        // Whoever takes no work won't be back for it, and isn't waited for.
+        let is_absent = self.is_absent(allowed) && !self.takes_no_work();
         let is_held = self.ledger.holds(conversation);
-        if !is_held && self.objection(load, allowed).is_some() {
-            let refused = conversation::Input::ResumeRefused { agent, question };
+        let has_place = is_held || self.ledger.fits(load, &self.settings.limits);
+        if is_absent || self.takes_no_work() || !has_place {
+            let refused = conversation::Input::ResumeRefused { agent, question, is_absent };
             fx.push(Effect::Conversation(conversation, refused));
             return;
         }
-        self.ledger.hold(conversation, load);
         let resumed = conversation::Input::Resumed { agent, question };
         fx.push(Effect::Conversation(conversation, resumed));
+        // Behind it: taking it up forgets where the agent was.
+        self.hold(conversation, load, fx);
     }
 
     /// Ends every open offer that matches, oldest first; says how many.
@@ -228,8 +247,22 @@ impl Agent {
         fx.agent_events.push(Event::OfferEnded { offer, outcome });
     }
 
+    /// ROUTE-19. `busy`, `do_not_disturb` and `transfers_only` take no new work, but are there for what
+    /// is theirs.
+    fn is_absent(&self, allowed: StatusSet) -> bool {
+        match Attendance::from(self.status().0) {
+            Attendance::Here => false,
+            Attendance::Away => !allowed.contains(BaseStatus::Away),
+            Attendance::Offline => true,
+        }
+    }
+
+    fn takes_no_work(&self) -> bool {
+        self.settings.light || self.retired
+    }
+
     fn objection(&self, load: Load, allowed: StatusSet) -> Option<Refusal> {
-        if self.settings.light || self.retired {
+        if self.takes_no_work() {
             return Some(Refusal::TakesNoWork);
         }
         let (status, _) = self.status();

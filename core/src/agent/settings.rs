@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capacity::{KindSet, Limits};
+use crate::capacity::{Limits, Reach};
 use crate::ids::QueueId;
 use crate::presence::BaseStatus;
 use crate::skills::Skills;
@@ -37,12 +37,13 @@ pub struct Settings {
     pub limits: Limits,
     /// ROUTE-04.
     pub skills: Arc<Skills>,
-    /// The kinds of work that can reach them through their queues: full means that none of these
-    /// has a place left (PRES-02).
-    pub kinds: KindSet,
+    /// What can come to them through their queues: full means that nothing of it fits (PRES-02).
+    #[serde(default)]
+    pub reach: Reach,
     /// Has no licence to take work (PRES-08).
     pub light: bool,
-    /// Set at sign-in and refresh; `None`: computed from used capacity (PRES-05).
+    /// Set at sign-in, and when a screen comes back after the grace; `None`: computed from used
+    /// capacity (PRES-05).
     pub default_presence: Option<BaseStatus>,
     /// How long presence outlives the last screen (PRES-04).
     pub grace: Span,
@@ -53,16 +54,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How long presence outlives the last screen, if nothing else is said (PRES-04).
+    pub const GRACE: Span = Span::seconds(150);
+
     /// The defaults of features.md for a member of these queues.
     pub fn with_defaults(queues: Vec<QueueId>) -> Self {
         Self {
             queues,
             limits: Limits::default(),
             skills: Arc::default(),
-            kinds: KindSet::ALL,
+            reach: Reach::default(),
             light: false,
             default_presence: None,
-            grace: Span::seconds(150),
+            grace: Self::GRACE,
             idle: None,
             missed: None,
         }

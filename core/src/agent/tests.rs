@@ -3,7 +3,7 @@
 use super::*;
 use crate::capacity::{Counts, Units};
 use crate::conversation;
-use crate::offer::{Outcome, Refusal, Reserve};
+use crate::offer::{ByHand, Outcome, Refusal, Reserve};
 use crate::presence::{PresenceSource, StatusSet};
 use crate::time::Span;
 use uuid::Uuid;
@@ -34,7 +34,19 @@ fn reserve(n: u64) -> Input {
         allowed: online(),
         timeout: Span::seconds(30),
         purpose: Purpose::Work,
+        member_of: None,
     })
+}
+
+/// They take it up by hand.
+fn hold(agent: &mut Agent, conversation: ConversationId, load: Load, at: i64) {
+    let pick = Input::Pick { conversation, load, beyond: true, by_hand: ByHand::Take };
+    let effects = step(agent, pick, at);
+    let offer = effects.iter().find_map(|effect| match effect {
+        Effect::Conversation(_, conversation::Input::Accept { offer, .. }) => Some(offer.clone()),
+        _ => None,
+    });
+    step(agent, Input::Confirmed { offer: offer.expect("asked for") }, at);
 }
 
 fn offer(number: u64) -> OfferId {
@@ -60,18 +72,18 @@ fn outcome(effects: &[Effect]) -> Option<Outcome> {
 fn presence_follows_load_unless_it_is_chosen() {
     let mut agent = agent(|s| s.limits.counts = Counts([0, 0, 1, 0]));
     assert_eq!(agent.presence().status, BaseStatus::Offline);
-    step(&mut agent, Input::Connected { resumed: false }, 0);
+    step(&mut agent, Input::Connected, 0);
     assert_eq!(agent.presence(), Presence::plain(BaseStatus::Online, PresenceSource::Computed));
     let conversation = ConversationId(Uuid::from_u128(9));
-    step(&mut agent, Input::HoldByHand { conversation, load: LOAD }, 1);
+    hold(&mut agent, conversation, LOAD, 1);
     assert_eq!(agent.presence().status, BaseStatus::Busy, "full");
     let lunch = Some((BaseStatus::Away, "Lunch".to_owned()));
     step(&mut agent, Input::SetPresence(lunch), 2);
-    step(&mut agent, Input::Release { conversation }, 3);
+    step(&mut agent, Input::Release { conversation, followed: false }, 3);
     let presence = agent.presence();
     assert_eq!((presence.status, presence.label.as_ref()), (BaseStatus::Away, "Lunch"));
     step(&mut agent, Input::SignOut, 4);
-    step(&mut agent, Input::Connected { resumed: false }, 5);
+    step(&mut agent, Input::Connected, 5);
     assert_eq!(agent.presence().status, BaseStatus::Online, "the override ended with sign-out");
 }
 
@@ -79,12 +91,12 @@ fn presence_follows_load_unless_it_is_chosen() {
 #[test]
 fn presence_outlives_a_short_break_and_offers_dont_outlive_a_long_one() {
     let mut agent = agent(|_| {});
-    step(&mut agent, Input::Connected { resumed: false }, 0);
+    step(&mut agent, Input::Connected, 0);
     step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "In".into()))), 0);
     step(&mut agent, Input::Disconnected, 1000);
     step(&mut agent, Input::Wake, 150_999);
     assert_eq!(agent.presence().label, "In");
-    step(&mut agent, Input::Connected { resumed: false }, 150_999);
+    step(&mut agent, Input::Connected, 150_999);
     step(&mut agent, Input::Wake, 151_000);
     assert_eq!(agent.presence().label, "In", "back in time");
 
@@ -109,11 +121,11 @@ fn presence_outlives_a_short_break_and_offers_dont_outlive_a_long_one() {
 #[test]
 fn the_administrators_default_is_set_at_sign_in_only() {
     let mut agent = agent(|s| s.default_presence = Some(BaseStatus::Away));
-    step(&mut agent, Input::Connected { resumed: false }, 0);
+    step(&mut agent, Input::Connected, 0);
     assert_eq!(agent.presence(), Presence::plain(BaseStatus::Away, PresenceSource::Default));
     step(&mut agent, Input::SetPresence(None), 1);
     assert_eq!(agent.presence().status, BaseStatus::Online);
-    step(&mut agent, Input::Connected { resumed: false }, 2);
+    step(&mut agent, Input::Connected, 2);
     assert_eq!(agent.presence().status, BaseStatus::Online, "a second tab changes nothing");
 }
 
@@ -125,7 +137,7 @@ fn it_alone_says_yes_or_no_to_its_capacity() {
         refusal(&step(&mut agent, reserve(1), 0)),
         Some(Refusal::Presence(BaseStatus::Offline))
     );
-    step(&mut agent, Input::Connected { resumed: false }, 0);
+    step(&mut agent, Input::Connected, 0);
     assert_eq!(refusal(&step(&mut agent, reserve(1), 0)), None);
     assert!(step(&mut agent, reserve(1), 0).is_empty(), "the same request once more was answered");
     let Input::Reserve(again) = reserve(1) else { unreachable!() };
@@ -139,7 +151,7 @@ fn it_alone_says_yes_or_no_to_its_capacity() {
 #[test]
 fn an_offer_ends_at_its_deadline_unless_it_is_being_accepted() {
     let mut agent = agent(|_| {});
-    step(&mut agent, Input::Connected { resumed: false }, 0);
+    step(&mut agent, Input::Connected, 0);
     step(&mut agent, reserve(1), 0);
     step(&mut agent, reserve(2), 0);
     let accept = step(&mut agent, Input::Accept { offer: offer(1) }, 29_999);
@@ -162,26 +174,138 @@ fn an_offer_ends_at_its_deadline_unless_it_is_being_accepted() {
 // PRES-02
 #[test]
 fn full_means_full_for_the_work_that_can_come() {
-    let mut agent = agent(|s| {
-        s.limits.counts = Counts([1, 3, 1, 10]);
-        s.kinds = [ChannelKind::Messaging].into_iter().collect();
-    });
-    step(&mut agent, Input::Connected { resumed: false }, 0);
     let conversation = ConversationId(Uuid::from_u128(9));
-    step(&mut agent, Input::HoldByHand { conversation, load: LOAD }, 1);
-    assert_eq!(agent.presence().status, BaseStatus::Busy, "no call or email can come");
+    let mut by_count = agent(|s| {
+        s.limits.counts = Counts([1, 3, 1, 10]);
+        s.reach = [LOAD].into_iter().collect();
+    });
+    step(&mut by_count, Input::Connected, 0);
+    hold(&mut by_count, conversation, LOAD, 1);
+    assert_eq!(by_count.presence().status, BaseStatus::Busy, "no call or email can come");
+    // Two of three units are used, and whatever comes weighs two.
+    let heavy = Load { kind: ChannelKind::Messaging, units: Units(2) };
+    let mut by_weight = agent(|s| {
+        s.limits.units = Units(3);
+        s.reach = [heavy].into_iter().collect();
+    });
+    step(&mut by_weight, Input::Connected, 0);
+    hold(&mut by_weight, conversation, heavy, 1);
+    assert_eq!(by_weight.presence().status, BaseStatus::Busy);
+    let lighter = Settings { reach: [LOAD].into_iter().collect(), ..(*by_weight.settings).clone() };
+    step(&mut by_weight, Input::Configure(Arc::new(lighter)), 2);
+    assert_eq!(by_weight.presence().status, BaseStatus::Online, "something light would fit");
 }
 
 // PRES-05 PRES-04
 #[test]
-fn a_refresh_sets_the_default_and_a_short_break_doesnt() {
+fn a_break_changes_nothing_and_after_the_grace_it_is_a_sign_in() {
     let mut agent = agent(|s| s.default_presence = Some(BaseStatus::Away));
-    step(&mut agent, Input::Connected { resumed: false }, 0);
-    step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "online".into()))), 1);
+    step(&mut agent, Input::Connected, 0);
+    step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "Desk".into()))), 1);
     step(&mut agent, Input::Disconnected, 2);
-    step(&mut agent, Input::Connected { resumed: true }, 3);
-    assert_eq!(agent.presence().status, BaseStatus::Online, "the connection broke");
-    step(&mut agent, Input::Disconnected, 4);
-    step(&mut agent, Input::Connected { resumed: false }, 5);
-    assert_eq!(agent.presence().status, BaseStatus::Away, "the page was loaded again");
+    step(&mut agent, Input::Connected, 150_001);
+    assert_eq!(agent.presence().label, "Desk", "a broken line or a page loaded again");
+    step(&mut agent, Input::Disconnected, 200_000);
+    step(&mut agent, Input::Wake, 350_000);
+    step(&mut agent, Input::Connected, 350_001);
+    assert_eq!(agent.presence().status, BaseStatus::Away, "the default again");
+}
+
+// PRES-03 PRES-06
+#[test]
+fn inactivity_clears_what_was_chosen_by_hand() {
+    let rule = IdleRule { after: Span::seconds(300), status: BaseStatus::Away };
+    let mut agent = agent(|s| s.idle = Some(rule));
+    step(&mut agent, Input::Connected, 0);
+    step(&mut agent, Input::SetPresence(Some((BaseStatus::Busy, "Busy".into()))), 1_000);
+    step(&mut agent, Input::Wake, 301_000);
+    assert_eq!(agent.presence(), Presence::plain(BaseStatus::Away, PresenceSource::Idle));
+    step(&mut agent, Input::Activity, 302_000);
+    assert_eq!(agent.presence().source, PresenceSource::Computed, "not busy again");
+}
+
+// PRES-04
+#[test]
+fn a_restart_finds_presence_as_it_was_unless_it_took_too_long() {
+    let mut before = agent(|_| {});
+    step(&mut before, Input::Connected, 0);
+    step(&mut before, Input::SetPresence(Some((BaseStatus::Away, "Lunch".into()))), 1);
+    let standing = Some(before.standing());
+    let recalled = |standing: Option<Standing>, at: i64| {
+        let mut after = agent(|_| {});
+        let alive_until = Timestamp(1_000);
+        step(&mut after, Input::Recall { standing, alive_until }, at);
+        after
+    };
+    let mut soon = recalled(standing.clone(), 150_999);
+    assert_eq!(soon.presence().label, "Lunch");
+    assert_eq!(soon.wake_at(), Some(Timestamp(151_000)), "the grace goes on");
+    step(&mut soon, Input::Wake, 151_000);
+    assert_eq!(soon.presence().status, BaseStatus::Offline);
+    assert_eq!(recalled(standing, 151_000).presence().status, BaseStatus::Offline);
+    step(&mut before, Input::SignOut, 2);
+    assert_eq!(recalled(Some(before.standing()), 1_001).presence().status, BaseStatus::Offline);
+}
+
+// ROUTE-18 ROUTE-19
+#[test]
+fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
+    let absent = |effects: &[Effect]| -> Vec<(u128, Attendance, i64)> {
+        let told = effects.iter().filter_map(|effect| match effect {
+            Effect::Conversation(
+                id,
+                conversation::Input::AgentAbsent { attendance, since, .. },
+            ) => Some((id.0.as_u128(), *attendance, since.0)),
+            _ => None,
+        });
+        told.collect()
+    };
+    let id = |n| ConversationId(Uuid::from_u128(n));
+    let mut kim = agent(|_| {});
+    step(&mut kim, Input::Connected, 0);
+    hold(&mut kim, id(1), LOAD, 1);
+    step(&mut kim, Input::Release { conversation: id(1), followed: true }, 2);
+    hold(&mut kim, id(2), LOAD, 3);
+    step(&mut kim, Input::Disconnected, 1_000);
+    let told = absent(&step(&mut kim, Input::Wake, 151_000));
+    let since_then = [(1, Attendance::Offline, 1_000), (2, Attendance::Offline, 1_000)];
+    assert_eq!(told, since_then, "since the connection was lost");
+    // What becomes theirs afterwards learns it, too.
+    let late = Input::Follow { conversation: id(3), follows: true };
+    assert_eq!(absent(&step(&mut kim, late, 151_001)), [(3, Attendance::Offline, 1_000)]);
+
+    // After a restart only those are told that believe something else.
+    let mut kim = agent(|_| {});
+    let restore =
+        |n, attendance| Input::Restore { conversation: id(n), load: Some(LOAD), attendance };
+    assert!(absent(&step(&mut kim, restore(1, Attendance::Here), 0)).is_empty());
+    step(&mut kim, restore(2, Attendance::Offline), 0);
+    let recall = Input::Recall { standing: None, alive_until: Timestamp(0) };
+    assert_eq!(absent(&step(&mut kim, recall, 5)), [(1, Attendance::Offline, 5)]);
+}
+
+// PRES-08 ROUTE-10
+#[test]
+fn nobody_takes_up_by_hand_who_may_not_or_isnt_there_or_is_full() {
+    let conversation = ConversationId(Uuid::from_u128(9));
+    let pick = |beyond, by_hand| Input::Pick { conversation, load: LOAD, beyond, by_hand };
+    let refused = |agent: &mut Agent, input: Input| {
+        let mut fx = Effects::new();
+        let refused = agent.handle(input, Timestamp(1), &mut fx).expect_err("refused");
+        assert!(fx.is_empty());
+        refused
+    };
+    for by_hand in [ByHand::Take, ByHand::TakeOver, ByHand::ComeBack] {
+        let mut light = agent(|s| s.light = true);
+        step(&mut light, Input::Connected, 0);
+        assert_eq!(refused(&mut light, pick(true, by_hand)), Refused::Light);
+        let mut gone = agent(|_| {});
+        step(&mut gone, Input::SignOut, 0);
+        assert_eq!(refused(&mut gone, pick(true, by_hand)), Refused::Offline);
+        let mut full = agent(|s| s.limits.counts = Counts([0; 4]));
+        step(&mut full, Input::Connected, 0);
+        assert!(matches!(refused(&mut full, pick(false, by_hand)), Refused::NoPlace { .. }));
+        step(&mut full, pick(true, by_hand), 1);
+        assert_eq!(full.ledger().used_units(), Units(1), "with the permission");
+    }
 }

@@ -102,20 +102,28 @@ impl<'a> Facts<'a> {
 
 /// A test of a text. Letters count alike in both cases.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Test {
     /// It is there, and not empty.
+    #[serde(alias = "Exists")]
     Exists,
     /// It is this.
+    #[serde(alias = "Is")]
     Is(String),
     /// It is one of these.
+    #[serde(alias = "In")]
     In(Vec<String>),
     /// This stands in it.
+    #[serde(alias = "Contains")]
     Contains(String),
     /// It begins with this.
+    #[serde(alias = "StartsWith")]
     StartsWith(String),
     /// It is a number, this or larger.
+    #[serde(alias = "AtLeast")]
     AtLeast(f64),
     /// It is a number, this or smaller.
+    #[serde(alias = "AtMost")]
     AtMost(f64),
 }
 

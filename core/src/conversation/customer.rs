@@ -47,12 +47,15 @@ impl Conversation {
                 self.record(Event::Reopened, now, fx);
                 self.route(now, fx);
             }
-            // ROUTE-19: whoever has it isn't there.
-            State::Active if wants_agent && self.agent_gone_at.is_some() => {
-                self.give_back(now, now, fx);
-            }
+            State::Active if wants_agent => self.leave_the_absent(now, fx),
             State::WrapUp if wants_agent => {
                 self.record(Event::Reopened, now, fx);
+                self.leave_the_absent(now, fx);
+                if self.follows_agent() {
+                    let primary = self.primary.clone().expect("a waiting one has an agent");
+                    let follow = agent::Input::Follow { conversation: self.id, follows: true };
+                    fx.push(Effect::Agent(primary, follow));
+                }
                 self.ask_back(now, fx);
             }
             State::Waiting if wants_agent => self.ask_back(now, fx),
@@ -63,6 +66,13 @@ impl Conversation {
             message: Box::new(shown.clone()),
         });
         self.show(fx);
+    }
+
+    /// ROUTE-19: a customer who writes to somebody who isn't there is routed anew.
+    fn leave_the_absent(&mut self, now: Timestamp, fx: &mut Effects) {
+        if self.state == State::Active && self.is_agent_absent() {
+            self.give_back(now, self.preferred_for(), now, fx);
+        }
     }
 
     pub(super) fn on_consent(&mut self, opted_out: bool, now: Timestamp, fx: &mut Effects) {

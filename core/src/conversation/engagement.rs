@@ -1,10 +1,11 @@
-//! Agents come, leave, end and finish up; deadlines pass.
+//! Agents come, leave and end; deadlines pass.
 
 use crate::agent;
 use crate::conversation::{Conversation, Event, Refused, State};
 use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, OfferId};
 use crate::notice::Notice;
+use crate::offer::{Acceptance, ByHand};
 use crate::queue;
 use crate::time::Timestamp;
 use crate::workstream::{OnOffline, WrapUpHold};
@@ -14,26 +15,52 @@ impl Conversation {
         &mut self,
         agent: AgentId,
         offer: OfferId,
-        consult: bool,
+        acceptance: Acceptance,
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        if self.on_colleague(&agent, &offer, consult, now, fx) {
-            return;
-        }
-        if self.state != State::Open || consult {
+        let is_theirs = match acceptance {
+            Acceptance::ByHand(by_hand) => self.take_up(&agent, &offer, by_hand, now, fx),
+            Acceptance::Consult => self.on_colleague(&agent, &offer, true, now, fx),
+            Acceptance::Work => {
+                self.on_colleague(&agent, &offer, false, now, fx)
+                    || self.take_up(&agent, &offer, ByHand::Take, now, fx)
+            }
+        };
+        if !is_theirs {
             // Closed meanwhile, or (after a restart) already somebody's: the place goes back.
             fx.push(Effect::Agent(agent, agent::Input::Rejected { offer }));
-            return;
         }
-        let queue = self.queue().clone();
-        self.record(Event::Assigned { agent: agent.clone(), offer: offer.clone() }, now, fx);
-        let conversation = self.id;
-        let taken = offer.clone();
-        fx.push(Effect::Agent(agent.clone(), agent::Input::Confirmed { offer }));
-        fx.push(Effect::Queue(queue, queue::Input::Taken { conversation, offer: taken }));
+    }
+
+    /// An agent whose machine has a place for it takes it up. False if it isn't to be had.
+    fn take_up(
+        &mut self,
+        agent: &AgentId,
+        offer: &OfferId,
+        by_hand: ByHand,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> bool {
+        if self.may_be_taken_up(agent, by_hand).is_err() {
+            return false;
+        }
+        match by_hand {
+            ByHand::Take => {
+                let assigned = Event::Assigned { agent: agent.clone(), offer: offer.clone() };
+                self.record(assigned, now, fx);
+            }
+            ByHand::TakeOver => self.take_over(agent, now, fx),
+            ByHand::ComeBack => self.record(Event::Resumed, now, fx),
+        }
+        let confirmed = agent::Input::Confirmed { offer: offer.clone() };
+        fx.push(Effect::Agent(agent.clone(), confirmed));
+        if by_hand == ByHand::Take {
+            let taken = queue::Input::Taken { conversation: self.id, offer: offer.clone() };
+            fx.push(Effect::Queue(self.queue().clone(), taken));
+        }
         self.show(fx);
-        self.arm(fx);
+        true
     }
 
     /// Whether an agent's answer is the one to the question that is under way. A late one, to a
@@ -59,25 +86,27 @@ impl Conversation {
             let is_asked_again = self.returning && self.primary.as_ref() == Some(&agent);
             let is_theirs = self.occupies && self.takes_part(&agent);
             if !is_theirs && !is_asked_again {
-                fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
+                self.release(&agent, fx);
             }
             return;
         }
         self.record(Event::Resumed, now, fx);
         self.show(fx);
-        self.arm(fx);
     }
 
     pub(super) fn on_resume_refused(
         &mut self,
         agent: AgentId,
         question: u32,
+        is_absent: bool,
         now: Timestamp,
         fx: &mut Effects,
     ) {
         if self.is_asked(&agent, question) {
-            // The customer waits anew from now on; the earlier wait ended with the assignment.
-            self.give_back(now, now, fx);
+            // The customer waits anew from now on; the earlier wait ended with the assignment. Whoever
+            // is there and has no place isn't waited for longer than the workstream says.
+            let wait = if is_absent { self.preferred_for() } else { self.affinity() };
+            self.give_back(self.asked_at, wait, now, fx);
         }
     }
 
@@ -96,37 +125,20 @@ impl Conversation {
         self.must_be(State::Active, "leave")?;
         self.end_advice(now, fx);
         self.record(Event::Left, now, fx);
-        fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
+        self.release(&agent, fx);
         self.show(fx);
-        Ok(())
-    }
-
-    pub(super) fn on_rejoin(
-        &mut self,
-        agent: AgentId,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) -> Result<(), Refused> {
-        self.must_be_primary(&agent)?;
-        if self.state == State::Active {
-            return Ok(());
-        }
-        self.must_be(State::Waiting, "come back to")?;
-        self.record(Event::Resumed, now, fx);
-        let hold = agent::Input::HoldByHand { conversation: self.id, load: self.load() };
-        fx.push(Effect::Agent(agent, hold));
-        self.show(fx);
-        self.arm(fx);
         Ok(())
     }
 
     pub(super) fn on_end(
         &mut self,
         agent: Option<AgentId>,
+        supervises: bool,
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
-        if let Some(agent) = &agent {
+        let is_primary = agent.is_some() && self.primary == agent;
+        if let Some(agent) = agent.as_ref().filter(|_| !supervises) {
             self.must_be_primary(agent)?;
         }
         match self.state {
@@ -139,94 +151,65 @@ impl Conversation {
             State::Active | State::Waiting => {
                 self.dismiss_all(fx);
                 self.record(Event::WrapUpStarted { by: agent }, now, fx);
-                if self.policy().wrap_up == WrapUpHold::Never {
+                if !self.occupies {
+                    // It may have been followed.
+                    let primary = self.primary.clone().expect("somebody had it");
+                    self.release(&primary, fx);
+                } else if self.policy().wrap_up == WrapUpHold::Never {
                     self.release_wrap_up(now, fx);
                 }
                 self.show(fx);
-                self.arm(fx);
             }
+            // CONV-07: what is stuck in wrap-up ends as well.
+            State::WrapUp if agent.is_some() && !is_primary => self.close(now, fx),
             // Asking twice is harmless: the button was pressed in two tabs.
             State::WrapUp | State::Closed => {}
         }
         Ok(())
     }
 
-    pub(super) fn on_finish_wrap_up(
-        &mut self,
-        agent: AgentId,
-        disposition: Option<String>,
-        summary: Option<String>,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) -> Result<(), Refused> {
-        self.must_be_primary(&agent)?;
-        if self.state == State::Closed {
-            return Ok(());
-        }
-        self.must_be(State::WrapUp, "finish wrap-up of")?;
-        let known = self.policy().dispositions.clone();
-        match &disposition {
-            None if self.policy().disposition_required => {
-                return Err(Refused::NoDisposition { known });
-            }
-            Some(found) if !known.contains(found) => {
-                return Err(Refused::UnknownDisposition { found: found.clone(), known });
-            }
-            None | Some(_) => {}
-        }
-        if disposition.is_some() || summary.is_some() {
-            self.record(Event::Disposed { disposition, summary }, now, fx);
-        }
-        self.close(now, fx);
-        Ok(())
-    }
-
     pub(super) fn on_wake(&mut self, now: Timestamp, fx: &mut Effects) {
         self.end_overdue_requests(now, fx);
+        self.end_lapsed_wrap_ups(now, fx);
         if self.is_too_old(now) {
             // A rule may do what a supervisor may; nobody is asked.
-            let _ = self.on_end(None, now, fx);
-            self.arm(fx);
+            let _ = self.on_end(None, true, now, fx);
             return;
         }
         match self.state {
-            State::Active if self.return_at().is_some_and(|at| at <= now) => {
-                self.give_back(self.queued_at, now, fx);
+            State::Active | State::Waiting if self.return_at().is_some_and(|at| at <= now) => {
+                self.give_back(self.queued_at, self.preferred_for(), now, fx);
             }
             State::Active if self.idle_at().is_some_and(|at| at <= now) => {
                 let agent = self.primary.clone().expect("an active conversation has an agent");
                 self.end_advice(now, fx);
                 self.record(Event::WentIdle, now, fx);
-                fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
+                self.release(&agent, fx);
                 self.show(fx);
             }
             State::WrapUp if self.wrap_up_step_at().is_some_and(|at| at <= now) => {
-                if now >= self.ended_at + self.policy().wrap_up_limit {
-                    self.close(now, fx);
-                } else {
-                    self.release_wrap_up(now, fx);
-                    self.show(fx);
-                }
+                self.on_wrap_up_step(now, fx);
             }
             _ => {}
         }
-        self.arm(fx);
     }
 
     /// The next moment at which something happens by itself.
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let by_state = match self.state {
             State::Active => [self.idle_at(), self.return_at()].into_iter().flatten().min(),
+            State::Waiting => self.return_at(),
             State::WrapUp => self.wrap_up_step_at(),
-            State::Open | State::Waiting | State::Closed => None,
+            State::Open | State::Closed => None,
         };
         let requests = self.handed.iter().map(|handed| handed.until).min();
-        [by_state, requests, self.too_old_at()].into_iter().flatten().min()
+        let lapse = self.wrap_up_lapses_at();
+        [by_state, requests, lapse, self.too_old_at()].into_iter().flatten().min()
     }
 
     /// Only a customer who has been answered can be called silent (ROUTE-09).
     fn idle_at(&self) -> Option<Timestamp> {
-        let is_answered = self.last_agent_at >= self.last_customer_at;
+        let is_answered = self.last_agent_at >= self.asked_at;
         is_answered.then(|| self.last_agent_at + self.policy().inactivity)
     }
 
@@ -236,14 +219,6 @@ impl Conversation {
             OnOffline::Keep => None,
             OnOffline::Return => self.agent_gone_at,
             OnOffline::ReturnAfter(delay) => self.agent_gone_at.map(|at| at + delay),
-        }
-    }
-
-    fn wrap_up_step_at(&self) -> Option<Timestamp> {
-        let limit = self.ended_at + self.policy().wrap_up_limit;
-        match self.policy().wrap_up {
-            WrapUpHold::For(span) if self.occupies => Some(limit.min(self.ended_at + span)),
-            _ => Some(limit),
         }
     }
 
@@ -258,29 +233,19 @@ impl Conversation {
     }
 
     pub(super) fn close(&mut self, now: Timestamp, fx: &mut Effects) {
-        let (agent, occupied) = (self.primary.clone(), self.occupies);
+        let agent = self.primary.clone();
         self.record(Event::Closed, now, fx);
         if let Some(agent) = agent {
-            self.release_if(occupied, &agent, fx);
+            self.release(&agent, fx);
             self.show_gone(agent, fx);
         }
     }
 
-    /// The agent's place is free, if it was taken until the event before.
-    pub(super) fn release_if(&self, occupied: bool, agent: &AgentId, fx: &mut Effects) {
-        if occupied {
-            let release = agent::Input::Release { conversation: self.id };
-            fx.push(Effect::Agent(agent.clone(), release));
-        }
-    }
-
-    fn release_wrap_up(&mut self, now: Timestamp, fx: &mut Effects) {
-        if !self.occupies {
-            return;
-        }
-        self.record(Event::WrapUpReleased, now, fx);
-        let agent = self.primary.clone().expect("wrap-up has an agent");
-        fx.push(Effect::Agent(agent, agent::Input::Release { conversation: self.id }));
+    /// It takes no place of the agent's any more, if it did.
+    pub(super) fn release(&self, agent: &AgentId, fx: &mut Effects) {
+        let followed = self.follows_agent() && self.primary.as_ref() == Some(agent);
+        let release = agent::Input::Release { conversation: self.id, followed };
+        fx.push(Effect::Agent(agent.clone(), release));
     }
 
     pub(super) fn show_gone(&self, agent: AgentId, fx: &mut Effects) {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::classification::{Attributes, Classification};
-use crate::conversation::{Conversation, HandOver, State};
+use crate::conversation::{Conversation, HandOver, State, WrapUpTask};
 use crate::decision::OverflowReason;
 use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId, WorkstreamId};
 use crate::message::{Author, Delivery, Message};
@@ -92,7 +92,12 @@ pub enum Event {
     },
     /// The agent who holds it went offline (ROUTE-18).
     AgentWentAway,
-    /// And came back.
+    /// The agent is away from their desk (ROUTE-19).
+    AgentSteppedAway {
+        /// Since when; that may be before anybody noticed.
+        since: Timestamp,
+    },
+    /// The agent is back, from wherever they were.
     AgentCameBack,
     /// A colleague was asked to take it over or to advise.
     HandedOver {
@@ -170,11 +175,21 @@ pub enum Event {
     Left,
     /// Ended; the agent finishes up.
     WrapUpStarted {
-        /// Who ended it; `None`: a supervisor or a rule.
+        /// Who ended it; `None`: a rule (and, in older journals, a supervisor).
         by: Option<AgentId>,
     },
     /// Wrap-up no longer takes capacity (CAP-02).
     WrapUpReleased,
+    /// A wrap-up that the customer's next message had cut short is done.
+    WrapUpFinished {
+        /// Whose.
+        agent: AgentId,
+    },
+    /// Nobody has finished it in time.
+    WrapUpLapsed {
+        /// Whose.
+        agent: AgentId,
+    },
     /// Resolved.
     Closed,
     /// The customer wrote again after the end.
@@ -197,6 +212,7 @@ impl Event {
             Self::Classified { .. } => "classified",
             Self::Overflowed { .. } => "overflowed",
             Self::AgentWentAway => "agent_went_away",
+            Self::AgentSteppedAway { .. } => "agent_stepped_away",
             Self::AgentCameBack => "agent_came_back",
             Self::HandedOver { .. } => "handed_over",
             Self::HandOverEnded { .. } => "hand_over_ended",
@@ -212,6 +228,8 @@ impl Event {
             Self::Left => "left",
             Self::WrapUpStarted { .. } => "wrap_up_started",
             Self::WrapUpReleased => "wrap_up_released",
+            Self::WrapUpFinished { .. } => "wrap_up_finished",
+            Self::WrapUpLapsed { .. } => "wrap_up_lapsed",
             Self::Closed => "closed",
             Self::Reopened => "reopened",
         }
@@ -219,19 +237,6 @@ impl Event {
 }
 
 impl Event {
-    /// Whether it can change the conversation's [`super::Standing`]. Messages and their delivery,
-    /// which are most of what happens, can't.
-    pub fn may_move(&self) -> bool {
-        !matches!(
-            self,
-            Self::MessageReceived { .. }
-                | Self::ConsentChanged { .. }
-                | Self::ReplyQueued { .. }
-                | Self::NoteAdded { .. }
-                | Self::DeliveryChanged { .. }
-        )
-    }
-
     /// Whether the conversation decided here where it goes (OPS-08).
     pub fn routes(&self) -> bool {
         matches!(self, Self::Classified { .. } | Self::Queued { .. })
@@ -266,6 +271,7 @@ impl Event {
             Self::Resumed => "the agent took it up again".to_owned(),
             Self::Unassigned { agent } => format!("{agent} doesn't have it any more"),
             Self::AgentWentAway => "its agent went offline".to_owned(),
+            Self::AgentSteppedAway { .. } => "its agent is away".to_owned(),
             Self::AgentCameBack => "its agent came back".to_owned(),
             Self::HandedOver { to: Some(to), consult: true, .. } => {
                 format!("{to} was asked for advice")
@@ -282,7 +288,8 @@ impl Event {
             Self::WentIdle => "the customer was silent; it takes no capacity any more".to_owned(),
             Self::Left => "its agent left it for now".to_owned(),
             Self::WrapUpStarted { by: Some(by) } => format!("{by} ended it"),
-            Self::WrapUpStarted { by: None } => "a supervisor or a rule ended it".to_owned(),
+            Self::WrapUpStarted { by: None } => "a rule ended it".to_owned(),
+            Self::Disposed { disposition, summary } => disposed(disposition, summary),
             Self::Closed => "it closed".to_owned(),
             Self::Reopened => "the customer wrote again".to_owned(),
             Self::MessageReceived { .. }
@@ -290,10 +297,17 @@ impl Event {
             | Self::ReplyQueued { .. }
             | Self::NoteAdded { .. }
             | Self::DeliveryChanged { .. }
-            | Self::Disposed { .. }
-            | Self::WrapUpReleased => return None,
+            | Self::WrapUpReleased
+            | Self::WrapUpFinished { .. }
+            | Self::WrapUpLapsed { .. } => return None,
         })
     }
+}
+
+fn disposed(disposition: &Option<String>, summary: &Option<String>) -> String {
+    let code = disposition.as_ref().map(|code| format!(" as \"{code}\"")).unwrap_or_default();
+    let summary = summary.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+    format!("it was wrapped up{code}{summary}")
 }
 
 fn classified(class: &Classification) -> String {
@@ -321,6 +335,10 @@ impl Conversation {
             Event::MessageReceived { message, .. } => {
                 self.messages = message.no.0;
                 self.last_customer_at = now;
+                // Keywords are for the opt-out machinery and want no answer (CH-12).
+                if message.consent.is_none() {
+                    self.asked_at = now;
+                }
                 if message.no.0 == 1 || self.state == State::Closed {
                     self.set_subject(&message.text);
                 }
@@ -356,18 +374,26 @@ impl Conversation {
                 self.state = State::Active;
                 self.occupies = true;
                 self.returning = false;
+                self.forget_attendance();
             }
             Event::Unassigned { .. } => {
                 self.state = State::Open;
                 self.primary = None;
                 self.occupies = false;
                 self.returning = false;
-                self.agent_gone_at = None;
+                self.forget_attendance();
                 self.consultants.clear();
                 self.handed.clear();
             }
-            Event::AgentWentAway => self.agent_gone_at = Some(now),
-            Event::AgentCameBack => self.agent_gone_at = None,
+            Event::AgentWentAway => {
+                self.agent_gone_at = Some(now);
+                self.agent_away_since = None;
+            }
+            Event::AgentSteppedAway { since } => {
+                self.agent_gone_at = None;
+                self.agent_away_since = Some(*since);
+            }
+            Event::AgentCameBack => self.forget_attendance(),
             Event::HandedOver { offer, to, consult, until } => self.handed.push(HandOver {
                 offer: offer.clone(),
                 to: to.clone(),
@@ -392,7 +418,10 @@ impl Conversation {
                 self.consultants.retain(|agent| agent != to);
                 self.take_primary(to, now);
             }
-            Event::Disposed { disposition, .. } => self.disposition.clone_from(disposition),
+            Event::Disposed { disposition, summary } => {
+                self.disposition.clone_from(disposition);
+                self.outcome.clone_from(summary);
+            }
             Event::ReplyQueued { message } => {
                 self.messages = message.no.0;
                 if message.author != Author::System {
@@ -415,7 +444,7 @@ impl Conversation {
             Event::WentIdle | Event::Left => {
                 self.state = State::Waiting;
                 self.occupies = false;
-                self.agent_gone_at = None;
+                self.forget_attendance();
             }
             Event::WrapUpStarted { .. } => {
                 self.state = State::WrapUp;
@@ -426,17 +455,27 @@ impl Conversation {
                 self.consultants.clear();
             }
             Event::WrapUpReleased => self.occupies = false,
+            Event::WrapUpFinished { agent } | Event::WrapUpLapsed { agent } => {
+                self.wrap_ups.retain(|task| task.agent != *agent);
+            }
             Event::Closed => {
                 self.state = State::Closed;
                 self.occupies = false;
                 self.returning = false;
-                self.agent_gone_at = None;
+                self.forget_attendance();
                 self.ended_at = now;
                 self.handed.clear();
                 self.consultants.clear();
+                // Whoever has finished now has finished what went before as well.
+                self.wrap_ups.retain(|task| Some(&task.agent) != self.primary.as_ref());
             }
             // With its agent still in wrap-up it is theirs again; else nobody's.
             Event::Reopened => {
+                if let (State::WrapUp, Some(agent)) = (self.state, &self.primary) {
+                    let (agent, since) = (agent.clone(), self.ended_at);
+                    self.wrap_ups.retain(|task| task.agent != agent);
+                    self.wrap_ups.push(WrapUpTask { agent, since });
+                }
                 self.state = match (self.state, self.occupies) {
                     (State::WrapUp, true) => State::Active,
                     (State::WrapUp, false) => State::Waiting,
@@ -445,6 +484,7 @@ impl Conversation {
                 self.timer_from = now;
                 self.begun_at = now;
                 self.disposition = None;
+                self.outcome = None;
                 self.visited.clear();
                 self.overflowed.clear();
                 if self.state == State::Open {
@@ -466,7 +506,13 @@ impl Conversation {
         self.last_agent = Some(agent.clone());
         self.occupies = true;
         self.returning = false;
-        self.agent_gone_at = None;
+        self.forget_attendance();
         self.timer_from = now;
+    }
+
+    /// Whoever has it now is taken to be there until their machine says otherwise, and it does.
+    fn forget_attendance(&mut self) {
+        self.agent_gone_at = None;
+        self.agent_away_since = None;
     }
 }

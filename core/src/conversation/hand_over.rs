@@ -14,9 +14,6 @@ use crate::workstream::Mode;
 impl Conversation {
     /// A request that nobody answered (the host was stopped, say) ends this long after its offer.
     const SLACK: Span = Span::seconds(15);
-    /// So long a queue looks for a colleague who can advise.
-    const CONSULT_SEARCH: Span = Span::seconds(120);
-
     pub(super) fn on_transfer(
         &mut self,
         agent: AgentId,
@@ -58,7 +55,7 @@ impl Conversation {
         let queue = self.queue().clone();
         // The queue names its offer itself; this stands for it until then.
         let offer = OfferId::of_conversation(self.id, self.version + 1);
-        let until = now + Self::CONSULT_SEARCH;
+        let until = now + self.policy().consult_search;
         self.record(Event::HandedOver { offer, to: None, consult: true, until }, now, fx);
         let mut item = self.standing().item(self.policy());
         item.since = now;
@@ -70,7 +67,6 @@ impl Conversation {
         item.demand = Demand { mode, ..item.demand.as_ref().clone() }.into();
         fx.push(Effect::Queue(queue, queue::Input::Enqueue(Box::new(item))));
         self.show(fx);
-        self.arm(fx);
         Ok(())
     }
 
@@ -107,10 +103,10 @@ impl Conversation {
             allowed,
             timeout,
             purpose: if consult { Purpose::Consult(agent) } else { Purpose::Transfer(agent) },
+            member_of: consult.then(|| self.queue().clone()),
         };
         fx.push(Effect::Agent(to, agent::Input::Reserve(reserve)));
         self.show(fx);
-        self.arm(fx);
         Ok(())
     }
 
@@ -143,16 +139,14 @@ impl Conversation {
         let confirmed = agent::Input::Confirmed { offer: offer.clone() };
         fx.push(Effect::Agent(agent.clone(), confirmed));
         self.show(fx);
-        self.arm(fx);
         true
     }
 
     fn pass_on(&mut self, to: &AgentId, offer: &OfferId, now: Timestamp, fx: &mut Effects) {
         let from = self.primary.clone().expect("only the primary hands over");
-        let occupied = self.occupies;
         let (to, offer) = (to.clone(), offer.clone());
         self.record(Event::Transferred { from: from.clone(), to, offer }, now, fx);
-        self.release_if(occupied, &from, fx);
+        self.release(&from, fx);
         self.show_gone(from, fx);
         self.show(fx);
     }
@@ -209,32 +203,13 @@ impl Conversation {
         ending
     }
 
-    pub(super) fn on_take_over(
-        &mut self,
-        agent: AgentId,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) -> Result<(), Refused> {
-        if self.primary.as_ref() == Some(&agent) {
-            return Err(Refused::Yourself);
-        }
-        if !matches!(self.state, State::Active | State::Waiting) {
-            return Err(Refused::WrongState { action: "take over", state: self.state });
-        }
+    /// Somebody takes it over by hand.
+    pub(super) fn take_over(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
         let from = self.primary.clone().expect("an active or waiting conversation has an agent");
-        let (occupied, advised) = (self.occupies, self.consultants.contains(&agent));
         self.withdraw_requests(fx);
-        let taken = Event::TakenOver { from: from.clone(), to: agent.clone() };
-        self.record(taken, now, fx);
-        self.release_if(occupied, &from, fx);
-        if !advised {
-            let hold = agent::Input::HoldByHand { conversation: self.id, load: self.load() };
-            fx.push(Effect::Agent(agent, hold));
-        }
+        self.record(Event::TakenOver { from: from.clone(), to: agent.clone() }, now, fx);
+        self.release(&from, fx);
         self.show_gone(from, fx);
-        self.show(fx);
-        self.arm(fx);
-        Ok(())
     }
 
     /// A consultant leaves, by themselves or not.
@@ -263,8 +238,7 @@ impl Conversation {
     }
 
     fn release_consultant(&self, agent: AgentId, fx: &mut Effects) {
-        let release = agent::Input::Release { conversation: self.id };
-        fx.push(Effect::Agent(agent.clone(), release));
+        self.release(&agent, fx);
         self.show_gone(agent, fx);
     }
 
@@ -320,6 +294,9 @@ fn in_words(why: NotTaken) -> String {
         }
         NotTaken::Refused(Refusal::AlreadyThere) => "takes part already".to_owned(),
         NotTaken::Refused(Refusal::TakesNoWork) => "takes no work".to_owned(),
+        NotTaken::Refused(Refusal::NotMember) => {
+            "isn't a member of this conversation's queue, and only members advise".to_owned()
+        }
         NotTaken::Ended(Outcome::Refused) => "has refused".to_owned(),
         NotTaken::Ended(Outcome::Expired) => "didn't answer in time".to_owned(),
         NotTaken::Ended(Outcome::Gone) => "has gone offline".to_owned(),

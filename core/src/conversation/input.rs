@@ -7,9 +7,10 @@ use crate::conversation::State;
 use crate::decision::OverflowReason;
 use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId};
 use crate::message::{Consent, Delivery, Media};
-use crate::offer::{Outcome, Refusal};
+use crate::offer::{Acceptance, Outcome, Refusal};
+use crate::presence::Attendance;
 use crate::queue::{Declined, OverflowAction};
-use crate::time::Span;
+use crate::time::{Span, Timestamp};
 
 /// What begins a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,14 +104,19 @@ pub enum Input {
     },
     /// More is known about the customer; while it waits it is classified anew (ROUTE-01).
     Attributes(Box<Attributes>),
-    /// The agent's machine passes on an accepted offer.
+    /// The agent's machine has a place for it: an offer was accepted, or the agent takes it up by hand.
     Accept {
         /// Who.
         agent: AgentId,
         /// Which offer.
         offer: OfferId,
-        /// To advise, not to take it.
-        consult: bool,
+        /// What it makes of them.
+        acceptance: Acceptance,
+    },
+    /// Whether it is this agent's; refused if it isn't. Nothing changes.
+    Confirm {
+        /// Who.
+        agent: AgentId,
     },
     /// The agent's machine has taken the returning conversation's place.
     Resumed {
@@ -119,12 +125,14 @@ pub enum Input {
         /// The number of the question.
         question: u32,
     },
-    /// The agent's machine has no place for the returning conversation.
+    /// The agent's machine doesn't take the returning conversation.
     ResumeRefused {
         /// Who.
         agent: AgentId,
         /// The number of the question.
         question: u32,
+        /// They aren't there (ROUTE-19); else they have no place (ROUTE-09).
+        is_absent: bool,
     },
     /// An agent replies.
     Reply(Reply),
@@ -146,11 +154,6 @@ pub enum Input {
     },
     /// The agent leaves for now (CONV-02); or a consultant has said all.
     Leave {
-        /// Who.
-        agent: AgentId,
-    },
-    /// The agent comes back to it by hand (CONV-02).
-    Rejoin {
         /// Who.
         agent: AgentId,
     },
@@ -182,31 +185,36 @@ pub enum Input {
         /// Why.
         why: NotTaken,
     },
-    /// Somebody takes it over from whoever has it, by hand.
-    TakeOver {
-        /// Who.
-        agent: AgentId,
-    },
     /// A queue's overflow rule (ROUTE-11).
     Overflow(Box<Overflow>),
     /// Classification or the queue is no longer what it was (ROUTE-17).
     Reroute,
-    /// An agent who holds it went offline (ROUTE-18).
-    AgentGone {
+    /// An agent whose it is isn't at their desk (ROUTE-18, 19).
+    AgentAbsent {
         /// Who.
         agent: AgentId,
-        /// They are configured no longer.
-        for_good: bool,
+        /// Where they are.
+        attendance: Attendance,
+        /// Since when; that may be long before anybody noticed it.
+        since: Timestamp,
     },
-    /// An agent who holds it is back.
+    /// They are back.
     AgentBack {
         /// Who.
         agent: AgentId,
     },
-    /// End: resolved for the customer, wrap-up for the agent.
+    /// An agent whose it is is configured no longer.
+    AgentRetired {
+        /// Who.
+        agent: AgentId,
+    },
+    /// End: resolved for the customer, wrap-up for the agent. Somebody else's end finishes wrap-up, too
+    /// (CONV-07).
     End {
-        /// Who; `None`: a supervisor or a rule.
+        /// Who; `None`: a rule.
         agent: Option<AgentId>,
+        /// Whether they may end what isn't theirs.
+        supervises: bool,
     },
     /// Wrap-up is done.
     FinishWrapUp {
@@ -219,8 +227,6 @@ pub enum Input {
     },
     /// A deadline may have come.
     Wake,
-    /// Tell queue and agent again what they need to know: after a restart.
-    Recover,
 }
 
 /// Why a command was refused. Nothing changed.
@@ -258,6 +264,9 @@ pub enum Refused {
         /// The customer's address.
         customer: Address,
     },
+    /// The agent left it, or its customer was silent: it takes no place until they come back to it.
+    #[error("you left this conversation; come back to it before you reply")]
+    Left,
     /// Nothing to send.
     #[error("the message is empty: write a text or attach a file")]
     Empty,

@@ -11,6 +11,7 @@ mod standing;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod wrap_up;
 
 use std::sync::Arc;
 
@@ -25,14 +26,17 @@ use crate::ids::{
 };
 use crate::message::Delivery;
 use crate::notice::Notice;
+use crate::offer::ByHand;
+use crate::presence::{Attendance, BaseStatus};
 use crate::queue::Preference;
 use crate::time::Timestamp;
-use crate::workstream::Workstream;
+use crate::workstream::{OnOffline, Workstream};
 
 pub use event::Event;
 pub use input::{CustomerMessage, Input, NotTaken, Opening, Overflow, Refused, Reply, Target};
-pub use standing::{Standing, Ticket};
+pub use standing::{Standing, Ticket, Written};
 pub use summary::{HandedTo, Summary};
+pub use wrap_up::WrapUpTask;
 
 /// Where a conversation is in its life (CONV-01).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -129,9 +133,18 @@ pub struct Conversation {
     /// The primary, or the one before (ROUTE-13).
     #[serde(default)]
     last_agent: Option<AgentId>,
-    /// Since when the primary is offline while they hold it (ROUTE-18).
+    /// Since when the primary is offline while it is theirs (ROUTE-18).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent_gone_at: Option<Timestamp>,
+    /// Since when the primary is away from their desk (ROUTE-19).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent_away_since: Option<Timestamp>,
+    /// When the customer last wrote something that wants an agent.
+    #[serde(default)]
+    asked_at: Timestamp,
+    /// Wrap-ups that the customer's next message cut short (CAP-02).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wrap_ups: Vec<WrapUpTask>,
     /// Requests to colleagues.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     handed: Vec<HandOver>,
@@ -149,6 +162,12 @@ pub struct Conversation {
     timer_from: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     disposition: Option<String>,
+    /// What it was about (CONV-08).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    /// The earliest alarm that was asked for and hasn't rung; an alarm clock is no part of a snapshot.
+    #[serde(skip)]
+    armed: Option<Timestamp>,
     /// Set when loaded; follows the configuration.
     #[serde(skip)]
     policy: Option<Arc<Workstream>>,
@@ -197,12 +216,17 @@ impl Conversation {
             overflowed: Vec::new(),
             last_agent: opening.last_agent.clone(),
             agent_gone_at: None,
+            agent_away_since: None,
+            asked_at: Timestamp(0),
+            wrap_ups: Vec::new(),
             handed: Vec::new(),
             consultants: Vec::new(),
             questions: 0,
             begun_at: now,
             timer_from: now,
             disposition: None,
+            outcome: None,
+            armed: None,
             policy: Some(policy),
         };
         conversation.record(
@@ -218,6 +242,7 @@ impl Conversation {
             now,
             fx,
         );
+        conversation.arm(false, now, fx);
         conversation
     }
 
@@ -235,6 +260,10 @@ impl Conversation {
             self.begun_at = self.begun_at.max(self.opened_at);
             self.timer_from = self.timer_from.max(self.opened_at);
         }
+        // Stored before keywords were told from questions.
+        if self.asked_at == Timestamp(0) {
+            self.asked_at = self.last_customer_at;
+        }
         self.policy = Some(policy);
     }
 
@@ -243,23 +272,33 @@ impl Conversation {
         self.policy.as_ref()
     }
 
-    /// The one entry. A refused command changes nothing and has no effects.
+    /// The one entry. A refused command changes nothing and has no effects. Whatever comes of an input,
+    /// an alarm is set for the earliest deadline afterwards.
     pub fn handle(
         &mut self,
         input: Input,
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
+        let has_rung = matches!(input, Input::Wake);
+        self.deal_with(input, now, fx)?;
+        self.arm(has_rung, now, fx);
+        self.assert_invariants();
+        Ok(())
+    }
+
+    fn deal_with(&mut self, input: Input, now: Timestamp, fx: &mut Effects) -> Result<(), Refused> {
         match input {
             Input::Customer(message) => self.on_customer(message, now, fx),
             Input::OptedOut { opted_out } => self.on_consent(opted_out, now, fx),
             Input::Attributes(attributes) => self.on_attributes(*attributes, now, fx),
-            Input::Accept { agent, offer, consult } => {
-                self.on_accept(agent, offer, consult, now, fx);
+            Input::Accept { agent, offer, acceptance } => {
+                self.on_accept(agent, offer, acceptance, now, fx);
             }
+            Input::Confirm { agent } => self.must_be_primary(&agent)?,
             Input::Resumed { agent, question } => self.on_resumed(agent, question, now, fx),
-            Input::ResumeRefused { agent, question } => {
-                self.on_resume_refused(agent, question, now, fx);
+            Input::ResumeRefused { agent, question, is_absent } => {
+                self.on_resume_refused(agent, question, is_absent, now, fx);
             }
             Input::Reply(reply) => self.on_reply(reply, now, fx)?,
             Input::Note { agent, text, as_supervisor } => {
@@ -270,25 +309,52 @@ impl Conversation {
             }
             Input::Delivery { message, delivery } => self.on_delivery(message, delivery, now, fx),
             Input::Leave { agent } => self.on_leave(agent, now, fx)?,
-            Input::Rejoin { agent } => self.on_rejoin(agent, now, fx)?,
             Input::Transfer { agent, to } => self.on_transfer(agent, to, now, fx)?,
             Input::Consult { agent, with } => self.on_consult(agent, with, now, fx)?,
             Input::EndConsult { agent } => self.on_end_consult(agent, now, fx)?,
             Input::NotTaken { agent, offer, why } => self.on_not_taken(&agent, offer, why, now, fx),
-            Input::TakeOver { agent } => self.on_take_over(agent, now, fx)?,
             Input::Overflow(overflow) => self.on_overflow(*overflow, now, fx),
             Input::Reroute => self.on_reroute(now, fx),
-            Input::AgentGone { agent, for_good } => self.on_agent_gone(agent, for_good, now, fx),
+            Input::AgentAbsent { agent, attendance, since } => {
+                self.on_agent_absent(agent, attendance, since, now, fx);
+            }
             Input::AgentBack { agent } => self.on_agent_back(&agent, now, fx),
-            Input::End { agent } => self.on_end(agent, now, fx)?,
+            Input::AgentRetired { agent } => self.on_agent_retired(agent, now, fx),
+            Input::End { agent, supervises } => self.on_end(agent, supervises, now, fx)?,
             Input::FinishWrapUp { agent, disposition, summary } => {
                 self.on_finish_wrap_up(agent, disposition, summary, now, fx)?;
             }
             Input::Wake => self.on_wake(now, fx),
-            Input::Recover => fx.then.extend(self.standing().recover(self.policy())),
         }
-        self.assert_invariants();
         Ok(())
+    }
+
+    /// Whether somebody may take it up by hand in this way, and what that takes of them (ROUTE-10).
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_be_taken_up(&self, agent: &AgentId, by_hand: ByHand) -> Result<Load, Refused> {
+        match by_hand {
+            ByHand::Take => self.must_be(State::Open, "take")?,
+            ByHand::TakeOver if self.primary.as_ref() == Some(agent) => {
+                return Err(Refused::Yourself);
+            }
+            ByHand::TakeOver => {
+                if !matches!(self.state, State::Active | State::Waiting) {
+                    return Err(Refused::WrongState { action: "take over", state: self.state });
+                }
+            }
+            ByHand::ComeBack => {
+                self.must_be_primary(agent)?;
+                self.must_be(State::Waiting, "come back to")?;
+            }
+        }
+        Ok(self.load())
+    }
+
+    /// A restart has lost its alarms; whoever restarts sets them by what is on disk.
+    pub fn forget_alarms(&mut self) {
+        self.armed = None;
     }
 
     /// Applies an event of the journal that the snapshot doesn't hold yet.
@@ -381,6 +447,39 @@ impl Conversation {
         &self.consultants
     }
 
+    /// Wrap-ups that the customer's next message cut short (CAP-02).
+    pub fn wrap_ups(&self) -> &[WrapUpTask] {
+        &self.wrap_ups
+    }
+
+    /// Where the primary was last known to be.
+    pub fn attendance(&self) -> Attendance {
+        match (self.agent_gone_at, self.agent_away_since) {
+            (Some(_), _) => Attendance::Offline,
+            (None, Some(_)) => Attendance::Away,
+            (None, None) => Attendance::Here,
+        }
+    }
+
+    /// Whether the primary isn't there for the customer (ROUTE-19).
+    pub fn is_agent_absent(&self) -> bool {
+        match self.attendance() {
+            Attendance::Here => false,
+            Attendance::Away => !self.policy().allowed.contains(BaseStatus::Away),
+            Attendance::Offline => true,
+        }
+    }
+
+    /// Whether the customer has written at that time or later and hasn't been answered.
+    pub fn is_asking_since(&self, since: Timestamp) -> bool {
+        self.asked_at >= since && self.asked_at > self.last_agent_at
+    }
+
+    /// Whether it takes no place of its agent's and still goes elsewhere when they go (ROUTE-18).
+    pub fn follows_agent(&self) -> bool {
+        self.state == State::Waiting && self.policy().on_offline != OnOffline::Keep
+    }
+
     /// Whether the agent is the primary or advises.
     pub fn takes_part(&self, agent: &AgentId) -> bool {
         self.primary.as_ref() == Some(agent) || self.consultants.contains(agent)
@@ -405,8 +504,35 @@ impl Conversation {
                 visited: self.visited.clone(),
                 consultants: self.consultants.clone(),
                 question: self.questions,
+                attendance: self.attendance(),
+                revision: self.policy().revision,
             },
         }
+    }
+
+    /// Whether [`Conversation::standing`] would be this: without making it.
+    pub fn stands_as(&self, known: &Standing) -> bool {
+        let ticket = &known.ticket;
+        let language = self.attributes.as_ref().and_then(|known| known.language.as_deref());
+        let is_same = self.id == known.id
+            && self.state == known.state
+            && self.primary == known.agent
+            && self.occupies == known.occupies
+            && self.returning == known.returning
+            && self.queued_at == known.queued_at
+            && self.queue == ticket.queue
+            && self.class.priority == ticket.priority
+            && self.class.units == ticket.units
+            && self.class.skills == ticket.skills
+            && language == ticket.language.as_deref()
+            && self.prefer == ticket.prefer
+            && self.visited == ticket.visited
+            && self.consultants == ticket.consultants
+            && self.questions == ticket.question
+            && self.attendance() == ticket.attendance
+            && self.policy().revision == ticket.revision;
+        debug_assert_eq!(is_same, self.standing() == *known, "a part of it isn't compared");
+        is_same
     }
 
     /// What lists and screens show.
@@ -434,8 +560,11 @@ impl Conversation {
             timer_from: self.timer_from,
             last_customer_at: self.last_customer_at,
             messages: self.messages,
+            max_text: self.policy().max_text,
             dispositions: self.policy().dispositions.clone(),
             disposition: self.disposition.clone(),
+            summary: self.outcome.clone(),
+            wrap_ups: self.wrap_ups.iter().map(|task| task.agent.clone()).collect(),
         }
     }
 
@@ -453,9 +582,14 @@ impl Conversation {
         fx.events.push(event);
     }
 
-    /// Shows everybody who takes part that something about the conversation changed.
+    /// Shows everybody who takes part, or still has a wrap-up to finish, that something about the
+    /// conversation changed.
     fn show(&self, fx: &mut Effects) {
         self.show_all(fx, || Notice::Conversation(Box::new(self.summary())));
+        for task in self.wrap_ups.iter().filter(|task| !self.takes_part(&task.agent)) {
+            let notice = Notice::Conversation(Box::new(self.summary()));
+            fx.push(Effect::Screen(task.agent.clone(), notice));
+        }
     }
 
     fn show_all(&self, fx: &mut Effects, notice: impl Fn() -> Notice) {
@@ -464,8 +598,13 @@ impl Conversation {
         }
     }
 
-    fn arm(&self, fx: &mut Effects) {
-        if let Some(at) = self.next_deadline() {
+    /// Asks for an alarm unless one that isn't later is set: whoever is woken too early looks at the
+    /// deadlines and asks for the next.
+    fn arm(&mut self, has_rung: bool, now: Timestamp, fx: &mut Effects) {
+        let Some(at) = self.next_deadline() else { return };
+        let is_set = self.armed.is_some_and(|armed| now < armed && armed <= at);
+        if has_rung || !is_set {
+            self.armed = Some(at);
             fx.push(Effect::WakeAt(at));
         }
     }

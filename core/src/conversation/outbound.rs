@@ -28,15 +28,16 @@ impl Conversation {
             let count = u32::try_from(reply.text.chars().count()).unwrap_or(u32::MAX);
             return Err(Refused::TooLong { count, limit: self.policy().max_text });
         }
-        // Who answers is there again (CONV-02).
-        self.on_rejoin(reply.agent.clone(), now, fx)?;
+        // Whoever answers comes back first, and that takes a place (CONV-02, ROUTE-10).
+        if self.state == State::Waiting {
+            return Err(Refused::Left);
+        }
         let message = self.entry(Author::Agent(reply.agent), reply.text, now, |message| {
             message.media = reply.media;
             message.delivery = Some(Delivery::Queued);
         });
         self.record(Event::ReplyQueued { message: message.clone() }, now, fx);
         self.show_message(message, fx);
-        self.arm(fx);
         Ok(())
     }
 

@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent;
 use crate::capacity::{Load, Units};
+use crate::conversation::Conversation;
 use crate::conversation::State;
 use crate::effect::Effect;
 use crate::ids::{AgentId, ConversationId, QueueId};
+use crate::presence::Attendance;
 use crate::queue::{self, Preference};
 use crate::skills::SkillNeed;
 use crate::time::Timestamp;
-use crate::workstream::Workstream;
+use crate::workstream::{OnOffline, Workstream};
 
 /// What the journal keeps in columns, so that a start with a million open conversations reads no
 /// snapshot.
@@ -54,6 +56,11 @@ pub struct Ticket {
     pub consultants: Vec<AgentId>,
     /// The number of the last question to an agent's machine.
     pub question: u32,
+    /// Where it believes its agent to be.
+    pub attendance: Attendance,
+    /// The revision of the settings that its deadlines and its classification are by. Where a start
+    /// finds others in force, it has to look again.
+    pub revision: u64,
 }
 
 impl Ticket {
@@ -102,26 +109,73 @@ impl Standing {
     pub fn recover(&self, policy: &Workstream) -> Vec<Effect> {
         let conversation = self.id;
         let load = self.ticket.load(policy);
+        let restore = |agent: &AgentId, load, attendance| {
+            let restore = agent::Input::Restore { conversation, load, attendance };
+            Effect::Agent(agent.clone(), restore)
+        };
+        let attendance = self.ticket.attendance;
+        let follows = self.state == State::Waiting && policy.on_offline != OnOffline::Keep;
         let first = match (self.state, &self.agent) {
             (State::Open, _) => {
                 let item = queue::Input::Recover(Box::new(self.item(policy)));
                 Some(Effect::Queue(self.queue(policy).clone(), item))
             }
-            (State::Waiting, Some(agent)) if self.returning => {
-                let allowed = policy.allowed;
-                let question = self.ticket.question;
-                let ask = agent::Input::Reoccupy { conversation, load, allowed, question };
-                Some(Effect::Agent(agent.clone(), ask))
-            }
-            (_, Some(agent)) if self.occupies => {
-                let restore = agent::Input::Restore { conversation, load };
-                Some(Effect::Agent(agent.clone(), restore))
-            }
+            (_, Some(agent)) if self.occupies => Some(restore(agent, Some(load), attendance)),
+            (_, Some(agent)) if follows => Some(restore(agent, None, attendance)),
             _ => None,
         };
-        let advice = self.ticket.consultants.iter().map(|agent| {
-            Effect::Agent(agent.clone(), agent::Input::Restore { conversation, load })
-        });
+        let advice = self.ticket.consultants.iter();
+        let advice = advice.map(|agent| restore(agent, Some(load), Attendance::Here));
         first.into_iter().chain(advice).collect()
+    }
+
+    /// A question to its agent that nobody has answered; to be asked again once everybody is there.
+    pub fn ask_again(&self, policy: &Workstream) -> Option<Effect> {
+        let agent = self.agent.clone().filter(|_| self.returning)?;
+        let ask = agent::Input::Reoccupy {
+            conversation: self.id,
+            load: self.ticket.load(policy),
+            allowed: policy.allowed,
+            question: self.ticket.question,
+        };
+        Some(Effect::Agent(agent, ask))
+    }
+}
+
+/// What stands on disk of a conversation beside its events. It may lie behind them; the parts that a
+/// restart goes by never do.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Its columns.
+    pub standing: Standing,
+    /// Its next deadline, or an earlier one: whoever is woken too early looks and sleeps on.
+    pub wake_at: Option<Timestamp>,
+    /// Events that its snapshot holds.
+    pub version: u64,
+}
+
+impl Written {
+    /// The snapshot on disk lies at most this many events behind.
+    pub const MOST_BEHIND: u64 = 32;
+
+    /// A conversation as it is now.
+    pub fn of(conversation: &Conversation) -> Self {
+        Self {
+            standing: conversation.standing(),
+            wake_at: conversation.wake_at(),
+            version: conversation.version(),
+        }
+    }
+
+    /// Whether what is on disk has to follow.
+    pub fn is_outdated(&self, conversation: &Conversation) -> bool {
+        let is_sooner = match (conversation.wake_at(), self.wake_at) {
+            (Some(at), Some(known)) => at < known,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        is_sooner
+            || conversation.version() >= self.version + Self::MOST_BEHIND
+            || !conversation.stands_as(&self.standing)
     }
 }

@@ -50,10 +50,17 @@ pub struct Summary {
     pub last_customer_at: Timestamp,
     /// Entries in the transcript.
     pub messages: u32,
+    /// The most characters that a reply may have (CH-11).
+    pub max_text: u32,
     /// Wrap-up codes to choose from (CONV-08).
     pub dispositions: Vec<String>,
     /// The one that was chosen.
     pub disposition: Option<String>,
+    /// What it was about, in the words of whoever finished it (CONV-08).
+    pub summary: Option<String>,
+    /// Who still has to say how an earlier part of it ended: its customer wrote during wrap-up
+    /// (CAP-02).
+    pub wrap_ups: Vec<AgentId>,
 }
 
 /// A request to a colleague (CONV-03).

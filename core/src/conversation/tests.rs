@@ -1,11 +1,15 @@
-//! Tables of inputs and effects.
+//! Tables of inputs and effects. Deadlines come by their alarms: nobody here wakes a conversation
+//! that hasn't asked for it.
 
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::*;
 use crate::agent;
 use crate::capacity::ChannelKind;
 use crate::message::Consent;
+use crate::offer::{Acceptance, ByHand};
 use crate::queue;
 use crate::time::Span;
 use crate::workstream::WrapUpHold;
@@ -20,7 +24,69 @@ fn policy(change: impl FnOnce(&mut Workstream)) -> Arc<Workstream> {
     Arc::new(policy)
 }
 
-fn opened(policy: Arc<Workstream>) -> Conversation {
+/// A conversation and the alarms that it has asked for.
+#[derive(Clone)]
+struct Life {
+    conversation: Conversation,
+    alarms: BTreeSet<Timestamp>,
+}
+
+impl Deref for Life {
+    type Target = Conversation;
+
+    fn deref(&self) -> &Conversation {
+        &self.conversation
+    }
+}
+
+/// What came of an input: kinds of events, and effects other than screens.
+type Outcome = (Vec<&'static str>, Vec<Effect>);
+
+impl Life {
+    fn new(conversation: Conversation, fx: Effects) -> Self {
+        let mut life = Self { conversation, alarms: BTreeSet::new() };
+        life.take_note(fx);
+        life
+    }
+
+    fn take_note(&mut self, fx: Effects) -> Outcome {
+        let mut then = fx.then;
+        then.retain(|effect| {
+            if let Effect::WakeAt(at) = effect {
+                self.alarms.insert(*at);
+            }
+            !matches!(effect, Effect::Screen(..) | Effect::WakeAt(_))
+        });
+        if let Some(deadline) = self.wake_at() {
+            let first = self.alarms.first();
+            assert!(
+                first.is_some_and(|at| *at <= deadline),
+                "no alarm is set for {deadline:?}: {first:?}"
+            );
+        }
+        (fx.events.iter().map(Event::kind).collect(), then)
+    }
+
+    fn handle(&mut self, input: Input, at: Timestamp) -> Outcome {
+        let mut fx = Effects::new();
+        self.conversation.handle(input, at, &mut fx).expect("not refused");
+        self.take_note(fx)
+    }
+
+    /// Time passes until `at` milliseconds after the beginning; alarms ring.
+    fn until(&mut self, at: i64) -> Outcome {
+        let (mut events, mut then) = (Vec::new(), Vec::new());
+        while let Some(alarm) = self.alarms.first().copied().filter(|alarm| alarm.0 <= NOW.0 + at) {
+            self.alarms.pop_first();
+            let (more_events, more) = self.handle(Input::Wake, alarm);
+            events.extend(more_events);
+            then.extend(more);
+        }
+        (events, then)
+    }
+}
+
+fn opened(policy: Arc<Workstream>) -> Life {
     let opening = Opening {
         channel: "sms".into(),
         customer: "+14255550100".into(),
@@ -30,7 +96,9 @@ fn opened(policy: Arc<Workstream>) -> Conversation {
         last_agent: None,
     };
     let id = ConversationId(Uuid::from_u128(1));
-    Conversation::open(id, opening, policy, NOW, &mut Effects::new())
+    let mut fx = Effects::new();
+    let conversation = Conversation::open(id, opening, policy, NOW, &mut fx);
+    Life::new(conversation, fx)
 }
 
 fn message(text: &str) -> Input {
@@ -46,6 +114,17 @@ fn offer() -> crate::ids::OfferId {
     crate::ids::OfferId { queue: "support".into(), number: 1 }
 }
 
+/// The agent's machine has a place, as nobody offered it.
+fn by_hand(agent: &str, how: ByHand) -> Input {
+    let offer = crate::ids::OfferId::by_hand(&agent.into(), 7);
+    Input::Accept { agent: agent.into(), offer, acceptance: Acceptance::ByHand(how) }
+}
+
+fn absent(agent: &str, attendance: Attendance, since: i64) -> Input {
+    let since = Timestamp(NOW.0 + since);
+    Input::AgentAbsent { agent: agent.into(), attendance, since }
+}
+
 fn finish(agent: &str) -> Input {
     Input::FinishWrapUp { agent: agent.into(), disposition: None, summary: None }
 }
@@ -54,32 +133,26 @@ fn reply(agent: &str, text: &str) -> Input {
     Input::Reply(Reply { agent: agent.into(), text: text.into(), media: vec![] })
 }
 
-/// Kinds of events, and effects other than screens.
-fn step(
-    conversation: &mut Conversation,
-    input: Input,
-    at: i64,
-) -> (Vec<&'static str>, Vec<Effect>) {
-    let mut fx = Effects::new();
-    conversation.handle(input, Timestamp(NOW.0 + at), &mut fx).expect("not refused");
-    let mut then = fx.then;
-    then.retain(|effect| !matches!(effect, Effect::Screen(..) | Effect::WakeAt(_)));
-    (fx.events.iter().map(Event::kind).collect(), then)
+/// An input at a time; alarms that are due before bring nothing about, or the test waits for them.
+fn step(life: &mut Life, input: Input, at: i64) -> Outcome {
+    let rung = life.until(at);
+    assert_eq!(rung.0, Vec::<&str>::new(), "something happened before {at}");
+    life.handle(input, Timestamp(NOW.0 + at))
 }
 
-fn refused(conversation: &mut Conversation, input: Input) -> Refused {
+fn refused(life: &mut Life, input: Input) -> Refused {
     let mut fx = Effects::new();
-    let refused = conversation.handle(input, NOW, &mut fx).expect_err("refused");
+    let refused = life.conversation.handle(input, NOW, &mut fx).expect_err("refused");
     assert!(fx.is_empty());
     refused
 }
 
-fn active(policy: Arc<Workstream>) -> Conversation {
+fn active(policy: Arc<Workstream>) -> Life {
     let mut conversation = opened(policy);
     step(&mut conversation, message("hello"), 0);
     step(
         &mut conversation,
-        Input::Accept { agent: "kim".into(), offer: offer(), consult: false },
+        Input::Accept { agent: "kim".into(), offer: offer(), acceptance: Acceptance::Work },
         1,
     );
     assert_eq!(conversation.state(), State::Active);
@@ -96,7 +169,8 @@ fn a_life_from_open_to_closed_and_open_again() {
         matches!(&then[..], [Effect::Queue(_, queue::Input::Enqueue(item))] if item.since == NOW)
     );
 
-    let accept = Input::Accept { agent: "kim".into(), offer: offer(), consult: false };
+    let accept =
+        Input::Accept { agent: "kim".into(), offer: offer(), acceptance: Acceptance::Work };
     let (events, then) = step(&mut conversation, accept.clone(), 1);
     assert_eq!(events, ["assigned"]);
     assert!(matches!(
@@ -107,7 +181,7 @@ fn a_life_from_open_to_closed_and_open_again() {
         ]
     ));
     // A second acceptance is turned away: one primary at most.
-    let late = Input::Accept { agent: "lee".into(), offer: offer(), consult: false };
+    let late = Input::Accept { agent: "lee".into(), offer: offer(), acceptance: Acceptance::Work };
     let (events, then) = step(&mut conversation, late, 2);
     assert!(events.is_empty());
     assert!(
@@ -115,7 +189,7 @@ fn a_life_from_open_to_closed_and_open_again() {
     );
 
     assert_eq!(step(&mut conversation, reply("kim", "hi"), 3).0, ["reply_queued"]);
-    let end = Input::End { agent: Some("kim".into()) };
+    let end = Input::End { agent: Some("kim".into()), supervises: false };
     assert_eq!(step(&mut conversation, end.clone(), 4).0, ["wrap_up_started"]);
     assert_eq!(conversation.state(), State::WrapUp);
     assert!(step(&mut conversation, end, 5).0.is_empty(), "asking twice is harmless");
@@ -137,7 +211,7 @@ fn wrap_up_holds_capacity_never_always_or_for_a_time() {
     let releases = |then: &[Effect]| {
         then.iter().any(|e| matches!(e, Effect::Agent(_, agent::Input::Release { .. })))
     };
-    let end = || Input::End { agent: Some("kim".into()) };
+    let end = || Input::End { agent: Some("kim".into()), supervises: false };
 
     let mut never = active(policy(|p| p.wrap_up = WrapUpHold::Never));
     assert!(releases(&step(&mut never, end(), 10).1));
@@ -146,13 +220,13 @@ fn wrap_up_holds_capacity_never_always_or_for_a_time() {
     let mut always = active(policy(|p| p.wrap_up = WrapUpHold::Always));
     assert!(!releases(&step(&mut always, end(), 10).1));
     let limit = policy(|_| {}).wrap_up_limit.0;
-    assert!(step(&mut always, Input::Wake, 10 + limit - 1).0.is_empty());
-    assert_eq!(step(&mut always, Input::Wake, 10 + limit).0, ["closed"], "nobody finished it");
+    assert!(always.until(10 + limit - 1).0.is_empty());
+    assert_eq!(always.until(10 + limit).0, ["closed"], "nobody finished it");
 
     let mut timed = active(policy(|p| p.wrap_up = WrapUpHold::For(Span::seconds(60))));
     assert!(!releases(&step(&mut timed, end(), 10).1));
-    assert!(step(&mut timed, Input::Wake, 10 + 59_999).0.is_empty());
-    assert!(releases(&step(&mut timed, Input::Wake, 10 + 60_000).1));
+    assert!(timed.until(10 + 59_999).0.is_empty());
+    assert!(releases(&timed.until(10 + 60_000).1));
     assert_eq!(timed.state(), State::WrapUp, "the agent may still write notes");
 }
 
@@ -162,10 +236,10 @@ fn silence_frees_capacity_and_a_returning_customer_asks_for_it_again() {
     let mut conversation = active(policy(|_| {}));
     let minutes = |n: i64| n * 60_000;
     // The customer waits for an answer: that isn't silence.
-    assert!(step(&mut conversation, Input::Wake, minutes(60)).0.is_empty());
+    assert!(conversation.until(minutes(60)).0.is_empty());
     step(&mut conversation, reply("kim", "hi"), minutes(60));
-    assert!(step(&mut conversation, Input::Wake, minutes(70) - 1).0.is_empty());
-    assert_eq!(step(&mut conversation, Input::Wake, minutes(70)).0, ["went_idle"]);
+    assert!(conversation.until(minutes(70) - 1).0.is_empty());
+    assert_eq!(conversation.until(minutes(70)).0, ["went_idle"]);
     assert!(!conversation.occupies());
 
     let (events, then) = step(&mut conversation, message("back"), minutes(71));
@@ -180,8 +254,11 @@ fn silence_frees_capacity_and_a_returning_customer_asks_for_it_again() {
         ["resumed"]
     );
     assert!(conversation.occupies());
-    let (events, _) =
-        step(&mut other, Input::ResumeRefused { agent: "kim".into(), question: 1 }, minutes(73));
+    let (events, _) = step(
+        &mut other,
+        Input::ResumeRefused { agent: "kim".into(), question: 1, is_absent: false },
+        minutes(73),
+    );
     assert_eq!(events, ["unassigned", "queued"]);
     assert_eq!((other.state(), other.primary()), (State::Open, None));
 }
@@ -225,7 +302,7 @@ fn a_note_is_kept_from_the_channel() {
     let mut conversation = active(policy(|_| {}));
     let mut fx = Effects::new();
     let note = Input::Note { agent: "kim".into(), text: "psst".into(), as_supervisor: false };
-    conversation.handle(note, NOW, &mut fx).unwrap();
+    conversation.conversation.handle(note, NOW, &mut fx).unwrap();
     let [Event::NoteAdded { message }] = &fx.events[..] else { panic!("{:?}", fx.events) };
     assert!(message.internal && message.delivery.is_none());
     let others = Input::Note { agent: "lee".into(), text: "psst".into(), as_supervisor: false };
@@ -250,7 +327,7 @@ fn late_and_repeated_reports_change_nothing() {
 fn a_snapshot_brings_back_the_same_machine() {
     let mut conversation = active(policy(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 1);
-    let bytes = rmp_serde::to_vec_named(&conversation).unwrap();
+    let bytes = rmp_serde::to_vec_named(&conversation.conversation).unwrap();
     assert!(bytes.len() < 700, "{} bytes for every idle conversation", bytes.len());
     let back: Conversation = rmp_serde::from_slice(&bytes).unwrap();
     let back = back.with_policy(policy(|_| {}));
@@ -265,7 +342,7 @@ fn a_late_resumption_doesnt_take_a_place_that_was_given_back() {
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
     assert_eq!(step(&mut conversation, message("back"), 3).0, ["message_received", "return_asked"]);
     // Before the agent's machine answers, the agent takes it up by hand and leaves again.
-    step(&mut conversation, Input::Rejoin { agent: "kim".into() }, 4);
+    step(&mut conversation, by_hand("kim", ByHand::ComeBack), 4);
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 5);
     let (events, then) =
         step(&mut conversation, Input::Resumed { agent: "kim".into(), question: 1 }, 6);
@@ -281,11 +358,17 @@ fn a_rule_ends_what_is_open_for_too_long() {
     let limit = || policy(|p| p.end_after = Some(Span(hours(5))));
     let mut queued = opened(limit());
     step(&mut queued, message("hello"), 0);
-    assert_eq!(queued.wake_at(), Some(Timestamp(NOW.0 + hours(5))));
-    assert!(step(&mut queued, Input::Wake, hours(5) - 1).0.is_empty());
-    assert_eq!(step(&mut queued, Input::Wake, hours(5)).0, ["closed"]);
+    assert!(queued.until(hours(5) - 1).0.is_empty());
+    assert_eq!(queued.until(hours(5)).0, ["closed"], "nobody ever took it");
+    step(&mut queued, message("again"), hours(6));
+    assert!(queued.until(hours(11) - 1).0.is_empty());
+    assert_eq!(queued.until(hours(11)).0, ["closed"], "its time begins anew");
     let mut connected = active(limit());
-    assert_eq!(step(&mut connected, Input::Wake, hours(5)).0, ["wrap_up_started"]);
+    assert_eq!(connected.until(hours(5)).0, ["wrap_up_started"]);
+    let mut given_back = active(limit());
+    let retired = Input::AgentRetired { agent: "kim".into() };
+    step(&mut given_back, retired, hours(4));
+    assert_eq!(given_back.until(hours(5)).0, ["closed"]);
 }
 
 // CONV-05
@@ -294,7 +377,7 @@ fn the_session_timer_begins_anew_with_wrap_up_and_on_reopening() {
     let mut conversation = active(policy(|_| {}));
     let from = |conversation: &Conversation| conversation.summary().timer_from.0 - NOW.0;
     assert_eq!(from(&conversation), 1, "since it was accepted");
-    step(&mut conversation, Input::End { agent: None }, 500);
+    step(&mut conversation, Input::End { agent: Some("sam".into()), supervises: true }, 500);
     assert_eq!(from(&conversation), 500);
     step(&mut conversation, finish("kim"), 600);
     step(&mut conversation, message("again"), 900);
@@ -304,37 +387,214 @@ fn the_session_timer_begins_anew_with_wrap_up_and_on_reopening() {
 // ROUTE-18
 #[test]
 fn what_becomes_of_work_whose_agent_is_offline() {
-    use crate::workstream::OnOffline;
-    let gone = || Input::AgentGone { agent: "kim".into(), for_good: false };
+    let gone = |since| absent("kim", Attendance::Offline, since);
+    let back = || Input::AgentBack { agent: "kim".into() };
     let after = OnOffline::ReturnAfter(Span::seconds(60));
     let mut delayed = active(policy(|p| p.on_offline = after));
-    assert_eq!(step(&mut delayed, gone(), 1_000).0, ["agent_went_away"]);
-    assert!(step(&mut delayed, Input::Wake, 60_999).0.is_empty());
-    assert_eq!(
-        step(&mut delayed, Input::AgentBack { agent: "kim".into() }, 60_999).0,
-        ["agent_came_back"]
-    );
-    assert!(step(&mut delayed, Input::Wake, 61_000).0.is_empty(), "back in time");
-    step(&mut delayed, gone(), 100_000);
-    let (events, then) = step(&mut delayed, Input::Wake, 160_000);
+    assert_eq!(step(&mut delayed, gone(1_000), 1_000).0, ["agent_went_away"]);
+    assert!(delayed.until(60_998).0.is_empty());
+    assert_eq!(step(&mut delayed, back(), 60_999).0, ["agent_came_back"]);
+    assert!(delayed.until(61_000).0.is_empty(), "back in time");
+    step(&mut delayed, gone(100_000), 100_000);
+    let (events, then) = delayed.until(160_000);
     assert_eq!(events, ["unassigned", "queued"]);
-    assert!(
-        then.iter().any(|effect| matches!(effect,
-        Effect::Queue(_, queue::Input::Enqueue(item)) if item.since == NOW)),
-        "its age is kept"
-    );
+    let queued = then.iter().find_map(|effect| match effect {
+        Effect::Queue(_, queue::Input::Enqueue(item)) => Some((item.since, item.prefer.clone())),
+        _ => None,
+    });
+    let (since, prefer) = queued.expect("it waits again");
+    assert_eq!(since, NOW, "its age is kept");
+    let prefer = prefer.expect("the one before is preferred");
+    assert_eq!((prefer.agent.as_str(), prefer.until), ("kim", Timestamp(NOW.0 + 220_000)));
 
     let mut at_once = active(policy(|p| p.on_offline = OnOffline::Return));
-    assert_eq!(step(&mut at_once, gone(), 1_000).0, ["unassigned", "queued"]);
+    let events = step(&mut at_once, gone(1_000), 1_000).0;
+    assert_eq!(events, ["agent_went_away", "unassigned", "queued"]);
     let mut kept = active(policy(|_| {}));
-    step(&mut kept, gone(), 1_000);
+    step(&mut kept, gone(1_000), 1_000);
     assert_eq!((kept.state(), kept.wake_at()), (State::Active, None));
-    let for_good = Input::AgentGone { agent: "kim".into(), for_good: true };
-    assert_eq!(
-        step(&mut kept, for_good, 2_000).0,
-        ["unassigned", "queued"],
-        "configured no longer"
-    );
+    let retired = Input::AgentRetired { agent: "kim".into() };
+    assert_eq!(step(&mut kept, retired, 2_000).0, ["unassigned", "queued"]);
+}
+
+// ROUTE-18
+#[test]
+fn what_waits_for_the_customer_goes_back_as_well() {
+    let leave = || Input::Leave { agent: "kim".into() };
+    let follows = |then: &[Effect]| {
+        then.iter()
+            .any(|e| matches!(e, Effect::Agent(_, agent::Input::Release { followed: true, .. })))
+    };
+    let mut kept = active(policy(|_| {}));
+    assert!(!follows(&step(&mut kept, leave(), 2).1), "it stays theirs whatever they do");
+    let after = OnOffline::ReturnAfter(Span::seconds(60));
+    let mut delayed = active(policy(|p| p.on_offline = after));
+    assert!(follows(&step(&mut delayed, leave(), 2).1));
+    let gone = absent("kim", Attendance::Offline, 3);
+    assert_eq!(step(&mut delayed, gone.clone(), 3).0, ["agent_went_away"]);
+    assert_eq!(delayed.until(60_003).0, ["unassigned", "queued"]);
+    let mut at_once = active(policy(|p| p.on_offline = OnOffline::Return));
+    step(&mut at_once, leave(), 2);
+    assert_eq!(step(&mut at_once, gone, 3).0, ["agent_went_away", "unassigned", "queued"]);
+}
+
+// ROUTE-19
+#[test]
+fn a_customer_who_wrote_to_somebody_absent_is_routed_anew_whenever_that_shows() {
+    let rerouted = ["unassigned", "queued"];
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, reply("kim", "hi"), 2);
+    let mut later = conversation.clone();
+    // Known when they write.
+    step(&mut conversation, absent("kim", Attendance::Away, 3), 3);
+    let (events, then) = step(&mut conversation, message("hello?"), 4);
+    assert_eq!(events, ["message_received", "unassigned", "queued"]);
+    let kept_for = then.iter().find_map(|effect| match effect {
+        Effect::Queue(_, queue::Input::Enqueue(item)) => item.prefer.clone(),
+        _ => None,
+    });
+    assert_eq!(kept_for.expect("preferred").until, Timestamp(NOW.0 + 60_004));
+    // Known only afterwards: the connection was lost before they wrote.
+    step(&mut later, message("hello?"), 4);
+    let mut answered = later.clone();
+    let mut earlier = later.clone();
+    let events = step(&mut later, absent("kim", Attendance::Offline, 3), 150_003).0;
+    assert_eq!(events[1..], rerouted);
+    assert_eq!(later.standing().queued_at, Timestamp(NOW.0 + 4), "they wait since they wrote");
+    // Not so whom an agent who was there has read, or answered.
+    let gone = absent("kim", Attendance::Offline, 5);
+    assert_eq!(step(&mut earlier, gone.clone(), 6).0, ["agent_went_away"]);
+    step(&mut answered, reply("kim", "yes?"), 5);
+    assert_eq!(step(&mut answered, gone, 6).0, ["agent_went_away"]);
+}
+
+// ROUTE-19 ROUTE-06
+#[test]
+fn whoever_is_away_is_there_for_email_and_busy_is_there_for_everything() {
+    let away = || absent("kim", Attendance::Away, 3);
+    let both = [BaseStatus::Online, BaseStatus::Away];
+    let mut email = active(policy(|p| p.allowed = both.into_iter().collect()));
+    step(&mut email, away(), 3);
+    assert_eq!(step(&mut email, message("hello?"), 4).0, ["message_received"]);
+    for status in [BaseStatus::Busy, BaseStatus::DoNotDisturb, BaseStatus::TransfersOnly] {
+        assert_eq!(Attendance::from(status), Attendance::Here);
+    }
+}
+
+// CAP-02 ROUTE-19
+#[test]
+fn a_customer_who_writes_during_wrap_up_goes_on_and_the_wrap_up_stays_as_a_task() {
+    let end = || Input::End { agent: Some("kim".into()), supervises: false };
+    let codes = |p: &mut Workstream| {
+        p.dispositions = vec!["solved".into()];
+        p.disposition_required = true;
+    };
+    let mut present = active(policy(codes));
+    step(&mut present, end(), 10);
+    let mut gone = present.clone();
+    assert_eq!(step(&mut present, message("one more"), 20).0, ["message_received", "reopened"]);
+    assert_eq!((present.state(), present.occupies()), (State::Active, true));
+    assert_eq!(present.wrap_ups()[0].agent, "kim".into());
+    step(&mut present, reply("kim", "yes?"), 21);
+    assert!(matches!(refused(&mut present, finish("kim")), Refused::NoDisposition { .. }));
+    let done = Input::FinishWrapUp {
+        agent: "kim".into(),
+        disposition: Some("solved".into()),
+        summary: Some("the first part".into()),
+    };
+    assert_eq!(step(&mut present, done.clone(), 22).0, ["disposed", "wrap_up_finished"]);
+    assert_eq!(present.state(), State::Active, "the conversation isn't held by it");
+    assert_eq!(present.summary().summary.as_deref(), Some("the first part"));
+    assert!(present.wrap_ups().is_empty());
+
+    // The agent closed the laptop: somebody else has it, and the task is still theirs, for a while.
+    step(&mut gone, absent("kim", Attendance::Offline, 15), 15);
+    let events = step(&mut gone, message("one more"), 20).0;
+    assert_eq!(events, ["message_received", "reopened", "unassigned", "queued"]);
+    let mut late = gone.clone();
+    assert_eq!(step(&mut gone, done, 30).0, ["disposed", "wrap_up_finished"]);
+    assert_eq!(gone.state(), State::Open);
+    let limit = policy(|_| {}).wrap_up_limit.0;
+    assert!(late.until(10 + limit - 1).0.is_empty());
+    assert_eq!(late.until(10 + limit).0, ["wrap_up_lapsed"]);
+}
+
+// CAP-02
+#[test]
+fn a_released_wrap_up_asks_for_a_place_first() {
+    let mut conversation = active(policy(|p| p.wrap_up = WrapUpHold::Never));
+    let end = Input::End { agent: Some("kim".into()), supervises: false };
+    step(&mut conversation, end, 10);
+    let (events, then) = step(&mut conversation, message("one more"), 20);
+    assert_eq!(events, ["message_received", "reopened", "return_asked"]);
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Reoccupy { .. })]));
+    assert_eq!(conversation.wrap_ups().len(), 1);
+    let resumed = Input::Resumed { agent: "kim".into(), question: 1 };
+    assert_eq!(step(&mut conversation, resumed, 21).0, ["resumed"]);
+}
+
+// CONV-02 ROUTE-10
+#[test]
+fn whoever_left_comes_back_through_their_own_machine_before_they_reply() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
+    assert_eq!(refused(&mut conversation, reply("kim", "hi")), Refused::Left);
+    assert!(conversation.may_be_taken_up(&"lee".into(), ByHand::ComeBack).is_err());
+    assert!(conversation.may_be_taken_up(&"kim".into(), ByHand::ComeBack).is_ok());
+    let (events, then) = step(&mut conversation, by_hand("kim", ByHand::ComeBack), 3);
+    assert_eq!(events, ["resumed"]);
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Confirmed { .. })]));
+    assert_eq!(step(&mut conversation, reply("kim", "hi"), 4).0, ["reply_queued"]);
+    // What is no longer to be had gives the place back.
+    let (events, then) = step(&mut conversation, by_hand("kim", ByHand::ComeBack), 5);
+    assert!(events.is_empty());
+    assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Rejected { .. })]));
+    let (events, then) = step(&mut conversation, by_hand("sam", ByHand::TakeOver), 6);
+    assert_eq!(events, ["taken_over"]);
+    assert!(matches!(
+        &then[..],
+        [
+            Effect::Agent(_, agent::Input::Release { .. }),
+            Effect::Agent(_, agent::Input::Confirmed { .. })
+        ]
+    ));
+}
+
+// ROUTE-09 CH-12
+#[test]
+fn a_keyword_wants_no_answer_and_keeps_no_place() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, reply("kim", "hi"), 2);
+    let stop = Input::Customer(CustomerMessage {
+        provider_id: "m2".into(),
+        text: "STOP".into(),
+        media: vec![],
+        consent: Some(Consent::OptOut),
+    });
+    step(&mut conversation, stop, 3);
+    assert_eq!(conversation.until(600_002).0, ["went_idle"]);
+}
+
+// ROUTE-17
+#[test]
+fn a_shorter_deadline_rings_by_itself() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, reply("kim", "hi"), 2);
+    conversation.conversation.set_policy(policy(|p| p.inactivity = Span::seconds(60)));
+    assert!(step(&mut conversation, Input::Reroute, 3).0.is_empty());
+    assert_eq!(conversation.until(60_002).0, ["went_idle"]);
+}
+
+// CONV-07
+#[test]
+fn somebody_elses_end_finishes_wrap_up_and_ones_own_second_press_doesnt() {
+    let mut conversation = active(policy(|_| {}));
+    let end = |who: &str, supervises| Input::End { agent: Some(who.into()), supervises };
+    let refusal = refused(&mut conversation, end("lee", false));
+    assert!(matches!(refusal, Refused::NotPrimary { .. }));
+    step(&mut conversation, end("kim", true), 5);
+    assert!(step(&mut conversation, end("kim", true), 6).0.is_empty(), "a supervisor's own");
+    assert_eq!(step(&mut conversation, end("sam", true), 7).0, ["closed"]);
 }
 
 // ROUTE-09 CAP-04
@@ -343,11 +603,12 @@ fn only_the_answer_to_the_last_question_counts() {
     let mut conversation = active(policy(|_| {}));
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
     step(&mut conversation, message("back"), 3);
-    step(&mut conversation, Input::Rejoin { agent: "kim".into() }, 4);
+    step(&mut conversation, by_hand("kim", ByHand::ComeBack), 4);
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 5);
     let (_, then) = step(&mut conversation, message("back again"), 6);
     assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Reoccupy { question: 2, .. })]));
-    let refused = |question| Input::ResumeRefused { agent: "kim".into(), question };
+    let refused =
+        |question| Input::ResumeRefused { agent: "kim".into(), question, is_absent: false };
     assert!(step(&mut conversation, refused(1), 7).0.is_empty(), "that was the question before");
     assert_eq!(conversation.state(), State::Waiting);
     assert_eq!(step(&mut conversation, refused(2), 8).0, ["unassigned", "queued"]);
@@ -361,7 +622,7 @@ fn a_restart_gives_those_who_advise_their_places_back() {
     let accept = Input::Accept {
         agent: "lee".into(),
         offer: crate::ids::OfferId { queue: "support".into(), number: 2 },
-        consult: true,
+        acceptance: Acceptance::Consult,
     };
     assert_eq!(step(&mut conversation, accept, 3).0, ["consult_joined"]);
     let recovered = conversation.standing().recover(&policy(|_| {}));
@@ -382,9 +643,9 @@ fn a_request_that_nobody_answered_ends_and_says_so() {
     let mut conversation = active(policy(|_| {}));
     let to = Target::Agent("lee".into());
     step(&mut conversation, Input::Transfer { agent: "kim".into(), to }, 2);
-    let until = conversation.wake_at().expect("the request ends by itself");
+    let until = *conversation.alarms.first().expect("the request ends by itself");
     let mut fx = Effects::new();
-    conversation.handle(Input::Wake, until, &mut fx).unwrap();
+    conversation.conversation.handle(Input::Wake, until, &mut fx).unwrap();
     assert!(matches!(&fx.events[..], [Event::HandOverEnded { .. }]));
     let told = fx.then.iter().find_map(|effect| match effect {
         Effect::Screen(agent, Notice::NotTaken { why, .. }) => Some((agent.as_str(), why.as_str())),

@@ -82,10 +82,13 @@ pub struct Item {
 
 /// In which order items are given out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Priority, then age.
     #[default]
+    #[serde(alias = "Priority")]
     Priority,
     /// Age alone.
+    #[serde(alias = "OldestFirst")]
     OldestFirst,
 }

@@ -287,7 +287,7 @@ impl Members {
             Refusal::Presence(status) => member.status() == status,
             Refusal::Capacity | Refusal::Blocked(_) => !member.fits(load),
             Refusal::AlreadyThere => true,
-            Refusal::TakesNoWork => false,
+            Refusal::TakesNoWork | Refusal::NotMember => false,
         };
         if !is_explained {
             self.adjust(slot, |member| member.stale = true);

@@ -137,6 +137,7 @@ impl Queue {
             allowed: demand.allowed,
             timeout: demand.offer_timeout,
             purpose,
+            member_of: None,
         };
         fx.push(Effect::Agent(agent.clone(), agent::Input::Reserve(reserve)));
         self.explain(conversation, Choice::Offered { agent, offer }, considered, now, fx);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cordboard_core::agent::{self, IdleRule, MissedRule};
-use cordboard_core::capacity::{ChannelKind, Counts, KindSet, Limits, Units};
+use cordboard_core::capacity::{ChannelKind, Counts, Limits, Load, Reach, Units};
 use cordboard_core::classification::{Action, Condition, Rule, Test};
 use cordboard_core::decision::OverflowReason;
 use cordboard_core::ids::QueueId;
@@ -40,6 +40,11 @@ pub fn some_policy(rng: &mut Rng) -> Workstream {
     policy.wrap_up = pick(rng, &[WrapUpHold::Never, WrapUpHold::Always, WrapUpHold::For(spans[1])]);
     policy.reassign = rng.bool();
     policy.units = Units(10);
+    let away = [BaseStatus::Online, BaseStatus::Away];
+    if rng.u8(..4) == 0 {
+        policy.allowed = away.into_iter().collect();
+    }
+    policy.inactivity = pick(rng, &[Span::seconds(30), Span::seconds(600)]);
     policy.mode = if rng.u8(..8) == 0 { Mode::Pull } else { Mode::Push };
     policy.on_offline =
         pick(rng, &[OnOffline::Keep, OnOffline::Return, OnOffline::ReturnAfter(Span::seconds(60))]);
@@ -71,7 +76,7 @@ pub fn some_agent(rng: &mut Rng) -> agent::Settings {
     let mut settings = agent::Settings::with_defaults(queues);
     settings.limits =
         Limits { counts: Counts([1, 3, rng.u16(1..4), 10]), units: Units(25), ..Limits::default() };
-    settings.kinds = KindSet::from_iter([ChannelKind::Messaging]);
+    settings.reach = Reach::from_iter([Load { kind: ChannelKind::Messaging, units: Units(5) }]);
     let skills: Skills = [("german", rng.u8(1..=4)), ("billing", rng.u8(1..=4))]
         .into_iter()
         .filter(|_| rng.bool())

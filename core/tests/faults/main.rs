@@ -1,9 +1,11 @@
-//! Ten thousand worlds with faults. In each, a few conversations, queues and agents live through
+//! A hundred thousand worlds with faults. In each, a few conversations, queues and agents live through
 //! everything that can happen: messages between machines delayed, overtaken and doubled, offers
 //! answered twice, timers lost, agents vanishing, the configuration changed, the host stopped
 //! between any two effects. The invariants at the top of the crate hold after every step; when a
-//! world has come to rest, the views equal the truth and nothing waits beside an agent who could
-//! have it.
+//! world has come to rest, the views equal the truth, every deadline has its alarm and none is
+//! overdue, no customer waits for somebody who isn't there, and (once everybody has signed in)
+//! nothing waits beside an agent who could have it. A restart goes by what is on disk, in the host's
+//! own order, and may take its time.
 //!
 //! A world is made from its seed alone. A failing one is named, and `CORDBOARD_SEED=17 cargo test
 //! -p cordboard-core --test faults` lives through it again, exactly.
@@ -19,10 +21,11 @@ use cordboard_core::conversation::{CustomerMessage, Event, Input, Opening, Reply
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo, OfferId, QueueId};
 use cordboard_core::message::Delivery;
 use cordboard_core::notice::Notice;
-use cordboard_core::presence::BaseStatus;
+use cordboard_core::offer::ByHand;
+use cordboard_core::presence::{Attendance, BaseStatus};
 use cordboard_core::time::Timestamp;
-use cordboard_core::workstream::{Mode, Workstream};
-use cordboard_core::world::{Happening, Letter, Machine, Mail};
+use cordboard_core::workstream::{Mode, OnOffline, Workstream};
+use cordboard_core::world::{Happening, Machine, Mail};
 use cordboard_core::{Agent, Conversation, Queue, World, agent, queue};
 use fastrand::Rng;
 use uuid::Uuid;
@@ -45,7 +48,7 @@ struct Life {
     written: HashMap<ConversationId, usize>,
     replied: HashMap<ConversationId, usize>,
     journal: HashMap<ConversationId, Vec<Event>>,
-    /// Held beyond the limit by hand, or from before a limit was lowered.
+    /// Held beyond the limit by hand and with the permission to, or from before a limit was lowered.
     beyond: HashSet<AgentId>,
     refused: HashSet<(AgentId, ConversationId)>,
 }
@@ -103,6 +106,9 @@ impl Life {
 
     fn restart(&mut self) {
         self.refused.clear();
+        let alive_until = self.world.now();
+        let down_for = pick(&mut self.rng, &[0, 5_000, 100_000, 149_000, 151_000, 900_000]);
+        self.world.set_now(Timestamp(alive_until.0 + down_for));
         let first_offer = self.world.now().0 as u64 * 1000 + self.past_offers.len() as u64 + 1;
         let agents: Vec<Agent> = self
             .agents
@@ -116,7 +122,8 @@ impl Life {
             .collect();
         let policy = self.policy.clone();
         self.world.set_policies(|_| policy.clone());
-        self.world.restart(agents, queues);
+        self.world.restart(agents, queues, alive_until);
+        trace(&"restarted");
     }
 
     /// A message under way arrives: any, but the first between its two machines.
@@ -137,7 +144,6 @@ impl Life {
         let letter = self.world.deliver(index).expect("it was there");
         let twice = self.rng.u8(..12) == 0;
         trace(&letter);
-        self.note_by_hand(&letter);
         if self.rng.u8(..60) == 0 {
             // The host dies between two effects.
             let effects = self.rng.usize(..4);
@@ -149,14 +155,6 @@ impl Life {
         let _ = self.world.give(letter.to.clone(), letter.mail.clone());
         if twice {
             let _ = self.world.give(letter.to, letter.mail);
-        }
-    }
-
-    /// What is taken up by hand is held whatever the limits say (ROUTE-10).
-    fn note_by_hand(&mut self, letter: &Letter) {
-        let is_by_hand = matches!(&letter.mail, Mail::Agent(agent::Input::HoldByHand { .. }));
-        if let (true, Machine::Agent(agent)) = (is_by_hand, &letter.to) {
-            self.beyond.insert(agent.clone());
         }
     }
 
@@ -222,10 +220,7 @@ impl Life {
     fn agent_acts(&mut self) {
         let agent = self.some_agent();
         match self.rng.u8(..14) {
-            0..=2 => {
-                let resumed = self.rng.bool();
-                self.tell_agent(agent, agent::Input::Connected { resumed });
-            }
+            0..=2 => drop(self.tell_agent(agent, agent::Input::Connected)),
             3 => drop(self.tell_agent(agent, agent::Input::Disconnected)),
             4 => {
                 self.refused.retain(|(who, _)| *who != agent);
@@ -260,7 +255,11 @@ impl Life {
                 let Some(standing) = known.map(Conversation::standing) else { return };
                 let load = standing.ticket.load(&self.policy);
                 let beyond = self.rng.bool();
-                let pick = agent::Input::Pick { conversation, load, beyond };
+                let ways = [ByHand::Take, ByHand::TakeOver, ByHand::ComeBack];
+                let by_hand = pick(&mut self.rng, &ways);
+                let agent =
+                    if by_hand == ByHand::ComeBack { self.hand(conversation) } else { agent };
+                let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
                 if self.tell_agent(agent.clone(), pick) && beyond {
                     self.beyond.insert(agent);
                 }
@@ -281,17 +280,14 @@ impl Life {
             }
             2 => Input::Note { agent, text: "psst".into(), as_supervisor: true },
             3 => Input::Leave { agent },
-            4 => Input::Rejoin { agent },
-            5 => Input::End { agent: Some(agent) },
+            4 => Input::Confirm { agent },
+            5 => Input::End { agent: Some(agent), supervises: self.rng.u8(..4) == 0 },
             6 => Input::FinishWrapUp { agent, disposition: None, summary: None },
             7 => Input::Transfer { agent, to: Target::Agent(other) },
             8 => Input::Transfer { agent, to: Target::Queue(some_queue(&mut self.rng)) },
             9 => Input::Consult { agent, with: self.rng.bool().then_some(other) },
             10 => Input::EndConsult { agent },
-            11 => {
-                self.beyond.insert(other.clone());
-                Input::TakeOver { agent: other }
-            }
+            11 => Input::Leave { agent },
             12 => {
                 let mut attributes = Attributes::default();
                 attributes.context.insert("vip".into(), self.rng.u8(..3).to_string());
@@ -327,7 +323,8 @@ impl Life {
                 }
             }
             _ => {
-                self.policy = Arc::new(some_policy(&mut self.rng));
+                let revision = self.policy.revision + 1;
+                self.policy = Arc::new(Workstream { revision, ..some_policy(&mut self.rng) });
                 let policy = self.policy.clone();
                 self.world.set_policies(|_| policy.clone());
                 for n in 0..CONVERSATIONS {
@@ -344,7 +341,8 @@ impl Life {
     }
 
     fn step(&mut self) {
-        match self.rng.u8(..40) {
+        match self.rng.u8(..41) {
+            40 => self.world.wake_due(),
             0..=15 => self.deliver(),
             16..=19 => self.customer_writes(),
             20..=28 => self.agent_acts(),
@@ -411,19 +409,30 @@ impl Life {
         }
     }
 
-    /// Everything under way arrives, and agents answer what they are offered; then the views equal
-    /// the truth.
+    /// Everything under way arrives; then the views equal the truth, whoever is there. Then everybody
+    /// signs in and answers what they are offered.
     fn come_to_rest(&mut self) {
+        self.world.wake_due();
+        self.look();
+        while let Some(letter) = self.world.deliver(0) {
+            trace(&letter);
+            let _ = self.world.give(letter.to, letter.mail);
+            self.world.wake_due();
+            self.look();
+        }
+        self.check();
+        self.no_deadline_is_lost();
+        self.nobody_waits_for_the_absent();
         for n in 0..AGENTS {
-            self.tell_agent(agent_id(n), agent::Input::Connected { resumed: false });
+            self.tell_agent(agent_id(n), agent::Input::Connected);
         }
         for round in 0.. {
             assert!(round < 2_000, "the world doesn't come to rest");
+            self.world.wake_due();
             self.look();
             if !self.world.mail().is_empty() {
                 while let Some(letter) = self.world.deliver(0) {
                     trace(&letter);
-                    self.note_by_hand(&letter);
                     let _ = self.world.give(letter.to, letter.mail);
                     self.look();
                 }
@@ -437,9 +446,45 @@ impl Life {
             assert!(self.tell_agent(agent, agent::Input::Accept { offer }));
         }
         self.check();
+        self.no_deadline_is_lost();
+        self.nobody_waits_for_the_absent();
         self.ledgers_equal_the_conversations();
         self.backlogs_equal_the_conversations();
         self.nothing_waits_beside_a_free_agent();
+    }
+
+    /// Every deadline that was due has been seen, and the others have their alarms.
+    fn no_deadline_is_lost(&self) {
+        for conversation in self.world.conversations() {
+            let overdue = conversation.wake_at().filter(|at| *at <= self.world.now());
+            assert_eq!(overdue, None, "{}: its time has come", conversation.id());
+        }
+        assert_eq!(self.world.has_all_alarms(), Ok(()), "an alarm is missing");
+    }
+
+    /// ROUTE-18 ROUTE-19: what is somebody's knows where they are, and no customer has written to a
+    /// desk that nobody sat at.
+    fn nobody_waits_for_the_absent(&self) {
+        for conversation in self.world.conversations() {
+            let Some(agent) = conversation.primary().and_then(|id| self.world.agent(id)) else {
+                continue;
+            };
+            let (id, state) = (conversation.id(), conversation.state());
+            let (attendance, since) = agent.attendance();
+            assert_eq!(attendance, Attendance::from(agent.presence().status), "{}", agent.id());
+            let follows = conversation.follows_agent();
+            assert_eq!(agent.followed().contains(&id), follows, "{id} follows {}", agent.id());
+            if state == State::Closed || !(conversation.occupies() || follows) {
+                continue;
+            }
+            assert_eq!(conversation.attendance(), attendance, "{id} about {}", agent.id());
+            let is_asking = conversation.is_asking_since(since);
+            let is_left_alone = conversation.is_agent_absent() && is_asking;
+            assert!(state != State::Active || !is_left_alone, "{id} wrote to {}", agent.id());
+            let returns = self.policy.on_offline == OnOffline::Return && state != State::WrapUp;
+            let is_offline = attendance == Attendance::Offline;
+            assert!(!(returns && is_offline), "{id} is still with {}", agent.id());
+        }
     }
 
     /// CAP-04

@@ -4,8 +4,6 @@ import { useRef, useState } from "react";
 import type { Summary } from "./api";
 import type { Send } from "./live";
 
-const MOST = 1600;
-
 /** A name for one reply: sent again after a break, it goes out once. */
 function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16)).join("");
@@ -28,7 +26,7 @@ export function Composer({ summary, canReply, send }: Props) {
 
   const count = [...text].length;
   const isReply = mode === "reply";
-  const isOver = isReply && count > MOST;
+  const isOver = isReply && count > summary.max_text;
   const isShut = isReply && (summary.opted_out || summary.state === "wrap_up");
 
   const submit = async () => {
@@ -57,7 +55,7 @@ export function Composer({ summary, canReply, send }: Props) {
             { value: "note", label: "Internal note" },
           ]} />
         <Text size="xs" c={isOver ? "red" : "dimmed"}>
-          {isReply ? `${count} of ${MOST} characters` : "Customers never see notes"}
+          {isReply ? `${count} of ${summary.max_text} characters` : "Customers never see notes"}
         </Text>
       </Group>
       {isReply && summary.opted_out && (

@@ -13,12 +13,14 @@ export const STATES = {
 } as const;
 
 interface Props {
+  /** Whose desk it is. */
+  agent: string;
   conversations: Conversation[];
   selected: string | null;
   onSelect: (id: string) => void;
 }
 
-export function ConversationList({ conversations, selected, onSelect }: Props) {
+export function ConversationList({ agent, conversations, selected, onSelect }: Props) {
   const now = useNow(1000);
   if (conversations.length === 0) {
     return (
@@ -52,6 +54,9 @@ export function ConversationList({ conversations, selected, onSelect }: Props) {
                 <Badge size="xs" variant="light" color={STATES[summary.state].color}>
                   {STATES[summary.state].label}
                 </Badge>
+                {summary.wrap_ups.includes(agent) && (
+                  <Badge size="xs" color="violet" variant="outline">wrap-up to finish</Badge>
+                )}
                 {summary.opted_out && <Badge size="xs" color="red" variant="light">opted out</Badge>}
                 {unread > 0 && <Badge size="xs" circle>{unread}</Badge>}
               </Group>

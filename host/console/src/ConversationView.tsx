@@ -49,7 +49,7 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
           {isPrimary && summary.state === "waiting" && (
             <Button variant="default" size="xs" onClick={act("rejoin")}>Take up again</Button>
           )}
-          {!isPrimary && (
+          {summary.consultants.includes(me.agent) && (
             <Button variant="default" size="xs" onClick={act("leave")}>Leave</Button>
           )}
           {isPrimary && isUnderWay && (
@@ -86,10 +86,24 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
           </Group>
         </Alert>
       )}
-      {summary.state === "wrap_up" && <WrapUp key={summary.id} summary={summary} run={run} />}
+      {summary.state === "wrap_up" && isPrimary && (
+        <WrapUp key={summary.id} title="The conversation has ended" summary={summary} run={run} />
+      )}
+      {!(summary.state === "wrap_up" && isPrimary) && summary.wrap_ups.includes(me.agent) && (
+        <WrapUp key={`${summary.id} before`} title="How did the part before end? The customer wrote before you were done."
+          summary={summary} run={run} />
+      )}
+      {summary.summary && (
+        <Alert color="gray" m="md" mb={0} p="xs" data-testid="summary">
+          {summary.disposition ? `${summary.disposition}: ` : ""}{summary.summary}
+        </Alert>
+      )}
       <Transcript messages={messages} />
-      <Composer key={summary.id} summary={summary} canReply={isPrimary} send={send} />
-      <WhyDrawer id={summary.id} opened={whyOpen} onClose={() => setWhyOpen(false)} />
+      {(isPrimary || summary.consultants.includes(me.agent)) && (
+        <Composer key={summary.id} summary={summary} canReply={isPrimary} send={send} />
+      )}
+      <WhyDrawer id={summary.id} me={me} desk={desk} opened={whyOpen}
+        onClose={() => setWhyOpen(false)} />
     </Stack>
   );
 }
@@ -113,7 +127,7 @@ function Timer({ from }: { from: number }) {
   return <span>{since(from, now)} in this session</span>;
 }
 
-function WrapUp({ summary, run }: { summary: Summary; run: Run }) {
+function WrapUp({ title, summary, run }: { title: string; summary: Summary; run: Run }) {
   const [disposition, setDisposition] = useState<string | null>(null);
   const [text, setText] = useState("");
   const finish = () =>
@@ -124,7 +138,7 @@ function WrapUp({ summary, run }: { summary: Summary; run: Run }) {
       summary: text.trim() || null,
     });
   return (
-    <Alert color="violet" m="md" mb={0} title="The conversation has ended">
+    <Alert color="violet" m="md" mb={0} title={title}>
       <Group align="flex-end">
         {summary.dispositions.length > 0 && (
           <Select size="xs" label="How it ended" data={summary.dispositions} value={disposition}

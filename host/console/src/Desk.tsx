@@ -36,7 +36,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             {!work.connected && <Badge color="red" role="status">connecting…</Badge>}
           </Group>
           <Group gap="sm">
-            <Everybody desk={known} send={send} />
+            <Everybody me={me} desk={known} send={send} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"
               onClick={() => void signOut(me).then(onSignedOut)}>
@@ -47,7 +47,8 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
       </AppShell.Header>
       <AppShell.Navbar>
         <Load capacity={work.capacity} />
-        <ConversationList conversations={conversations} selected={work.selected} onSelect={select} />
+        <ConversationList agent={me.agent} conversations={conversations} selected={work.selected}
+          onSelect={select} />
         <Waiting send={send} onTaken={select} />
       </AppShell.Navbar>
       <AppShell.Main h="100dvh">
@@ -56,7 +57,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
         ) : (
           <Center h="100%">
             <Text c="dimmed">
-              {conversations.length > 0 ? "Choose a conversation." : "You're ready. Offers appear here."}
+              {emptyText(me, conversations.length)}
             </Text>
           </Center>
         )}
@@ -65,6 +66,12 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
       <Offers offers={work.offers} send={send} />
     </AppShell>
   );
+}
+
+function emptyText(me: Me, conversations: number): string {
+  if (conversations > 0) return "Choose a conversation.";
+  if (me.light) return "You take no work; read along and write notes under All open work.";
+  return "You're ready. Offers appear here.";
 }
 
 const KINDS = { voice: "Calls", chat: "Chats", messaging: "Messages", email: "Emails" } as const;

@@ -1,34 +1,45 @@
 import { Alert, Badge, Button, Drawer, Group, Modal, Stack, Table, Text } from "@mantine/core";
 import { useEffect, useState } from "react";
 
-import { type Desk, type Summary, allOpen } from "./api";
+import { type Desk, type Me, type Summary, type Transcript as Whole, allOpen, transcript } from "./api";
+import { Composer } from "./Composer";
 import { STATES } from "./ConversationList";
 import { phone, since } from "./format";
 import type { Send } from "./live";
+import { Transcript } from "./Transcript";
 import { useNow } from "./useNow";
 import { WhyDrawer } from "./Why";
 
 const EVERY = 3000;
 
-/** Everybody's open work, for those who may end or take over what is stuck (CONV-07). */
-export function Everybody({ desk, send }: { desk: Desk; send: Send }) {
+/** Everybody's open work: for those who may end or take over what is stuck (CONV-07), and for light
+ * agents, who read along and write notes (PRES-08). */
+export function Everybody({ me, desk, send }: { me: Me; desk: Desk; send: Send }) {
   const [opened, setOpened] = useState(false);
-  if (!desk.permissions.some((may) => may !== "self_assign")) return null;
+  if (me.role === "agent" && !me.light) return null;
   return (
     <>
       <Button variant="subtle" size="compact-sm" onClick={() => setOpened(true)}>All open work</Button>
       <Drawer opened={opened} onClose={() => setOpened(false)} position="right" size="xl"
         title={<Text fw={700}>All open work, oldest first</Text>}>
-        {opened && <OpenWork desk={desk} send={send} onTaken={() => setOpened(false)} />}
+        {opened && <OpenWork me={me} desk={desk} send={send} onTaken={() => setOpened(false)} />}
       </Drawer>
     </>
   );
 }
 
-function OpenWork({ desk, send, onTaken }: { desk: Desk; send: Send; onTaken: () => void }) {
+interface Props {
+  me: Me;
+  desk: Desk;
+  send: Send;
+  onTaken: () => void;
+}
+
+function OpenWork({ me, desk, send, onTaken }: Props) {
   const [known, setKnown] = useState<Summary[] | null>(null);
   const [ending, setEnding] = useState<Summary | null>(null);
   const [asked, setAsked] = useState<string | null>(null);
+  const [read, setRead] = useState<string | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const now = useNow(1000);
   const ask = () => void allOpen().then((answer) => answer && setKnown(answer));
@@ -65,8 +76,9 @@ function OpenWork({ desk, send, onTaken }: { desk: Desk; send: Send; onTaken: ()
               </Table.Td>
               <Table.Td>
                 <Group gap={4} justify="flex-end" wrap="nowrap">
+                  <Button size="compact-xs" variant="subtle" onClick={() => setRead(one.id)}>Read</Button>
                   <Button size="compact-xs" variant="subtle" onClick={() => setAsked(one.id)}>Why?</Button>
-                  {may.has("take_over") && one.agent && one.state !== "wrap_up" && (
+                  {may.has("take_over") && !me.light && one.agent && one.state !== "wrap_up" && (
                     <Button size="compact-xs" variant="light" onClick={() => void run("take_over", one.id)}>
                       Take over
                     </Button>
@@ -101,7 +113,31 @@ function OpenWork({ desk, send, onTaken }: { desk: Desk; send: Send; onTaken: ()
           </Stack>
         )}
       </Modal>
-      <WhyDrawer id={asked ?? ""} opened={asked !== null} onClose={() => setAsked(null)} />
+      <WhyDrawer id={asked ?? ""} me={me} desk={desk} opened={asked !== null}
+        onClose={() => setAsked(null)} />
+      <Drawer opened={read !== null} onClose={() => setRead(null)} position="right" size="lg"
+        title={<Text fw={700}>Reading along</Text>}>
+        {read !== null && <ReadAlong key={read} id={read} send={send} />}
+      </Drawer>
+    </Stack>
+  );
+}
+
+/** A conversation as it goes on, for somebody who takes no part in it; notes are for its agent only. */
+function ReadAlong({ id, send }: { id: string; send: Send }) {
+  const [whole, setWhole] = useState<Whole | null>(null);
+  useEffect(() => {
+    const ask = () => void transcript(id).then((answer) => answer && setWhole(answer));
+    ask();
+    const timer = window.setInterval(ask, EVERY);
+    return () => window.clearInterval(timer);
+  }, [id]);
+  if (!whole) return null;
+  return (
+    <Stack h="80dvh" gap={0} data-testid="read-along">
+      <Text size="sm" fw={600}>{phone(whole.conversation.customer)}</Text>
+      <Transcript messages={whole.messages} />
+      <Composer summary={whole.conversation} canReply={false} send={send} />
     </Stack>
   );
 }

@@ -1,14 +1,19 @@
-import { Alert, Drawer, Stack, Text, Timeline } from "@mantine/core";
+import { Alert, Drawer, Select, Stack, Text, Timeline } from "@mantine/core";
 import { useEffect, useState } from "react";
 
-import { type Why, why } from "./api";
+import { type Desk, type Me, type Why, type WhyNot, why, whyNot } from "./api";
 
-/** Why the conversation is where it is, in the engine's own sentences (ROUTE-15). */
-export function WhyDrawer({ id, opened, onClose }: {
+interface Props {
   id: string;
+  me: Me;
+  desk: Desk;
   opened: boolean;
   onClose: () => void;
-}) {
+}
+
+/** Why the conversation is where it is, and why not with somebody else, in the engine's own sentences
+ * (ROUTE-15). */
+export function WhyDrawer({ id, me, desk, opened, onClose }: Props) {
   const [answer, setAnswer] = useState<Why | null>(null);
   useEffect(() => {
     if (opened) void why(id).then(setAnswer);
@@ -26,6 +31,7 @@ export function WhyDrawer({ id, opened, onClose }: {
                 : `number ${answer.place.position} of ${answer.place.waiting}`}
             </Alert>
           )}
+          <WhyNotSomebody key={id} id={id} me={me} desk={desk} />
           <Timeline bulletSize={12} lineWidth={2} active={answer.steps.length}>
             {answer.steps.map((step, index) => (
               <Timeline.Item key={index} title={<Text size="sm">{step.sentence}</Text>}>
@@ -41,5 +47,28 @@ export function WhyDrawer({ id, opened, onClose }: {
         </Stack>
       )}
     </Drawer>
+  );
+}
+
+/** Agents ask about themselves, supervisors about everybody. */
+function WhyNotSomebody({ id, me, desk }: { id: string; me: Me; desk: Desk }) {
+  const [answer, setAnswer] = useState<WhyNot | null>(null);
+  const myself = { value: me.agent, label: `${me.name} (you)` };
+  const colleagues = desk.colleagues.map(({ id, name }) => ({ value: id, label: name }));
+  const choices = me.role === "agent" ? [myself] : [myself, ...colleagues];
+  const ask = (agent: string | null) => {
+    setAnswer(null);
+    if (agent !== null) void whyNot(agent, id).then(setAnswer);
+  };
+  return (
+    <Stack gap={4}>
+      <Select size="xs" label="Why not with …" placeholder="Choose an agent" searchable clearable
+        data={choices} onChange={ask} />
+      {answer && (
+        <Alert color={answer.could ? "teal" : "gray"} p="xs" data-testid="why-not">
+          {answer.sentence}.
+        </Alert>
+      )}
+    </Stack>
   );
 }

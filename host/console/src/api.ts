@@ -18,6 +18,7 @@ export type Command = Schemas["Command"];
 export type Desk = Schemas["DeskView"];
 export type WaitingItem = Schemas["WaitingItem"];
 export type Why = Schemas["Why"];
+export type WhyNot = Schemas["WhyNotView"];
 
 async function get<T>(path: string): Promise<T | null> {
   const response = await fetch(`/api/v1/${path}`);
@@ -35,6 +36,10 @@ export const allOpen = () => get<Summary[]>("conversations?all=true&limit=200");
 
 /** Why a conversation is where it is. */
 export const why = (id: string) => get<Why>(`conversations/${id}/why`);
+
+/** Why an agent doesn't have a conversation (supervisors; everybody about themselves). */
+export const whyNot = (agent: string, id: string) =>
+  get<WhyNot>(`agents/${encodeURIComponent(agent)}/why-not?conversation=${id}`);
 
 /** Who is signed in; `null` if nobody is. */
 export async function me(): Promise<Me | null> {

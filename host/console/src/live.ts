@@ -26,19 +26,15 @@ export function useLive() {
 
   useEffect(() => {
     let stopped = false;
-    let wasConnected = false;
     let tries = 0;
     let timer = 0;
 
     const connect = () => {
       const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-      // A short break isn't a refresh: the host sets no default presence then.
-      const resumed = wasConnected ? "?resumed=true" : "";
-      const opened = new WebSocket(`${scheme}//${location.host}/api/v1/live${resumed}`);
+      const opened = new WebSocket(`${scheme}//${location.host}/api/v1/live`);
       socket.current = opened;
       opened.onopen = () => {
         tries = 0;
-        wasConnected = true;
         dispatch({ type: "connection", connected: true });
       };
       opened.onmessage = (event) => {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use cordboard_core::Effects;
-use cordboard_core::agent::{Agent, Input, Refused};
+use cordboard_core::agent::{Agent, Input, Refused, Standing};
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
 use cordboard_core::presence::Presence;
@@ -25,16 +25,28 @@ pub struct AgentActor {
     screen_count: Arc<AtomicUsize>,
     next_screen: u64,
     timer: Timer,
+    /// What is on disk of their presence, or on its way there.
+    written: Option<Standing>,
 }
+
+/// Who waits for what came of an input.
+type Answer = oneshot::Sender<Result<(), Refused>>;
 
 impl AgentActor {
     /// Around a machine that recovery has filled.
     pub fn new(machine: Agent, directory: Arc<Directory>, screen_count: Arc<AtomicUsize>) -> Self {
-        let screens = HashMap::new();
-        Self { machine, directory, screens, screen_count, next_screen: 1, timer: Timer::default() }
+        Self {
+            machine,
+            directory,
+            screens: HashMap::new(),
+            screen_count,
+            next_screen: 1,
+            timer: Timer::default(),
+            written: None,
+        }
     }
 
-    fn step(&mut self, input: Input, context: &mut Context<Self>) -> Result<(), Refused> {
+    fn step(&mut self, input: Input, answer: Option<Answer>, context: &mut Context<Self>) {
         let now = clock::now();
         let mut fx = Effects::new();
         self.directory.recorder.agent(self.machine.id(), now, &input);
@@ -42,7 +54,36 @@ impl AgentActor {
         self.keep_history(&mut fx);
         self.directory.carry_out(None, fx.then);
         self.set_timer(context);
-        result
+        self.keep_presence(answer, result);
+    }
+
+    /// Presence is written down whenever it changes, so that a restart finds it (PRES-04); whoever
+    /// waits for an answer gets it once that is on disk.
+    fn keep_presence(&mut self, answer: Option<Answer>, result: Result<(), Refused>) {
+        let tell = move || {
+            if let Some(answer) = answer {
+                // Whoever asked may have closed the page.
+                let _ = answer.send(result);
+            }
+        };
+        let standing = self.machine.standing();
+        if self.written.as_ref() == Some(&standing) {
+            return tell();
+        }
+        let body = rmp_serde::to_vec_named(&standing).expect("presence can be encoded");
+        self.written = Some(standing);
+        let (agent, at) = (self.machine.id().to_string(), clock::now().0);
+        let write = move |transaction: &rusqlite::Transaction<'_>| {
+            let statement = "INSERT OR REPLACE INTO presence (agent, at, body) VALUES (?1, ?2, ?3)";
+            let values = rusqlite::params![agent, at, body];
+            transaction.prepare_cached(statement)?.execute(values).map(drop)
+        };
+        self.directory.journal.write(write, move |written| {
+            if let Err(error) = written {
+                tracing::warn!(error, "an agent's presence couldn't be written down");
+            }
+            tell();
+        });
     }
 
     /// Presence spans and offers: written, never waited for.
@@ -76,8 +117,7 @@ impl AgentActor {
         let wanted = self.machine.wake_at();
         self.timer.set(wanted, context, |actor, context| {
             actor.timer.clear();
-            // Waking can't be refused.
-            let _ = actor.step(Input::Wake, context);
+            actor.step(Input::Wake, None, context);
         });
     }
 
@@ -116,11 +156,7 @@ impl Handler<TellAgent> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, message: TellAgent, context: &mut Self::Context) {
-        let result = self.step(message.input, context);
-        if let Some(answer) = message.answer {
-            // Whoever asked may have closed the page.
-            let _ = answer.send(result);
-        }
+        self.step(message.input, message.answer, context);
     }
 }
 
@@ -145,8 +181,6 @@ impl Handler<Show> for AgentActor {
 pub struct Attach {
     /// Where its frames go.
     pub screen: mpsc::UnboundedSender<Arc<str>>,
-    /// The same page had been connected before: a short break (PRES-05).
-    pub resumed: bool,
 }
 
 impl Handler<Attach> for AgentActor {
@@ -157,8 +191,7 @@ impl Handler<Attach> for AgentActor {
         self.next_screen += 1;
         self.screens.insert(id, message.screen.clone());
         self.screen_count.store(self.screens.len(), Ordering::SeqCst);
-        // Connecting can't be refused.
-        let _ = self.step(Input::Connected { resumed: message.resumed }, context);
+        self.step(Input::Connected, None, context);
         let presence =
             Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
         let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
@@ -181,13 +214,12 @@ impl Handler<Detach> for AgentActor {
     fn handle(&mut self, message: Detach, context: &mut Self::Context) {
         if self.screens.remove(&message.0).is_some() {
             self.screen_count.store(self.screens.len(), Ordering::SeqCst);
-            // Neither can disconnecting.
-            let _ = self.step(Input::Disconnected, context);
+            self.step(Input::Disconnected, None, context);
         }
     }
 }
 
-/// The host stops: offers are withdrawn and every screen is told.
+/// The host stops: offers are withdrawn, presence is kept for the next start, every screen is told.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct CloseScreens;
@@ -196,9 +228,8 @@ impl Handler<CloseScreens> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseScreens, context: &mut Self::Context) {
-        // Signing out can't be refused.
-        let _ = self.step(Input::SignOut, context);
-        // What signing out has to show is in the mailbox already; the end comes behind it.
+        self.step(Input::Stop, None, context);
+        // What that has to show is in the mailbox already; the end comes behind it.
         context.address().do_send(DropScreens);
     }
 }

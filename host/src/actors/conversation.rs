@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
-use cordboard_core::conversation::{Event, Input, Opening, Standing};
+use cordboard_core::conversation::{Event, Input, Opening, Written};
 use cordboard_core::effect::Effect;
-use cordboard_core::ids::ConversationId;
+use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Conversation, Effects};
@@ -17,7 +17,9 @@ use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
 use crate::actors::recorder::Routed;
 use crate::actors::shard::{Reload, Shard};
 use crate::clock;
-use crate::journal::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, Settled};
+use crate::journal::{
+    Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, SessionOp, Settled, Stored,
+};
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
 #[derive(Default)]
@@ -39,8 +41,8 @@ pub(super) struct Unopened {
 pub(super) struct Loaded {
     /// The machine, or what it takes to open it.
     pub machine: Result<Box<Conversation>, Box<Unopened>>,
-    /// Version of the snapshot on disk, which may lie behind the machine.
-    pub snapshot: u64,
+    /// What its row on disk says that the machine doesn't.
+    pub stored: Option<Stored>,
     /// Keys of what has happened and must not happen again.
     pub keys: HashSet<i64>,
 }
@@ -57,15 +59,6 @@ pub(super) struct ConversationActor {
     edition: u64,
 }
 
-struct Written {
-    standing: Standing,
-    wake_at: Option<Timestamp>,
-    version: u64,
-}
-
-/// The snapshot on disk lies at most this many events behind.
-const MOST_BEHIND: u64 = 32;
-
 impl ConversationActor {
     pub fn new(
         id: ConversationId,
@@ -74,7 +67,7 @@ impl ConversationActor {
         shard: Addr<Shard>,
         tally: Arc<Tally>,
     ) -> Self {
-        let written = written(&loaded, loaded.snapshot);
+        let written = written(&loaded);
         // It was given its settings just now, perhaps in the moment of a change: it looks once more.
         Self { id, loaded, written, directory, shard, tally, edition: 0 }
     }
@@ -111,6 +104,7 @@ impl ConversationActor {
         }
 
         let base_version = if is_new { 0 } else { machine.version() };
+        let wrap_ups = owners_of_wrap_ups(machine);
         if let Err(refused) = machine.handle(deliver.input.clone(), now, &mut fx) {
             if let Some(answer) = deliver.answer.take() {
                 // Whoever asked may be gone.
@@ -121,7 +115,7 @@ impl ConversationActor {
         if !fx.events.is_empty() {
             self.loaded.keys.extend(deliver.dedup);
         }
-        let append = self.append(base_version, now, &deliver, &fx.events);
+        let append = self.append(base_version, now, &deliver, &fx.events, &wrap_ups);
         let routed = fx.events.iter().any(Event::routes).then(|| self.routed(base_version));
         self.commit(append, deliver, routed.flatten(), fx.then, Answer::Done(self.id));
     }
@@ -142,6 +136,8 @@ impl ConversationActor {
             version,
             outbox: Vec::new(),
             consent: None,
+            sessions: Vec::new(),
+            wrap_ups: None,
         };
         self.commit(nothing, deliver, None, Vec::new(), Answer::Duplicate);
     }
@@ -159,15 +155,21 @@ impl ConversationActor {
         now: Timestamp,
         deliver: &Deliver,
         events: &[Event],
+        wrap_ups_before: &[AgentId],
     ) -> Append {
         let machine = self.loaded.machine.as_ref().expect("it was opened before its first step");
-        let outdated = !events.is_empty() && is_outdated(machine, events, self.written.as_ref());
-        let row = outdated.then(|| {
-            let (standing, wake_at) = (machine.standing(), machine.wake_at());
-            let row = Box::new(Row::of(machine, &standing));
-            self.written = Some(Written { standing, wake_at, version: machine.version() });
+        // Without an event, too: other settings bring other deadlines.
+        let is_outdated = match &self.written {
+            Some(written) => written.is_outdated(machine),
+            None => !events.is_empty(),
+        };
+        let row = is_outdated.then(|| {
+            let written = Written::of(machine);
+            let row = Box::new(Row::of(machine, &written.standing));
+            self.written = Some(written);
             row
         });
+        let wrap_ups = Some(owners_of_wrap_ups(machine)).filter(|now| now != wrap_ups_before);
         let snapshot = match row {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
             None => Vec::new(),
@@ -184,6 +186,8 @@ impl ConversationActor {
             version: machine.version(),
             outbox: outbox(machine, events, deliver.settles.clone()),
             consent: consent(machine, events),
+            sessions: events.iter().flat_map(SessionOp::of).collect(),
+            wrap_ups,
         }
     }
 
@@ -241,23 +245,18 @@ pub(super) fn deal_with(settled: Settled, directory: &Directory) {
     directory.show(notices.unwrap_or_default());
 }
 
-fn written(loaded: &Loaded, version: u64) -> Option<Written> {
-    let machine = loaded.machine.as_ref().ok()?;
-    Some(Written { standing: machine.standing(), wake_at: machine.wake_at(), version })
+/// The row as it is on disk. It may be by other settings than those that the machine goes by now; its
+/// columns never lie behind the events otherwise.
+fn written(loaded: &Loaded) -> Option<Written> {
+    let (machine, stored) = (loaded.machine.as_ref().ok()?, loaded.stored.as_ref()?);
+    let mut standing = machine.standing();
+    standing.ticket.revision = stored.revision;
+    Some(Written { standing, wake_at: stored.wake_at, version: stored.snapshot })
 }
 
-/// Whether the row on disk has to follow. A deadline that moved further away needs no write: whoever
-/// is woken too early looks and sleeps on.
-fn is_outdated(machine: &Conversation, events: &[Event], written: Option<&Written>) -> bool {
-    let Some(written) = written else { return true };
-    let is_sooner = match (machine.wake_at(), written.wake_at) {
-        (Some(at), Some(known)) => at < known,
-        (Some(_), None) => true,
-        (None, _) => false,
-    };
-    is_sooner
-        || machine.version() - written.version >= MOST_BEHIND
-        || (events.iter().any(Event::may_move) && written.standing != machine.standing())
+/// Without an allocation where there are none, as nearly always.
+fn owners_of_wrap_ups(machine: &Conversation) -> Vec<AgentId> {
+    machine.wrap_ups().iter().map(|task| task.agent.clone()).collect()
 }
 
 impl Deliver {
@@ -337,7 +336,7 @@ impl Handler<Replace> for ConversationActor {
     type Result = ();
 
     fn handle(&mut self, message: Replace, _: &mut Self::Context) {
-        self.written = written(&message.0, message.0.snapshot);
+        self.written = written(&message.0);
         self.loaded = message.0;
         self.edition = 0;
         self.tally.handled.fetch_add(1, Ordering::AcqRel);

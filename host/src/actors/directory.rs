@@ -1,7 +1,7 @@
 //! Who is where: actors by key, channels by name; and the way effects get to them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
@@ -124,8 +124,11 @@ pub struct Directory {
     queues: DashMap<QueueId, Addr<QueueActor>>,
     shards: DashMap<usize, Addr<Shard>>,
     shard_count: usize,
-    /// Places are given one at a time.
-    settling: Mutex<()>,
+    /// What came for a shard that isn't there yet, or is being started anew; it gets it as it takes
+    /// its place. Nothing that a conversation has to hear is dropped: an alarm that rings before the
+    /// doors are open is the only one of its deadline.
+    early: Mutex<Vec<(usize, Deliver)>>,
+    stopping: AtomicBool,
     outbox: mpsc::UnboundedSender<OutboxRow>,
 }
 
@@ -152,7 +155,8 @@ impl Directory {
             queues: DashMap::new(),
             shards: DashMap::new(),
             shard_count,
-            settling: Mutex::new(()),
+            early: Mutex::default(),
+            stopping: AtomicBool::new(false),
             outbox,
         }
     }
@@ -223,19 +227,40 @@ impl Directory {
         self.queues.insert(id, actor);
     }
 
-    /// Gives a shard the first place that nobody lives at.
-    pub(super) fn settle_shard(&self, actor: Addr<Shard>) -> Option<usize> {
-        let _one_at_a_time = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Gives a shard the first place that nobody lives at, and what has come for it.
+    pub(super) fn place_shard(&self, actor: Addr<Shard>) -> Option<usize> {
+        // One at a time, and nothing is put aside meanwhile.
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
         let is_free =
             |number: &usize| self.shards.get(number).is_none_or(|known| !known.connected());
         let number = (0..self.shard_count).find(is_free)?;
+        for (home, deliver) in std::mem::take(&mut *early) {
+            if home == number {
+                actor.do_send(deliver);
+            } else {
+                early.push((home, deliver));
+            }
+        }
         self.shards.insert(number, actor);
         Some(number)
+    }
+
+    /// From now on what nobody is there for is dropped: the journal has it, and the next start.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.early.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether every shard has its place.
     pub fn has_all_shards(&self) -> bool {
         self.shards.len() == self.shard_count
+    }
+
+    /// The host stops: queues give nothing out any more (OPS-06).
+    pub fn hold_queues(&self) {
+        for queue in &self.queues {
+            queue.value().do_send(TellQueue(queue::Input::Hold));
+        }
     }
 
     /// Everybody, for stopping.
@@ -250,10 +275,18 @@ impl Directory {
             To::Thread { key, .. } => hash_of_thread(key),
         };
         let number = self.home_of(hash);
-        let shard = self.shards.get(&number).map(|shard| shard.clone());
-        // Without its shard the host is stopping; whoever waits learns it from the dropped sender.
-        if let Some(shard) = shard {
+        let shard = || self.shards.get(&number).map(|shard| shard.clone());
+        if let Some(shard) = shard().filter(Addr::connected) {
             shard.do_send(deliver);
+            return;
+        }
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have taken its place between the two looks.
+        match shard().filter(Addr::connected) {
+            Some(shard) => shard.do_send(deliver),
+            // Whoever waits learns it from the dropped sender.
+            None if self.stopping.load(Ordering::Acquire) => drop(deliver),
+            None => early.push((number, deliver)),
         }
     }
 
@@ -338,7 +371,7 @@ impl Directory {
         let agent = to.clone();
         let (id, answer) = match input {
             agent::Input::Reoccupy { conversation, question, .. } => {
-                (conversation, Input::ResumeRefused { agent, question })
+                (conversation, Input::ResumeRefused { agent, question, is_absent: false })
             }
             agent::Input::Reserve(reserve) => {
                 let why = NotTaken::Refused(Refusal::TakesNoWork);

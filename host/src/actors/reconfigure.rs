@@ -1,19 +1,20 @@
 //! A change of configuration while work flows (ROUTE-17): the parts that differ are sent to the
 //! actors they concern; everything else goes on undisturbed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Addr, ArbiterHandle};
 use cordboard_core::conversation::Input;
-use cordboard_core::ids::{AgentId, QueueId};
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Queue, agent, queue};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::actors::agent::{AgentActor, TellAgent};
-use crate::actors::directory::{ChannelSlot, Deliver, Directory, To};
+use crate::actors::directory::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
@@ -29,6 +30,8 @@ pub struct Change {
     pub agents: Vec<String>,
     /// Workstreams whose settings or rules differ.
     pub workstreams: Vec<String>,
+    /// Channels whose conversations go by other settings now: the workstream's, hours, language.
+    pub channels: Vec<String>,
     /// What differs but takes a restart, in a sentence each.
     pub after_restart: Vec<String>,
 }
@@ -39,15 +42,18 @@ impl Change {
         self.queues.is_empty()
             && self.agents.is_empty()
             && self.workstreams.is_empty()
+            && self.channels.is_empty()
             && self.after_restart.is_empty()
     }
 }
 
 /// Puts a configuration that was checked in force. Queues come first, so that agents find those they
-/// join; conversations last, so that they find the queues that rules now name.
+/// join; conversations last, so that they find the queues that rules now name. Until what waits has
+/// been classified anew, nothing is given out: or a newer item would go by the new settings before an
+/// older one that still goes by the old.
 ///
 /// # Errors
-/// SQLite's own, if the waiting conversations can't be read; then they follow their new rules only
+/// SQLite's own, if the open conversations can't be read; then they follow their new settings only
 /// when something happens to them.
 pub fn reconfigure(
     directory: &Arc<Directory>,
@@ -66,25 +72,72 @@ pub fn reconfigure(
         directory.recorder.note(&Entry::Workstreams(all));
     }
     directory.set_config(new.clone());
-    for channel in &new.channels {
-        update_slot(directory, channel, &new);
-    }
+    let channels: HashSet<&ChannelId> = new
+        .channels
+        .iter()
+        .filter(|channel| update_slot(directory, channel, &new))
+        .map(|channel| &channel.id)
+        .collect();
+    change.channels = channels.iter().map(ToString::to_string).collect();
+    change.channels.sort_unstable();
+    let moves_items = !channels.is_empty() || !workstreams.is_empty();
+    let held = Held::all_that_change(directory, &old, &new, moves_items);
     directory.next_edition();
-    let held = Held::all_that_change(directory, &old, &new);
     change_queues(directory, routing, &old, &new, &mut change);
     for told in change_agents(directory, routing, &old, &new, &mut change) {
         // An agent who is gone doesn't answer, and has no part in it.
         let _ = told.blocking_recv();
     }
-    drop(held);
-    // What waits is classified anew; its age is kept.
-    let is_concerned = |name: &str| workstreams.contains(&name);
-    if !workstreams.is_empty() {
-        for id in reader.waiting(is_concerned)? {
+    // What waits is classified anew; its age is kept. What is somebody's has other deadlines.
+    let is_concerned = |channel: &str, workstream: &str| {
+        let channel = ChannelId::from(channel);
+        let goes_by_workstream = directory.channel(&channel).is_none();
+        channels.contains(&channel) || (goes_by_workstream && workstreams.contains(&workstream))
+    };
+    if moves_items {
+        let (waiting, others) = reader.open_of(is_concerned)?;
+        reroute(directory, waiting);
+        for id in others {
             directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
         }
     }
+    drop(held);
     Ok(change)
+}
+
+/// Returns once everything has been classified anew, or after a moment that customers don't notice: a
+/// million items take longer.
+fn reroute(directory: &Directory, waiting: Vec<ConversationId>) {
+    const MOMENT: Duration = Duration::from_millis(500);
+    let until = Instant::now() + MOMENT;
+    let mut asked: Vec<_> = waiting
+        .into_iter()
+        .map(|id| {
+            let (answer, receiver) = oneshot::channel();
+            let deliver = Deliver::new(To::Id(id), Input::Reroute);
+            directory.deliver(Deliver { answer: Some(answer), ..deliver });
+            (id, receiver)
+        })
+        .collect();
+    while !asked.is_empty() && Instant::now() < until {
+        let mut failed = Vec::new();
+        asked.retain_mut(|(id, receiver)| match receiver.try_recv() {
+            Ok(Answer::Done(_) | Answer::NotFound) => false,
+            Err(oneshot::error::TryRecvError::Empty) => true,
+            Ok(_) | Err(oneshot::error::TryRecvError::Closed) => {
+                failed.push(*id);
+                false
+            }
+        });
+        // Without an answer to give it is tried until the journal commits.
+        for id in failed {
+            directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for (id, _) in asked {
+        directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
+    }
 }
 
 /// Queues that give nothing out until everybody has heard of the change: their new settings and their
@@ -95,8 +148,16 @@ struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    fn all_that_change(directory: &'a Directory, old: &Config, new: &Config) -> Self {
+    fn all_that_change(
+        directory: &'a Directory,
+        old: &Config,
+        new: &Config,
+        moves_items: bool,
+    ) -> Self {
         let differs = |queue: &&QueueConfig| {
+            if moves_items {
+                return true;
+            }
             let known = old.queues.iter().find(|known| known.id == queue.id);
             known.is_some_and(|known| known.settings != queue.settings)
         };
@@ -200,24 +261,29 @@ fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {
 }
 
 /// A channel's conversations follow the new settings; the channel itself stays as it was loaded.
-fn update_slot(directory: &Directory, channel: &ChannelConfig, config: &Config) {
-    let Some(slot) = directory.channel(&channel.id) else { return };
-    let Some(workstream) = config.workstreams.get(&channel.workstream) else { return };
-    let policy = channel_policy(workstream, channel, slot.policy.max_text);
+/// Whether they are other ones.
+fn update_slot(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
+    let Some(slot) = directory.channel(&channel.id) else { return false };
+    let Some(workstream) = config.workstreams.get(&channel.workstream) else { return false };
+    let longest = slot.state.as_ref().ok().map(|handle| handle.manifest().max_text);
+    let policy = channel_policy(workstream, channel, longest);
     if policy == slot.policy {
-        return;
+        return false;
     }
     directory.put_channel(channel.id.clone(), ChannelSlot { policy, ..(*slot).clone() });
+    true
 }
 
-/// A workstream's settings as they are on one of its channels.
+/// A workstream's settings as they are on one of its channels. `longest` is the longest text that its
+/// plugin takes, where that is known; a channel may allow less (CH-11).
 pub fn channel_policy(
     workstream: &Arc<Workstream>,
     channel: &ChannelConfig,
-    max_text: u32,
+    longest: Option<u32>,
 ) -> Arc<Workstream> {
     let mut policy = workstream.as_ref().clone();
-    policy.max_text = max_text;
+    let longest = longest.unwrap_or(policy.max_text);
+    policy.max_text = channel.max_text.map_or(longest, |own| own.min(longest));
     policy.language.clone_from(&channel.language);
     policy.hours.clone_from(&channel.hours);
     policy.revision = revision(&policy);
@@ -227,7 +293,12 @@ pub fn channel_policy(
 /// Channels and addresses are read when the host starts.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let mut sentences = Vec::new();
-    if old.host != new.host {
+    let of_the_start = |config: &Config| {
+        let mut host = config.host.clone();
+        host.hours = None;
+        host
+    };
+    if of_the_start(old) != of_the_start(new) {
         sentences.push("`host` differs: addresses and folders are read at the start".to_owned());
     }
     let plugin_part = |channel: &ChannelConfig| {
@@ -236,6 +307,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         part.workstream = "".into();
         part.language.clear();
         part.hours = None;
+        part.max_text = None;
         part
     };
     for channel in &new.channels {

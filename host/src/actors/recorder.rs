@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cordboard_core::decision::Decision;
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
+use cordboard_core::presence::Attendance;
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{agent, queue};
@@ -40,7 +41,8 @@ pub enum Entry {
     /// An agent was told this.
     Agent(Timestamp, AgentId, agent::Input),
     /// An agent was told, at the start, what they hold: conversations, with the position of their
-    /// kind and their units. There may be a million.
+    /// kind and their units. There may be a million. (What else they were told at a start stands by
+    /// itself: it is rarer.)
     Restored(Timestamp, AgentId, Vec<(ConversationId, u8, u32)>),
 }
 
@@ -76,12 +78,18 @@ impl<'a> Restoring<'a> {
 
     /// Notes what an agent is about to be told; each agent's entries keep their order.
     pub fn agent(&mut self, id: &AgentId, input: &agent::Input) {
-        let pending = self.pending.entry(id.clone()).or_default();
-        let agent::Input::Restore { conversation, load } = input else {
+        let here = Attendance::Here;
+        let agent::Input::Restore { conversation, load: Some(load), attendance } = input else {
             self.write(id);
             self.recorder.agent(id, self.at, input);
             return;
         };
+        if *attendance != here {
+            self.write(id);
+            self.recorder.agent(id, self.at, input);
+            return;
+        }
+        let pending = self.pending.entry(id.clone()).or_default();
         let kind = u8::try_from(load.kind.index()).expect("there are four kinds");
         pending.push((*conversation, kind, load.units.0));
         if pending.len() >= Self::MOST_PENDING {

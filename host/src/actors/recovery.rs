@@ -8,17 +8,19 @@ use std::time::Duration;
 use actix::{Actor, Arbiter, ArbiterHandle};
 use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
-use cordboard_core::ids::{AgentId, QueueId};
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
+use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Effects, Queue, agent};
 
-use crate::actors::agent::AgentActor;
+use crate::actors::agent::{AgentActor, TellAgent};
 use crate::actors::alarms::{AlarmClock, Alarms};
-use crate::actors::directory::Directory;
+use crate::actors::directory::{Deliver, Directory, To};
 use crate::actors::queue::QueueActor;
+use crate::actors::reconfigure::channel_policy;
 use crate::actors::recorder::{Entry, Recorder, Restoring};
 use crate::actors::shard::{Commit, Shard};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{ChannelConfig, Config};
 use crate::journal::Reader;
 
 /// What recovery has read, before there is an actor.
@@ -28,8 +30,21 @@ pub struct Actors {
     clock: AlarmClock,
     /// Open conversations found.
     pub open: u64,
-    /// What the machines said while they were filled.
+    later: Later,
+}
+
+/// What a start has to say once its actors are there, in this order.
+#[derive(Default)]
+struct Later {
+    /// To conversations: what the machines said while they were filled.
     effects: Vec<Effect>,
+    /// To agents: what they were (PRES-04).
+    recalls: Vec<(AgentId, agent::Input)>,
+    /// To agents: questions that nobody has answered.
+    questions: Vec<Effect>,
+    /// Conversations that went by other settings than those in force: the configuration was changed
+    /// while the host was down, or in its last moment (ROUTE-17).
+    outdated: Vec<ConversationId>,
 }
 
 impl Actors {
@@ -65,19 +80,29 @@ impl Actors {
         });
         recorder.note(&Entry::Workstreams(config.workstreams.values().cloned().collect()));
         let mut restoring = Restoring::new(recorder, now);
-        let mut deadlines = Vec::new();
+        let policies = channel_policies(config);
+        let mut deadlines = reader.deadlines_of_closed()?;
         let mut open = 0;
         let mut fx = Effects::new();
+        let mut later = Later::default();
         let mut orphans = 0u64;
         reader.each_open(|row| {
             open += 1;
-            let Some(policy) = config.workstreams.get(&row.workstream) else {
+            // The channel's settings, with its hours and language; its workstream's if the channel is
+            // configured no longer.
+            let by_channel = policies.get(&row.channel);
+            let Some(policy) = by_channel.or_else(|| config.workstreams.get(&row.workstream))
+            else {
                 orphans += 1;
                 return;
             };
             if let Some(at) = row.wake_at {
                 deadlines.push((at, row.standing.id));
             }
+            if row.standing.ticket.revision != policy.revision {
+                later.outdated.push(row.standing.id);
+            }
+            later.questions.extend(row.standing.ask_again(policy));
             for effect in row.standing.recover(policy) {
                 match effect {
                     Effect::Queue(id, input) => match queues.get_mut(&id) {
@@ -105,8 +130,8 @@ impl Actors {
                     _ => {}
                 }
             }
-            // Nobody is signed in, so nobody is offered anything and no screen is open: what is
-            // left are answers to conversations, and what queues chose.
+            // Nobody is there yet, so nobody is offered anything and no screen is open: what is left
+            // are answers to conversations, and what queues chose.
             fx.agent_events.clear();
             fx.then.retain(|effect| match effect {
                 Effect::Decided(decision) => {
@@ -123,14 +148,35 @@ impl Actors {
                 "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched"
             );
         }
+        later.effects = fx.then;
+        // The first start of a journal has nobody to recall.
+        let alive_until = reader.alive_at()?.unwrap_or(now);
+        let mut presence = reader.presence()?;
+        later.recalls = agents
+            .keys()
+            .map(|id| {
+                let standing = presence.remove(id);
+                (id.clone(), agent::Input::Recall { standing, alive_until })
+            })
+            .collect();
         let (alarms, clock) = Alarms::new(deadlines);
-        Ok((Self { agents, queues, clock, open, effects: fx.then }, alarms))
+        Ok((Self { agents, queues, clock, open, later }, alarms))
     }
 }
 
-/// Starts queues, agents and the clock, on one arbiter as they talk much. What recovery has to say to
-/// conversations comes back: it is to be carried out once there are shards.
-pub fn start(actors: Actors, directory: &Arc<Directory>) -> (Arbiter, Vec<Effect>) {
+/// What conversations of each channel go by. (How much text a plugin takes isn't known before it is
+/// loaded, and routing doesn't ask.)
+fn channel_policies(config: &Config) -> HashMap<ChannelId, Arc<Workstream>> {
+    let of = |channel: &ChannelConfig| {
+        let workstream = config.workstreams.get(&channel.workstream)?;
+        Some((channel.id.clone(), channel_policy(workstream, channel, None)))
+    };
+    config.channels.iter().filter_map(of).collect()
+}
+
+/// Starts queues, agents and the clock, on one arbiter as they talk much. Everybody hears what recovery
+/// has to say before a door is open; conversations as soon as there are shards.
+pub fn start(actors: Actors, directory: &Arc<Directory>) -> Arbiter {
     let routing = Arbiter::new();
     for (_, machine) in actors.queues {
         start_queue(machine, directory, &routing.handle());
@@ -147,7 +193,18 @@ pub fn start(actors: Actors, directory: &Arc<Directory>) -> (Arbiter, Vec<Effect
             tokio::time::sleep(FLUSH_EVERY).await;
         }
     });
-    (routing, actors.effects)
+    let Later { effects, recalls, questions, outdated } = actors.later;
+    directory.carry_out(None, effects);
+    for (id, input) in recalls {
+        if let Some(actor) = directory.agent(&id) {
+            actor.do_send(TellAgent { input, answer: None });
+        }
+    }
+    directory.carry_out(None, questions);
+    for id in outdated {
+        directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
+    }
+    routing
 }
 
 /// The record of routing lags behind by this much.
@@ -174,7 +231,7 @@ pub(super) fn start_agent(machine: Agent, directory: &Arc<Directory>, routing: &
 pub fn start_shard(directory: &Arc<Directory>, reader: Reader, idle_after: Option<Duration>) {
     let idle_after = idle_after.unwrap_or(Shard::IDLE_AFTER);
     let shard = Shard::new(directory.clone(), reader, idle_after).start();
-    if let Some(number) = directory.settle_shard(shard.clone()) {
+    if let Some(number) = directory.place_shard(shard.clone()) {
         directory.journal.set_home(number, move |settled| shard.do_send(Commit(settled)));
     }
 }

@@ -16,7 +16,7 @@ use crate::actors::conversation::{
     ConversationActor, Loaded, Passivate, Replace, Step, Tally, Unopened, deal_with,
 };
 use crate::actors::directory::{Answer, Deliver, Directory, To, new_id};
-use crate::journal::{AppendError, Reader, Settled};
+use crate::journal::{AppendError, Reader, Settled, Stored};
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -97,23 +97,24 @@ impl Shard {
         if self.live.contains_key(&id) {
             return Ok(true);
         }
-        let Some((machine, snapshot)) = self.read(id)? else { return Ok(false) };
+        let Some((machine, stored)) = self.read(id)? else { return Ok(false) };
         let thread =
             ThreadKey { channel: machine.channel().clone(), customer: machine.customer().clone() };
         let own = machine.own().clone();
         let keys = self.reader.recent_keys(&thread, id)?;
-        self.start(id, Loaded { machine: Ok(machine), snapshot, keys }, thread, own, shard);
+        let loaded = Loaded { machine: Ok(machine), stored: Some(stored), keys };
+        self.start(id, loaded, thread, own, shard);
         Ok(true)
     }
 
-    fn read(&self, id: ConversationId) -> rusqlite::Result<Option<(Box<Conversation>, u64)>> {
-        let stored = self.reader.conversation_and_snapshot(id)?;
-        let Some((machine, snapshot)) = stored else { return Ok(None) };
+    fn read(&self, id: ConversationId) -> rusqlite::Result<Option<(Box<Conversation>, Stored)>> {
+        let stored = self.reader.conversation_and_row(id)?;
+        let Some((machine, stored)) = stored else { return Ok(None) };
         let Some(machine) = self.directory.with_settings(machine) else {
             tracing::error!(%id, "neither channel nor workstream of this conversation is configured any more");
             return Ok(None);
         };
-        Ok(Some((Box::new(machine), snapshot)))
+        Ok(Some((Box::new(machine), stored)))
     }
 
     fn unopened(
@@ -134,7 +135,7 @@ impl Shard {
             last_agent,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
-        Ok(Loaded { machine, snapshot: 0, keys })
+        Ok(Loaded { machine, stored: None, keys })
     }
 
     fn start(
@@ -276,7 +277,9 @@ impl Handler<Reload> for Shard {
         if let Some(live) = self.live.get(&id) {
             let keys = self.reader.recent_keys(&live.thread, id);
             let loaded = keys.and_then(|keys| match machine {
-                Some((machine, snapshot)) => Ok(Loaded { machine: Ok(machine), snapshot, keys }),
+                Some((machine, stored)) => {
+                    Ok(Loaded { machine: Ok(machine), stored: Some(stored), keys })
+                }
                 None => self.unopened(&live.thread, &live.own, keys, None),
             });
             if let (Ok(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {

@@ -325,7 +325,7 @@ mod tests {
         expect("2:", "Random");
         expect("4:", "workstreams[0]");
         expect("5:40 workstreams[1].queue", "no queue \"sales\"; known:");
-        expect("5:56 workstreams[1].units", "at least 1 unit");
+        expect("5:56 workstreams[1].units", "0 is too small; from 1 to 10000");
         expect("7:", "colour");
         expect("7:95 agents[1].queues[0]", "nowhere");
         expect("8:12 quues", "no such section");
@@ -364,10 +364,88 @@ mod tests {
         expect("12:28 workstreams[0].rules[1].when[0]", "no set of hours \"never\"");
         expect("12:50 workstreams[0].rules[1].when[1]", "\"DE\"");
         expect("12:", "no skill \"french\"; known: german");
-        expect("12:", "levels are 1 to 10");
+        expect("12:", "12 is too large; from 1 to 10");
         expect("14:34 agents[0].queues", "light agent");
-        expect("14:", "german at level 0");
+        expect("14:", "german: 0 is too small; from 1 to 10");
         expect("15:46 presence.labels[0].status", "isn't chosen");
+    }
+
+    // OPS-01
+    #[test]
+    fn every_number_has_a_range_and_a_place() {
+        let found = problems(
+            r#"(
+    queues: [(id: "support", relax: [(after: "1ms", to: 11)], overflow: [
+        (when: waited_for("1ms"), then: message("hello")), (when: longer_than(1000001), then: end(None))])],
+    workstreams: [(id: "sms", kind: messaging, queue: "support", priority: 1001,
+        offer_timeout: "0s", end_after: "0s", inactivity: "0s", wrap_up_limit: "0s", affinity: "25h",
+        wrap_up: for("0s"), on_offline: return_after("0s"), consult_search: "2h", reopen_within: "4000d",
+        rules: [(name: "a", when: [], units: 0, priority: -1001)])],
+    presence: (grace: "0s", idle: (after: "0s"), missed_offers: (limit: 0), most_labels: 1,
+        labels: [(id: "a", status: away), (id: "b", status: away)]),
+    capacity: (chat: 10001, units: 1000001),
+    agents: [(id: "kim", queues: ["support"], grace: "2h", capacity: (email: 10001))],
+    host: (keep_routing_log: "4000d"),
+    channels: [(id: "x", plugin: "x", workstream: "sms", max_text: 0)],
+)"#,
+        );
+        for start in [
+            "2:46 queues[0].relax[0].after: 1ms is too small; from 100ms to 30d",
+            "2:57 queues[0].relax[0].to: 11 is too large",
+            "3:16 queues[0].overflow[0].when: 1ms is too small",
+            "3:67 queues[0].overflow[1].when: 1000001 is too large",
+            "4:76 workstreams[0].priority: 1001 is too large; from -1000 to 1000",
+            "5:24 workstreams[0].offer_timeout: 0s is too small; from 1s to 7d",
+            "5:41 workstreams[0].end_after: 0s is too small",
+            "5:59 workstreams[0].inactivity: 0s is too small",
+            "5:80 workstreams[0].wrap_up_limit: 0s is too small",
+            "5:96 workstreams[0].affinity: 25h is too large; from 0s to 1d",
+            "6:18 workstreams[0].wrap_up: 0s is too small",
+            "6:41 workstreams[0].on_offline: 0s is too small",
+            "6:77 workstreams[0].consult_search: 2h is too large",
+            "6:98 workstreams[0].reopen_within: 4000d is too large",
+            "7:46 workstreams[0].rules[0].units: 0 is too small",
+            "7:59 workstreams[0].rules[0].priority: -1001 is too small",
+            "8:23 presence.grace: 0s is too small",
+            "8:43 presence.idle.after: 0s is too small",
+            "8:73 presence.missed_offers.limit: 0 is too small",
+            "9:17 presence.labels: 2 labels; at most 1",
+            "10:22 capacity.chat: 10001 is too large",
+            "10:36 capacity.units: 1000001 is too large",
+            "11:54 agents[0].grace: 2h is too large",
+            "11:78 agents[0].capacity.email: 10001 is too large",
+            "12:30 host.keep_routing_log: 4000d is too large",
+            "13:68 channels[0].max_text: 0 is too small",
+        ] {
+            assert!(found.iter().any(|p| p.starts_with(start)), "{start} in {found:#?}");
+        }
+    }
+
+    // OPS-01
+    #[test]
+    fn the_spellings_of_earlier_versions_are_still_read() {
+        let text = |old: bool| {
+            let (names, env) = match old {
+                true => (["OldestFirst", "WaitedFor", "Queue", "For", "ReturnAfter"], "Env"),
+                false => (["oldest_first", "waited_for", "queue", "for", "return_after"], "env"),
+            };
+            let [order, waited, queue, wrap_up, offline] = names;
+            let (text, is) = if old { ("Text", "Is") } else { ("text", "is") };
+            format!(
+                r#"(queues: [(id: "a", order: {order}, overflow: [(when: {waited}("5m"), then: {queue}("b"))]), (id: "b")],
+                workstreams: [(id: "sms", kind: messaging, queue: "a", wrap_up: {wrap_up}("30s"),
+                    on_offline: {offline}("2m"), rules: [(name: "r", when: [{text}({is}("x"))])])],
+                channels: [(id: "x", plugin: "x", workstream: "sms", secrets: {{"k": {env}("K")}})])"#
+            )
+        };
+        let read = |text: String| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("a.ron"), text).unwrap();
+            let config = load(folder.path()).unwrap();
+            let workstream = config.workstreams[&"sms".into()].clone();
+            (workstream, config.queues[0].settings.clone(), config.channels[0].secrets.clone())
+        };
+        assert_eq!(read(text(true)), read(text(false)));
     }
 
     #[test]

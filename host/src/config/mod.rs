@@ -3,6 +3,7 @@
 mod load;
 mod locate;
 mod model;
+mod ranges;
 mod resolve;
 mod routing;
 mod routing_tree;

@@ -88,6 +88,7 @@ impl StrategyConfig {
             allow_hosts: Vec::new(),
             language: String::new(),
             hours: None,
+            max_text: None,
             place: self.place.clone(),
         }
     }
@@ -161,6 +162,8 @@ pub struct ChannelConfig {
     pub language: String,
     /// Hours that count where a queue has none of its own.
     pub hours: Option<HoursId>,
+    /// The most characters of a text, where it is to be less than the plugin takes (CH-11).
+    pub max_text: Option<u32>,
     /// File and path of the setting, for errors that only the plugin finds.
     pub place: Place,
 }
@@ -176,11 +179,17 @@ pub struct Place {
 
 /// Where a secret comes from (OPS-02).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SecretSource {
     /// An environment variable.
+    #[serde(alias = "Env")]
     Env(String),
     /// A file; white space at the end is cut. Relative paths are relative to the configuration.
+    #[serde(alias = "File")]
     File(PathBuf),
+    /// A credential that systemd passes on (`LoadCredential=` in the unit), by its name there; white
+    /// space at the end is cut.
+    Credential(String),
 }
 
 /// One queue.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cordboard_core::agent::{IdleRule, MissedRule, Settings};
-use cordboard_core::capacity::{Counts, KindSet, Limits, Units};
+use cordboard_core::capacity::{Limits, Load, Reach, Units};
 use cordboard_core::ids::{AgentId, ChannelId, HoursId, QueueId, SkillId, WorkstreamId};
 use cordboard_core::presence::BaseStatus;
 use cordboard_core::queue::OverflowAction;
@@ -16,11 +16,14 @@ use super::model::{
     AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
     Role, StrategyConfig,
 };
+use super::ranges::{
+    COUNT, GRACE, IDLE_AFTER, KEEP_ROUTING_LOG, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS,
+};
 use super::routing::{Known, names};
 use super::tree::{CapacityTree, HostTree, PresenceTree};
 
-/// The most labels (PRES-01).
-const MOST_LABELS: usize = 100;
+/// So many labels there may be if nothing else is said (PRES-01).
+const LABELS: u32 = 100;
 
 impl Reader {
     pub(super) fn resolve(&mut self, root: &Path) -> Config {
@@ -30,11 +33,12 @@ impl Reader {
         let workstreams = self.resolve_workstreams(&known);
         let channels = self.resolve_channels(root, &host, &workstreams, &known);
         let strategies = self.resolve_strategies(root, &host);
-        let kinds = kinds_by_queue(&workstreams, &queues);
+        let reaches = reach_of_queues(&workstreams, &queues);
         let presence = self.presence.take();
+        self.check_presence(presence.as_ref());
         let labels = self.resolve_labels(presence.as_ref());
         let rules = presence.map(|placed| placed.value).unwrap_or_default();
-        let agents = self.resolve_agents(&known, &kinds, &rules);
+        let agents = self.resolve_agents(&known, &reaches, &rules);
         let permissions = self.resolve_permissions();
         Config {
             root: root.to_owned(),
@@ -58,6 +62,8 @@ impl Reader {
         };
         if let Some(source) = source {
             self.hours_id(source, "host.hours", tree.hours.as_ref(), known);
+            let keep = Some(tree.keep_routing_log);
+            self.check_time(source, "host.keep_routing_log", keep, KEEP_ROUTING_LOG);
             if tree.listen.parse::<std::net::SocketAddr>().is_err() {
                 let message = format!(
                     "\"{}\" isn't an address to listen on, such as \"127.0.0.1:8080\"",
@@ -102,6 +108,9 @@ impl Reader {
             let sha256 = self.sha256(source, &path, value.sha256);
             let hours =
                 self.hours_id(source, &format!("{path}.hours"), value.hours.as_ref(), known);
+            if let Some(characters) = value.max_text {
+                self.check_number(source, &format!("{path}.max_text"), characters, MAX_TEXT);
+            }
             let file = self.sources[source].file.clone();
             channels.push(ChannelConfig {
                 id: ChannelId::new(value.id),
@@ -113,6 +122,7 @@ impl Reader {
                 allow_hosts: value.allow_hosts,
                 language: value.language.unwrap_or_else(|| "en".to_owned()),
                 hours: hours.or_else(|| host.hours.as_deref().map(HoursId::from)),
+                max_text: value.max_text,
                 place: Place { file, path },
             });
         }
@@ -148,9 +158,11 @@ impl Reader {
     fn resolve_labels(&mut self, presence: Option<&Placed<PresenceTree>>) -> Vec<LabelConfig> {
         let Some(Placed { value, source, path }) = presence else { return Vec::new() };
         let mut seen = HashSet::new();
-        if value.labels.len() > MOST_LABELS {
+        let most = value.most_labels.unwrap_or(LABELS);
+        self.check_number(*source, &format!("{path}.most_labels"), most, MOST_LABELS);
+        if value.labels.len() > most as usize {
             let count = value.labels.len();
-            let message = format!("{count} labels; at most {MOST_LABELS}");
+            let message = format!("{count} labels; at most {most}, or set `most_labels`");
             self.problem(*source, &format!("{path}.labels"), message);
         }
         let mut labels = Vec::new();
@@ -170,6 +182,36 @@ impl Reader {
         labels
     }
 
+    fn check_presence(&mut self, presence: Option<&Placed<PresenceTree>>) {
+        let Some(Placed { value, source, path }) = presence else { return };
+        self.check_time(*source, &format!("{path}.grace"), value.grace, GRACE);
+        if let Some(idle) = &value.idle {
+            let place = format!("{path}.idle.after");
+            self.check_time(*source, &place, Some(idle.after), IDLE_AFTER);
+        }
+        if let Some(missed) = &value.missed_offers {
+            let place = format!("{path}.missed_offers.limit");
+            self.check_number(*source, &place, missed.limit, MISSED_OFFERS);
+        }
+    }
+
+    fn check_capacity(&mut self, source: usize, path: &str, given: &CapacityTree) {
+        let counts = [
+            ("voice", given.voice),
+            ("chat", given.chat),
+            ("messaging", given.messaging),
+            ("email", given.email),
+        ];
+        for (kind, count) in counts {
+            if let Some(count) = count {
+                self.check_number(source, &format!("{path}.{kind}"), count, COUNT);
+            }
+        }
+        if let Some(units) = given.units {
+            self.check_number(source, &format!("{path}.units"), units, TOTAL_UNITS);
+        }
+    }
+
     fn resolve_permissions(&mut self) -> BTreeMap<Role, BTreeSet<Permission>> {
         let mut permissions = BTreeMap::from([
             (Role::Agent, BTreeSet::from([Permission::SelfAssign])),
@@ -187,11 +229,16 @@ impl Reader {
     fn resolve_agents(
         &mut self,
         known: &Known,
-        kinds: &HashMap<QueueId, KindSet>,
+        reaches: &HashMap<QueueId, Reach>,
         rules: &PresenceTree,
     ) -> Vec<AgentConfig> {
-        let everybody = self.capacity.take().map(|placed| placed.value).unwrap_or_default();
-        let everybody = limits(&everybody, Limits::default());
+        let everybody = match self.capacity.take() {
+            None => Limits::default(),
+            Some(Placed { value, source, path }) => {
+                self.check_capacity(source, &path, &value);
+                limits(&value, Limits::default())
+            }
+        };
         let mut agents = Vec::new();
         let mut seen = HashSet::new();
         for Placed { value, source, path } in std::mem::take(&mut self.agents) {
@@ -210,12 +257,14 @@ impl Reader {
                 self.problem(source, &format!("{path}.queues"), message);
             }
             let member_of: Vec<QueueId> = value.queues.into_iter().map(QueueId::new).collect();
-            let mut reachable = KindSet::default();
+            let mut reach = Reach::NOTHING;
             for queue in &member_of {
-                reachable = reachable.union(kinds.get(queue).copied().unwrap_or_default());
+                reach = reach.union(reaches.get(queue).copied().unwrap_or(Reach::NOTHING));
             }
+            self.check_capacity(source, &format!("{path}.capacity"), &value.capacity);
+            self.check_time(source, &format!("{path}.grace"), value.grace, GRACE);
             let mut settings = Settings::with_defaults(member_of);
-            settings.kinds = reachable;
+            settings.reach = reach;
             settings.limits = limits(&value.capacity, everybody);
             let skills = value.skills.iter();
             settings.skills =
@@ -232,7 +281,7 @@ impl Reader {
             settings.missed = rules
                 .missed_offers
                 .as_ref()
-                .map(|rule| MissedRule { limit: rule.limit.max(1), status: rule.status });
+                .map(|rule| MissedRule { limit: rule.limit, status: rule.status });
             agents.push(AgentConfig {
                 name: value.name.unwrap_or_else(|| value.id.clone()),
                 id: AgentId::new(value.id),
@@ -285,7 +334,6 @@ fn limits(given: &CapacityTree, defaults: Limits) -> Limits {
     for (limit, given) in limits.counts.0.iter_mut().zip(counts) {
         *limit = given.unwrap_or(*limit);
     }
-    limits.counts = Counts(limits.counts.0);
     limits.units = given.units.map_or(limits.units, Units);
     if let Some(blocking) = &given.blocking {
         limits.blocks = Default::default();
@@ -296,29 +344,35 @@ fn limits(given: &CapacityTree, defaults: Limits) -> Limits {
     limits
 }
 
-/// Which kinds of work can come to a queue: from its workstreams, their rules, and by overflow.
-fn kinds_by_queue(
+/// What can come to a queue, at its lightest: from its workstreams, their rules, and by overflow.
+fn reach_of_queues(
     workstreams: &HashMap<WorkstreamId, Arc<Workstream>>,
     queues: &[QueueConfig],
-) -> HashMap<QueueId, KindSet> {
-    let mut kinds: HashMap<QueueId, KindSet> = HashMap::new();
+) -> HashMap<QueueId, Reach> {
+    let mut reaches: HashMap<QueueId, Reach> = HashMap::new();
     for workstream in workstreams.values() {
         let by_rules = workstream.rules.iter().filter_map(|rule| rule.then.queue.as_ref());
+        // With several rules at once, any of their weights can meet any of their queues.
+        let weights = workstream.rules.iter().filter_map(|rule| rule.then.units);
+        let weights: Vec<Units> = weights.chain([workstream.units]).collect();
         for queue in by_rules.chain([&workstream.queue]) {
-            kinds.entry(queue.clone()).or_default().insert(workstream.kind);
+            let reach = reaches.entry(queue.clone()).or_insert(Reach::NOTHING);
+            weights
+                .iter()
+                .for_each(|units| reach.add(Load { kind: workstream.kind, units: *units }));
         }
     }
     // A chain of overflows is no longer than there are queues.
     for _ in queues {
         for queue in queues {
-            let from = kinds.get(&queue.id).copied().unwrap_or_default();
+            let from = reaches.get(&queue.id).copied().unwrap_or(Reach::NOTHING);
             for rule in &queue.settings.overflow {
                 if let OverflowAction::Queue(to) = &rule.then {
-                    let known = kinds.entry(to.clone()).or_default();
+                    let known = reaches.entry(to.clone()).or_insert(Reach::NOTHING);
                     *known = known.union(from);
                 }
             }
         }
     }
-    kinds
+    reaches
 }

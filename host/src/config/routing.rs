@@ -4,24 +4,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
+use cordboard_core::agent;
 use cordboard_core::capacity::Units;
 use cordboard_core::decision::OverflowReason;
 use cordboard_core::hours::{Hours, HoursSpec, Stretch};
 use cordboard_core::ids::{HoursId, QueueId, SkillId, WorkstreamId};
 use cordboard_core::queue::{Overflow, OverflowAction, QueueHours, Settings, StrategyName};
-use cordboard_core::skills::{HIGHEST, Relaxation};
+use cordboard_core::skills::Relaxation;
 use cordboard_core::time::Span;
 use cordboard_core::workstream::{OnOffline, Workstream, WrapUpHold};
 
 use super::load::{Placed, Reader};
 use super::model::QueueConfig;
+use super::ranges::{
+    AFFINITY, CONSULT_SEARCH, END_AFTER, INACTIVITY, LONGER_THAN, OFFER_TIMEOUT, PRIORITY,
+    RELAX_AFTER, RELAX_TO, REOPEN_WITHIN, RETURN_AFTER, UNITS, WAITED_FOR, WRAP_UP, WRAP_UP_LIMIT,
+};
 use super::routing_tree::{
     OnOfflineTree, OverflowTree, QueueTree, ThenTree, WeekTree, WhenTree, WorkstreamTree,
     WrapUpTree,
 };
-
-/// So long after a start with open work nobody is missed: agents are still signing in.
-const SETTLING: Span = Span::seconds(150);
 
 /// Everything that settings refer to by name.
 #[derive(Default)]
@@ -148,7 +150,9 @@ impl Reader {
                 self.check_name(source, &format!("{place}.skill"), "skill", skill, &known.skills);
             }
             let skill = step.skill.as_deref().map(SkillId::from);
-            relax.push(Relaxation { after: step.after.0, skill, to: step.to.min(HIGHEST) });
+            self.check_time(source, &format!("{place}.after"), Some(step.after), RELAX_AFTER);
+            self.check_number(source, &format!("{place}.to"), step.to, RELAX_TO);
+            relax.push(Relaxation { after: step.after.0, skill, to: step.to });
         }
         relax.sort_by_key(|step| step.after);
         let overflow = tree.overflow.iter().enumerate().map(|(index, rule)| {
@@ -169,7 +173,8 @@ impl Reader {
             relax,
             overflow,
             hours,
-            settling: SETTLING,
+            // After a start agents have the grace to come back (PRES-04); until then nobody is missed.
+            settling: self.grace(),
         }
     }
 
@@ -182,8 +187,14 @@ impl Reader {
         known: &Known,
     ) -> Overflow {
         let when = match rule.when {
-            WhenTree::LongerThan(items) => OverflowReason::Length(items),
-            WhenTree::WaitedFor(wait) => OverflowReason::Wait(wait.0.0),
+            WhenTree::LongerThan(items) => {
+                self.check_number(source, &format!("{path}.when"), items, LONGER_THAN);
+                OverflowReason::Length(items)
+            }
+            WhenTree::WaitedFor(wait) => {
+                self.check_time(source, &format!("{path}.when"), Some(wait), WAITED_FOR);
+                OverflowReason::Wait(wait.0.0)
+            }
             WhenTree::NobodySignedIn => OverflowReason::NobodySignedIn,
             WhenTree::OutOfHours => OverflowReason::OutOfHours,
         };
@@ -228,10 +239,7 @@ impl Reader {
             let queue = QueueId::from(value.queue.as_str());
             let id = WorkstreamId::new(value.id.clone());
             let mut workstream = Workstream::with_defaults(id.clone(), value.kind, queue);
-            apply(&mut workstream, &value);
-            if workstream.units.0 == 0 {
-                self.problem(source, &format!("{path}.units"), "an item takes at least 1 unit");
-            }
+            self.apply(source, &path, &mut workstream, &value);
             if workstream.allowed == Default::default() {
                 let message = "no presence is allowed, so nobody would ever get work; name at least one, such as [online]";
                 self.problem(source, &format!("{path}.allowed"), message);
@@ -250,6 +258,71 @@ impl Reader {
         workstreams
     }
 
+    /// What is given goes before the defaults of features.md.
+    fn apply(
+        &mut self,
+        source: usize,
+        path: &str,
+        workstream: &mut Workstream,
+        tree: &WorkstreamTree,
+    ) {
+        let at = |setting: &str| format!("{path}.{setting}");
+        self.check_number(source, &at("priority"), tree.priority, PRIORITY);
+        workstream.priority = tree.priority;
+        workstream.matching = tree.matching;
+        workstream.mode = tree.mode;
+        workstream.dispositions.clone_from(&tree.dispositions);
+        workstream.disposition_required = tree.disposition_required;
+        workstream.affinity = self.check_time(source, &at("affinity"), tree.affinity, AFFINITY);
+        workstream.end_after = self.check_time(source, &at("end_after"), tree.end_after, END_AFTER);
+        if let Some(units) = tree.units {
+            self.check_number(source, &at("units"), units, UNITS);
+            workstream.units = Units(units);
+        }
+        if let Some(allowed) = &tree.allowed {
+            workstream.allowed = allowed.iter().copied().collect();
+        }
+        if let Some(reassign) = tree.reassign {
+            workstream.reassign = reassign;
+        }
+        workstream.on_offline = match tree.on_offline {
+            None => workstream.on_offline,
+            Some(OnOfflineTree::Keep) => OnOffline::Keep,
+            Some(OnOfflineTree::Return) => OnOffline::Return,
+            Some(OnOfflineTree::ReturnAfter(delay)) => {
+                self.check_time(source, &at("on_offline"), Some(delay), RETURN_AFTER);
+                OnOffline::ReturnAfter(delay.0)
+            }
+        };
+        workstream.wrap_up = match tree.wrap_up {
+            None => workstream.wrap_up,
+            Some(WrapUpTree::Never) => WrapUpHold::Never,
+            Some(WrapUpTree::Always) => WrapUpHold::Always,
+            Some(WrapUpTree::For(span)) => {
+                self.check_time(source, &at("wrap_up"), Some(span), WRAP_UP);
+                WrapUpHold::For(span.0)
+            }
+        };
+        let spans = [
+            (&mut workstream.offer_timeout, "offer_timeout", tree.offer_timeout, OFFER_TIMEOUT),
+            (&mut workstream.inactivity, "inactivity", tree.inactivity, INACTIVITY),
+            (&mut workstream.wrap_up_limit, "wrap_up_limit", tree.wrap_up_limit, WRAP_UP_LIMIT),
+            (&mut workstream.reopen_within, "reopen_within", tree.reopen_within, REOPEN_WITHIN),
+            (&mut workstream.consult_search, "consult_search", tree.consult_search, CONSULT_SEARCH),
+        ];
+        for (setting, name, given, range) in spans {
+            if let Some(span) = self.check_time(source, &at(name), given, range) {
+                *setting = span;
+            }
+        }
+    }
+
+    /// How long presence outlives the last screen, for everybody (PRES-04).
+    pub(super) fn grace(&self) -> Span {
+        let given = self.presence.as_ref().and_then(|presence| presence.value.grace);
+        given.map_or(agent::Settings::GRACE, |grace| grace.0)
+    }
+
     /// Something that is referred to must be there.
     pub(super) fn check_name(
         &mut self,
@@ -266,55 +339,14 @@ impl Reader {
     }
 }
 
-/// Differs where the settings do, with near certainty, and only there.
+/// Differs where the settings do, with near certainty, and only there. How long a text may be counts
+/// for nothing that a queue or an alarm goes by, and isn't known before a plugin is loaded.
 pub fn revision(workstream: &Workstream) -> u64 {
-    let plain = Workstream { revision: 0, ..workstream.clone() };
+    let plain = Workstream { revision: 0, max_text: 0, ..workstream.clone() };
     let encoded = rmp_serde::to_vec_named(&plain).expect("settings can be encoded");
     let mut hasher = DefaultHasher::new();
     hasher.write(&encoded);
     hasher.finish()
-}
-
-fn apply(workstream: &mut Workstream, tree: &WorkstreamTree) {
-    workstream.priority = tree.priority;
-    workstream.matching = tree.matching;
-    workstream.mode = tree.mode;
-    workstream.dispositions.clone_from(&tree.dispositions);
-    workstream.disposition_required = tree.disposition_required;
-    workstream.affinity = tree.affinity.map(|wait| wait.0);
-    workstream.end_after = tree.end_after.map(|limit| limit.0);
-    if let Some(units) = tree.units {
-        workstream.units = Units(units);
-    }
-    if let Some(allowed) = &tree.allowed {
-        workstream.allowed = allowed.iter().copied().collect();
-    }
-    if let Some(reassign) = tree.reassign {
-        workstream.reassign = reassign;
-    }
-    workstream.on_offline = match tree.on_offline {
-        None => workstream.on_offline,
-        Some(OnOfflineTree::Keep) => OnOffline::Keep,
-        Some(OnOfflineTree::Return) => OnOffline::Return,
-        Some(OnOfflineTree::ReturnAfter(delay)) => OnOffline::ReturnAfter(delay.0),
-    };
-    workstream.wrap_up = match tree.wrap_up {
-        None => workstream.wrap_up,
-        Some(WrapUpTree::Never) => WrapUpHold::Never,
-        Some(WrapUpTree::Always) => WrapUpHold::Always,
-        Some(WrapUpTree::For(span)) => WrapUpHold::For(span.0),
-    };
-    let spans = [
-        (&mut workstream.offer_timeout, tree.offer_timeout),
-        (&mut workstream.inactivity, tree.inactivity),
-        (&mut workstream.wrap_up_limit, tree.wrap_up_limit),
-        (&mut workstream.reopen_within, tree.reopen_within),
-    ];
-    for (setting, given) in spans {
-        if let Some(span) = given {
-            *setting = span.0;
-        }
-    }
 }
 
 /// What there is, for error messages.

@@ -51,19 +51,30 @@ pub(super) struct WorkstreamTree {
     pub reopen_within: Option<Duration>,
     #[serde(default)]
     pub end_after: Option<Duration>,
+    /// How long a queue looks for a colleague who can advise (CONV-03).
+    #[serde(default)]
+    pub consult_search: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum WrapUpTree {
+    #[serde(alias = "Never")]
     Never,
+    #[serde(alias = "Always")]
     Always,
+    #[serde(alias = "For")]
     For(Duration),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum OnOfflineTree {
+    #[serde(alias = "Keep")]
     Keep,
+    #[serde(alias = "Return")]
     Return,
+    #[serde(alias = "ReturnAfter")]
     ReturnAfter(Duration),
 }
 
@@ -90,19 +101,33 @@ pub(super) struct RuleTree {
 
 /// As in core, but with names instead of what they stand for.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum ConditionTree {
+    #[serde(alias = "Channel")]
     Channel(Vec<String>),
+    #[serde(alias = "Kind")]
     Kind(Vec<ChannelKind>),
+    #[serde(alias = "Language")]
     Language(Vec<String>),
+    #[serde(alias = "Country")]
     Country(Vec<String>),
+    #[serde(alias = "Contact")]
     Contact(String, Test),
+    #[serde(alias = "Account")]
     Account(String, Test),
+    #[serde(alias = "Context")]
     Context(String, Test),
+    #[serde(alias = "Flag")]
     Flag(Flag),
+    #[serde(alias = "Text")]
     Text(Test),
+    #[serde(alias = "Within")]
     Within(String),
+    #[serde(alias = "Not")]
     Not(Box<ConditionTree>),
+    #[serde(alias = "Any")]
     Any(Vec<ConditionTree>),
+    #[serde(alias = "All")]
     All(Vec<ConditionTree>),
 }
 
@@ -149,17 +174,26 @@ pub(super) struct OverflowTree {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum WhenTree {
+    #[serde(alias = "LongerThan")]
     LongerThan(u32),
+    #[serde(alias = "WaitedFor")]
     WaitedFor(Duration),
+    #[serde(alias = "NobodySignedIn")]
     NobodySignedIn,
+    #[serde(alias = "OutOfHours")]
     OutOfHours,
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum ThenTree {
+    #[serde(alias = "Queue")]
     Queue(String),
+    #[serde(alias = "Message")]
     Message(String),
+    #[serde(alias = "End")]
     End(Option<String>),
 }
 

@@ -3,9 +3,10 @@
 use cordboard_core::capacity::Units;
 use cordboard_core::classification::{Action, Condition, Rule};
 use cordboard_core::ids::{ChannelId, HoursId, QueueId, SkillId};
-use cordboard_core::skills::{HIGHEST, SkillNeed};
+use cordboard_core::skills::SkillNeed;
 
 use super::load::Reader;
+use super::ranges::{LEVEL, PRIORITY, UNITS};
 use super::routing::Known;
 use super::routing_tree::{ConditionTree, RuleTree};
 
@@ -27,8 +28,11 @@ impl Reader {
             self.check_level(source, &place, skill, *level);
             skills.push(SkillNeed { skill: SkillId::from(skill.as_str()), level: *level });
         }
-        if tree.units == Some(0) {
-            self.problem(source, &format!("{path}.units"), "an item takes at least 1 unit");
+        if let Some(units) = tree.units {
+            self.check_number(source, &format!("{path}.units"), units, UNITS);
+        }
+        if let Some(priority) = tree.priority {
+            self.check_number(source, &format!("{path}.priority"), priority, PRIORITY);
         }
         let when = tree.when.iter().enumerate().filter_map(|(index, condition)| {
             self.condition(source, &format!("{path}.when[{index}]"), condition, known)
@@ -49,10 +53,7 @@ impl Reader {
     }
 
     pub(super) fn check_level(&mut self, source: usize, path: &str, skill: &str, level: u8) {
-        if !(1..=HIGHEST).contains(&level) {
-            let message = format!("{skill} at level {level}; levels are 1 to {HIGHEST}");
-            self.problem(source, path, message);
-        }
+        self.check_number(source, &format!("{path}.{skill}"), level, LEVEL);
     }
 
     /// `None` after an error.

@@ -108,6 +108,9 @@ pub(super) struct ChannelTree {
     /// Hours that count where a queue has none of its own.
     #[serde(default)]
     pub hours: Option<String>,
+    /// The most characters of a text, where it is to be less than the plugin takes (CH-11).
+    #[serde(default)]
+    pub max_text: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -150,6 +153,8 @@ pub(super) struct CapacityTree {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PresenceTree {
     pub labels: Vec<LabelTree>,
+    /// So many labels there may be; 100 if it isn't given.
+    pub most_labels: Option<u32>,
     /// Set at sign-in unless the agent's own `default_presence` says otherwise (PRES-05).
     pub default: Option<BaseStatus>,
     pub grace: Option<Duration>,

@@ -44,7 +44,7 @@ pub(super) type Done = Result<HttpResponse, ApiError>;
         collaboration::take, collaboration::transfer, collaboration::consult,
         collaboration::end_consult, collaboration::take_over, routing::why, routing::why_not,
         routing::waiting, routing::set_attributes, routing::desk, routing::reload,
-        search::search, search::export, search::sessions
+        search::search, search::export, search::sessions, search::export_sessions
     ),
     components(schemas(Notice, FirstFrame, Command)),
     modifiers(&Security),
@@ -122,6 +122,8 @@ struct Me {
     name: String,
     /// What they may do.
     role: Role,
+    /// Takes no work; reads, notes and whispers (PRES-08).
+    light: bool,
     /// To be sent as `x-csrf-token` with every unsafe request that carries the cookie.
     csrf: Option<String>,
 }
@@ -135,6 +137,7 @@ async fn me(web: Data<Web>, caller: Caller) -> Json<Me> {
     Json(Me {
         agent: caller.agent.to_string(),
         name: config.map(|agent| agent.name.clone()).unwrap_or_default(),
+        light: config.is_some_and(|agent| agent.settings.light),
         role: caller.role,
         csrf: caller.csrf,
     })
@@ -238,7 +241,7 @@ async fn refuse(path: Path<String>, web: Data<Web>, caller: Caller) -> Done {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Selection {
-    /// Everybody's (supervisors) instead of my own.
+    /// Everybody's (supervisors and light agents) instead of my own.
     #[serde(default)]
     all: bool,
     /// The most to be returned; 1 to 1000.
@@ -266,7 +269,7 @@ async fn conversations(
         return Err(ApiError::Malformed(why));
     }
     if query.all {
-        caller.needs(Role::Supervisor)?;
+        caller.must_see_everything(&web.directory)?;
     }
     let whose = (!query.all).then_some(&caller.agent);
     let open = reader(&request).open_conversations(whose, query.limit)?;
@@ -274,7 +277,7 @@ async fn conversations(
     Ok(Json(open.map(|machine| machine.summary()).collect()))
 }
 
-/// One conversation with its transcript. Agents see their own, supervisors all.
+/// One conversation with its transcript. Agents see their own, supervisors and light agents all.
 #[utoipa::path(get, path = "/api/v1/conversations/{id}",
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 200, body = Transcript), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -288,8 +291,9 @@ async fn conversation(
     let reader = reader(&request);
     let id = ConversationId(*path);
     let machine = stored(&reader, &web.directory, id)?;
-    if !machine.takes_part(&caller.agent) {
-        caller.needs(Role::Supervisor)?;
+    let has_wrap_up = machine.wrap_ups().iter().any(|task| task.agent == caller.agent);
+    if !machine.takes_part(&caller.agent) && !has_wrap_up {
+        caller.must_see_everything(&web.directory)?;
     }
     let messages = reader.transcript(id)?;
     Ok(Json(Transcript { conversation: machine.summary(), messages }))
@@ -357,7 +361,7 @@ async fn leave(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
     Ok(done())
 }
 
-/// Come back to a conversation that I left.
+/// Come back to a conversation that I left. Beyond capacity only with the permission `self_assign`.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/rejoin",
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 204, description = "back"),
@@ -369,7 +373,8 @@ async fn rejoin(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
     Ok(done())
 }
 
-/// End a conversation: resolved for the customer, wrap-up for the agent. Supervisors end any.
+/// End a conversation: resolved for the customer, wrap-up for the agent. With the permission
+/// `conversation.end` anybody's, and its wrap-up, too.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/end",
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 204, description = "ended"),
@@ -391,7 +396,8 @@ struct WrapUpBody {
     summary: Option<String>,
 }
 
-/// Finish wrap-up: the conversation closes. The body may be left out.
+/// Finish wrap-up: the conversation closes; or, if its customer has written meanwhile, goes on. The
+/// body may be left out.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/finish-wrap-up", request_body = WrapUpBody,
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 204, description = "closed"),

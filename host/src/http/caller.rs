@@ -49,6 +49,24 @@ impl Caller {
 }
 
 impl Caller {
+    /// Supervisors see everybody's conversations, and so do light agents, who take no work and are there
+    /// to read, note and whisper (PRES-08).
+    pub fn sees_everything(&self, directory: &Directory) -> bool {
+        let config = directory.config();
+        let is_light = config.agent(&self.agent).is_some_and(|agent| agent.settings.light);
+        is_light || self.role >= Role::Supervisor
+    }
+
+    /// Refuses those who don't see everybody's conversations.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`] says who does.
+    pub fn must_see_everything(&self, directory: &Directory) -> Result<(), ApiError> {
+        if self.sees_everything(directory) { Ok(()) } else { self.needs(Role::Supervisor) }
+    }
+}
+
+impl Caller {
     /// Refuses those without a permission.
     ///
     /// # Errors

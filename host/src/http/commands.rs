@@ -4,11 +4,12 @@ use cordboard_core::agent;
 use cordboard_core::conversation::{Input, Refused, Reply, State, Target};
 use cordboard_core::ids::{AgentId, ConversationId, OfferId};
 use cordboard_core::message::Media;
+use cordboard_core::offer::ByHand;
 use cordboard_core::presence::BaseStatus;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::actors::{Deliver, Directory, TellAgent, To};
+use crate::actors::{Answer, Deliver, Directory, TellAgent, To};
 use crate::config::{Config, Permission, Role};
 use crate::http::api::stored;
 use crate::http::caller::Caller;
@@ -134,22 +135,34 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
         }
         Command::Reply { conversation, text, media, client_key } => {
             let scope = format!("reply/{conversation}/{agent}");
+            let dedup = client_key.map(|key| dedup_key(&scope, &key));
             let input = Input::Reply(Reply { agent, text, media });
-            let mut deliver = Deliver::new(To::Id(conversation), input);
-            deliver.dedup = client_key.map(|key| dedup_key(&scope, &key));
-            success(directory.ask(deliver).await)
+            let reply = || {
+                let deliver = Deliver::new(To::Id(conversation), input.clone());
+                directory.ask(Deliver { dedup, ..deliver })
+            };
+            match reply().await {
+                // Whoever replies comes back (CONV-02).
+                Answer::Refused(Refused::Left) => {
+                    by_hand(directory, caller, conversation, ByHand::ComeBack).await?;
+                    success(reply().await)
+                }
+                answer => success(answer),
+            }
         }
         Command::Note { conversation, text } => {
-            let as_supervisor = caller.role >= Role::Supervisor;
+            let as_supervisor = caller.sees_everything(directory);
             ask(directory, conversation, Input::Note { agent, text, as_supervisor }).await
         }
         Command::Leave { conversation } => {
             ask(directory, conversation, Input::Leave { agent }).await
         }
         Command::Rejoin { conversation } => {
-            ask(directory, conversation, Input::Rejoin { agent }).await
+            by_hand(directory, caller, conversation, ByHand::ComeBack).await
         }
-        Command::Take { conversation } => take(directory, caller, conversation).await,
+        Command::Take { conversation } => {
+            by_hand(directory, caller, conversation, ByHand::Take).await
+        }
         Command::Transfer { conversation, to } => {
             must_exist(directory, &to)?;
             ask(directory, conversation, Input::Transfer { agent, to }).await
@@ -157,6 +170,7 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
         Command::Consult { conversation, agent: with } => {
             if let Some(with) = &with {
                 must_exist(directory, &Target::Agent(with.clone()))?;
+                must_be_member(directory, conversation, with)?;
             }
             ask(directory, conversation, Input::Consult { agent, with }).await
         }
@@ -165,13 +179,12 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
         }
         Command::TakeOver { conversation } => {
             caller.must(directory, Permission::TakeOver)?;
-            ask(directory, conversation, Input::TakeOver { agent }).await
+            by_hand(directory, caller, conversation, ByHand::TakeOver).await
         }
         Command::End { conversation } => {
             // Who may ends anybody's (CONV-07); everybody their own.
-            let may = directory.config().permits(caller.role, Permission::EndConversation);
-            let by = (!may).then_some(agent);
-            ask(directory, conversation, Input::End { agent: by }).await
+            let supervises = directory.config().permits(caller.role, Permission::EndConversation);
+            ask(directory, conversation, Input::End { agent: Some(agent), supervises }).await
         }
         Command::FinishWrapUp { conversation, disposition, summary } => {
             let count = summary.as_ref().map_or(0, |summary| summary.chars().count());
@@ -188,28 +201,56 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
 /// Characters of a conversation's summary.
 const MOST_SUMMARY: usize = 4000;
 
-/// The agent's machine sets a place aside and asks the conversation; what comes of it is seen on the
-/// agent's screens.
-async fn take(
+/// Self-assignment (ROUTE-10): the agent's machine sets a place aside, beyond capacity only with the
+/// permission, and asks the conversation; the answer is the conversation's.
+async fn by_hand(
     directory: &Directory,
     caller: &Caller,
     conversation: ConversationId,
+    by_hand: ByHand,
 ) -> Result<(), ApiError> {
-    let reader = Reader::open(&directory.config().host.data)?;
-    let machine = stored(&reader, directory, conversation)?;
-    if machine.state() != State::Open {
-        let refused = Refused::WrongState { action: "take", state: machine.state() };
-        return Err(refused.into());
-    }
+    let agent = caller.agent.clone();
     let config = directory.config();
-    let mine = config.agent(&caller.agent).map(|agent| &agent.settings.queues);
-    if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
-        caller.needs(Role::Supervisor)?;
-    }
-    let policy = machine.settings().expect("it has just been given them").clone();
-    let load = machine.standing().ticket.load(&policy);
+    let load = {
+        let reader = Reader::open(&config.host.data)?;
+        let machine = stored(&reader, directory, conversation)?;
+        if by_hand == ByHand::ComeBack
+            && machine.state() == State::Active
+            && machine.primary() == Some(&agent)
+        {
+            return Ok(());
+        }
+        if by_hand == ByHand::Take && machine.state() == State::Open {
+            let mine = config.agent(&agent).map(|agent| &agent.settings.queues);
+            if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
+                caller.needs(Role::Supervisor)?;
+            }
+        }
+        machine.may_be_taken_up(&agent, by_hand)?
+    };
     let beyond = config.permits(caller.role, Permission::SelfAssign);
-    tell(directory, caller, agent::Input::Pick { conversation, load, beyond }).await
+    let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
+    tell(directory, caller, pick).await?;
+    // Behind what the agent's machine has just sent.
+    ask(directory, conversation, Input::Confirm { agent }).await
+}
+
+/// Only members of a conversation's queue advise (CONV-03). The machines see to it, too; this says so
+/// at once.
+fn must_be_member(
+    directory: &Directory,
+    conversation: ConversationId,
+    agent: &AgentId,
+) -> Result<(), ApiError> {
+    let config = directory.config();
+    let reader = Reader::open(&config.host.data)?;
+    let machine = stored(&reader, directory, conversation)?;
+    let queue = machine.queue();
+    let is_member = config.agent(agent).is_some_and(|agent| agent.settings.queues.contains(queue));
+    if is_member {
+        return Ok(());
+    }
+    Err(ApiError::NotMember { agent: agent.clone(), queue: queue.clone() })
 }
 
 /// Whoever or whatever work is handed to must be there.

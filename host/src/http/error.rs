@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use cordboard_core::agent;
 use cordboard_core::conversation::Refused;
+use cordboard_core::ids::{AgentId, QueueId};
 use serde::Serialize;
 
 use crate::actors::Answer;
@@ -35,6 +36,14 @@ pub enum ApiError {
     /// The agent's machine says no.
     #[error("{0}")]
     RefusedToAgent(#[from] agent::Refused),
+    /// CONV-03.
+    #[error("{agent} isn't a member of {queue}, and only members of a conversation's queue advise")]
+    NotMember {
+        /// Who was asked for.
+        agent: AgentId,
+        /// The conversation's queue.
+        queue: QueueId,
+    },
     /// The configuration's files are wrong.
     #[error("the configuration is wrong; nothing was changed\n{0}")]
     WrongConfig(String),
@@ -66,6 +75,7 @@ impl ApiError {
                 Refused::WrongState { .. } => "wrong_state",
                 Refused::TooLong { .. } => "too_long",
                 Refused::OptedOut { .. } => "opted_out",
+                Refused::Left => "left",
                 Refused::Empty => "empty",
                 Refused::OfferUnderWay { .. } => "offer_under_way",
                 Refused::Yourself => "yourself",
@@ -79,6 +89,7 @@ impl ApiError {
                 agent::Refused::NoPlace { .. } => "no_place",
                 agent::Refused::AlreadyThere => "already_there",
             },
+            Self::NotMember { .. } => "not_member",
             Self::WrongConfig(_) => "wrong_config",
             Self::Unavailable(_) => "unavailable",
         }
@@ -92,9 +103,10 @@ impl ResponseError for ApiError {
             Self::NoCsrfToken | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Refused(_) | Self::RefusedToAgent(_) | Self::WrongConfig(_) => {
-                StatusCode::CONFLICT
-            }
+            Self::Refused(_)
+            | Self::RefusedToAgent(_)
+            | Self::NotMember { .. }
+            | Self::WrongConfig(_) => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_ws::{Message as Frame, MessageStream, Session};
 use cordboard_core::conversation::Summary;
@@ -85,14 +85,6 @@ struct AnswerFrame {
     error: Option<String>,
 }
 
-/// How a page connects.
-#[derive(Deserialize)]
-pub struct Opening {
-    /// It had been connected before: a short break, not a sign-in or refresh (PRES-05).
-    #[serde(default)]
-    resumed: bool,
-}
-
 /// Opens the socket.
 ///
 /// # Errors
@@ -102,9 +94,7 @@ pub async fn open(
     body: Payload,
     web: Data<Web>,
     caller: Caller,
-    query: Query<Opening>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let resumed = query.resumed;
     check_origin(&request, &caller, &web)?;
     let actor = web.directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
     let reader = request.app_data::<Rc<Reader>>().expect("every worker has one").clone();
@@ -112,7 +102,7 @@ pub async fn open(
     let directory = web.directory.clone();
     actix_web::rt::spawn(async move {
         let (sender, events) = mpsc::unbounded_channel();
-        let Ok(screen) = actor.send(Attach { screen: sender, resumed }).await else { return };
+        let Ok(screen) = actor.send(Attach { screen: sender }).await else { return };
         // Attached first, read second: what happens in between is in both, and that is harmless.
         let held = actor.send(LookAtAgent).await.map(|view| view.held).unwrap_or_default();
         let first = snapshot(&reader, &directory, &caller, &held);
@@ -144,7 +134,8 @@ fn check_origin(request: &HttpRequest, caller: &Caller, web: &Web) -> Result<(),
     Err(ApiError::Forbidden(format!("a page of {origin} may not open this socket")))
 }
 
-/// Open work of the agent's own, and that in which they advise: the agent holds a place for it.
+/// Open work of the agent's own, that in which they advise (the agent holds a place for it), and what
+/// they still have a wrap-up to finish for.
 fn snapshot(
     reader: &Reader,
     directory: &Directory,
@@ -157,6 +148,11 @@ fn snapshot(
         if !machines.iter().any(|machine| machine.id() == *id) {
             let advised = reader.conversation(*id)?;
             machines.extend(advised.filter(|machine| machine.takes_part(&caller.agent)));
+        }
+    }
+    for id in reader.wrap_ups_of(&caller.agent)? {
+        if !machines.iter().any(|machine| machine.id() == id) {
+            machines.extend(reader.conversation(id)?);
         }
     }
     for machine in machines {

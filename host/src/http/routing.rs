@@ -80,6 +80,10 @@ pub struct Why {
     state: State,
     /// Its primary agent.
     agent: Option<String>,
+    /// How it ended, as the agent's wrap-up says (CONV-08).
+    disposition: Option<String>,
+    /// What it was about.
+    summary: Option<String>,
     /// What it was classified as, and by which rules.
     classification: Classification,
     /// Where it stands in line; none: it isn't waiting.
@@ -104,7 +108,7 @@ pub async fn why(
     let reader = reader(&request);
     let machine = stored(&reader, &web.directory, id)?;
     if !machine.takes_part(&caller.agent) {
-        caller.needs(Role::Supervisor)?;
+        caller.must_see_everything(&web.directory)?;
     }
     let config = web.directory.config();
     let mut steps: Vec<Step> = reader
@@ -122,6 +126,8 @@ pub async fn why(
         conversation: id.0,
         state: machine.state(),
         agent: machine.primary().map(|agent| name_of(&config, agent)),
+        disposition: machine.summary().disposition,
+        summary: machine.summary().summary,
         classification: machine.classification().clone(),
         place: place(&web.directory, machine.queue(), id).await,
         steps,

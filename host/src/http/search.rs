@@ -17,7 +17,7 @@ use crate::http::api::{Answer, reader};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::server::Web;
-use crate::journal::{Filter, Reader, Session, fold_sessions};
+use crate::journal::{Filter, Part, Reader, Session, SessionFilter};
 
 /// Conversations that are read at a time while exporting.
 const PAGE: u32 = 500;
@@ -28,7 +28,8 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/conversations/search").route(web::get().to(search)))
         .service(resource("/conversations/export").route(web::get().to(export)))
-        .service(resource("/sessions/export").route(web::get().to(sessions)));
+        .service(resource("/sessions/search").route(web::get().to(sessions)))
+        .service(resource("/sessions/export").route(web::get().to(export_sessions)));
 }
 
 /// Which conversations. Everything that is given must hold.
@@ -50,7 +51,7 @@ pub struct Wanted {
     from: Option<i64>,
     /// Begun before this time.
     to: Option<i64>,
-    /// With this text in a message or note, exactly as it is written.
+    /// With this text in a message, a note or the summary, exactly as it is written.
     text: Option<String>,
     /// Behind this one: `next` of the page before.
     cursor: Option<Uuid>,
@@ -94,10 +95,7 @@ pub async fn search(
     query: Query<Wanted>,
 ) -> Answer<Page> {
     caller.needs(Role::Supervisor)?;
-    let limit = query.limit.unwrap_or(100);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(ApiError::Malformed(format!("limit is {limit}; 1 to {PAGE}")));
-    }
+    let limit = checked_limit(query.limit)?;
     let cursor = query.cursor.map(ConversationId);
     let (conversations, next) =
         page(&reader(&request), &web.directory, &query.filter(), cursor, limit)?;
@@ -150,48 +148,146 @@ pub async fn export(
     form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.needs(Role::Supervisor)?;
-    Ok(streamed(web, query.filter(), form.format, conversation_rows))
+    let (directory, data) = (web.directory.clone(), web.data.clone());
+    let (filter, format) = (query.filter(), form.format);
+    Ok(streamed(format, move |cursor| {
+        let reader = Reader::open(&data)?;
+        let (summaries, next) = page(&reader, &directory, &filter, cursor, PAGE)?;
+        Ok((conversation_rows(summaries, format), next))
+    }))
 }
 
-/// Export sessions: who was engaged in which conversation, from when to when (supervisors).
-#[utoipa::path(get, path = "/api/v1/sessions/export", params(Wanted, Form), responses(
+/// Which sessions: an agent's engagement in a conversation. Everything that is given must hold.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub struct WantedSessions {
+    /// Whose.
+    agent: Option<String>,
+    /// What they were there: had it, or gave advice.
+    #[param(inline)]
+    part: Option<Part>,
+    /// In this conversation.
+    conversation: Option<Uuid>,
+    /// In conversations on this channel.
+    channel: Option<String>,
+    /// In conversations that are in this queue now, or were last.
+    queue: Option<String>,
+    /// In conversations with this customer's address.
+    customer: Option<String>,
+    /// Begun at this time or later, milliseconds since the epoch.
+    from: Option<i64>,
+    /// Begun before this time.
+    to: Option<i64>,
+    /// Only those that go on, or only those that have ended.
+    open: Option<bool>,
+    /// Behind this one: `next` of the page before.
+    cursor: Option<i64>,
+    /// The most on one page; 1 to 500.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: Option<u32>,
+}
+
+impl WantedSessions {
+    fn filter(&self) -> SessionFilter {
+        SessionFilter {
+            agent: self.agent.clone(),
+            part: self.part,
+            conversation: self.conversation.map(ConversationId),
+            channel: self.channel.clone(),
+            queue: self.queue.clone(),
+            customer: self.customer.clone(),
+            from: self.from,
+            to: self.to,
+            open: self.open,
+        }
+    }
+}
+
+/// A page of sessions, the newest first.
+#[derive(Serialize, ToSchema)]
+pub struct SessionPage {
+    /// The page.
+    sessions: Vec<Session>,
+    /// Where the next page begins; none: this was the last.
+    next: Option<i64>,
+}
+
+/// Find sessions, the newest first (supervisors).
+#[utoipa::path(get, path = "/api/v1/sessions/search", params(WantedSessions), responses(
+    (status = 200, body = SessionPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn sessions(
+    request: HttpRequest,
+    caller: Caller,
+    query: Query<WantedSessions>,
+) -> Answer<SessionPage> {
+    caller.needs(Role::Supervisor)?;
+    let limit = checked_limit(query.limit)?;
+    let found = reader(&request).sessions(&query.filter(), query.cursor, limit)?;
+    let (sessions, next) = session_page(found, limit);
+    Ok(Json(SessionPage { sessions, next }))
+}
+
+fn session_page(found: Vec<(i64, Session)>, limit: u32) -> (Vec<Session>, Option<i64>) {
+    let next = found.last().map(|(cursor, _)| *cursor);
+    let next = next.filter(|_| found.len() == limit as usize);
+    (found.into_iter().map(|(_, session)| session).collect(), next)
+}
+
+fn checked_limit(limit: Option<u32>) -> Result<u32, ApiError> {
+    match limit.unwrap_or(100) {
+        limit if (1..=PAGE).contains(&limit) => Ok(limit),
+        limit => Err(ApiError::Malformed(format!("limit is {limit}; 1 to {PAGE}"))),
+    }
+}
+
+/// Export sessions, all that are wanted, the newest first: who was engaged in which conversation, from
+/// when to when (supervisors).
+#[utoipa::path(get, path = "/api/v1/sessions/export", params(WantedSessions, Form), responses(
     (status = 200, content((String = "application/x-ndjson"), (String = "text/csv"))), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub async fn sessions(
+pub async fn export_sessions(
     web: Data<Web>,
     caller: Caller,
-    query: Query<Wanted>,
+    query: Query<WantedSessions>,
     form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.needs(Role::Supervisor)?;
-    Ok(streamed(web, query.filter(), form.format, session_rows))
+    let (data, filter, format) = (web.data.clone(), query.filter(), form.format);
+    Ok(streamed(format, move |cursor| {
+        let found = Reader::open(&data)?.sessions(&filter, cursor, PAGE)?;
+        let (sessions, next) = session_page(found, PAGE);
+        let bytes = match format {
+            Format::Ndjson => json_lines(&sessions),
+            Format::Csv => csv(sessions.into_iter()),
+        };
+        Ok((bytes, next))
+    }))
 }
 
-/// What a page of conversations becomes in a file.
-type Rows = fn(&Reader, Vec<Summary>, Format) -> rusqlite::Result<Vec<u8>>;
-
-/// Page by page: a million conversations are never in memory together.
-fn streamed(web: Data<Web>, filter: Filter, format: Format, rows: Rows) -> HttpResponse {
-    let directory = web.directory.clone();
-    let data = web.data.clone();
-    let filter = Arc::new(filter);
+/// Page by page: a million rows are never in memory together. `page` reads one, behind a cursor.
+fn streamed<C, P>(format: Format, page: P) -> HttpResponse
+where
+    C: Send + 'static,
+    P: Fn(Option<C>) -> rusqlite::Result<(Vec<u8>, Option<C>)> + Send + Sync + 'static,
+{
+    let page = Arc::new(page);
     let pages = stream::unfold(Some(None), move |position| {
-        let (directory, data, filter) = (directory.clone(), data.clone(), filter.clone());
+        let page = page.clone();
         async move {
-            let cursor: Option<ConversationId> = position?;
-            let read = web::block(move || {
-                let reader = Reader::open(&data)?;
-                let (summaries, next) = page(&reader, &directory, &filter, cursor, PAGE)?;
-                let mut bytes = rows(&reader, summaries, format)?;
-                if cursor.is_some() && matches!(format, Format::Csv) {
-                    // The names stand once, at the top.
-                    let names = bytes.iter().position(|byte| *byte == b'\n').map_or(0, |n| n + 1);
-                    bytes.drain(..names);
+            let cursor: Option<C> = position?;
+            let is_first = cursor.is_none();
+            match web::block(move || page(cursor)).await {
+                Ok(Ok((mut bytes, next))) => {
+                    if !is_first && matches!(format, Format::Csv) {
+                        // The names stand once, at the top.
+                        let names =
+                            bytes.iter().position(|byte| *byte == b'\n').map_or(0, |n| n + 1);
+                        bytes.drain(..names);
+                    }
+                    Some((Ok(Bytes::from(bytes)), next.map(Some)))
                 }
-                Ok::<_, rusqlite::Error>((bytes, next))
-            });
-            match read.await {
-                Ok(Ok((bytes, next))) => Some((Ok(Bytes::from(bytes)), next.map(Some))),
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the journal can't be read");
                     Some((Err(actix_web::error::ErrorServiceUnavailable("")), None))
@@ -225,14 +321,11 @@ struct ConversationLine {
     queued_at: i64,
     last_customer_at: i64,
     messages: u32,
+    summary: String,
 }
 
-fn conversation_rows(
-    _: &Reader,
-    summaries: Vec<Summary>,
-    format: Format,
-) -> rusqlite::Result<Vec<u8>> {
-    Ok(match format {
+fn conversation_rows(summaries: Vec<Summary>, format: Format) -> Vec<u8> {
+    match format {
         Format::Ndjson => json_lines(&summaries),
         Format::Csv => csv(summaries.into_iter().map(|summary| ConversationLine {
             id: summary.id.to_string(),
@@ -250,23 +343,9 @@ fn conversation_rows(
             queued_at: summary.queued_at.0,
             last_customer_at: summary.last_customer_at.0,
             messages: summary.messages,
+            summary: summary.summary.unwrap_or_default(),
         })),
-    })
-}
-
-fn session_rows(
-    reader: &Reader,
-    summaries: Vec<Summary>,
-    format: Format,
-) -> rusqlite::Result<Vec<u8>> {
-    let mut sessions: Vec<Session> = Vec::new();
-    for summary in summaries {
-        sessions.extend(fold_sessions(summary.id, reader.events(summary.id)?.into_iter()));
     }
-    Ok(match format {
-        Format::Ndjson => json_lines(&sessions),
-        Format::Csv => csv(sessions.into_iter()),
-    })
 }
 
 fn json_lines<T: Serialize>(items: &[T]) -> Vec<u8> {

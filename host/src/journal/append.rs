@@ -7,6 +7,8 @@ use cordboard_core::message::{Delivery, Media, Message};
 use cordboard_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::sessions::SessionOp;
+
 /// What became of an append.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppendError {
@@ -88,6 +90,10 @@ pub struct Append {
     pub outbox: Vec<OutboxOp>,
     /// A change of consent: channel, customer, opted out.
     pub consent: Option<(String, String, bool)>,
+    /// What becomes of agents' sessions in it.
+    pub sessions: Vec<SessionOp>,
+    /// Who still has a wrap-up to finish, if that has changed.
+    pub wrap_ups: Option<Vec<AgentId>>,
 }
 
 /// A change of the outbox in the same transaction.

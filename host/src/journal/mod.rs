@@ -12,8 +12,11 @@ mod upkeep;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
-pub use reader::{Account, Filter, OpenRow, Reader, SignedIn, TokenOwner, dedup_key, unique_key};
+pub use reader::{
+    Account, Filter, OpenRow, Reader, SessionFilter, SignedIn, Stored, TokenOwner, dedup_key,
+    unique_key,
+};
 pub use schema::FILE;
-pub use sessions::{Part, Session, fold_sessions};
-pub use upkeep::trim_routing_log;
+pub use sessions::{Part, Session, SessionOp, fold_sessions};
+pub use upkeep::{note_alive, trim_routing_log};
 pub use writer::{Journal, JournalHealth, Settled};

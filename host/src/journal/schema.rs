@@ -2,10 +2,16 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use cordboard_core::conversation::Event;
+use cordboard_core::ids::ConversationId;
+use cordboard_core::time::Timestamp;
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -15,7 +21,9 @@ pub const SCHEMA_VERSION: i64 = 2;
 /// with state, not with messages. `ticket` is the part of the standing that is the same for many
 /// conversations, encoded. `decisions` and `routing_log` are written beside, in bulk: what routing
 /// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
-/// thread.
+/// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
+/// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
+/// the host was last known to run (PRES-04).
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
@@ -54,6 +62,22 @@ CREATE TABLE IF NOT EXISTS decisions (
 CREATE INDEX IF NOT EXISTS decisions_conversation ON decisions (conversation);
 CREATE TABLE IF NOT EXISTS routing_log (
     id INTEGER PRIMARY KEY, run INTEGER NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS engagements (
+    id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, agent TEXT NOT NULL, part INTEGER NOT NULL,
+    began_at INTEGER NOT NULL, ended_at INTEGER
+) STRICT;
+CREATE INDEX IF NOT EXISTS engagements_agent ON engagements (agent, id);
+CREATE INDEX IF NOT EXISTS engagements_conversation ON engagements (conversation);
+CREATE TABLE IF NOT EXISTS wrap_ups (
+    conversation BLOB NOT NULL, agent TEXT NOT NULL, PRIMARY KEY (conversation, agent)
+) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS wrap_ups_agent ON wrap_ups (agent);
+CREATE TABLE IF NOT EXISTS presence (
+    agent TEXT PRIMARY KEY, at INTEGER NOT NULL, body BLOB NOT NULL
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS life (
+    one INTEGER PRIMARY KEY CHECK (one = 1), alive_at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS accounts (
     agent TEXT PRIMARY KEY, password TEXT NOT NULL
@@ -99,13 +123,59 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
             "the journal is of version {version}, this host knows {SCHEMA_VERSION}: use the newer host"
         )));
     }
-    if version == 1 {
-        connection.execute_batch(FROM_1_TO_2)?;
+    if version < SCHEMA_VERSION {
+        // Whole or not at all: a start that was cut off begins again.
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        if version == 1 {
+            connection.execute_batch(FROM_1_TO_2)?;
+        }
+        connection.execute_batch(TABLES)?;
+        if (1..3).contains(&version) {
+            fill_engagements(&connection)?;
+        }
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        connection.execute_batch("COMMIT")?;
     }
-    connection.execute_batch(TABLES)?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Until version 2, sessions were worked out from events whenever somebody asked.
+fn fill_engagements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("DELETE FROM engagements")?;
+    let mut conversations = connection.prepare("SELECT id FROM conversations ORDER BY id")?;
+    let mut events = connection
+        .prepare("SELECT at, body FROM events WHERE conversation = ?1 ORDER BY version")?;
+    let mut insert = connection.prepare(
+        "INSERT INTO engagements (conversation, agent, part, began_at, ended_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut rows = conversations.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: Vec<u8> = row.get(0)?;
+        let told = events.query_map([&id], |row| {
+            let body = row.get_ref(1)?.as_blob()?;
+            let event = rmp_serde::from_slice::<Event>(body).ok();
+            Ok(event.map(|event| (row.get(0).map(Timestamp), event)))
+        })?;
+        let mut known = Vec::new();
+        for event in told {
+            // What can't be read is no session of anybody's.
+            let Some((at, event)) = event? else { continue };
+            known.push((at?, event));
+        }
+        let conversation = ConversationId(Uuid::from_slice(&id).unwrap_or_default());
+        for session in fold_sessions(conversation, known.into_iter()) {
+            insert.execute(params![
+                id,
+                session.agent.as_str(),
+                sessions::part_number(session.part),
+                session.began_at.0,
+                session.ended_at.map(|at| at.0)
+            ])?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

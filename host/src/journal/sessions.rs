@@ -3,10 +3,10 @@
 use cordboard_core::conversation::Event;
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the agent was there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// Had it.
@@ -30,6 +30,55 @@ pub struct Session {
     pub ended_at: Option<Timestamp>,
 }
 
+/// What an event means for sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SessionOp {
+    /// One begins.
+    Begin(AgentId, Part),
+    /// Those of a part end: of an agent, or of everybody.
+    End(Part, Option<AgentId>),
+}
+
+impl SessionOp {
+    /// In the order in which they are to be applied.
+    pub fn of(event: &Event) -> Vec<Self> {
+        match event {
+            Event::Assigned { agent, .. } => vec![Self::Begin(agent.clone(), Part::Primary)],
+            Event::Transferred { to, .. } | Event::TakenOver { to, .. } => vec![
+                Self::End(Part::Primary, None),
+                Self::End(Part::Consultant, Some(to.clone())),
+                Self::Begin(to.clone(), Part::Primary),
+            ],
+            Event::ConsultJoined { agent, .. } => {
+                vec![Self::Begin(agent.clone(), Part::Consultant)]
+            }
+            Event::ConsultLeft { agent } => {
+                vec![Self::End(Part::Consultant, Some(agent.clone()))]
+            }
+            Event::Unassigned { .. } | Event::Closed => {
+                vec![Self::End(Part::Primary, None), Self::End(Part::Consultant, None)]
+            }
+            Event::WrapUpStarted { .. } => vec![Self::End(Part::Consultant, None)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Parts as the column has them.
+pub(super) const fn part_number(part: Part) -> i64 {
+    match part {
+        Part::Primary => 0,
+        Part::Consultant => 1,
+    }
+}
+
+pub(super) const fn part_of(number: i64) -> Part {
+    match number {
+        0 => Part::Primary,
+        _ => Part::Consultant,
+    }
+}
+
 /// The sessions of a conversation, in the order in which they began.
 pub fn fold_sessions(
     conversation: ConversationId,
@@ -37,38 +86,22 @@ pub fn fold_sessions(
 ) -> Vec<Session> {
     let mut sessions: Vec<Session> = Vec::new();
     for (at, event) in events {
-        match event {
-            Event::Assigned { agent, .. } => {
-                begin(&mut sessions, conversation, agent, Part::Primary, at)
+        for op in SessionOp::of(&event) {
+            match op {
+                SessionOp::Begin(agent, part) => {
+                    sessions.push(Session {
+                        conversation,
+                        agent,
+                        part,
+                        began_at: at,
+                        ended_at: None,
+                    });
+                }
+                SessionOp::End(part, agent) => end(&mut sessions, part, agent.as_ref(), at),
             }
-            Event::Transferred { to, .. } | Event::TakenOver { to, .. } => {
-                end(&mut sessions, Part::Primary, None, at);
-                end(&mut sessions, Part::Consultant, Some(&to), at);
-                begin(&mut sessions, conversation, to, Part::Primary, at);
-            }
-            Event::ConsultJoined { agent, .. } => {
-                begin(&mut sessions, conversation, agent, Part::Consultant, at);
-            }
-            Event::ConsultLeft { agent } => end(&mut sessions, Part::Consultant, Some(&agent), at),
-            Event::Unassigned { .. } | Event::Closed => {
-                end(&mut sessions, Part::Primary, None, at);
-                end(&mut sessions, Part::Consultant, None, at);
-            }
-            Event::WrapUpStarted { .. } => end(&mut sessions, Part::Consultant, None, at),
-            _ => {}
         }
     }
     sessions
-}
-
-fn begin(
-    sessions: &mut Vec<Session>,
-    conversation: ConversationId,
-    agent: AgentId,
-    part: Part,
-    began_at: Timestamp,
-) {
-    sessions.push(Session { conversation, agent, part, began_at, ended_at: None });
 }
 
 fn end(sessions: &mut [Session], part: Part, agent: Option<&AgentId>, at: Timestamp) {

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row};
 use super::schema;
+use super::sessions::{SessionOp, part_number};
 
 type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
 /// What one commit has settled for one home, in order.
@@ -385,6 +386,19 @@ fn write_append(
         };
         transaction.prepare_cached(statement)?.execute(params![channel, customer, append.at.0])?;
     }
+    for op in &append.sessions {
+        write_session(transaction, op, id, append.at.0)?;
+    }
+    if let Some(wrap_ups) = &append.wrap_ups {
+        transaction
+            .prepare_cached("DELETE FROM wrap_ups WHERE conversation = ?1")?
+            .execute([id])?;
+        for agent in wrap_ups {
+            transaction
+                .prepare_cached("INSERT INTO wrap_ups (conversation, agent) VALUES (?1, ?2)")?
+                .execute(params![id, agent.as_str()])?;
+        }
+    }
     let mut added = Vec::new();
     for op in &append.outbox {
         added.extend(write_outbox(transaction, op, id)?);
@@ -429,6 +443,30 @@ fn write_row(
             row.ticket,
             row.queue
         ])?;
+    Ok(())
+}
+
+fn write_session(
+    transaction: &Transaction<'_>,
+    op: &SessionOp,
+    id: &[u8],
+    at: i64,
+) -> rusqlite::Result<()> {
+    let (statement, part, agent) = match op {
+        SessionOp::Begin(agent, part) => (
+            "INSERT INTO engagements (conversation, part, agent, began_at) VALUES (?1, ?2, ?3, ?4)",
+            part,
+            Some(agent),
+        ),
+        SessionOp::End(part, agent) => (
+            "UPDATE engagements SET ended_at = ?4 WHERE conversation = ?1 AND part = ?2
+             AND (?3 IS NULL OR agent = ?3) AND ended_at IS NULL",
+            part,
+            agent.as_ref(),
+        ),
+    };
+    let agent = agent.map(AgentId::as_str);
+    transaction.prepare_cached(statement)?.execute(params![id, part_number(*part), agent, at])?;
     Ok(())
 }
 

@@ -68,6 +68,18 @@ pub enum LoadError {
         /// What was found and what would be right.
         message: String,
     },
+    /// The channel allows texts that the plugin doesn't take (CH-11).
+    #[error(
+        "{own} characters, but the plugin {plugin} takes {longest} at most: lower `max_text`, or leave it out"
+    )]
+    TextTooLong {
+        /// The channel's `max_text`.
+        own: u32,
+        /// The plugin's name.
+        plugin: String,
+        /// What it takes.
+        longest: u32,
+    },
     /// It won't open for another reason, or isn't healthy.
     #[error("{}: {cause}", .file.display())]
     WontOpen {
@@ -181,6 +193,11 @@ impl Loader {
                 found: inspected.sha256,
                 pinned: pinned.clone(),
             });
+        }
+        let longest = inspected.manifest.max_text;
+        if let Some(own) = config.max_text.filter(|own| *own > longest) {
+            let plugin = inspected.manifest.name;
+            return Err(LoadError::TextTooLong { own, plugin, longest });
         }
         let copy = self.copy(config, &inspected)?;
         probe::run(&copy, config, &inspected.manifest, &self.root).await?;

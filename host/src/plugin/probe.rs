@@ -123,6 +123,7 @@ pub async fn child() -> anyhow::Result<()> {
     let config = ChannelConfig {
         language: String::new(),
         hours: None,
+        max_text: None,
         id: orders.channel,
         library: orders.library,
         sha256: None,

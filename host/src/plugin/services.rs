@@ -59,7 +59,7 @@ impl Secrets {
     fn get(&self, name: &str) -> Result<Secret, String> {
         self.values.get(name).cloned().unwrap_or_else(|| {
             Err(format!(
-                "the secret `{name}` is given nowhere; add it to the channel, such as secrets: {{\"{name}\": Env(\"{}\")}}",
+                "the secret `{name}` is given nowhere; add it to the channel, such as secrets: {{\"{name}\": env(\"{}\")}}",
                 name.to_ascii_uppercase()
             ))
         })
@@ -75,6 +75,15 @@ fn read_one(name: &str, source: &SecretSource, root: &Path) -> Result<Secret, St
             let path: PathBuf = root.join(path);
             std::fs::read_to_string(&path).map_err(|error| {
                 format!("the secret `{name}` comes from {}, which can't be read: {error}", path.display())
+            })?
+        }
+        SecretSource::Credential(credential) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+                format!("the secret `{name}` is the systemd credential {credential}, but systemd has passed none on (CREDENTIALS_DIRECTORY isn't set); add LoadCredential={credential}:/path to the unit")
+            })?;
+            let path = Path::new(&folder).join(credential);
+            std::fs::read_to_string(&path).map_err(|error| {
+                format!("the secret `{name}` is the systemd credential {credential}, which can't be read at {}: {error}", path.display())
             })?
         }
     };
@@ -331,6 +340,6 @@ mod tests {
         let secrets = Secrets::read(&sources, Path::new("."));
         assert!(secrets.get("key").unwrap_err().contains("CORDBOARD_NO_SUCH_VARIABLE"));
         assert!(secrets.get("file").unwrap_err().contains("no/such/file"));
-        assert!(secrets.get("other").unwrap_err().contains("secrets: {\"other\": Env(\"OTHER\")}"));
+        assert!(secrets.get("other").unwrap_err().contains("secrets: {\"other\": env(\"OTHER\")}"));
     }
 }

@@ -14,6 +14,7 @@ use std::io::Cursor;
 use cordboard_core::capacity::{ChannelKind, Load, Units};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, QueueId};
+use cordboard_core::presence::Attendance;
 use cordboard_core::{Agent, Effects, Queue, agent, queue};
 use serde::Deserialize;
 
@@ -147,7 +148,8 @@ impl Floor {
                 for (conversation, kind, units) in held {
                     let kind = ChannelKind::ALL[usize::from(kind) % ChannelKind::ALL.len()];
                     let load = Load { kind, units: Units(units) };
-                    let restore = agent::Input::Restore { conversation, load };
+                    let (load, attendance) = (Some(load), Attendance::Here);
+                    let restore = agent::Input::Restore { conversation, load, attendance };
                     let _ = agent.handle(restore, at, &mut fx);
                 }
             }

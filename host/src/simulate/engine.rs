@@ -120,7 +120,7 @@ impl<'a> Simulation<'a> {
         }
         let policies = config.channels.iter().map(|channel| {
             let workstream = &config.workstreams[&channel.workstream];
-            (channel.id.clone(), channel_policy(workstream, channel, workstream.max_text))
+            (channel.id.clone(), channel_policy(workstream, channel, None))
         });
         let mut simulation = Self {
             traffic,
@@ -259,7 +259,7 @@ impl<'a> Simulation<'a> {
                 let is_current =
                     self.customers.get(&id).is_some_and(|c| c.engagements == engagement);
                 if is_current {
-                    let end = Input::End { agent: Some(agent.clone()) };
+                    let end = Input::End { agent: Some(agent.clone()), supervises: false };
                     self.command(id, end);
                     self.after(self.traffic.wrap_up, Act::FinishWrapUp(id, agent));
                 }
@@ -296,7 +296,7 @@ impl<'a> Simulation<'a> {
         let Some(desk) = self.desks.get_mut(&agent) else { return };
         desk.works = true;
         desk.signed_in_since.get_or_insert(now);
-        self.tell(agent.clone(), agent::Input::Connected { resumed: true });
+        self.tell(agent.clone(), agent::Input::Connected);
         if self.traffic.breaks_per_hour > 0.0 {
             let mean = 3_600_000.0 / self.traffic.breaks_per_hour;
             let wait = Span(exponential(&mut self.rng, mean) as i64);
@@ -386,7 +386,7 @@ impl<'a> Simulation<'a> {
         if let Some(queue) = queue.filter(|_| counts) {
             self.queue_figures(&queue).abandoned += 1;
         }
-        self.command(id, Input::End { agent: None });
+        self.command(id, Input::End { agent: None, supervises: true });
     }
 
     fn tell(&mut self, agent: AgentId, input: agent::Input) {

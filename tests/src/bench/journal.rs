@@ -51,7 +51,11 @@ pub fn fill(data: &Path, count: usize, agents: &[AgentId]) -> rusqlite::Result<(
         let offer = OfferId { queue: "support".into(), number: n as u64 };
         for input in [
             Input::Customer(message),
-            Input::Accept { agent: agent.clone(), offer, consult: false },
+            Input::Accept {
+                agent: agent.clone(),
+                offer,
+                acceptance: cordboard_core::offer::Acceptance::Work,
+            },
         ] {
             machine.handle(input, now, &mut fx).expect("nothing to refuse");
         }

@@ -115,7 +115,7 @@ impl Floor {
     /// Everybody signs in.
     pub fn sign_in(&mut self) {
         for n in 0..self.agents.len() {
-            self.tell_agent(n, agent::Input::Connected { resumed: false });
+            self.tell_agent(n, agent::Input::Connected);
         }
         self.settle();
     }
@@ -157,7 +157,7 @@ impl Floor {
             times.given += self.accept_all();
             while self.held.len() > most_held {
                 let (agent, conversation) = self.held.pop_front().expect("it holds something");
-                self.tell_agent(agent, agent::Input::Release { conversation });
+                self.tell_agent(agent, agent::Input::Release { conversation, followed: false });
                 self.settle();
             }
             times.rest += began.elapsed();

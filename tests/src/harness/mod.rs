@@ -1,6 +1,7 @@
 //! A harness around the real host: its binary, its plugins, its journal, its sockets.
 
 mod host;
+mod look;
 mod screen;
 
 pub use host::{HostProcess, Setup, library, plugin_folder, target_folder};

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use cordboard_core::Conversation;
-use cordboard_core::conversation::{Event, Standing, Ticket};
-use cordboard_core::ids::{AgentId, ConversationId, MessageNo, WorkstreamId};
+use cordboard_core::conversation::{Event, Standing, State, Ticket};
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, MessageNo, WorkstreamId};
 use cordboard_core::message::Message;
 use cordboard_core::notice::ThreadKey;
 use cordboard_core::time::Timestamp;
@@ -22,7 +22,7 @@ use super::schema;
 use super::writer::state_of;
 
 pub use accounts::{Account, SignedIn, TokenOwner};
-pub use search::Filter;
+pub use search::{Filter, SessionFilter};
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
 pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {
@@ -48,10 +48,23 @@ const MOST_TICKETS_KEPT: usize = 10_000;
 pub struct OpenRow {
     /// What queues and ledgers are rebuilt from.
     pub standing: Standing,
+    /// Its channel.
+    pub channel: ChannelId,
     /// Its workstream.
     pub workstream: WorkstreamId,
     /// Next deadline.
     pub wake_at: Option<Timestamp>,
+}
+
+/// What a conversation's row says that its machine doesn't.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Version of the snapshot, which may lie behind the events.
+    pub snapshot: u64,
+    /// The alarm that a start would set.
+    pub wake_at: Option<Timestamp>,
+    /// The settings that this alarm and the classification are by.
+    pub revision: u64,
 }
 
 /// A connection that reads. One per thread.
@@ -77,22 +90,33 @@ impl Reader {
 
     /// A conversation's machine; the caller gives it its workstream.
     pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>> {
-        Ok(self.conversation_and_snapshot(id)?.map(|(machine, _)| machine))
+        Ok(self.conversation_and_row(id)?.map(|(machine, _)| machine))
     }
 
-    /// The same, and the version of the snapshot that it was made from.
-    pub fn conversation_and_snapshot(
+    /// The same, and what its row says that the machine doesn't.
+    pub fn conversation_and_row(
         &self,
         id: ConversationId,
-    ) -> Result<Option<(Conversation, u64)>> {
-        let machine = self
+    ) -> Result<Option<(Conversation, Stored)>> {
+        let found = self
             .connection
-            .prepare_cached("SELECT snapshot FROM conversations WHERE id = ?1")?
-            .query_row([id.0.as_bytes().as_slice()], machine)
+            .prepare_cached("SELECT snapshot, wake_at, ticket FROM conversations WHERE id = ?1")?
+            .query_row([id.0.as_bytes().as_slice()], |row| {
+                let machine: Conversation = decoded(row, 0)?;
+                let ticket = match row.get_ref(2)?.as_blob_or_null()? {
+                    Some(_) => decoded::<Ticket>(row, 2)?,
+                    None => Ticket::default(),
+                };
+                let stored = Stored {
+                    snapshot: machine.version(),
+                    wake_at: row.get::<_, Option<i64>>(1)?.map(Timestamp),
+                    revision: ticket.revision,
+                };
+                Ok((machine, stored))
+            })
             .optional()?;
-        let Some(machine) = machine else { return Ok(None) };
-        let snapshot = machine.version();
-        Ok(Some((self.caught_up(machine)?, snapshot)))
+        let Some((machine, stored)) = found else { return Ok(None) };
+        Ok(Some((self.caught_up(machine)?, stored)))
     }
 
     /// Applies what the snapshot doesn't hold yet.
@@ -167,13 +191,14 @@ impl Reader {
     /// Every open conversation, for recovery.
     pub fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
         let mut statement = self.connection.prepare(
-            "SELECT id, state, agent, occupies, asked_back, queued_at, workstream, wake_at, ticket
-             FROM conversations WHERE state < 4",
+            "SELECT id, state, agent, occupies, asked_back, queued_at, workstream, wake_at, ticket,
+             channel FROM conversations WHERE state < 4",
         )?;
         let mut rows = statement.query([])?;
         // Names repeat a million times: keep one copy of each.
         let mut agents: HashMap<String, AgentId> = Default::default();
         let mut workstreams: HashMap<String, WorkstreamId> = Default::default();
+        let mut channels: HashMap<String, ChannelId> = Default::default();
         let mut tickets: HashMap<Vec<u8>, Ticket> = Default::default();
         while let Some(row) = rows.next()? {
             let agent = match row.get_ref(2)?.as_str_or_null()? {
@@ -181,6 +206,7 @@ impl Reader {
                 Some(name) => Some(interned(&mut agents, name)),
             };
             let workstream = interned(&mut workstreams, row.get_ref(6)?.as_str()?);
+            let channel = interned(&mut channels, row.get_ref(9)?.as_str()?);
             let ticket = match row.get_ref(8)?.as_blob_or_null()? {
                 None => Ticket::default(),
                 Some(bytes) => match tickets.get(bytes) {
@@ -204,11 +230,47 @@ impl Reader {
                     returning: row.get(4)?,
                     queued_at: Timestamp(row.get(5)?),
                 },
+                channel,
                 workstream,
                 wake_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
             });
         }
         Ok(())
+    }
+
+    /// Deadlines of conversations that have closed while somebody still had a wrap-up to finish.
+    pub fn deadlines_of_closed(&self) -> Result<Vec<(Timestamp, ConversationId)>> {
+        let mut statement = self.connection.prepare(
+            "SELECT wake_at, id FROM conversations WHERE state >= 4 AND wake_at IS NOT NULL
+             AND id IN (SELECT conversation FROM wrap_ups)",
+        )?;
+        let rows = statement.query_map([], |row| Ok((Timestamp(row.get(0)?), id_at(row, 1)?)))?;
+        rows.collect()
+    }
+
+    /// Conversations in which an agent still has a wrap-up to finish.
+    pub fn wrap_ups_of(&self, agent: &AgentId) -> Result<Vec<ConversationId>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT conversation FROM wrap_ups WHERE agent = ?1 ORDER BY 1")?;
+        let rows = statement.query_map([agent.as_str()], |row| id_at(row, 0))?;
+        rows.collect()
+    }
+
+    /// What agents were when it last changed (PRES-04).
+    pub fn presence(&self) -> Result<HashMap<AgentId, cordboard_core::agent::Standing>> {
+        let mut statement = self.connection.prepare("SELECT agent, body FROM presence")?;
+        let rows = statement.query_map([], |row| {
+            let agent: String = row.get(0)?;
+            Ok((AgentId::new(agent), decoded(row, 1)?))
+        })?;
+        rows.collect()
+    }
+
+    /// When a host was last known to run on this journal.
+    pub fn alive_at(&self) -> Result<Option<Timestamp>> {
+        let mut statement = self.connection.prepare("SELECT alive_at FROM life")?;
+        statement.query_row([], |row| row.get(0).map(Timestamp)).optional()
     }
 
     /// Events of a conversation with their times, oldest first.
@@ -240,19 +302,24 @@ impl Reader {
         rows.collect()
     }
 
-    /// Conversations that wait in a queue, of workstreams that the filter accepts.
-    pub fn waiting(&self, accept: impl Fn(&str) -> bool) -> Result<Vec<ConversationId>> {
+    /// Open conversations whose channel and workstream the filter accepts: those that wait in a
+    /// queue, and the others.
+    pub fn open_of(
+        &self,
+        accept: impl Fn(&str, &str) -> bool,
+    ) -> Result<(Vec<ConversationId>, Vec<ConversationId>)> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, workstream FROM conversations WHERE state < 4 AND state = 0",
+            "SELECT id, channel, workstream, state FROM conversations WHERE state < 4",
         )?;
         let mut rows = statement.query([])?;
-        let mut found = Vec::new();
+        let (mut waiting, mut others) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
-            if accept(row.get_ref(1)?.as_str()?) {
-                found.push(id_at(row, 0)?);
+            if accept(row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?) {
+                let is_waiting = state_of(row.get(3)?) == State::Open;
+                if is_waiting { &mut waiting } else { &mut others }.push(id_at(row, 0)?);
             }
         }
-        Ok(found)
+        Ok((waiting, others))
     }
 
     /// Replies that are still to be sent, oldest first.

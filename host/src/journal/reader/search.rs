@@ -3,9 +3,11 @@
 use cordboard_core::Conversation;
 use cordboard_core::conversation::State;
 use cordboard_core::ids::{AgentId, ConversationId};
+use cordboard_core::time::Timestamp;
 use rusqlite::params;
 
-use super::{Reader, Result, machine};
+use super::{Reader, Result, id_at, machine};
+use crate::journal::sessions::{Part, Session, part_number, part_of};
 use crate::journal::writer::state_number;
 
 /// Which conversations are wanted; everything that is given must hold.
@@ -29,7 +31,75 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
+/// Which sessions are wanted (CONV-09); everything that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Whose.
+    pub agent: Option<String>,
+    /// What they were there.
+    pub part: Option<Part>,
+    /// In this conversation.
+    pub conversation: Option<ConversationId>,
+    /// In conversations on this channel.
+    pub channel: Option<String>,
+    /// In conversations that are in this queue, or were last.
+    pub queue: Option<String>,
+    /// In conversations with this customer.
+    pub customer: Option<String>,
+    /// Begun at this time (milliseconds) or later.
+    pub from: Option<i64>,
+    /// Begun before.
+    pub to: Option<i64>,
+    /// Whether it still goes on.
+    pub open: Option<bool>,
+}
+
 impl Reader {
+    /// Sessions that match, the newest first, behind the cursor; each with its own cursor.
+    pub fn sessions(
+        &self,
+        filter: &SessionFilter,
+        cursor: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<(i64, Session)>> {
+        let mut wanted = Wanted::default();
+        let texts = [
+            ("e.agent = ?", &filter.agent),
+            ("c.channel = ?", &filter.channel),
+            ("c.queue = ?", &filter.queue),
+            ("c.customer = ?", &filter.customer),
+        ];
+        for (condition, text) in texts {
+            wanted.add_if(condition, text.clone());
+        }
+        wanted.add_if("e.part = ?", filter.part.map(part_number));
+        let conversation = filter.conversation.map(|id| id.0.as_bytes().to_vec());
+        wanted.add_if("e.conversation = ?", conversation);
+        wanted.add_if("e.began_at >= ?", filter.from);
+        wanted.add_if("e.began_at < ?", filter.to);
+        wanted.add_if("(e.ended_at IS NULL) = ?", filter.open);
+        wanted.add_if("e.id < ?", cursor);
+        let conditions = wanted.conditions();
+        let query = format!(
+            "SELECT e.id, e.conversation, e.agent, e.part, e.began_at, e.ended_at
+             FROM engagements e JOIN conversations c ON c.id = e.conversation
+             WHERE {conditions} ORDER BY e.id DESC LIMIT {limit}"
+        );
+        let mut statement = self.connection.prepare(&query)?;
+        let rows = statement.query_map(rusqlite::params_from_iter(&wanted.values), |row| {
+            let agent: String = row.get(2)?;
+            let session = Session {
+                conversation: id_at(row, 1)?,
+                agent: AgentId::new(agent),
+                part: part_of(row.get(3)?),
+                began_at: Timestamp(row.get(4)?),
+                ended_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
+            };
+            Ok((row.get(0)?, session))
+        })?;
+        rows.collect()
+    }
+
     /// Open conversations of an agent, or of everybody, oldest first; at most `limit`.
     pub fn open_conversations(
         &self,
@@ -55,12 +125,7 @@ impl Reader {
         cursor: Option<ConversationId>,
         limit: u32,
     ) -> Result<Vec<Conversation>> {
-        let mut conditions = vec!["1 = 1".to_owned()];
-        let mut values: Vec<Box<dyn rusqlite::ToSql>> = Vec::new();
-        let mut add = |condition: &str, value: Box<dyn rusqlite::ToSql>| {
-            values.push(value);
-            conditions.push(condition.replace('?', &format!("?{}", values.len())));
-        };
+        let mut wanted = Wanted::default();
         let texts = [
             ("channel = ?", &filter.channel),
             ("queue = ?", &filter.queue),
@@ -68,37 +133,49 @@ impl Reader {
             ("customer = ?", &filter.customer),
         ];
         for (condition, text) in texts {
-            if let Some(text) = text {
-                add(condition, Box::new(text.clone()));
-            }
+            wanted.add_if(condition, text.clone());
         }
-        if let Some(state) = filter.state {
-            add("state = ?", Box::new(state_number(state)));
-        }
+        wanted.add_if("state = ?", filter.state.map(state_number));
         // A name begins with the time at which it was given.
-        if let Some(from) = filter.from {
-            add("id >= ?", Box::new(first_id_at(from)));
-        }
-        if let Some(to) = filter.to {
-            add("id < ?", Box::new(first_id_at(to)));
-        }
-        if let Some(cursor) = cursor {
-            add("id < ?", Box::new(cursor.0.as_bytes().to_vec()));
-        }
-        if let Some(text) = &filter.text {
-            let contains = "EXISTS (SELECT 1 FROM events WHERE conversation = conversations.id
-                AND kind IN ('message_received', 'reply_queued', 'note_added')
-                AND instr(events.body, ?) > 0)";
-            add(contains, Box::new(text.as_bytes().to_vec()));
-        }
-        let conditions = conditions.join(" AND ");
+        wanted.add_if("id >= ?", filter.from.map(first_id_at));
+        wanted.add_if("id < ?", filter.to.map(first_id_at));
+        wanted.add_if("id < ?", cursor.map(|cursor| cursor.0.as_bytes().to_vec()));
+        // What was written, and what was said about it at the end (CONV-08).
+        let contains = "EXISTS (SELECT 1 FROM events WHERE conversation = conversations.id
+            AND kind IN ('message_received', 'reply_queued', 'note_added', 'disposed')
+            AND instr(events.body, ?) > 0)";
+        wanted.add_if(contains, filter.text.as_ref().map(|text| text.as_bytes().to_vec()));
+        let conditions = wanted.conditions();
         let query = format!(
             "SELECT snapshot FROM conversations WHERE {conditions} ORDER BY id DESC LIMIT {limit}"
         );
         let mut statement = self.connection.prepare(&query)?;
-        let values = rusqlite::params_from_iter(values.iter());
+        let values = rusqlite::params_from_iter(&wanted.values);
         let machines: Result<Vec<Conversation>> = statement.query_map(values, machine)?.collect();
         machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
+    }
+}
+
+/// Conditions of a query with their values, all of which must hold.
+#[derive(Default)]
+struct Wanted {
+    conditions: Vec<String>,
+    values: Vec<Box<dyn rusqlite::ToSql>>,
+}
+
+impl Wanted {
+    /// `condition` names the value as `?`.
+    fn add_if(&mut self, condition: &str, value: Option<impl rusqlite::ToSql + 'static>) {
+        let Some(value) = value else { return };
+        self.values.push(Box::new(value));
+        self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
+    }
+
+    fn conditions(&self) -> String {
+        match self.conditions.is_empty() {
+            true => "1 = 1".to_owned(),
+            false => self.conditions.join(" AND "),
+        }
     }
 }
 

@@ -1,0 +1,116 @@
+//! Finishing up: wrap-up after the end (CAP-02, CONV-08), and what is left of it when the customer
+//! writes before the agent is done.
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::{Conversation, Event, Refused, State};
+use crate::effect::Effects;
+use crate::ids::AgentId;
+use crate::time::Timestamp;
+use crate::workstream::WrapUpHold;
+
+/// A wrap-up that the customer's next message cut short. The conversation goes on; the agent can
+/// still say how the part before ended. It takes no place, and lapses by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WrapUpTask {
+    /// Whose.
+    pub agent: AgentId,
+    /// When that part ended.
+    pub since: Timestamp,
+}
+
+impl Conversation {
+    pub(super) fn on_finish_wrap_up(
+        &mut self,
+        agent: AgentId,
+        disposition: Option<String>,
+        summary: Option<String>,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) -> Result<(), Refused> {
+        let is_own = self.state == State::WrapUp && self.primary.as_ref() == Some(&agent);
+        let is_task = self.wrap_ups.iter().any(|task| task.agent == agent);
+        if !is_own && !is_task {
+            self.must_be_primary(&agent)?;
+            if self.state == State::Closed {
+                return Ok(());
+            }
+            self.must_be(State::WrapUp, "finish wrap-up of")?;
+        }
+        let known = self.policy().dispositions.clone();
+        match &disposition {
+            None if self.policy().disposition_required => {
+                return Err(Refused::NoDisposition { known });
+            }
+            Some(found) if !known.contains(found) => {
+                return Err(Refused::UnknownDisposition { found: found.clone(), known });
+            }
+            None | Some(_) => {}
+        }
+        if disposition.is_some() || summary.is_some() {
+            self.record(Event::Disposed { disposition, summary }, now, fx);
+        }
+        if is_own {
+            self.close(now, fx);
+        } else {
+            self.record(Event::WrapUpFinished { agent: agent.clone() }, now, fx);
+            if !self.takes_part(&agent) {
+                self.show_gone(agent, fx);
+            }
+        }
+        self.show(fx);
+        Ok(())
+    }
+
+    /// Tasks that nobody has finished in time.
+    pub(super) fn end_lapsed_wrap_ups(&mut self, now: Timestamp, fx: &mut Effects) {
+        let limit = self.policy().wrap_up_limit;
+        let lapsed: Vec<AgentId> = self
+            .wrap_ups
+            .iter()
+            .filter(|task| task.since + limit <= now)
+            .map(|task| task.agent.clone())
+            .collect();
+        for agent in lapsed {
+            self.record(Event::WrapUpLapsed { agent: agent.clone() }, now, fx);
+            if self.takes_part(&agent) {
+                self.show(fx);
+            } else {
+                self.show_gone(agent, fx);
+            }
+        }
+    }
+
+    pub(super) fn wrap_up_lapses_at(&self) -> Option<Timestamp> {
+        self.wrap_ups.iter().map(|task| task.since + self.policy().wrap_up_limit).min()
+    }
+
+    /// The next moment at which the wrap-up under way moves on by itself.
+    pub(super) fn wrap_up_step_at(&self) -> Option<Timestamp> {
+        let limit = self.ended_at + self.policy().wrap_up_limit;
+        match self.policy().wrap_up {
+            WrapUpHold::For(span) if self.occupies => Some(limit.min(self.ended_at + span)),
+            // The setting has changed since: whoever is in wrap-up follows it.
+            WrapUpHold::Never if self.occupies => Some(self.ended_at),
+            WrapUpHold::Never | WrapUpHold::Always | WrapUpHold::For(_) => Some(limit),
+        }
+    }
+
+    pub(super) fn on_wrap_up_step(&mut self, now: Timestamp, fx: &mut Effects) {
+        if now >= self.ended_at + self.policy().wrap_up_limit {
+            self.close(now, fx);
+        } else {
+            self.release_wrap_up(now, fx);
+            self.show(fx);
+        }
+    }
+
+    pub(super) fn release_wrap_up(&mut self, now: Timestamp, fx: &mut Effects) {
+        if !self.occupies {
+            return;
+        }
+        self.record(Event::WrapUpReleased, now, fx);
+        let agent = self.primary.clone().expect("wrap-up has an agent");
+        self.release(&agent, fx);
+    }
+}

@@ -1,0 +1,132 @@
+//! What a running host says of agents, conversations and lines, asked until it is so.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{HostProcess, LIMIT};
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+impl HostProcess {
+    /// An agent as supervisors see them.
+    ///
+    /// # Panics
+    /// If there is no such agent.
+    pub async fn agent(&self, token: &str, id: &str) -> Value {
+        let (_, agents) = self.get(token, "/api/v1/agents").await;
+        let all = agents.as_array().unwrap_or_else(|| panic!("{agents}"));
+        all.iter().find(|agent| agent["id"] == id).unwrap_or_else(|| panic!("no {id}")).clone()
+    }
+
+    /// Asks until the agent looks like this.
+    ///
+    /// # Panics
+    /// If they don't in time.
+    pub async fn until_agent(
+        &self,
+        token: &str,
+        id: &str,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let agent = self.agent(token, id).await;
+            if is_it(&agent) {
+                return agent;
+            }
+            assert!(Instant::now() < until, "{agent} never became it");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A conversation's summary.
+    pub async fn conversation(&self, token: &str, id: &str) -> Value {
+        let path = format!("/api/v1/conversations/{id}");
+        self.get(token, &path).await.1["conversation"].clone()
+    }
+
+    /// Asks until the conversation looks like this.
+    ///
+    /// # Panics
+    /// If it doesn't in time.
+    pub async fn until_conversation(
+        &self,
+        token: &str,
+        id: &str,
+        is_it: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let conversation = self.conversation(token, id).await;
+            if is_it(&conversation) {
+                return conversation;
+            }
+            assert!(Instant::now() < until, "{conversation} never became it");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks until the conversation is in this state.
+    pub async fn until_state(&self, token: &str, id: &str, state: &str) -> Value {
+        self.until_conversation(token, id, |conversation| conversation["state"] == state).await
+    }
+
+    /// Names of what waits in a queue and isn't being offered, best first.
+    ///
+    /// # Panics
+    /// If the host doesn't say.
+    pub async fn line(&self, token: &str, queue: &str) -> Vec<String> {
+        let items = self.waiting(token, queue).await;
+        let name = |item: &Value| item["conversation"]["id"].as_str().expect("a name").to_owned();
+        items.iter().map(name).collect()
+    }
+
+    /// What waits in a queue and isn't being offered, best first.
+    ///
+    /// # Panics
+    /// If the host doesn't say.
+    pub async fn waiting(&self, token: &str, queue: &str) -> Vec<Value> {
+        let (_, items) = self.get(token, &format!("/api/v1/waiting?queue={queue}")).await;
+        items.as_array().unwrap_or_else(|| panic!("{items}")).clone()
+    }
+
+    /// Asks until so many wait in the queue.
+    ///
+    /// # Panics
+    /// If they don't in time.
+    pub async fn until_waiting(&self, token: &str, queue: &str, count: usize) -> Vec<Value> {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let items = self.waiting(token, queue).await;
+            if items.len() == count {
+                return items;
+            }
+            assert!(Instant::now() < until, "{items:?}, not {count}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Why a conversation is where it is.
+    ///
+    /// # Panics
+    /// If the host doesn't say.
+    pub async fn why(&self, token: &str, id: &str) -> Value {
+        let (status, why) = self.get(token, &format!("/api/v1/conversations/{id}/why")).await;
+        assert_eq!(status, 200, "{why}");
+        why
+    }
+
+    /// When something stands in the conversation's record whose sentence has this in it; the newest.
+    ///
+    /// # Panics
+    /// If there is nothing like it.
+    pub async fn when(&self, token: &str, id: &str, part: &str) -> i64 {
+        let why = self.why(token, id).await;
+        let steps = why["steps"].as_array().expect("steps").iter().rev();
+        let mut found =
+            steps.filter(|step| step["sentence"].as_str().expect("text").contains(part));
+        let step = found.next().unwrap_or_else(|| panic!("no {part:?} in {why:#}"));
+        step["at"].as_i64().expect("a time")
+    }
+}
