@@ -182,3 +182,76 @@ test("a conversation is explained, advised on and handed over", async () => {
   await sam.getByRole("button", { name: "End it" }).click();
   await stuck.waitFor({ state: "detached" });
 });
+
+// CAP-02 CONV-08 PRES-08 ROUTE-15: the customer is faster than the wrap-up; others look on.
+test("a wrap-up that was cut short is finished, and others read along and ask why not", async () => {
+  const page = async (agent) => {
+    const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
+    context.setDefaultTimeout(20_000);
+    const opened = await context.newPage();
+    await opened.goto(await world.link(agent));
+    await opened.getByRole("button", { name: "Sign out" }).waitFor();
+    return opened;
+  };
+  const phone = await (await browser.newContext()).newPage();
+  await phone.goto(world.phone);
+  await phone.locator("#from").fill("+14255550188");
+  await phone.locator("#from").press("Tab");
+  const write = async (text) => {
+    await phone.locator("#text").fill(text);
+    await phone.getByRole("button", { name: "Send" }).click();
+  };
+  const kim = await page("kim");
+  await kim.getByTestId("presence").waitFor();
+  // The story before left Kim at lunch; nobody else of support is there.
+  if ((await kim.getByTestId("presence").innerText()) !== "Online") {
+    await kim.getByTestId("presence").click();
+    await kim.getByRole("menuitem", { name: "Online" }).click();
+  }
+  await write("Is it open today?");
+  await kim.getByRole("button", { name: "Accept" }).click();
+  await kim.getByTestId("transcript").getByText("Is it open today?").waitFor();
+  await kim.getByRole("button", { name: "End", exact: true }).click();
+  await kim.getByText("The conversation has ended").waitFor();
+  await write("And tomorrow?");
+  await kim.getByText("How did the part before end?").waitFor();
+  await kim.getByTestId("conversation").getByText("wrap-up to finish").waitFor();
+  assert.equal(await kim.getByRole("button", { name: "Finish wrap-up" }).count(), 1, "one form");
+  await shoot(kim, "13-wrap-up-cut-short");
+  await kim.getByLabel("Reply", { exact: true }).last().fill("Yes, from nine.");
+  await kim.getByRole("button", { name: "Send" }).click();
+  await phone.locator(".them", { hasText: "Yes, from nine." }).waitFor();
+  await kim.getByLabel("What it was about").fill("Opening hours of today.");
+  await kim.getByRole("button", { name: "Finish wrap-up" }).click();
+  await kim.getByTestId("summary").getByText("Opening hours of today.").waitFor();
+  await kim.getByText("How did the part before end?").waitFor({ state: "detached" });
+  await kim.getByTestId("transcript").getByText("And tomorrow?").waitFor();
+
+  // A supervisor reads along and asks why it isn't somebody else's.
+  const sam = await page("sam");
+  await sam.getByRole("button", { name: "All open work" }).click();
+  const row = sam.getByTestId("all-open").getByRole("row", { name: /0188/ });
+  await row.getByRole("button", { name: "Why?" }).click();
+  await sam.getByLabel("Why not with").first().click();
+  await sam.getByRole("option", { name: "Lee Santos" }).click();
+  await sam.getByTestId("why-not").getByText("Lee Santos isn't a member of support").waitFor();
+  await sam.waitForTimeout(300);
+  await shoot(sam, "14-why-not");
+
+  // Somebody light takes nothing, reads, and whispers.
+  const ada = await page("ada");
+  await ada.getByText("read along and write notes").waitFor();
+  assert.equal(await ada.getByTestId("presence").count(), 0, "no status");
+  await ada.getByRole("button", { name: "All open work" }).click();
+  const same = ada.getByTestId("all-open").getByRole("row", { name: /0188/ });
+  assert.equal(await same.getByRole("button", { name: "Take over" }).count(), 0);
+  await same.getByRole("button", { name: "Read" }).click();
+  const reading = ada.getByTestId("read-along");
+  await reading.getByText("Yes, from nine.").waitFor();
+  await reading.getByLabel("Internal note", { exact: true }).last().fill("Closed on Sunday!");
+  await ada.waitForTimeout(300);
+  await shoot(ada, "15-reading-along");
+  await reading.getByRole("button", { name: "Add note" }).click();
+  await kim.getByTestId("transcript").getByText("Closed on Sunday!").waitFor();
+  assert.equal(await phone.getByText("Closed on Sunday!").count(), 0, "customers never see it");
+});

@@ -15,6 +15,8 @@ export async function startWorld() {
     .replace('"../data"', '"data"')
     .replace('"../target/debug"', JSON.stringify(join(root, "target/debug")));
   writeFileSync(main, text);
+  // Somebody who takes no work (PRES-08).
+  writeFileSync(join(folder, "light.ron"), '(agents: [(id: "ada", name: "Ada Reed", light: true)])');
 
   const env = { ...process.env };
   for (const line of readFileSync(join(folder, "emulated.env"), "utf8").split("\n")) {

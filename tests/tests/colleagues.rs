@@ -82,7 +82,7 @@ async fn the_primary_hands_over_and_asks_for_advice_and_nobody_else_does() {
     setup.stop_and_replay(host);
 }
 
-// ROUTE-10 ROUTE-14 CAP-01
+// ROUTE-14 CAP-01
 #[actix_web::test]
 async fn agents_pick_their_work_within_capacity_or_beyond_it() {
     let mut setup = Setup::new();
@@ -281,8 +281,7 @@ async fn a_call_blocks_chats_until_it_is_over() {
 async fn how_it_ended_is_said_found_and_exported() {
     let mut setup = Setup::new();
     setup.workstream =
-        r#"dispositions: ["solved", "not solved"], disposition_required: true, end_after: "5h","#
-            .to_owned();
+        r#"dispositions: ["solved", "not solved"], disposition_required: true,"#.to_owned();
     let emulators = setup.with_emulators();
     let (kims, sams) = (setup.token("kim"), setup.token("sam"));
     let host = setup.start(&[]).await;
@@ -291,11 +290,11 @@ async fn how_it_ended_is_said_found_and_exported() {
     let id = kim.accept_next().await;
     emulators.world.text(Provider::Telesign, "+14255550101", "hello").await;
     let other = kim.accept_next().await;
-    // CONV-07: a supervisor ends anybody's.
-    assert_eq!(
-        host.post(&sams, &format!("/api/v1/conversations/{other}/end"), json!({})).await.0,
-        204
-    );
+    // CONV-07: a supervisor ends anybody's; an agent doesn't.
+    let (end, lees) = (format!("/api/v1/conversations/{other}/end"), setup.token("lee"));
+    assert_eq!(host.post(&lees, &end, json!({})).await.0, 409);
+    assert_eq!(host.post(&sams, &end, json!({})).await.0, 204);
+    assert_eq!(host.conversation(&sams, &other).await["state"], "wrap_up");
 
     kim.must(json!({ "type": "end", "conversation": id })).await;
     let finish = json!({ "type": "finish_wrap_up", "conversation": id });

@@ -106,18 +106,18 @@ async fn what_becomes_known_about_a_waiting_customer_counts_at_once() {
     let world = &emulators.world;
     let (kims, sams) = (setup.token("kim"), setup.token("sam"));
     let host = setup.start(&[]).await;
-    world.text(Provider::Twilio, AMERICAN, "refund?").await;
-    let refund = host.until_waiting(&sams, "billing", 1).await[0]["conversation"]["id"].clone();
     world.text(Provider::Twilio, "+14255550101", "hello").await;
     world.text(Provider::Twilio, "+14255550102", "hello").await;
     host.until_waiting(&sams, "support", 2).await;
+    world.text(Provider::Twilio, AMERICAN, "refund?").await;
+    let refund = host.until_waiting(&sams, "billing", 1).await[0]["conversation"]["id"].clone();
 
     let path = format!("/api/v1/conversations/{}/attributes", refund.as_str().unwrap());
     let known = json!({ "contact": { "tier": "Gold" }, "flags": { "bad_actor": true } });
     assert_eq!(host.put(&kims, &path, known.clone()).await.0, 403, "agents can't say so");
     assert_eq!(host.put(&sams, &path, known).await.0, 204);
     let line = host.until_waiting(&sams, "support", 3).await;
-    assert_eq!(line[0]["conversation"]["id"], refund, "gold goes first, though it came first too");
+    assert_eq!(line[0]["conversation"]["id"], refund, "gold goes first, though it came last");
     assert_eq!(line[0]["conversation"]["priority"], 9);
     assert_eq!(line[0]["conversation"]["flags"]["bad_actor"], true);
     host.until_waiting(&sams, "billing", 0).await;

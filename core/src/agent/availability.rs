@@ -74,6 +74,9 @@ impl Agent {
         now: Timestamp,
         fx: &mut Effects,
     ) {
+        if let Some(kept) = &standing {
+            (self.last_assigned, self.idle_since) = (kept.last_assigned, kept.idle_since);
+        }
         let kept = standing.filter(|kept| kept.present && !self.retired && !self.present);
         if let Some(kept) = kept {
             let lost_at = kept.lost_at.unwrap_or(alive_until).min(now);
@@ -84,7 +87,7 @@ impl Agent {
                 self.lost_at = Some(lost_at);
                 self.chosen = kept.chosen;
                 self.missed_in_a_row = kept.missed_in_a_row;
-                (self.idle_since, self.last_active) = (now, now);
+                self.last_active = now;
             }
         }
         let believed = self.restoring.take().unwrap_or_default();
@@ -97,7 +100,7 @@ impl Agent {
             } else if believed.get(&conversation).copied().unwrap_or_default()
                 != self.told_attendance
             {
-                self.tell_attendance(conversation, fx);
+                self.tell_attendance(conversation, self.absent_since, fx);
             }
         }
     }

@@ -127,6 +127,10 @@ pub struct Standing {
     pub lost_at: Option<Timestamp>,
     /// Offers that expired one after the other (PRES-07).
     pub missed_in_a_row: u32,
+    /// When they last got work, and since when they have had none: strategies go by it (ROUTE-05).
+    pub last_assigned: Timestamp,
+    /// See above.
+    pub idle_since: Timestamp,
 }
 
 /// What is kept of an agent's day. Nothing is rebuilt from it: it is history.

@@ -200,6 +200,8 @@ impl Agent {
             chosen: self.chosen.clone(),
             lost_at: self.lost_at,
             missed_in_a_row: self.missed_in_a_row,
+            last_assigned: self.last_assigned,
+            idle_since: self.idle_since,
         }
     }
 
@@ -229,13 +231,20 @@ impl Agent {
         }
     }
 
-    /// The conversation takes a place from now on. Who takes it up while they are away is away for
-    /// its customer, too.
-    fn hold(&mut self, conversation: ConversationId, load: Load, fx: &mut Effects) {
+    /// The conversation takes a place from now on. Who takes it up while they are away (somebody at
+    /// lunch picks one that waits) knows what its customer had written until then, `seen_at`; for what
+    /// the customer writes afterwards they are away.
+    fn hold(
+        &mut self,
+        conversation: ConversationId,
+        load: Load,
+        seen_at: Timestamp,
+        fx: &mut Effects,
+    ) {
         self.ledger.hold(conversation, load);
         self.followed.remove(&conversation);
         if self.told_attendance != Attendance::Here {
-            self.tell_attendance(conversation, fx);
+            self.tell_attendance(conversation, self.absent_since.max(seen_at), fx);
         }
     }
 
@@ -246,7 +255,7 @@ impl Agent {
             && self.followed.insert(conversation)
             && self.told_attendance != Attendance::Here
         {
-            self.tell_attendance(conversation, fx);
+            self.tell_attendance(conversation, self.absent_since, fx);
         }
     }
 
@@ -338,18 +347,15 @@ impl Agent {
         self.told_attendance = attendance;
         self.absent_since = since;
         for conversation in self.theirs() {
-            self.tell_attendance(conversation, fx);
+            self.tell_attendance(conversation, since, fx);
         }
     }
 
-    fn tell_attendance(&self, conversation: ConversationId, fx: &mut Effects) {
+    fn tell_attendance(&self, conversation: ConversationId, since: Timestamp, fx: &mut Effects) {
         let agent = self.id.clone();
         let input = match self.told_attendance {
             Attendance::Here => conversation::Input::AgentBack { agent },
-            attendance => {
-                let since = self.absent_since;
-                conversation::Input::AgentAbsent { agent, attendance, since }
-            }
+            attendance => conversation::Input::AgentAbsent { agent, attendance, since },
         };
         fx.push(Effect::Conversation(conversation, input));
     }

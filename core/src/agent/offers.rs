@@ -96,7 +96,7 @@ impl Agent {
 
     pub(super) fn on_confirmed(&mut self, offer: OfferId, now: Timestamp, fx: &mut Effects) {
         let Some(offered) = self.offers.remove(&offer) else { return };
-        self.hold(offered.conversation, offered.load, fx);
+        self.hold(offered.conversation, offered.load, offered.at, fx);
         self.last_assigned = now;
         self.show_ended(offer, Outcome::Accepted, fx);
     }
@@ -183,7 +183,7 @@ impl Agent {
         let resumed = conversation::Input::Resumed { agent, question };
         fx.push(Effect::Conversation(conversation, resumed));
         // Behind it: taking it up forgets where the agent was.
-        self.hold(conversation, load, fx);
+        self.hold(conversation, load, self.absent_since, fx);
     }
 
     /// Ends every open offer that matches, oldest first; says how many.

@@ -230,6 +230,7 @@ fn a_restart_finds_presence_as_it_was_unless_it_took_too_long() {
     let mut before = agent(|_| {});
     step(&mut before, Input::Connected, 0);
     step(&mut before, Input::SetPresence(Some((BaseStatus::Away, "Lunch".into()))), 1);
+    hold(&mut before, ConversationId(Uuid::from_u128(9)), LOAD, 2);
     let standing = Some(before.standing());
     let recalled = |standing: Option<Standing>, at: i64| {
         let mut after = agent(|_| {});
@@ -239,6 +240,7 @@ fn a_restart_finds_presence_as_it_was_unless_it_took_too_long() {
     };
     let mut soon = recalled(standing.clone(), 150_999);
     assert_eq!(soon.presence().label, "Lunch");
+    assert_eq!((soon.last_assigned, soon.idle_since), (Timestamp(2), Timestamp(0)));
     assert_eq!(soon.wake_at(), Some(Timestamp(151_000)), "the grace goes on");
     step(&mut soon, Input::Wake, 151_000);
     assert_eq!(soon.presence().status, BaseStatus::Offline);
@@ -282,6 +284,27 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
     step(&mut kim, restore(2, Attendance::Offline), 0);
     let recall = Input::Recall { standing: None, alive_until: Timestamp(0) };
     assert_eq!(absent(&step(&mut kim, recall, 5)), [(1, Attendance::Offline, 5)]);
+}
+
+// ROUTE-10 ROUTE-19
+#[test]
+fn somebody_at_lunch_who_takes_one_up_is_away_for_what_comes_from_then_on() {
+    let mut kim = agent(|_| {});
+    step(&mut kim, Input::Connected, 0);
+    step(&mut kim, Input::SetPresence(Some((BaseStatus::Away, "Lunch".into()))), 1);
+    let conversation = ConversationId(Uuid::from_u128(1));
+    let by_hand = ByHand::Take;
+    let pick = step(&mut kim, Input::Pick { conversation, load: LOAD, beyond: false, by_hand }, 9);
+    let offer = pick.iter().find_map(|effect| match effect {
+        Effect::Conversation(_, conversation::Input::Accept { offer, .. }) => Some(offer.clone()),
+        _ => None,
+    });
+    let told = step(&mut kim, Input::Confirmed { offer: offer.unwrap() }, 10);
+    let since = told.iter().find_map(|effect| match effect {
+        Effect::Conversation(_, conversation::Input::AgentAbsent { since, .. }) => Some(*since),
+        _ => None,
+    });
+    assert_eq!(since, Some(Timestamp(9)));
 }
 
 // PRES-08 ROUTE-10

@@ -52,13 +52,13 @@ impl Conversation {
         }
         if is_own {
             self.close(now, fx);
-        } else {
-            self.record(Event::WrapUpFinished { agent: agent.clone() }, now, fx);
-            if !self.takes_part(&agent) {
-                self.show_gone(agent, fx);
-            }
+            return Ok(());
         }
+        self.record(Event::WrapUpFinished { agent: agent.clone() }, now, fx);
         self.show(fx);
+        if !self.takes_part(&agent) {
+            self.show_gone(agent, fx);
+        }
         Ok(())
     }
 

@@ -48,6 +48,8 @@ struct Life {
     written: HashMap<ConversationId, usize>,
     replied: HashMap<ConversationId, usize>,
     journal: HashMap<ConversationId, Vec<Event>>,
+    /// When somebody last saw it before they took it up: they know what its customer had written.
+    seen_at: HashMap<(AgentId, ConversationId), Timestamp>,
     /// Held beyond the limit by hand and with the permission to, or from before a limit was lowered.
     beyond: HashSet<AgentId>,
     refused: HashSet<(AgentId, ConversationId)>,
@@ -88,6 +90,7 @@ impl Life {
             written: HashMap::new(),
             replied: HashMap::new(),
             journal: HashMap::new(),
+            seen_at: HashMap::new(),
             beyond: HashSet::new(),
             refused: HashSet::new(),
         };
@@ -260,8 +263,11 @@ impl Life {
                 let agent =
                     if by_hand == ByHand::ComeBack { self.hand(conversation) } else { agent };
                 let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
-                if self.tell_agent(agent.clone(), pick) && beyond {
-                    self.beyond.insert(agent);
+                if self.tell_agent(agent.clone(), pick) {
+                    self.seen_at.insert((agent.clone(), conversation), self.world.now());
+                    if beyond {
+                        self.beyond.insert(agent);
+                    }
                 }
             }
         }
@@ -364,6 +370,7 @@ impl Life {
             match happening {
                 Happening::Event(id, event) => self.journal.entry(id).or_default().push(event),
                 Happening::Screen(agent, Notice::Offer(view)) => {
+                    self.seen_at.insert((agent.clone(), view.conversation), view.at);
                     self.past_offers.push((agent, view.offer));
                 }
                 Happening::Judge(judgement) => {
@@ -478,7 +485,8 @@ impl Life {
                 continue;
             }
             assert_eq!(conversation.attendance(), attendance, "{id} about {}", agent.id());
-            let is_asking = conversation.is_asking_since(since);
+            let seen_at = self.seen_at.get(&(agent.id().clone(), id)).copied();
+            let is_asking = conversation.is_asking_since(since.max(seen_at.unwrap_or(since)));
             let is_left_alone = conversation.is_agent_absent() && is_asking;
             assert!(state != State::Active || !is_left_alone, "{id} wrote to {}", agent.id());
             let returns = self.policy.on_offline == OnOffline::Return && state != State::WrapUp;

@@ -1,5 +1,6 @@
 import { Badge, Group, NavLink, ScrollArea, Stack, Text } from "@mantine/core";
 
+import type { Me } from "./api";
 import { phone, since } from "./format";
 import { useNow } from "./useNow";
 import type { Conversation } from "./work";
@@ -14,20 +15,22 @@ export const STATES = {
 
 interface Props {
   /** Whose desk it is. */
-  agent: string;
+  me: Me;
   conversations: Conversation[];
   selected: string | null;
   onSelect: (id: string) => void;
 }
 
-export function ConversationList({ agent, conversations, selected, onSelect }: Props) {
+export function ConversationList({ me, conversations, selected, onSelect }: Props) {
   const now = useNow(1000);
   if (conversations.length === 0) {
     return (
       <Stack p="md" gap={4}>
         <Text fw={600}>No conversations</Text>
         <Text c="dimmed" size="sm">
-          While you are online, waiting customers are offered to you here.
+          {me.light
+            ? "You take no work."
+            : "While you are online, waiting customers are offered to you here."}
         </Text>
       </Stack>
     );
@@ -54,7 +57,7 @@ export function ConversationList({ agent, conversations, selected, onSelect }: P
                 <Badge size="xs" variant="light" color={STATES[summary.state].color}>
                   {STATES[summary.state].label}
                 </Badge>
-                {summary.wrap_ups.includes(agent) && (
+                {summary.wrap_ups.includes(me.agent) && (
                   <Badge size="xs" color="violet" variant="outline">wrap-up to finish</Badge>
                 )}
                 {summary.opted_out && <Badge size="xs" color="red" variant="light">opted out</Badge>}

@@ -27,6 +27,7 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
     void run({ type, conversation: summary.id });
   const isPrimary = summary.agent === me.agent;
   const isUnderWay = summary.state === "active" || summary.state === "waiting";
+  // Keys differ among siblings, or React keeps forms that should have gone.
   return (
     <Stack h="100%" gap={0}>
       <Group justify="space-between" p="md" wrap="nowrap" align="flex-start"
@@ -87,10 +88,10 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
         </Alert>
       )}
       {summary.state === "wrap_up" && isPrimary && (
-        <WrapUp key={summary.id} title="The conversation has ended" summary={summary} run={run} />
+        <WrapUp key={`wrap-up ${summary.id}`} title="The conversation has ended" summary={summary} run={run} />
       )}
       {!(summary.state === "wrap_up" && isPrimary) && summary.wrap_ups.includes(me.agent) && (
-        <WrapUp key={`${summary.id} before`} title="How did the part before end? The customer wrote before you were done."
+        <WrapUp key={`before ${summary.id}`} title="How did the part before end? The customer wrote before you were done."
           summary={summary} run={run} />
       )}
       {summary.summary && (
@@ -100,7 +101,7 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
       )}
       <Transcript messages={messages} />
       {(isPrimary || summary.consultants.includes(me.agent)) && (
-        <Composer key={summary.id} summary={summary} canReply={isPrimary} send={send} />
+        <Composer key={`composer ${summary.id}`} summary={summary} canReply={isPrimary} send={send} />
       )}
       <WhyDrawer id={summary.id} me={me} desk={desk} opened={whyOpen}
         onClose={() => setWhyOpen(false)} />

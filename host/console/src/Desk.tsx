@@ -30,7 +30,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
         <Group h="100%" justify="space-between" wrap="nowrap">
           <Group>
             <Title order={4}>Cordboard</Title>
-            {work.presence && (
+            {work.presence && !me.light && (
               <PresenceMenu presence={work.presence} labels={known.labels} send={send} />
             )}
             {!work.connected && <Badge color="red" role="status">connecting…</Badge>}
@@ -46,10 +46,10 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar>
-        <Load capacity={work.capacity} />
-        <ConversationList agent={me.agent} conversations={conversations} selected={work.selected}
+        {!me.light && <Load capacity={work.capacity} />}
+        <ConversationList me={me} conversations={conversations} selected={work.selected}
           onSelect={select} />
-        <Waiting send={send} onTaken={select} />
+        {!me.light && <Waiting send={send} onTaken={select} />}
       </AppShell.Navbar>
       <AppShell.Main h="100dvh">
         {selected ? (
