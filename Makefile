@@ -9,7 +9,7 @@ CARGO ?= cargo
 # The journal of `make run`; remove it to start afresh.
 DATA := data
 
-.PHONY: help run test lint build console bench features openapi tools unit end-to-end peers browser clean
+.PHONY: help run test lint build console bench restarts features openapi tools unit end-to-end peers browser clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -61,6 +61,9 @@ browser: build ## The whole story in a real browser
 bench: console ## Measure; prints a table and writes target/bench.json
 	$(CARGO) build --workspace --release --locked
 	target/release/bench
+
+restarts: build ## Kill a host COUNT times (10000) in the midst of its work, and look at it after each start
+	target/debug/restarts --count $(or $(COUNT),10000)
 
 features: ## Check tests/FEATURES.md against the tests that name its IDs
 	tests/check-features

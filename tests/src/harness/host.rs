@@ -255,7 +255,7 @@ impl HostProcess {
             let ended = self.child.try_wait().expect("a child of ours");
             assert!(ended.is_none(), "the host ended ({ended:?}):\n{}", self.log());
             assert!(Instant::now() < until, "the host doesn't answer:\n{}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
