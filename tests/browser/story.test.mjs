@@ -31,6 +31,29 @@ after(async () => {
 
 const shoot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
 
+/** Somebody's desk, in a browser of their own. */
+async function deskOf(agent) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
+  context.setDefaultTimeout(20_000);
+  const opened = await context.newPage();
+  await opened.goto(await world.link(agent));
+  await opened.getByRole("button", { name: "Sign out" }).waitFor();
+  return opened;
+}
+
+/** The phone page as the phone of a number. */
+async function phoneOf(number) {
+  const phone = await (await browser.newContext()).newPage();
+  await phone.goto(world.phone);
+  await phone.locator("#from").fill(number);
+  await phone.locator("#from").press("Tab");
+  const write = async (text) => {
+    await phone.locator("#text").fill(text);
+    await phone.getByRole("button", { name: "Send" }).click();
+  };
+  return { phone, write };
+}
+
 test("a text is answered in the console, through all three providers", async () => {
   const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
   context.setDefaultTimeout(20_000);
@@ -102,24 +125,8 @@ test("a text is answered in the console, through all three providers", async () 
 
 // CONV-03 CONV-07 CONV-08 PRES-01 ROUTE-14 ROUTE-15: two colleagues, a supervisor and one customer.
 test("a conversation is explained, advised on and handed over", async () => {
-  const page = async (agent) => {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
-    context.setDefaultTimeout(20_000);
-    const opened = await context.newPage();
-    await opened.goto(await world.link(agent));
-    await opened.getByTestId("presence").waitFor();
-    return opened;
-  };
-  const phone = await (await browser.newContext()).newPage();
-  await phone.goto(world.phone);
-  // Another customer than that of the story before.
-  await phone.locator("#from").fill("+14255550177");
-  await phone.locator("#from").press("Tab");
-  const write = async (text) => {
-    await phone.locator("#text").fill(text);
-    await phone.getByRole("button", { name: "Send" }).click();
-  };
-  const kim = await page("kim");
+  const { write } = await phoneOf("+14255550177");
+  const kim = await deskOf("kim");
   await kim.getByTestId("presence").click();
   await kim.getByRole("menuitem", { name: "Lunch" }).click();
   await kim.getByTestId("presence").getByText("Lunch").waitFor();
@@ -142,7 +149,7 @@ test("a conversation is explained, advised on and handed over", async () => {
   await shoot(kim, "8-why");
   await kim.keyboard.press("Escape");
 
-  const lee = await page("lee");
+  const lee = await deskOf("lee");
   await kim.getByRole("button", { name: "Ask for advice" }).click();
   await kim.getByRole("menuitem", { name: /Lee Santos/ }).click();
   await lee.getByText("kim asks for advice").waitFor();
@@ -169,7 +176,7 @@ test("a conversation is explained, advised on and handed over", async () => {
   await lee.getByTestId("presence").click();
   await lee.getByRole("menuitem", { name: "Lunch" }).click();
   await write("Hello again?");
-  const sam = await page("sam");
+  const sam = await deskOf("sam");
   await sam.getByRole("button", { name: "All open work" }).click();
   const stuck = sam.getByTestId("all-open").getByRole("row", { name: /555/ }).filter({ hasText: "with nobody yet" });
   await stuck.getByRole("button", { name: "End", exact: true }).click();
@@ -185,23 +192,8 @@ test("a conversation is explained, advised on and handed over", async () => {
 
 // CAP-02 CONV-08 PRES-08 ROUTE-15: the customer is faster than the wrap-up; others look on.
 test("a wrap-up that was cut short is finished, and others read along and ask why not", async () => {
-  const page = async (agent) => {
-    const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
-    context.setDefaultTimeout(20_000);
-    const opened = await context.newPage();
-    await opened.goto(await world.link(agent));
-    await opened.getByRole("button", { name: "Sign out" }).waitFor();
-    return opened;
-  };
-  const phone = await (await browser.newContext()).newPage();
-  await phone.goto(world.phone);
-  await phone.locator("#from").fill("+14255550188");
-  await phone.locator("#from").press("Tab");
-  const write = async (text) => {
-    await phone.locator("#text").fill(text);
-    await phone.getByRole("button", { name: "Send" }).click();
-  };
-  const kim = await page("kim");
+  const { phone, write } = await phoneOf("+14255550188");
+  const kim = await deskOf("kim");
   await kim.getByTestId("presence").waitFor();
   // The story before left Kim at lunch; nobody else of support is there.
   if ((await kim.getByTestId("presence").innerText()) !== "Online") {
@@ -228,7 +220,7 @@ test("a wrap-up that was cut short is finished, and others read along and ask wh
   await kim.getByTestId("transcript").getByText("And tomorrow?").waitFor();
 
   // A supervisor reads along and asks why it isn't somebody else's.
-  const sam = await page("sam");
+  const sam = await deskOf("sam");
   await sam.getByRole("button", { name: "All open work" }).click();
   const row = sam.getByTestId("all-open").getByRole("row", { name: /0188/ });
   await row.getByRole("button", { name: "Why?" }).click();
@@ -239,7 +231,7 @@ test("a wrap-up that was cut short is finished, and others read along and ask wh
   await shoot(sam, "14-why-not");
 
   // Somebody light takes nothing, reads, and whispers.
-  const ada = await page("ada");
+  const ada = await deskOf("ada");
   await ada.getByText("read along and write notes").waitFor();
   assert.equal(await ada.getByTestId("presence").count(), 0, "no status");
   await ada.getByRole("button", { name: "All open work" }).click();

@@ -125,6 +125,13 @@ async fn reopened_after_the_agent_left_it_is_nobodys_in_secret() {
     }
     assert_eq!(host.conversation(&sams, &id).await["state"], "waiting");
     assert!(world.sent().is_empty());
+    // Unless the program that calls it has signed in as present.
+    let (status, _) = host.put(&lees, "/api/v1/me/presence", json!({ "status": "online" })).await;
+    assert_eq!(status, 204);
+    let body = json!({ "text": "hi" });
+    assert_eq!(host.post(&lees, &format!("{path}/reply"), body).await.0, 204);
+    let back = host.conversation(&sams, &id).await;
+    assert_eq!((&back["state"], &back["agent"]), (&json!("active"), &json!("lee")));
     setup.stop_and_replay(host);
 }
 

@@ -43,14 +43,20 @@ impl Agent {
         self.screens += 1;
         self.lost_at = None;
         self.last_active = now;
+        self.become_present(now);
+    }
+
+    /// Whether they weren't.
+    fn become_present(&mut self, now: Timestamp) -> bool {
         if std::mem::replace(&mut self.present, true) {
-            return;
+            return false;
         }
         self.sign_in = self.sign_in.wrapping_add(1);
         self.idle_since = now;
         self.missed_in_a_row = 0;
         let default = self.settings.default_presence;
         self.chosen = default.map(|status| Presence::plain(status, PresenceSource::Default));
+        true
     }
 
     pub(super) fn on_disconnected(&mut self, now: Timestamp) {
@@ -130,6 +136,8 @@ impl Agent {
         }
     }
 
+    /// Whoever says what they are is there. Without a screen (a program that calls the API) that holds
+    /// for the grace, from the last time it was said.
     pub(super) fn on_set_presence(
         &mut self,
         choice: Option<(BaseStatus, String)>,
@@ -138,8 +146,15 @@ impl Agent {
         if self.settings.light {
             return Err(Refused::Light);
         }
+        let signs_in = self.become_present(now);
+        if self.screens == 0 {
+            self.lost_at = Some(now);
+        }
         self.on_activity(now);
         self.missed_in_a_row = 0;
+        if signs_in && choice.is_none() {
+            return Ok(());
+        }
         self.chosen = choice.map(|(status, label)| Presence {
             status,
             label: label.into(),

@@ -286,6 +286,19 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
     assert_eq!(absent(&step(&mut kim, recall, 5)), [(1, Attendance::Offline, 5)]);
 }
 
+// PRES-04 PRES-05
+#[test]
+fn a_program_without_a_screen_is_there_for_the_grace_from_its_last_word() {
+    let mut agent = agent(|s| s.default_presence = Some(BaseStatus::Away));
+    step(&mut agent, Input::SetPresence(None), 0);
+    assert_eq!(agent.presence(), Presence::plain(BaseStatus::Away, PresenceSource::Default));
+    step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "online".into()))), 100_000);
+    step(&mut agent, Input::Wake, 249_999);
+    assert_eq!(agent.presence().status, BaseStatus::Online);
+    step(&mut agent, Input::Wake, 250_000);
+    assert_eq!(agent.presence().status, BaseStatus::Offline);
+}
+
 // ROUTE-10 ROUTE-19
 #[test]
 fn somebody_at_lunch_who_takes_one_up_is_away_for_what_comes_from_then_on() {

@@ -198,7 +198,8 @@ struct PresenceChoice {
     label: Option<String>,
 }
 
-/// Choose my presence.
+/// Choose my presence. A program that has no screen connected is signed in by this, for the grace
+/// (150 s unless it is set otherwise) from the last time: what it has must be told again before that.
 #[utoipa::path(put, path = "/api/v1/me/presence", request_body = PresenceChoice, responses(
     (status = 204, description = "chosen"), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),

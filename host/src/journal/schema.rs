@@ -182,6 +182,45 @@ fn fill_engagements(connection: &Connection) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
 
+    // CONV-09
+    #[test]
+    fn sessions_of_before_there_was_a_table_are_found_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch("DROP TABLE engagements").unwrap();
+        connection.pragma_update(None, "user_version", 2).unwrap();
+        let id = [7_u8; 16];
+        let conversation = "INSERT INTO conversations (id, channel, customer, workstream, state, occupies,
+            asked_back, queued_at, version, snapshot) VALUES (?1, 'sms', '+1', 'sms', 4, 0, 0, 0, 3, x'00')";
+        connection.execute(conversation, [id]).unwrap();
+        let offer = || cordboard_core::ids::OfferId { queue: "support".into(), number: 1 };
+        let events = [
+            Event::Assigned { agent: "kim".into(), offer: offer() },
+            Event::Transferred { from: "kim".into(), to: "lee".into(), offer: offer() },
+            Event::Closed,
+        ];
+        for (version, event) in (1..).zip(events) {
+            let body = rmp_serde::to_vec_named(&event).unwrap();
+            let insert = "INSERT INTO events (conversation, version, at, kind, body)
+                VALUES (?1, ?2, ?2 * 10, '', ?3)";
+            connection.execute(insert, params![id, version, body]).unwrap();
+        }
+        drop(connection);
+        for _ in 0..2 {
+            let connection = open(&path).unwrap();
+            let query = "SELECT agent, began_at, ended_at FROM engagements ORDER BY id";
+            let mut statement = connection.prepare(query).unwrap();
+            let found: Vec<(String, i64, i64)> = statement
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert_eq!(found, [("kim".to_owned(), 10, 20), ("lee".to_owned(), 20, 30)]);
+        }
+    }
+
     #[test]
     fn a_journal_of_version_1_is_brought_up_to_date_and_a_newer_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! What a running host says of agents, conversations and lines, asked until it is so.
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -29,15 +30,7 @@ impl HostProcess {
         id: &str,
         is_it: impl Fn(&Value) -> bool,
     ) -> Value {
-        let until = Instant::now() + LIMIT;
-        loop {
-            let agent = self.agent(token, id).await;
-            if is_it(&agent) {
-                return agent;
-            }
-            assert!(Instant::now() < until, "{agent} never became it");
-            tokio::time::sleep(PAUSE).await;
-        }
+        until(async || self.agent(token, id).await, is_it).await
     }
 
     /// A conversation's summary.
@@ -56,15 +49,7 @@ impl HostProcess {
         id: &str,
         is_it: impl Fn(&Value) -> bool,
     ) -> Value {
-        let until = Instant::now() + LIMIT;
-        loop {
-            let conversation = self.conversation(token, id).await;
-            if is_it(&conversation) {
-                return conversation;
-            }
-            assert!(Instant::now() < until, "{conversation} never became it");
-            tokio::time::sleep(PAUSE).await;
-        }
+        until(async || self.conversation(token, id).await, is_it).await
     }
 
     /// Asks until the conversation is in this state.
@@ -96,15 +81,7 @@ impl HostProcess {
     /// # Panics
     /// If they don't in time.
     pub async fn until_waiting(&self, token: &str, queue: &str, count: usize) -> Vec<Value> {
-        let until = Instant::now() + LIMIT;
-        loop {
-            let items = self.waiting(token, queue).await;
-            if items.len() == count {
-                return items;
-            }
-            assert!(Instant::now() < until, "{items:?}, not {count}");
-            tokio::time::sleep(PAUSE).await;
-        }
+        until(async || self.waiting(token, queue).await, |items| items.len() == count).await
     }
 
     /// Why a conversation is where it is.
@@ -128,5 +105,17 @@ impl HostProcess {
             steps.filter(|step| step["sentence"].as_str().expect("text").contains(part));
         let step = found.next().unwrap_or_else(|| panic!("no {part:?} in {why:#}"));
         step["at"].as_i64().expect("a time")
+    }
+}
+
+async fn until<T: Debug>(ask: impl AsyncFn() -> T, is_it: impl Fn(&T) -> bool) -> T {
+    let until = Instant::now() + LIMIT;
+    loop {
+        let found = ask().await;
+        if is_it(&found) {
+            return found;
+        }
+        assert!(Instant::now() < until, "this never became it: {found:#?}");
+        tokio::time::sleep(PAUSE).await;
     }
 }
