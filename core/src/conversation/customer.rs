@@ -68,13 +68,6 @@ impl Conversation {
         self.show(fx);
     }
 
-    /// ROUTE-19: a customer who writes to somebody who isn't there is routed anew.
-    fn leave_the_absent(&mut self, now: Timestamp, fx: &mut Effects) {
-        if self.state == State::Active && self.is_agent_absent() {
-            self.give_back(now, self.preferred_for(), now, fx);
-        }
-    }
-
     pub(super) fn on_consent(&mut self, opted_out: bool, now: Timestamp, fx: &mut Effects) {
         if self.opted_out != opted_out {
             self.record(Event::ConsentChanged { opted_out }, now, fx);

@@ -1,6 +1,8 @@
 //! The conversation: it owns its messages and its assignment.
 
+mod absence;
 mod customer;
+mod deadlines;
 mod engagement;
 mod event;
 mod hand_over;
@@ -27,10 +29,9 @@ use crate::ids::{
 use crate::message::Delivery;
 use crate::notice::Notice;
 use crate::offer::ByHand;
-use crate::presence::{Attendance, BaseStatus};
 use crate::queue::Preference;
 use crate::time::Timestamp;
-use crate::workstream::{OnOffline, Workstream};
+use crate::workstream::Workstream;
 
 pub use event::Event;
 pub use input::{CustomerMessage, Input, NotTaken, Opening, Overflow, Refused, Reply, Target};
@@ -352,11 +353,6 @@ impl Conversation {
         Ok(self.load())
     }
 
-    /// A restart has lost its alarms; whoever restarts sets them by what is on disk.
-    pub fn forget_alarms(&mut self) {
-        self.armed = None;
-    }
-
     /// Applies an event of the journal that the snapshot doesn't hold yet.
     pub fn replay(&mut self, event: &Event, at: Timestamp) {
         self.apply(event, at);
@@ -417,11 +413,6 @@ impl Conversation {
         self.opted_out
     }
 
-    /// When it next needs `Wake`, if at all.
-    pub fn wake_at(&self) -> Option<Timestamp> {
-        self.next_deadline()
-    }
-
     /// How it is classified.
     pub fn classification(&self) -> &Classification {
         &self.class
@@ -452,87 +443,9 @@ impl Conversation {
         &self.wrap_ups
     }
 
-    /// Where the primary was last known to be.
-    pub fn attendance(&self) -> Attendance {
-        match (self.agent_gone_at, self.agent_away_since) {
-            (Some(_), _) => Attendance::Offline,
-            (None, Some(_)) => Attendance::Away,
-            (None, None) => Attendance::Here,
-        }
-    }
-
-    /// Whether the primary isn't there for the customer (ROUTE-19).
-    pub fn is_agent_absent(&self) -> bool {
-        match self.attendance() {
-            Attendance::Here => false,
-            Attendance::Away => !self.policy().allowed.contains(BaseStatus::Away),
-            Attendance::Offline => true,
-        }
-    }
-
-    /// Whether the customer has written at that time or later and hasn't been answered.
-    pub fn is_asking_since(&self, since: Timestamp) -> bool {
-        self.asked_at >= since && self.asked_at > self.last_agent_at
-    }
-
-    /// Whether it takes no place of its agent's and still goes elsewhere when they go (ROUTE-18).
-    pub fn follows_agent(&self) -> bool {
-        self.state == State::Waiting && self.policy().on_offline != OnOffline::Keep
-    }
-
     /// Whether the agent is the primary or advises.
     pub fn takes_part(&self, agent: &AgentId) -> bool {
         self.primary.as_ref() == Some(agent) || self.consultants.contains(agent)
-    }
-
-    /// The columns that a restart and the lists need.
-    pub fn standing(&self) -> Standing {
-        Standing {
-            id: self.id,
-            state: self.state,
-            agent: self.primary.clone(),
-            occupies: self.occupies,
-            returning: self.returning,
-            queued_at: self.queued_at,
-            ticket: Ticket {
-                queue: self.queue.clone(),
-                priority: self.class.priority,
-                units: self.class.units,
-                skills: self.class.skills.clone(),
-                language: self.attributes.as_ref().and_then(|known| known.language.clone()),
-                prefer: self.prefer.clone(),
-                visited: self.visited.clone(),
-                consultants: self.consultants.clone(),
-                question: self.questions,
-                attendance: self.attendance(),
-                revision: self.policy().revision,
-            },
-        }
-    }
-
-    /// Whether [`Conversation::standing`] would be this: without making it.
-    pub fn stands_as(&self, known: &Standing) -> bool {
-        let ticket = &known.ticket;
-        let language = self.attributes.as_ref().and_then(|known| known.language.as_deref());
-        let is_same = self.id == known.id
-            && self.state == known.state
-            && self.primary == known.agent
-            && self.occupies == known.occupies
-            && self.returning == known.returning
-            && self.queued_at == known.queued_at
-            && self.queue == ticket.queue
-            && self.class.priority == ticket.priority
-            && self.class.units == ticket.units
-            && self.class.skills == ticket.skills
-            && language == ticket.language.as_deref()
-            && self.prefer == ticket.prefer
-            && self.visited == ticket.visited
-            && self.consultants == ticket.consultants
-            && self.questions == ticket.question
-            && self.attendance() == ticket.attendance
-            && self.policy().revision == ticket.revision;
-        debug_assert_eq!(is_same, self.standing() == *known, "a part of it isn't compared");
-        is_same
     }
 
     /// What lists and screens show.
@@ -595,17 +508,6 @@ impl Conversation {
     fn show_all(&self, fx: &mut Effects, notice: impl Fn() -> Notice) {
         for agent in self.primary.iter().chain(&self.consultants) {
             fx.push(Effect::Screen(agent.clone(), notice()));
-        }
-    }
-
-    /// Asks for an alarm unless one that isn't later is set: whoever is woken too early looks at the
-    /// deadlines and asks for the next.
-    fn arm(&mut self, has_rung: bool, now: Timestamp, fx: &mut Effects) {
-        let Some(at) = self.next_deadline() else { return };
-        let is_set = self.armed.is_some_and(|armed| now < armed && armed <= at);
-        if has_rung || !is_set {
-            self.armed = Some(at);
-            fx.push(Effect::WakeAt(at));
         }
     }
 

@@ -1,20 +1,15 @@
 //! The way to an agent: classification, the queue, overflow, and back to the queue (ROUTE-01, 11,
-//! 13, 17, 18, 19).
+//! 13, 17).
 
 use crate::agent;
 use crate::classification::{Attributes, Classification, Facts, classify};
 use crate::conversation::{Conversation, Event, Overflow, State};
 use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, QueueId};
-use crate::presence::Attendance;
 use crate::queue::{self, Declined, OverflowAction, Preference};
 use crate::time::{Span, Timestamp};
-use crate::workstream::OnOffline;
 
 impl Conversation {
-    /// ROUTE-19, where the workstream has no affinity.
-    const PREFERRED_FOR: Span = Span::seconds(60);
-
     /// What the rules say of it now, and the texts that they want sent.
     pub fn by_the_rules(&self, now: Timestamp) -> (Classification, Vec<String>) {
         let policy = self.policy();
@@ -89,16 +84,6 @@ impl Conversation {
         self.show_gone(agent, fx);
     }
 
-    /// How long a customer waits for the agent they had, at most (ROUTE-13).
-    pub(super) fn affinity(&self) -> Span {
-        self.policy().affinity.unwrap_or_default()
-    }
-
-    /// The same where that agent was absent and may be back at once (ROUTE-19).
-    pub(super) fn preferred_for(&self) -> Span {
-        self.policy().affinity.unwrap_or(Self::PREFERRED_FOR)
-    }
-
     /// Nobody has it from now on; says who had it.
     pub(super) fn unassign(&mut self, now: Timestamp, fx: &mut Effects) -> AgentId {
         let agent = self.primary.clone().expect("somebody has it");
@@ -130,13 +115,7 @@ impl Conversation {
             let follow = agent::Input::Follow { conversation: self.id, follows };
             fx.push(Effect::Agent(agent.clone(), follow));
         }
-        // Somebody away may have been there by the settings of before.
-        if let (State::Active, Some(since)) = (self.state, self.agent_away_since)
-            && self.is_agent_absent()
-            && self.is_asking_since(since)
-        {
-            self.give_back(self.asked_at, self.preferred_for(), now, fx);
-        }
+        self.leave_whoever_counts_as_absent_now(now, fx);
         if self.state != State::Open || self.messages == 0 {
             return;
         }
@@ -191,76 +170,6 @@ impl Conversation {
                 }
                 self.record(Event::Closed, now, fx);
             }
-        }
-    }
-
-    /// ROUTE-18 for whoever is offline, ROUTE-19 for a customer who wrote to somebody absent: also when
-    /// nobody knew then that they were.
-    pub(super) fn on_agent_absent(
-        &mut self,
-        agent: AgentId,
-        attendance: Attendance,
-        since: Timestamp,
-        now: Timestamp,
-        fx: &mut Effects,
-    ) {
-        if self.consultants.contains(&agent) {
-            if attendance == Attendance::Offline {
-                self.dismiss(&agent, now, fx);
-                self.show(fx);
-            }
-            return;
-        }
-        let is_theirs = self.occupies || self.follows_agent();
-        if self.primary.as_ref() != Some(&agent) || !is_theirs {
-            return;
-        }
-        if attendance != self.attendance() {
-            let event = match attendance {
-                Attendance::Here => Event::AgentCameBack,
-                Attendance::Away => Event::AgentSteppedAway { since },
-                Attendance::Offline => Event::AgentWentAway,
-            };
-            self.record(event, now, fx);
-        }
-        let is_asking = self.is_asking_since(since);
-        match self.state {
-            State::Active if is_asking && self.is_agent_absent() => {
-                self.give_back(self.asked_at, self.preferred_for(), now, fx);
-            }
-            State::Active | State::Waiting
-                if attendance == Attendance::Offline
-                    && self.policy().on_offline == OnOffline::Return =>
-            {
-                self.give_back(self.queued_at, self.preferred_for(), now, fx);
-            }
-            _ => {}
-        }
-    }
-
-    /// Nobody will come back to it: it finds somebody else, whatever the workstream says.
-    pub(super) fn on_agent_retired(&mut self, agent: AgentId, now: Timestamp, fx: &mut Effects) {
-        if self.consultants.contains(&agent) {
-            self.dismiss(&agent, now, fx);
-            self.show(fx);
-        }
-        if self.primary.as_ref() != Some(&agent) {
-            return;
-        }
-        match self.state {
-            State::Active => self.give_back(self.queued_at, Span(0), now, fx),
-            State::Waiting if self.follows_agent() => {
-                self.give_back(self.queued_at, Span(0), now, fx);
-            }
-            State::WrapUp => self.close(now, fx),
-            State::Open | State::Waiting | State::Closed => {}
-        }
-    }
-
-    pub(super) fn on_agent_back(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
-        let is_noted = self.attendance() != Attendance::Here;
-        if self.primary.as_ref() == Some(agent) && is_noted {
-            self.record(Event::AgentCameBack, now, fx);
         }
     }
 }

@@ -142,6 +142,58 @@ impl Standing {
     }
 }
 
+impl Conversation {
+    /// The columns that a restart and the lists need.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            id: self.id,
+            state: self.state,
+            agent: self.primary.clone(),
+            occupies: self.occupies,
+            returning: self.returning,
+            queued_at: self.queued_at,
+            ticket: Ticket {
+                queue: self.queue.clone(),
+                priority: self.class.priority,
+                units: self.class.units,
+                skills: self.class.skills.clone(),
+                language: self.attributes.as_ref().and_then(|known| known.language.clone()),
+                prefer: self.prefer.clone(),
+                visited: self.visited.clone(),
+                consultants: self.consultants.clone(),
+                question: self.questions,
+                attendance: self.attendance(),
+                revision: self.policy().revision,
+            },
+        }
+    }
+
+    /// Whether [`Conversation::standing`] would be this: without making it.
+    pub fn stands_as(&self, known: &Standing) -> bool {
+        let ticket = &known.ticket;
+        let language = self.attributes.as_ref().and_then(|known| known.language.as_deref());
+        let is_same = self.id == known.id
+            && self.state == known.state
+            && self.primary == known.agent
+            && self.occupies == known.occupies
+            && self.returning == known.returning
+            && self.queued_at == known.queued_at
+            && self.queue == ticket.queue
+            && self.class.priority == ticket.priority
+            && self.class.units == ticket.units
+            && self.class.skills == ticket.skills
+            && language == ticket.language.as_deref()
+            && self.prefer == ticket.prefer
+            && self.visited == ticket.visited
+            && self.consultants == ticket.consultants
+            && self.questions == ticket.question
+            && self.attendance() == ticket.attendance
+            && self.policy().revision == ticket.revision;
+        debug_assert_eq!(is_same, self.standing() == *known, "a part of it isn't compared");
+        is_same
+    }
+}
+
 /// What stands on disk of a conversation beside its events. It may lie behind them; the parts that a
 /// restart goes by never do.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use crate::agent;
 use crate::capacity::ChannelKind;
 use crate::message::Consent;
 use crate::offer::{Acceptance, ByHand};
+use crate::presence::{Attendance, BaseStatus};
 use crate::queue;
 use crate::time::Span;
-use crate::workstream::WrapUpHold;
+use crate::workstream::{OnOffline, WrapUpHold};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_000_000);

@@ -112,7 +112,7 @@ impl Driver {
             self.books.texts += 1;
             let n = self.books.texts;
             // Every tenth goes to a channel that is closed.
-            let provider = if n % 10 == 0 { Provider::Acs } else { Provider::Twilio };
+            let provider = if n.is_multiple_of(10) { Provider::Acs } else { Provider::Twilio };
             (provider, format!("{n:032X}"), format!("+1425{n:07}"))
         });
         let world = self.world.clone();
@@ -315,7 +315,7 @@ async fn main() -> anyhow::Result<()> {
     let began = Instant::now();
     for n in 1..=arguments.count {
         driver.one_life().await.with_context(|| format!("after start {n}"))?;
-        if n % 500 == 0 {
+        if n.is_multiple_of(500) {
             println!("{n} starts, {} texts, {:?}", driver.books.texts, began.elapsed());
         }
     }
