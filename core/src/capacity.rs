@@ -212,11 +212,11 @@ impl Ledger {
         }
     }
 
-    /// Lets go of a held conversation; harmless if it isn't held.
-    pub fn release(&mut self, conversation: ConversationId) -> bool {
-        let Some(load) = self.held.remove(&conversation) else { return false };
+    /// Lets go of a held conversation, and says what it took; harmless if it isn't held.
+    pub fn release(&mut self, conversation: ConversationId) -> Option<Load> {
+        let load = self.held.remove(&conversation)?;
         self.subtract(load);
-        true
+        Some(load)
     }
 
     /// Whether the conversation is held (not merely reserved).
@@ -348,8 +348,8 @@ mod tests {
         ledger.hold(id(1), SMS);
         assert_eq!(ledger.used().of(ChannelKind::Messaging), 1);
         assert!(!ledger.cancel(id(1)), "the reservation became the hold");
-        assert!(ledger.release(id(1)));
-        assert!(!ledger.release(id(1)));
+        assert_eq!(ledger.release(id(1)), Some(SMS));
+        assert_eq!(ledger.release(id(1)), None);
         assert_eq!(ledger.spare(ChannelKind::Messaging, &limits), 5);
     }
 }

@@ -167,7 +167,7 @@ impl Decision {
                 format!("{queue} offered it to {agent}: first of {members} members by {strategy}")
             }
             Choice::NobodyFree if *members == 0 => {
-                format!("it waits in {queue}: the queue has no members who ever signed in")
+                format!("it waits in {queue}: no member has signed in since the host started")
             }
             Choice::NobodyFree => {
                 format!("it waits in {queue}: none of {members} members can have it")

@@ -51,15 +51,15 @@ pub enum Attendance {
     Offline,
 }
 
-impl From<BaseStatus> for Attendance {
-    fn from(status: BaseStatus) -> Self {
-        match status {
-            BaseStatus::Offline => Self::Offline,
-            BaseStatus::Away => Self::Away,
-            BaseStatus::Online
-            | BaseStatus::Busy
-            | BaseStatus::DoNotDisturb
-            | BaseStatus::TransfersOnly => Self::Here,
+impl Attendance {
+    /// Away from their desk is who says so, or of whom nothing is heard. Who signs in as `away` by the
+    /// administrator's default, or has let offers expire, gets nothing new but is there for what they
+    /// have.
+    pub fn of(status: BaseStatus, source: PresenceSource) -> Self {
+        match (status, source) {
+            (BaseStatus::Offline, _) => Self::Offline,
+            (BaseStatus::Away, PresenceSource::Manual | PresenceSource::Idle) => Self::Away,
+            _ => Self::Here,
         }
     }
 }

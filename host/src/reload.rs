@@ -80,7 +80,8 @@ impl Reloader {
     }
 }
 
-/// Watches the configuration's folders and SIGHUP until the host stops.
+/// Watches the configuration's folders and SIGHUP until the host stops. It looks once at the beginning:
+/// what was saved while the host started was read before, or nobody has heard of it.
 pub fn watch(reloader: Arc<Reloader>) {
     let (sender, mut changed) = mpsc::unbounded_channel();
     let hangups = sender.clone();
@@ -101,6 +102,7 @@ pub fn watch(reloader: Arc<Reloader>) {
         watch_folders(&mut watcher, &reloader)?;
         Ok(watcher)
     });
+    let _ = hangups.send(());
     if let Err(error) = &watcher {
         tracing::warn!(%error, "the configuration's folder can't be watched; send SIGHUP after a change");
     }

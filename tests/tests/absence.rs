@@ -237,3 +237,67 @@ async fn what_waits_for_the_customer_goes_back_with_its_agent() {
         setup.stop_and_replay(host);
     }
 }
+
+// ROUTE-19 CONV-03
+#[actix_web::test]
+async fn whoever_is_handed_it_while_away_is_away_for_the_customer() {
+    let mut setup = Setup::new();
+    setup.workstream = "affinity: \"0s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let (kims, lees) = (setup.token("kim"), setup.token("lee"));
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let id = kim.accept_next().await;
+    let mut lee = Screen::connect(&host.url, &lees).await;
+    lee.wait("presence").await;
+    kim.must(json!({ "type": "consult", "conversation": id, "agent": "lee" })).await;
+    let offer = lee.wait("offer").await;
+    lee.must(json!({ "type": "accept", "offer": offer["offer"] })).await;
+    host.until_conversation(&kims, &id, |one| one["consultants"] == json!(["lee"])).await;
+    lee.must(json!({ "type": "presence", "label": "lunch" })).await;
+    kim.must(json!({ "type": "transfer", "conversation": id, "to": { "agent": "lee" } })).await;
+    world.text(Provider::Telesign, CUSTOMER, "anybody there?").await;
+    assert_eq!(kim.accept_next().await, id);
+    setup.stop_and_replay(host);
+}
+
+// PRES-06
+#[actix_web::test]
+async fn whoever_works_isnt_idle_and_a_silent_line_ended_when_it_was_last_heard_of() {
+    let mut setup = Setup::new();
+    setup.sections = "presence: (idle: (after: \"2s\")),".to_owned();
+    let emulators = setup.with_emulators();
+    let kims = setup.token("kim");
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let id = kim.accept_next().await;
+    let idle = |frame: &Value| frame["presence"]["source"] == "idle";
+    for n in 0..8 {
+        kim.must(json!({ "type": "note", "conversation": id, "text": format!("note {n}") })).await;
+        assert!(!kim.sees(Duration::from_millis(400), idle).await, "after note {n}");
+    }
+    assert!(kim.sees(Duration::from_secs(5), idle).await, "and then they are");
+    setup.stop_and_replay(host);
+}
+
+// PRES-08 ROUTE-17
+#[actix_web::test]
+async fn whoever_becomes_light_gives_back_what_they_have() {
+    let mut setup = Setup::new();
+    setup.agents = r#"(id: "one", queues: ["support"]),"#.to_owned();
+    let emulators = setup.with_emulators();
+    let (ones, lees, sams) = (setup.token("one"), setup.token("lee"), setup.token("sam"));
+    let host = setup.start(&[]).await;
+    let mut one = Screen::connect(&host.url, &ones).await;
+    emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let id = one.accept_next().await;
+    let mut lee = Screen::connect(&host.url, &lees).await;
+    lee.wait("presence").await;
+    setup.change("main.ron", r#"(id: "one", queues: ["support"])"#, r#"(id: "one", light: true)"#);
+    assert_eq!(lee.accept_next().await, id);
+    assert_eq!(host.agent(&sams, "one").await["capacity"][2]["used"], 0);
+    setup.stop_and_replay(host);
+}

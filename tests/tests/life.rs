@@ -89,7 +89,7 @@ async fn the_summary_is_read_wherever_the_conversation_is() {
     let why = host.why(&sams, &id).await;
     assert_eq!((&why["summary"], &why["disposition"]), (&json!(summary), &json!("solved")));
     host.when(&sams, &id, "it was wrapped up as \"solved\": The parcel").await;
-    let (_, page) = host.get(&sams, "/api/v1/conversations/search?text=neighbour").await;
+    let (_, page) = host.get(&sams, "/api/v1/conversations/search?text=NEIGHBOUR").await;
     assert_eq!(page["conversations"][0]["summary"], summary);
     let csv = host.text(&sams, "/api/v1/conversations/export?format=csv").await;
     assert!(csv.contains(r#""The parcel was at the neighbour's, ""number 9"".""#), "{csv}");

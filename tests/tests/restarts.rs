@@ -242,3 +242,133 @@ async fn what_was_changed_while_nobody_ran_counts_from_the_start() {
     host.until_state(&sams, &held, "waiting").await;
     setup.stop_and_replay(host);
 }
+
+// ROUTE-19
+#[actix_web::test]
+async fn two_restarts_in_a_row_dont_forget_whom_a_customer_wrote_to() {
+    let mut setup = Setup::new();
+    setup.workstream = "affinity: \"0s\",".to_owned();
+    setup.agents = r#"(id: "brief", queues: ["support"], grace: "2s"),"#.to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let (briefs, lees, sams) = (setup.token("brief"), setup.token("lee"), setup.token("sam"));
+    let host = setup.start(&[]).await;
+    let mut brief = Screen::connect(&host.url, &briefs).await;
+    let customers = [0, 1, 2, 3, 4].map(|n| format!("+1425555010{n}"));
+    for customer in &customers {
+        world.text(Provider::Telesign, customer, "hello").await;
+        let id = brief.accept_next().await;
+        brief.must(json!({ "type": "reply", "conversation": id, "text": "hi" })).await;
+    }
+    brief.close().await;
+    for customer in &customers {
+        assert_eq!(world.text(Provider::Telesign, customer, "are you there?").await, 200);
+    }
+    host.kill();
+    downtime(Duration::from_millis(2500)).await;
+    // The second one dies as soon as it has written down that nobody is there.
+    let host = setup.start(&[]).await;
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    let gone = || {
+        let query = "SELECT body FROM presence WHERE agent = 'brief'";
+        let body: Vec<u8> = journal.query_row(query, [], |row| row.get(0)).ok()?;
+        let standing: Value = rmp_serde::from_slice(&body).ok()?;
+        (standing["present"] == false).then_some(())
+    };
+    cordboard_tests::harness::eventually("it is written down", gone).await;
+    host.kill();
+    let host = setup.start(&[]).await;
+    let mut lee = Screen::connect(&host.url, &lees).await;
+    for _ in &customers {
+        lee.accept_next().await;
+    }
+    let brief = host.agent(&sams, "brief").await;
+    assert_eq!(brief["capacity"][2]["used"], 0);
+    setup.stop_and_replay(host);
+}
+
+// ROUTE-04 PRES-03
+#[actix_web::test]
+async fn a_refusal_and_a_sign_out_outlive_a_kill() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let (kims, lees, sams) = (setup.token("kim"), setup.token("lee"), setup.token("sam"));
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
+    let offer = kim.wait("offer").await;
+    kim.must(json!({ "type": "refuse", "offer": offer["offer"] })).await;
+    let id = offer["conversation"].as_str().unwrap().to_owned();
+    host.until_waiting(&sams, "support", 1).await;
+    host.when(&sams, &id, "kim refused it").await;
+    let mut lee = Screen::connect(&host.url, &lees).await;
+    let offer = lee.wait("offer").await;
+    assert_eq!(host.post(&lees, "/api/v1/sign-out", json!({})).await.0, 204);
+    assert_eq!(lee.wait("offer_ended").await["offer"], offer["offer"]);
+    host.kill();
+    let host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    kim.wait("presence").await;
+    assert_eq!(
+        host.agent(&sams, "lee").await["presence"]["status"],
+        "offline",
+        "signed out is signed out"
+    );
+    assert!(
+        !kim.sees(Duration::from_millis(500), |frame| frame["type"] == "offer").await,
+        "Kim has said no"
+    );
+    // A new sign-in is a new chance.
+    assert_eq!(host.post(&kims, "/api/v1/sign-out", json!({})).await.0, 204);
+    let mut again = Screen::connect(&host.url, &kims).await;
+    assert_eq!(again.accept_next().await, id);
+    setup.stop_and_replay(host);
+}
+
+// PRES-04
+#[actix_web::test]
+async fn a_short_grace_is_kept_over_a_kill_at_any_moment() {
+    let mut setup = Setup::new();
+    setup.sections = "presence: (grace: \"4s\"),".to_owned();
+    let _emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let mut host = setup.start(&[]).await;
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    kim.must(json!({ "type": "presence", "status": "do_not_disturb" })).await;
+    // Just before a sign of life would be due that comes every five seconds.
+    downtime(Duration::from_millis(4700)).await;
+    host.kill();
+    host = setup.start(&[]).await;
+    let there = host.until_agent(&sams, "kim", |kim| kim["presence"]["status"] != "offline").await;
+    assert_eq!(presence(&there).0, "do_not_disturb");
+    host.until_agent(&sams, "kim", |kim| kim["presence"]["status"] == "offline").await;
+    setup.stop_and_replay(host);
+}
+
+// ROUTE-17
+#[actix_web::test]
+async fn what_is_saved_while_the_host_starts_is_seen() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let sams = setup.token("sam");
+    for n in 0..4 {
+        let change = async {
+            downtime(Duration::from_millis(15 + 15 * n)).await;
+            setup.write(&format!("new{n}.ron"), &format!("(agents: [(id: \"new{n}\")])"));
+        };
+        let (host, ()) = tokio::join!(setup.start(&[]), change);
+        let known = async || host.get(&sams, "/api/v1/agents").await.1.to_string();
+        for _ in 0..500 {
+            if known().await.contains(&format!("new{n}")) {
+                break;
+            }
+            downtime(Duration::from_millis(10)).await;
+        }
+        assert!(
+            known().await.contains(&format!("new{n}")),
+            "saved {} ms after the start",
+            15 + 15 * n
+        );
+        setup.stop_and_replay(host);
+    }
+}

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::agent::Standing;
 use crate::agent::{Agent, Refused};
-use crate::conversation;
 use crate::effect::{Effect, Effects};
 use crate::notice::Alert;
 use crate::offer::Outcome;
@@ -51,7 +50,8 @@ impl Agent {
         if std::mem::replace(&mut self.present, true) {
             return false;
         }
-        self.sign_in = self.sign_in.wrapping_add(1);
+        // Never a number of before, though a restart may have forgotten the last one.
+        self.sign_in = self.sign_in.saturating_add(1).max(now.0.unsigned_abs());
         self.idle_since = now;
         self.missed_in_a_row = 0;
         let default = self.settings.default_presence;
@@ -59,10 +59,10 @@ impl Agent {
         true
     }
 
-    pub(super) fn on_disconnected(&mut self, now: Timestamp) {
+    pub(super) fn on_disconnected(&mut self, heard_at: Timestamp) {
         self.screens = self.screens.saturating_sub(1);
         if self.screens == 0 && self.present {
-            self.lost_at = Some(now);
+            self.lost_at = Some(heard_at);
         }
     }
 
@@ -80,16 +80,18 @@ impl Agent {
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        if let Some(kept) = &standing {
+        let kept = standing.unwrap_or_default();
+        let is_first_word = !self.present;
+        if is_first_word {
             (self.last_assigned, self.idle_since) = (kept.last_assigned, kept.idle_since);
         }
-        let kept = standing.filter(|kept| kept.present && !self.retired && !self.present);
-        if let Some(kept) = kept {
+        self.sign_in = self.sign_in.max(kept.sign_in);
+        let mut since = now;
+        if kept.present && !self.retired && is_first_word {
             let lost_at = kept.lost_at.unwrap_or(alive_until).min(now);
-            self.backdated = Some(lost_at);
+            since = lost_at;
             if now < lost_at + self.settings.grace {
                 self.present = true;
-                self.sign_in = self.sign_in.wrapping_add(1);
                 self.lost_at = Some(lost_at);
                 self.chosen = kept.chosen;
                 self.missed_in_a_row = kept.missed_in_a_row;
@@ -97,15 +99,19 @@ impl Agent {
             }
         }
         let believed = self.restoring.take().unwrap_or_default();
-        self.told_attendance = Attendance::from(self.status().0);
-        self.absent_since = self.backdated.take().unwrap_or(now);
+        let (status, source) = self.status();
+        self.told_attendance = Attendance::of(status, source);
+        // Absent for longer than that: somebody may have written to them and not been heard.
+        let was_so = kept.attendance == self.told_attendance && kept.absent_since > Timestamp(0);
+        self.absent_since = if was_so { kept.absent_since } else { since };
         for conversation in self.theirs() {
-            if self.retired {
-                let retired = conversation::Input::AgentRetired { agent: self.id.clone() };
-                fx.push(Effect::Conversation(conversation, retired));
-            } else if believed.get(&conversation).copied().unwrap_or_default()
-                != self.told_attendance
+            let belief = believed.get(&conversation).copied().unwrap_or(Some(Attendance::Here));
+            if self.takes_no_work() {
+                self.give_back(conversation, fx);
+            } else if belief != Some(self.told_attendance)
+                || self.told_attendance != Attendance::Here
             {
+                // What follows from an absence may be another thing by today's settings.
                 self.tell_attendance(conversation, self.absent_since, fx);
             }
         }
@@ -126,6 +132,21 @@ impl Agent {
         self.lost_at = None;
         self.chosen = None;
         self.end_offers(Outcome::Gone, fx, |_| true);
+    }
+
+    /// The chosen label is configured no longer (`to` is none), or stands for another status (PRES-01).
+    pub(super) fn on_relabel(&mut self, label: &str, to: Option<(BaseStatus, String)>) {
+        let is_theirs = |chosen: &&mut Presence| {
+            chosen.source == PresenceSource::Manual && chosen.label == label
+        };
+        if self.chosen.as_mut().filter(is_theirs).is_none() {
+            return;
+        }
+        self.chosen = to.map(|(status, label)| Presence {
+            status,
+            label: label.into(),
+            source: PresenceSource::Manual,
+        });
     }
 
     /// Who does something isn't idle; what the idle rule set ends with it (PRES-06).
@@ -198,7 +219,7 @@ impl Agent {
 
     /// When `Wake` is next needed; whoever runs the machine keeps one timer for it.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let expiry = self.offers.values().filter(|o| !o.accepting).map(|o| o.deadline).min();
+        let expiry = self.offers.values().filter(|o| o.is_open()).map(|o| o.deadline).min();
         [self.grace_until(), expiry, self.idle_at()].into_iter().flatten().min()
     }
 

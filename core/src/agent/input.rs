@@ -17,7 +17,10 @@ pub enum Input {
     /// A screen connected.
     Connected,
     /// A screen's connection ended.
-    Disconnected,
+    Disconnected {
+        /// When it was last heard of: a line that breaks silently is noticed later.
+        heard_at: Timestamp,
+    },
     /// The agent signed out.
     SignOut,
     /// The agent is doing something (PRES-06).
@@ -98,12 +101,24 @@ pub enum Input {
         /// It is theirs all the same, and wants to hear when they go (ROUTE-18).
         followed: bool,
     },
+    /// It is theirs, by the word of a colleague whom they advised: they have a place for it.
+    Entrusted {
+        /// Which conversation.
+        conversation: ConversationId,
+    },
     /// A conversation that takes no place wants to hear, or no longer, when the agent goes.
     Follow {
         /// Which conversation.
         conversation: ConversationId,
         /// It wants to.
         follows: bool,
+    },
+    /// A label has changed in the configuration (PRES-01).
+    Relabel {
+        /// What it was called.
+        label: String,
+        /// What it stands for now, and what it is called; none: it is gone.
+        to: Option<(BaseStatus, String)>,
     },
     /// The configuration has changed (ROUTE-17).
     Configure(Arc<Settings>),
@@ -131,6 +146,13 @@ pub struct Standing {
     pub last_assigned: Timestamp,
     /// See above.
     pub idle_since: Timestamp,
+    /// Where they are, and since when, as conversations were told or were about to be: a customer who
+    /// wrote after that wrote to nobody, however often the host was restarted since (ROUTE-19).
+    pub attendance: Attendance,
+    /// See above.
+    pub absent_since: Timestamp,
+    /// Which sign-in this is: who has refused an item isn't offered it in the same one (ROUTE-04).
+    pub sign_in: u64,
 }
 
 /// What is kept of an agent's day. Nothing is rebuilt from it: it is history.

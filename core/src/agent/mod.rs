@@ -34,8 +34,14 @@ struct Offered {
     purpose: Purpose,
     at: Timestamp,
     deadline: Timestamp,
-    /// Accepted on screen; the conversation hasn't answered yet. It can no longer expire.
-    accepting: bool,
+    /// Accepted on screen, at that time; the conversation hasn't answered yet. It can no longer expire.
+    accepted_at: Option<Timestamp>,
+}
+
+impl Offered {
+    fn is_open(&self) -> bool {
+        self.accepted_at.is_none()
+    }
 }
 
 /// The machine.
@@ -50,7 +56,7 @@ pub struct Agent {
     /// Signed in: a screen is connected, or was less than the grace ago.
     present: bool,
     /// Counts them.
-    sign_in: u32,
+    sign_in: u64,
     /// When the last screen's connection ended.
     lost_at: Option<Timestamp>,
     chosen: Option<Presence>,
@@ -65,8 +71,8 @@ pub struct Agent {
     /// The present absence began before it was noticed.
     backdated: Option<Timestamp>,
     /// Between a restart's first word and [`Input::Recall`]: what conversations believe that isn't
-    /// [`Attendance::Here`].
-    restoring: Option<FxHashMap<ConversationId, Attendance>>,
+    /// [`Attendance::Here`]; none: nobody knows.
+    restoring: Option<FxHashMap<ConversationId, Option<Attendance>>>,
     offers: BTreeMap<OfferId, Offered>,
     picks: u64,
     last_assigned: Timestamp,
@@ -115,7 +121,7 @@ impl Agent {
     ) -> Result<(), Refused> {
         match input {
             Input::Connected => self.on_connected(now),
-            Input::Disconnected => self.on_disconnected(now),
+            Input::Disconnected { heard_at } => self.on_disconnected(heard_at.min(now)),
             Input::SignOut => self.on_gone(fx),
             Input::Activity => self.on_activity(now),
             Input::SetPresence(presence) => self.on_set_presence(presence, now)?,
@@ -141,7 +147,13 @@ impl Agent {
                 self.on_release(conversation, now);
                 self.follow(conversation, followed, fx);
             }
+            Input::Entrusted { conversation } => {
+                if self.ledger.holds(conversation) {
+                    self.tell_what_is_so(conversation, self.absent_since, fx);
+                }
+            }
             Input::Follow { conversation, follows } => self.follow(conversation, follows, fx),
+            Input::Relabel { label, to } => self.on_relabel(&label, to),
             Input::Configure(settings) => self.on_configure(settings, fx),
             Input::Retire => self.on_retire(fx),
             Input::Stop => self.on_stop(now, fx),
@@ -175,7 +187,7 @@ impl Agent {
     pub fn open_offers(&self) -> Vec<OfferView> {
         self.offers
             .iter()
-            .filter(|(_, offered)| !offered.accepting)
+            .filter(|(_, offered)| offered.is_open())
             .map(|(offer, offered)| view(offer, offered))
             .collect()
     }
@@ -202,6 +214,9 @@ impl Agent {
             missed_in_a_row: self.missed_in_a_row,
             last_assigned: self.last_assigned,
             idle_since: self.idle_since,
+            attendance: self.told_attendance,
+            absent_since: self.absent_since,
+            sign_in: self.sign_in,
         }
     }
 
@@ -227,7 +242,7 @@ impl Agent {
         }
         let believed = self.restoring.get_or_insert_default();
         if attendance != Attendance::Here {
-            believed.insert(conversation, attendance);
+            believed.insert(conversation, Some(attendance));
         }
     }
 
@@ -243,24 +258,51 @@ impl Agent {
     ) {
         self.ledger.hold(conversation, load);
         self.followed.remove(&conversation);
-        if self.told_attendance != Attendance::Here {
-            self.tell_attendance(conversation, self.absent_since.max(seen_at), fx);
+        self.tell_what_is_so(conversation, self.absent_since.max(seen_at), fx);
+    }
+
+    /// What has just become theirs is told at once if they aren't there for it, or never will be.
+    fn tell_what_is_so(
+        &mut self,
+        conversation: ConversationId,
+        since: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if let Some(believed) = &mut self.restoring {
+            believed.insert(conversation, None);
+        } else if self.takes_no_work() {
+            self.give_back(conversation, fx);
+        } else if self.told_attendance != Attendance::Here {
+            self.tell_attendance(conversation, since, fx);
         }
+    }
+
+    fn give_back(&self, conversation: ConversationId, fx: &mut Effects) {
+        let retired = conversation::Input::AgentRetired { agent: self.id.clone() };
+        fx.push(Effect::Conversation(conversation, retired));
     }
 
     fn follow(&mut self, conversation: ConversationId, follows: bool, fx: &mut Effects) {
         if !follows {
             self.followed.remove(&conversation);
-        } else if !self.ledger.holds(conversation)
-            && self.followed.insert(conversation)
-            && self.told_attendance != Attendance::Here
-        {
-            self.tell_attendance(conversation, self.absent_since, fx);
+        } else if !self.ledger.holds(conversation) {
+            self.followed.insert(conversation);
+            self.tell_what_is_so(conversation, self.absent_since, fx);
+            // It may believe something of long ago.
+            if self.restoring.is_none() && self.told_attendance == Attendance::Here {
+                self.tell_attendance(conversation, self.absent_since, fx);
+            }
         }
     }
 
     fn on_release(&mut self, conversation: ConversationId, now: Timestamp) {
-        if self.ledger.release(conversation) && self.ledger.held_count() == 0 {
+        let Some(load) = self.ledger.release(conversation) else { return };
+        // They are taking it up by hand, and had counted on this place: it stays set aside until the
+        // conversation has answered.
+        if self.offers.values().any(|o| o.conversation == conversation && !o.is_open()) {
+            self.ledger.reserve(conversation, load);
+        }
+        if self.ledger.held_count() == 0 {
             self.idle_since = now;
         }
     }
@@ -275,7 +317,11 @@ impl Agent {
             let leave = queue::Input::Leave { agent: self.id.clone() };
             fx.push(Effect::Queue(queue.clone(), leave));
         }
+        let loses_licence = settings.light && !self.settings.light;
         self.settings = settings;
+        if loses_licence {
+            self.theirs().into_iter().for_each(|conversation| self.give_back(conversation, fx));
+        }
         // New queues know nothing, old ones perhaps other skills.
         self.told_queues = None;
     }
@@ -289,10 +335,7 @@ impl Agent {
         self.settings = Arc::new(Settings { queues: Vec::new(), ..(*self.settings).clone() });
         self.retired = true;
         self.on_gone(fx);
-        for conversation in self.theirs() {
-            let retired = conversation::Input::AgentRetired { agent: self.id.clone() };
-            fx.push(Effect::Conversation(conversation, retired));
-        }
+        self.theirs().into_iter().for_each(|conversation| self.give_back(conversation, fx));
     }
 
     /// Every conversation that wants to hear of their comings and goings.
@@ -307,7 +350,7 @@ impl Agent {
     /// since they were last told.
     fn tell(&mut self, now: Timestamp, fx: &mut Effects) {
         let (status, source) = self.status();
-        self.tell_theirs(Attendance::from(status), now, fx);
+        self.tell_theirs(Attendance::of(status, source), now, fx);
         let state = self.member_state(status);
         let label = self.label();
         let presence_is_new = self.told.as_ref().is_none_or(|known| {

@@ -34,7 +34,7 @@ impl Agent {
             purpose,
             at: now,
             deadline: now + timeout,
-            accepting: false,
+            accepted_at: None,
         };
         if !offer.is_direct() {
             let reserved = queue::Input::Reserved { offer: offer.clone() };
@@ -54,11 +54,11 @@ impl Agent {
         let Some(offered) = self.offers.get_mut(&offer) else {
             return Err(Refused::OfferGone { offer });
         };
-        if offered.accepting {
+        if !offered.is_open() {
             return Ok(());
         }
         // From here on the deadline no longer counts: the conversation decides.
-        offered.accepting = true;
+        offered.accepted_at = Some(now);
         let acceptance = match offered.purpose {
             Purpose::Consult(_) => Acceptance::Consult,
             Purpose::Work | Purpose::Transfer(_) => Acceptance::Work,
@@ -76,7 +76,7 @@ impl Agent {
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
-        let is_open = self.offers.get(&offer).is_some_and(|offered| !offered.accepting);
+        let is_open = self.offers.get(&offer).is_some_and(Offered::is_open);
         if !is_open {
             return Err(Refused::OfferGone { offer });
         }
@@ -88,7 +88,7 @@ impl Agent {
 
     pub(super) fn on_withdraw(&mut self, offer: OfferId, fx: &mut Effects) {
         // One that is being accepted is the conversation's to decide; it will answer.
-        let is_open = self.offers.get(&offer).is_some_and(|offered| !offered.accepting);
+        let is_open = self.offers.get(&offer).is_some_and(Offered::is_open);
         if is_open {
             self.end_offer(offer, Outcome::Withdrawn, fx);
         }
@@ -96,7 +96,12 @@ impl Agent {
 
     pub(super) fn on_confirmed(&mut self, offer: OfferId, now: Timestamp, fx: &mut Effects) {
         let Some(offered) = self.offers.remove(&offer) else { return };
-        self.hold(offered.conversation, offered.load, offered.at, fx);
+        self.hold(
+            offered.conversation,
+            offered.load,
+            offered.accepted_at.unwrap_or(offered.at),
+            fx,
+        );
         self.last_assigned = now;
         self.show_ended(offer, Outcome::Accepted, fx);
     }
@@ -132,10 +137,9 @@ impl Agent {
             return self.on_accept(offer, now, fx);
         }
         match by_hand {
-            // They are back already: the customer was faster.
-            ByHand::ComeBack if self.ledger.holds(conversation) => return Ok(()),
-            // Who advises has a place for it.
-            ByHand::TakeOver if self.ledger.holds(conversation) => {}
+            // Who advises has a place for it, and so has who is back already as the customer was faster.
+            // If that place is just being given back, it stays set aside (see `on_release`).
+            ByHand::ComeBack | ByHand::TakeOver if self.ledger.holds(conversation) => {}
             _ if !beyond && !self.ledger.fits(load, &self.settings.limits) => {
                 return Err(Refused::NoPlace { kind: load.kind });
             }
@@ -152,7 +156,7 @@ impl Agent {
             purpose: Purpose::Work,
             at: now,
             deadline: now,
-            accepting: true,
+            accepted_at: Some(now),
         };
         self.offers.insert(offer.clone(), offered);
         self.on_activity(now);
@@ -196,7 +200,7 @@ impl Agent {
         let ending: Vec<OfferId> = self
             .offers
             .iter()
-            .filter(|(_, offered)| !offered.accepting && matches(offered))
+            .filter(|(_, offered)| offered.is_open() && matches(offered))
             .map(|(offer, _)| offer.clone())
             .collect();
         let count = u32::try_from(ending.len()).unwrap_or(u32::MAX);
@@ -250,14 +254,15 @@ impl Agent {
     /// ROUTE-19. `busy`, `do_not_disturb` and `transfers_only` take no new work, but are there for what
     /// is theirs.
     fn is_absent(&self, allowed: StatusSet) -> bool {
-        match Attendance::from(self.status().0) {
+        let (status, source) = self.status();
+        match Attendance::of(status, source) {
             Attendance::Here => false,
             Attendance::Away => !allowed.contains(BaseStatus::Away),
             Attendance::Offline => true,
         }
     }
 
-    fn takes_no_work(&self) -> bool {
+    pub(super) fn takes_no_work(&self) -> bool {
         self.settings.light || self.retired
     }
 

@@ -93,14 +93,14 @@ fn presence_outlives_a_short_break_and_offers_dont_outlive_a_long_one() {
     let mut agent = agent(|_| {});
     step(&mut agent, Input::Connected, 0);
     step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "In".into()))), 0);
-    step(&mut agent, Input::Disconnected, 1000);
+    step(&mut agent, Input::Disconnected { heard_at: Timestamp(1000) }, 1000);
     step(&mut agent, Input::Wake, 150_999);
     assert_eq!(agent.presence().label, "In");
     step(&mut agent, Input::Connected, 150_999);
     step(&mut agent, Input::Wake, 151_000);
     assert_eq!(agent.presence().label, "In", "back in time");
 
-    step(&mut agent, Input::Disconnected, 200_000);
+    step(&mut agent, Input::Disconnected { heard_at: Timestamp(200_000) }, 200_000);
     step(
         &mut agent,
         Input::Reserve(Reserve {
@@ -202,10 +202,10 @@ fn a_break_changes_nothing_and_after_the_grace_it_is_a_sign_in() {
     let mut agent = agent(|s| s.default_presence = Some(BaseStatus::Away));
     step(&mut agent, Input::Connected, 0);
     step(&mut agent, Input::SetPresence(Some((BaseStatus::Online, "Desk".into()))), 1);
-    step(&mut agent, Input::Disconnected, 2);
+    step(&mut agent, Input::Disconnected { heard_at: Timestamp(2) }, 2);
     step(&mut agent, Input::Connected, 150_001);
     assert_eq!(agent.presence().label, "Desk", "a broken line or a page loaded again");
-    step(&mut agent, Input::Disconnected, 200_000);
+    step(&mut agent, Input::Disconnected { heard_at: Timestamp(200_000) }, 200_000);
     step(&mut agent, Input::Wake, 350_000);
     step(&mut agent, Input::Connected, 350_001);
     assert_eq!(agent.presence().status, BaseStatus::Away, "the default again");
@@ -268,7 +268,7 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
     hold(&mut kim, id(1), LOAD, 1);
     step(&mut kim, Input::Release { conversation: id(1), followed: true }, 2);
     hold(&mut kim, id(2), LOAD, 3);
-    step(&mut kim, Input::Disconnected, 1_000);
+    step(&mut kim, Input::Disconnected { heard_at: Timestamp(1_000) }, 1_000);
     let told = absent(&step(&mut kim, Input::Wake, 151_000));
     let since_then = [(1, Attendance::Offline, 1_000), (2, Attendance::Offline, 1_000)];
     assert_eq!(told, since_then, "since the connection was lost");
@@ -276,14 +276,28 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
     let late = Input::Follow { conversation: id(3), follows: true };
     assert_eq!(absent(&step(&mut kim, late, 151_001)), [(3, Attendance::Offline, 1_000)]);
 
-    // After a restart only those are told that believe something else.
-    let mut kim = agent(|_| {});
-    let restore =
-        |n, attendance| Input::Restore { conversation: id(n), load: Some(LOAD), attendance };
-    assert!(absent(&step(&mut kim, restore(1, Attendance::Here), 0)).is_empty());
-    step(&mut kim, restore(2, Attendance::Offline), 0);
-    let recall = Input::Recall { standing: None, alive_until: Timestamp(0) };
-    assert_eq!(absent(&step(&mut kim, recall, 5)), [(1, Attendance::Offline, 5)]);
+    // After a restart whoever is absent says so to all: what follows from it may be another thing by
+    // today's settings. Whoever is there says so only to those that believe something else.
+    let restored = |standing| {
+        let mut kim = agent(|_| {});
+        for (n, attendance) in [(1, Attendance::Here), (2, Attendance::Offline)] {
+            let restore = Input::Restore { conversation: id(n), load: Some(LOAD), attendance };
+            assert!(absent(&step(&mut kim, restore, 0)).is_empty(), "not before all is known");
+        }
+        step(&mut kim, Input::Recall { standing, alive_until: Timestamp(0) }, 5)
+    };
+    let told = [(1, Attendance::Offline, 5), (2, Attendance::Offline, 5)];
+    assert_eq!(absent(&restored(None)), told);
+    let there = Standing { present: true, ..Standing::default() };
+    let effects = restored(Some(there));
+    let back: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Conversation(to, conversation::Input::AgentBack { .. }) => Some(*to),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((back, absent(&effects).len()), (vec![id(2)], 0));
 }
 
 // PRES-04 PRES-05
@@ -344,4 +358,26 @@ fn nobody_takes_up_by_hand_who_may_not_or_isnt_there_or_is_full() {
         step(&mut full, pick(true, by_hand), 1);
         assert_eq!(full.ledger().used_units(), Units(1), "with the permission");
     }
+}
+
+// ROUTE-10 CAP-04
+#[test]
+fn a_place_that_is_given_back_while_it_is_counted_on_isnt_given_twice() {
+    let mut bob = agent(|s| s.limits.counts = Counts([0, 0, 1, 0]));
+    step(&mut bob, Input::Connected, 0);
+    let conversation = ConversationId(Uuid::from_u128(9));
+    hold(&mut bob, conversation, LOAD, 1);
+    // He advises, and takes it over; the thanks for his advice are under way.
+    let by_hand = ByHand::TakeOver;
+    let pick = Input::Pick { conversation, load: LOAD, beyond: false, by_hand };
+    let effects = step(&mut bob, pick, 2);
+    let offer = effects.iter().find_map(|effect| match effect {
+        Effect::Conversation(_, conversation::Input::Accept { offer, .. }) => Some(offer.clone()),
+        _ => None,
+    });
+    let offer = offer.expect("asked for");
+    step(&mut bob, Input::Release { conversation, followed: false }, 3);
+    assert_eq!(refusal(&step(&mut bob, reserve(1), 4)), Some(Refusal::Presence(BaseStatus::Busy)));
+    step(&mut bob, Input::Confirmed { offer }, 5);
+    assert_eq!(bob.ledger().used_units(), Units(1), "it is his");
 }

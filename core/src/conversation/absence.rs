@@ -87,6 +87,9 @@ impl Conversation {
         if self.primary.as_ref() != Some(&agent) || !is_theirs {
             return;
         }
+        // Who took it up while away knew what its customer had written until then.
+        let taken_at = self.agent_away_since.filter(|_| attendance == Attendance::Away);
+        let since = taken_at.map_or(since, |taken_at| since.max(taken_at));
         if attendance != self.attendance() {
             let event = match attendance {
                 Attendance::Here => Event::AgentCameBack,

@@ -64,7 +64,9 @@ impl Conversation {
     /// Only a customer who has been answered can be called silent (ROUTE-09).
     fn idle_at(&self) -> Option<Timestamp> {
         let is_answered = self.last_agent_at >= self.asked_at;
-        is_answered.then(|| self.last_agent_at + self.policy().inactivity)
+        // Whoever has just taken it up is about to write.
+        let since = self.last_agent_at.max(self.engaged_at);
+        is_answered.then(|| since + self.policy().inactivity)
     }
 
     /// When it goes back to the queue because its agent is offline (ROUTE-18).

@@ -141,6 +141,7 @@ impl Conversation {
         if let Some(agent) = agent.as_ref().filter(|_| !supervises) {
             self.must_be_primary(agent)?;
         }
+        let agent_is_other = agent.is_some() && !is_primary;
         match self.state {
             State::Open => {
                 let queue = self.queue().clone();
@@ -161,9 +162,12 @@ impl Conversation {
                 self.show(fx);
             }
             // CONV-07: what is stuck in wrap-up ends as well.
-            State::WrapUp if agent.is_some() && !is_primary => self.close(now, fx),
+            State::WrapUp if agent_is_other => self.close(now, fx),
             // Asking twice is harmless: the button was pressed in two tabs.
             State::WrapUp | State::Closed => {}
+        }
+        if self.state == State::Closed && supervises && agent_is_other {
+            self.end_wrap_ups(|_| true, now, fx);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::conversation::{Conversation, HandOver, State, WrapUpTask};
 use crate::decision::OverflowReason;
 use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId, WorkstreamId};
 use crate::message::{Author, Delivery, Message};
-use crate::queue::{OverflowAction, Preference};
+use crate::queue::{Declined, OverflowAction, Preference};
 use crate::time::Timestamp;
 
 /// One journaled fact. New variants and optional fields may be added; none may change meaning.
@@ -73,6 +73,11 @@ pub enum Event {
         /// Whom it would rather have.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prefer: Option<Preference>,
+    },
+    /// An agent refused it (ROUTE-04).
+    Declined {
+        /// Who, and in which of their sign-ins.
+        declined: Declined,
     },
     /// It has a primary agent.
     Assigned {
@@ -151,6 +156,9 @@ pub enum Event {
         /// What it was about.
         #[serde(default)]
         summary: Option<String>,
+        /// It is about an earlier part, whose wrap-up the customer had cut short (CAP-02).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        of_before: bool,
     },
     /// A reply is to be sent.
     ReplyQueued {
@@ -204,6 +212,7 @@ impl Event {
             Self::MessageReceived { .. } => "message_received",
             Self::ConsentChanged { .. } => "consent_changed",
             Self::Queued { .. } => "queued",
+            Self::Declined { .. } => "declined",
             Self::Assigned { .. } => "assigned",
             Self::ReturnAsked => "return_asked",
             Self::Resumed => "resumed",
@@ -263,6 +272,7 @@ impl Event {
                 };
                 format!("overflow rule of {queue} ({reason}): {what}")
             }
+            Self::Declined { declined } => format!("{} refused it", declined.agent),
             Self::Assigned { agent, offer } if offer.is_direct() => {
                 format!("{agent} took it by hand")
             }
@@ -289,7 +299,7 @@ impl Event {
             Self::Left => "its agent left it for now".to_owned(),
             Self::WrapUpStarted { by: Some(by) } => format!("{by} ended it"),
             Self::WrapUpStarted { by: None } => "a rule ended it".to_owned(),
-            Self::Disposed { disposition, summary } => disposed(disposition, summary),
+            Self::Disposed { disposition, summary, .. } => disposed(disposition, summary),
             Self::Closed => "it closed".to_owned(),
             Self::Reopened => "the customer wrote again".to_owned(),
             Self::MessageReceived { .. }
@@ -360,9 +370,11 @@ impl Conversation {
                 self.queue = Some(queue.clone());
                 self.queued_at = *since;
             }
+            Event::Declined { declined } => self.declined.push(declined.clone()),
             Event::Assigned { agent, .. } => {
                 self.state = State::Active;
                 self.take_primary(agent, now);
+                self.declined.clear();
                 self.visited.clear();
                 self.overflowed.clear();
             }
@@ -374,6 +386,7 @@ impl Conversation {
                 self.state = State::Active;
                 self.occupies = true;
                 self.returning = false;
+                self.engaged_at = now;
                 self.forget_attendance();
             }
             Event::Unassigned { .. } => {
@@ -418,7 +431,10 @@ impl Conversation {
                 self.consultants.retain(|agent| agent != to);
                 self.take_primary(to, now);
             }
-            Event::Disposed { disposition, summary } => {
+            // What came of a later part is said already, and counts.
+            Event::Disposed { of_before: true, .. }
+                if self.disposition.is_some() || self.outcome.is_some() => {}
+            Event::Disposed { disposition, summary, .. } => {
                 self.disposition.clone_from(disposition);
                 self.outcome.clone_from(summary);
             }
@@ -487,6 +503,7 @@ impl Conversation {
                 self.outcome = None;
                 self.visited.clear();
                 self.overflowed.clear();
+                self.declined.clear();
                 if self.state == State::Open {
                     self.primary = None;
                     self.queued_at = now;
@@ -507,6 +524,7 @@ impl Conversation {
         self.occupies = true;
         self.returning = false;
         self.forget_attendance();
+        self.engaged_at = now;
         self.timer_from = now;
     }
 

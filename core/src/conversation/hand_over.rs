@@ -145,8 +145,10 @@ impl Conversation {
     fn pass_on(&mut self, to: &AgentId, offer: &OfferId, now: Timestamp, fx: &mut Effects) {
         let from = self.primary.clone().expect("only the primary hands over");
         let (to, offer) = (to.clone(), offer.clone());
-        self.record(Event::Transferred { from: from.clone(), to, offer }, now, fx);
+        self.record(Event::Transferred { from: from.clone(), to: to.clone(), offer }, now, fx);
         self.release(&from, fx);
+        // Whoever advised has nothing to confirm; they say where they are.
+        fx.push(Effect::Agent(to, agent::Input::Entrusted { conversation: self.id }));
         self.show_gone(from, fx);
         self.show(fx);
     }

@@ -189,6 +189,13 @@ pub enum Input {
     Overflow(Box<Overflow>),
     /// Classification or the queue is no longer what it was (ROUTE-17).
     Reroute,
+    /// The queue that it was sent to isn't there, or isn't any more.
+    Bounced {
+        /// Which.
+        queue: QueueId,
+    },
+    /// An agent refused it; they aren't offered it again while they stay signed in (ROUTE-04).
+    Declined(Declined),
     /// An agent whose it is isn't at their desk (ROUTE-18, 19).
     AgentAbsent {
         /// Who.
@@ -203,7 +210,7 @@ pub enum Input {
         /// Who.
         agent: AgentId,
     },
-    /// An agent whose it is is configured no longer.
+    /// An agent whose it is takes no work any more: configured no longer, or without a licence.
     AgentRetired {
         /// Who.
         agent: AgentId,

@@ -29,7 +29,7 @@ use crate::ids::{
 use crate::message::Delivery;
 use crate::notice::Notice;
 use crate::offer::ByHand;
-use crate::queue::Preference;
+use crate::queue::{Declined, Preference};
 use crate::time::Timestamp;
 use crate::workstream::Workstream;
 
@@ -143,6 +143,12 @@ pub struct Conversation {
     /// When the customer last wrote something that wants an agent.
     #[serde(default)]
     asked_at: Timestamp,
+    /// When somebody last took it up (ROUTE-09).
+    #[serde(default)]
+    engaged_at: Timestamp,
+    /// Who has refused it during this wait (ROUTE-04).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    declined: Vec<Declined>,
     /// Wrap-ups that the customer's next message cut short (CAP-02).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     wrap_ups: Vec<WrapUpTask>,
@@ -219,6 +225,8 @@ impl Conversation {
             agent_gone_at: None,
             agent_away_since: None,
             asked_at: Timestamp(0),
+            engaged_at: Timestamp(0),
+            declined: Vec::new(),
             wrap_ups: Vec::new(),
             handed: Vec::new(),
             consultants: Vec::new(),
@@ -315,7 +323,9 @@ impl Conversation {
             Input::EndConsult { agent } => self.on_end_consult(agent, now, fx)?,
             Input::NotTaken { agent, offer, why } => self.on_not_taken(&agent, offer, why, now, fx),
             Input::Overflow(overflow) => self.on_overflow(*overflow, now, fx),
-            Input::Reroute => self.on_reroute(now, fx),
+            Input::Reroute => self.on_reroute(None, now, fx),
+            Input::Bounced { queue } => self.on_reroute(Some(&queue), now, fx),
+            Input::Declined(declined) => self.on_declined(declined, now, fx),
             Input::AgentAbsent { agent, attendance, since } => {
                 self.on_agent_absent(agent, attendance, since, now, fx);
             }

@@ -59,7 +59,7 @@ impl Conversation {
         let since = self.queued_at;
         self.record(Event::Queued { queue: queue.clone(), since, prefer }, now, fx);
         let mut item = self.standing().item(self.policy());
-        item.refused = refused;
+        item.refused.extend(refused);
         fx.push(Effect::Queue(queue, queue::Input::Enqueue(Box::new(item))));
     }
 
@@ -103,13 +103,14 @@ impl Conversation {
             return;
         }
         self.record(Event::AttributesChanged { attributes }, now, fx);
-        self.on_reroute(now, fx);
+        self.on_reroute(None, now, fx);
         self.show(fx);
     }
 
     /// While it waits, new facts and new rules count at once (ROUTE-17). Its age is kept. What is
     /// somebody's follows new deadlines (see [`Conversation::handle`]), and its agent if it has to.
-    pub(super) fn on_reroute(&mut self, now: Timestamp, fx: &mut Effects) {
+    /// `gone` is the queue that it was sent to and that isn't there.
+    pub(super) fn on_reroute(&mut self, gone: Option<&QueueId>, now: Timestamp, fx: &mut Effects) {
         if let (State::Waiting, Some(agent)) = (self.state, &self.primary) {
             let follows = self.follows_agent();
             let follow = agent::Input::Follow { conversation: self.id, follows };
@@ -123,11 +124,13 @@ impl Conversation {
         let by_rules = self.class.queue.clone();
         // A rule's message was sent when it began.
         self.classify(now, fx);
-        // Where an overflow rule has put it, it stays, unless the rules now say something else.
-        let wanted = self.class.queue.clone();
-        let queue = match wanted {
-            Some(wanted) if Some(&wanted) != by_rules.as_ref() || self.visited.is_empty() => wanted,
-            _ => before.clone(),
+        // Where an overflow rule or an agent has put it, it stays, unless the rules now say something
+        // else, or that queue is gone.
+        let wanted = self.class.queue.clone().unwrap_or_else(|| self.policy().queue.clone());
+        let is_gone = gone == Some(&before);
+        let queue = match is_gone || Some(&wanted) != by_rules.as_ref() {
+            true => wanted,
+            false => before.clone(),
         };
         if queue != before {
             let remove = queue::Input::Remove { conversation: self.id };
@@ -135,6 +138,13 @@ impl Conversation {
         }
         let prefer = self.prefer.clone();
         self.enqueue(queue, prefer, Vec::new(), now, fx);
+    }
+
+    /// A restart must not ask again whoever has said no.
+    pub(super) fn on_declined(&mut self, declined: Declined, now: Timestamp, fx: &mut Effects) {
+        if self.state == State::Open && !self.declined.contains(&declined) {
+            self.record(Event::Declined { declined }, now, fx);
+        }
     }
 
     /// ROUTE-11. What comes too late is ignored: it has an agent.

@@ -9,7 +9,7 @@ use crate::conversation::State;
 use crate::effect::Effect;
 use crate::ids::{AgentId, ConversationId, QueueId};
 use crate::presence::Attendance;
-use crate::queue::{self, Preference};
+use crate::queue::{self, Declined, Preference};
 use crate::skills::SkillNeed;
 use crate::time::Timestamp;
 use crate::workstream::{OnOffline, Workstream};
@@ -58,6 +58,8 @@ pub struct Ticket {
     pub question: u32,
     /// Where it believes its agent to be.
     pub attendance: Attendance,
+    /// Who has refused it during this wait, and in which of their sign-ins (ROUTE-04).
+    pub declined: Vec<Declined>,
     /// The revision of the settings that its deadlines and its classification are by. Where a start
     /// finds others in force, it has to look again.
     pub revision: u64,
@@ -99,7 +101,7 @@ impl Standing {
             priority: self.ticket.priority,
             demand: self.ticket.demand(policy).into(),
             prefer: self.ticket.prefer.clone(),
-            refused: Vec::new(),
+            refused: self.ticket.declined.clone(),
             visited: self.ticket.visited.clone(),
             purpose: crate::offer::Purpose::Work,
         }
@@ -163,6 +165,7 @@ impl Conversation {
                 consultants: self.consultants.clone(),
                 question: self.questions,
                 attendance: self.attendance(),
+                declined: self.declined.clone(),
                 revision: self.policy().revision,
             },
         }
@@ -188,6 +191,7 @@ impl Conversation {
             && self.consultants == ticket.consultants
             && self.questions == ticket.question
             && self.attendance() == ticket.attendance
+            && self.declined == ticket.declined
             && self.policy().revision == ticket.revision;
         debug_assert_eq!(is_same, self.standing() == *known, "a part of it isn't compared");
         is_same

@@ -10,7 +10,7 @@ use crate::agent;
 use crate::capacity::ChannelKind;
 use crate::message::Consent;
 use crate::offer::{Acceptance, ByHand};
-use crate::presence::{Attendance, BaseStatus};
+use crate::presence::{Attendance, BaseStatus, PresenceSource};
 use crate::queue;
 use crate::time::Span;
 use crate::workstream::{OnOffline, WrapUpHold};
@@ -478,8 +478,13 @@ fn whoever_is_away_is_there_for_email_and_busy_is_there_for_everything() {
     step(&mut email, away(), 3);
     assert_eq!(step(&mut email, message("hello?"), 4).0, ["message_received"]);
     for status in [BaseStatus::Busy, BaseStatus::DoNotDisturb, BaseStatus::TransfersOnly] {
-        assert_eq!(Attendance::from(status), Attendance::Here);
+        assert_eq!(Attendance::of(status, PresenceSource::Manual), Attendance::Here);
     }
+    // Nor does it count who was set away by the administrator's default or for missed offers.
+    for source in [PresenceSource::Default, PresenceSource::MissedOffers] {
+        assert_eq!(Attendance::of(BaseStatus::Away, source), Attendance::Here);
+    }
+    assert_eq!(Attendance::of(BaseStatus::Away, PresenceSource::Idle), Attendance::Away);
 }
 
 // CAP-02 ROUTE-19

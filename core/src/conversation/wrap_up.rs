@@ -48,7 +48,8 @@ impl Conversation {
             None | Some(_) => {}
         }
         if disposition.is_some() || summary.is_some() {
-            self.record(Event::Disposed { disposition, summary }, now, fx);
+            let of_before = !is_own;
+            self.record(Event::Disposed { disposition, summary, of_before }, now, fx);
         }
         if is_own {
             self.close(now, fx);
@@ -65,13 +66,19 @@ impl Conversation {
     /// Tasks that nobody has finished in time.
     pub(super) fn end_lapsed_wrap_ups(&mut self, now: Timestamp, fx: &mut Effects) {
         let limit = self.policy().wrap_up_limit;
-        let lapsed: Vec<AgentId> = self
-            .wrap_ups
-            .iter()
-            .filter(|task| task.since + limit <= now)
-            .map(|task| task.agent.clone())
-            .collect();
-        for agent in lapsed {
+        self.end_wrap_ups(|task| task.since + limit <= now, now, fx);
+    }
+
+    /// Nobody needs to finish these any more.
+    pub(super) fn end_wrap_ups(
+        &mut self,
+        which: impl Fn(&WrapUpTask) -> bool,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let ending = self.wrap_ups.iter().filter(|task| which(task));
+        let ending: Vec<AgentId> = ending.map(|task| task.agent.clone()).collect();
+        for agent in ending {
             self.record(Event::WrapUpLapsed { agent: agent.clone() }, now, fx);
             if self.takes_part(&agent) {
                 self.show(fx);

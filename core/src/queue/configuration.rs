@@ -55,7 +55,10 @@ impl Queue {
             fx.push(Effect::Agent(agent, agent::Input::Withdraw { offer }));
         }
         for (conversation, ..) in self.backlog.drain(settings.order) {
-            fx.push(Effect::Conversation(conversation, conversation::Input::Reroute));
+            fx.push(Effect::Conversation(
+                conversation,
+                conversation::Input::Bounced { queue: self.id.clone() },
+            ));
         }
         self.members = Members::new(&settings.strategy);
         self.steps.clear();

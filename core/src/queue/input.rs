@@ -27,8 +27,8 @@ pub struct MemberState {
     pub last_assigned: Timestamp,
     /// Since when it has had none.
     pub idle_since: Timestamp,
-    /// How often it has signed in since the host started.
-    pub sign_in: u32,
+    /// Which sign-in this is: a greater number than any before.
+    pub sign_in: u64,
 }
 
 impl MemberState {

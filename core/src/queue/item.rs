@@ -48,9 +48,9 @@ pub struct Preference {
 pub struct Declined {
     /// Who.
     pub agent: AgentId,
-    /// The sign-in during which they did, by the agent's own count; `None`: the present one,
+    /// The sign-in during which they did, by the agent's own number; `None`: the present one,
     /// whichever the queue knows of.
-    pub sign_in: Option<u32>,
+    pub sign_in: Option<u64>,
 }
 
 impl From<AgentId> for Declined {

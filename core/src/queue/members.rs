@@ -48,7 +48,7 @@ impl Member {
         self.said.status
     }
 
-    pub fn sign_in(&self) -> u32 {
+    pub fn sign_in(&self) -> u64 {
         self.said.sign_in
     }
 

@@ -189,7 +189,7 @@ impl Queue {
     fn on_enqueue(&mut self, item: Item, recovered: bool, now: Timestamp, fx: &mut Effects) {
         let conversation = item.conversation;
         if self.closed {
-            let bounced = conversation::Input::Reroute;
+            let bounced = conversation::Input::Bounced { queue: self.id.clone() };
             fx.push(Effect::Conversation(conversation, bounced));
             return;
         }

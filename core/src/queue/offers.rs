@@ -3,6 +3,7 @@
 
 use crate::agent;
 use crate::capacity::ChannelKind;
+use crate::conversation;
 use crate::decision::{Choice, PassedOver};
 use crate::effect::{Effect, Effects, Judgement};
 use crate::ids::{AgentId, ConversationId, OfferId};
@@ -75,7 +76,14 @@ impl Queue {
             Outcome::Refused if out.load.kind == ChannelKind::Voice => {
                 self.missed(conversation, agent, true);
             }
-            Outcome::Refused => self.exclude(conversation, agent.into()),
+            Outcome::Refused => {
+                let declined = self.exclude(conversation, agent.into());
+                let is_work = !self.is_consult(conversation);
+                if let Some(declined) = declined.filter(|_| is_work) {
+                    let input = conversation::Input::Declined(declined);
+                    fx.push(Effect::Conversation(conversation, input));
+                }
+            }
             Outcome::Expired => self.missed(conversation, agent, false),
             Outcome::Accepted | Outcome::Withdrawn | Outcome::Gone => {}
         }
@@ -263,13 +271,17 @@ impl Queue {
         }
     }
 
-    pub(super) fn exclude(&mut self, conversation: ConversationId, mut declined: Declined) {
+    pub(super) fn exclude(
+        &mut self,
+        conversation: ConversationId,
+        mut declined: Declined,
+    ) -> Option<Declined> {
         if declined.sign_in.is_none() {
             let slot = self.members.slot(&declined.agent);
             declined.sign_in = slot.map(|slot| self.members.get(slot).sign_in());
         }
-        if let Some(entry) = self.backlog.entry_mut(conversation) {
-            entry.story_mut().refused.push(declined);
-        }
+        let entry = self.backlog.entry_mut(conversation)?;
+        entry.story_mut().refused.push(declined.clone());
+        Some(declined)
     }
 }

@@ -25,7 +25,7 @@ use cordboard_core::offer::ByHand;
 use cordboard_core::presence::{Attendance, BaseStatus};
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::{Mode, OnOffline, Workstream};
-use cordboard_core::world::{Happening, Machine, Mail};
+use cordboard_core::world::{Happening, Letter, Machine, Mail};
 use cordboard_core::{Agent, Conversation, Queue, World, agent, queue};
 use fastrand::Rng;
 use uuid::Uuid;
@@ -43,7 +43,7 @@ struct Life {
     policy: Arc<Workstream>,
     agents: BTreeMap<AgentId, Arc<agent::Settings>>,
     queues: BTreeMap<QueueId, Arc<queue::Settings>>,
-    past_offers: Vec<(AgentId, OfferId)>,
+    past_offers: Vec<(AgentId, OfferId, ConversationId)>,
     /// Customer messages given to each conversation, and replies accepted from agents.
     written: HashMap<ConversationId, usize>,
     replied: HashMap<ConversationId, usize>,
@@ -108,7 +108,8 @@ impl Life {
     }
 
     fn restart(&mut self) {
-        self.refused.clear();
+        // Whose settings were on their way has them now.
+        self.beyond.extend(self.agents.keys().cloned());
         let alive_until = self.world.now();
         let down_for = pick(&mut self.rng, &[0, 5_000, 100_000, 149_000, 151_000, 900_000]);
         self.world.set_now(Timestamp(alive_until.0 + down_for));
@@ -147,6 +148,7 @@ impl Life {
         let letter = self.world.deliver(index).expect("it was there");
         let twice = self.rng.u8(..12) == 0;
         trace(&letter);
+        self.note_lower_limits(&letter);
         if self.rng.u8(..60) == 0 {
             // The host dies between two effects.
             let effects = self.rng.usize(..4);
@@ -159,6 +161,26 @@ impl Life {
         if twice {
             let _ = self.world.give(letter.to, letter.mail);
         }
+    }
+
+    /// What somebody holds from before a limit was lowered is no mistake.
+    fn note_lower_limits(&mut self, letter: &Letter) {
+        let changes = matches!(&letter.mail, Mail::Agent(agent::Input::Configure(_)));
+        if let (true, Machine::Agent(agent)) = (changes, &letter.to) {
+            self.beyond.insert(agent.clone());
+        }
+    }
+
+    /// Whoever is within the limits again stays within them.
+    fn note_who_is_within(&mut self) {
+        let is_told = |agent: &AgentId| {
+            self.world.mail().iter().any(|letter| letter.to == Machine::Agent(agent.clone()))
+        };
+        self.beyond.retain(|id| {
+            let agent = self.world.agent(id).expect("nobody goes");
+            let used = agent.ledger().used().of(ChannelKind::Messaging);
+            is_told(id) || used > agent.limits().counts.of(ChannelKind::Messaging)
+        });
     }
 
     fn tell_agent(&mut self, agent: AgentId, input: agent::Input) -> bool {
@@ -224,9 +246,14 @@ impl Life {
         let agent = self.some_agent();
         match self.rng.u8(..14) {
             0..=2 => drop(self.tell_agent(agent, agent::Input::Connected)),
-            3 => drop(self.tell_agent(agent, agent::Input::Disconnected)),
+            3 => drop(
+                self.tell_agent(agent, agent::Input::Disconnected { heard_at: self.world.now() }),
+            ),
             4 => {
-                self.refused.retain(|(who, _)| *who != agent);
+                let is_there = |agent: &Agent| agent.presence().status != BaseStatus::Offline;
+                if self.world.agent(&agent).is_some_and(is_there) {
+                    self.refused.retain(|(who, _)| *who != agent);
+                }
                 self.tell_agent(agent, agent::Input::SignOut);
             }
             5 => {
@@ -235,7 +262,8 @@ impl Life {
             }
             6 => drop(self.tell_agent(agent, agent::Input::Activity)),
             7..=10 => {
-                if let Some((offer, _)) = self.nth_offer(&agent) {
+                if let Some((offer, conversation)) = self.nth_offer(&agent) {
+                    self.seen_at.insert((agent.clone(), conversation), self.world.now());
                     self.tell_agent(agent, agent::Input::Accept { offer });
                 }
             }
@@ -248,7 +276,8 @@ impl Life {
             12 => {
                 // An offer of long ago is answered once more.
                 if !self.past_offers.is_empty() {
-                    let (agent, offer) = pick(&mut self.rng, &self.past_offers);
+                    let (agent, offer, conversation) = pick(&mut self.rng, &self.past_offers);
+                    self.seen_at.insert((agent.clone(), conversation), self.world.now());
                     self.tell_agent(agent, agent::Input::Accept { offer });
                 }
             }
@@ -315,7 +344,6 @@ impl Life {
                 let agent = self.some_agent();
                 let settings = Arc::new(some_agent(&mut self.rng));
                 self.agents.insert(agent.clone(), settings.clone());
-                self.beyond.insert(agent.clone());
                 let input = agent::Input::Configure(settings);
                 self.world.send(Machine::Agent(agent), Mail::Agent(input));
             }
@@ -371,7 +399,7 @@ impl Life {
                 Happening::Event(id, event) => self.journal.entry(id).or_default().push(event),
                 Happening::Screen(agent, Notice::Offer(view)) => {
                     self.seen_at.insert((agent.clone(), view.conversation), view.at);
-                    self.past_offers.push((agent, view.offer));
+                    self.past_offers.push((agent, view.offer, view.conversation));
                 }
                 Happening::Judge(judgement) => {
                     let mut order: Vec<AgentId> =
@@ -385,6 +413,7 @@ impl Life {
                 Happening::Screen(..) | Happening::Decided(_) | Happening::Alert(_) => {}
             }
         }
+        self.note_who_is_within();
     }
 
     /// Invariants 3, 4 and 5; 1 and 2 are asserted inside the machines and at rest.
@@ -423,6 +452,7 @@ impl Life {
         self.look();
         while let Some(letter) = self.world.deliver(0) {
             trace(&letter);
+            self.note_lower_limits(&letter);
             let _ = self.world.give(letter.to, letter.mail);
             self.world.wake_due();
             self.look();
@@ -440,6 +470,7 @@ impl Life {
             if !self.world.mail().is_empty() {
                 while let Some(letter) = self.world.deliver(0) {
                     trace(&letter);
+                    self.note_lower_limits(&letter);
                     let _ = self.world.give(letter.to, letter.mail);
                     self.look();
                 }
@@ -447,9 +478,11 @@ impl Life {
             }
             let offer = (0..AGENTS).find_map(|n| {
                 let offers = self.world.agent(&agent_id(n))?.open_offers();
-                Some((agent_id(n), offers.first()?.offer.clone()))
+                let first = offers.first()?;
+                Some((agent_id(n), first.offer.clone(), first.conversation))
             });
-            let Some((agent, offer)) = offer else { break };
+            let Some((agent, offer, conversation)) = offer else { break };
+            self.seen_at.insert((agent.clone(), conversation), self.world.now());
             assert!(self.tell_agent(agent, agent::Input::Accept { offer }));
         }
         self.check();
@@ -478,7 +511,9 @@ impl Life {
             };
             let (id, state) = (conversation.id(), conversation.state());
             let (attendance, since) = agent.attendance();
-            assert_eq!(attendance, Attendance::from(agent.presence().status), "{}", agent.id());
+            let presence = agent.presence();
+            let is_so = Attendance::of(presence.status, presence.source);
+            assert_eq!(attendance, is_so, "{}", agent.id());
             let follows = conversation.follows_agent();
             assert_eq!(agent.followed().contains(&id), follows, "{id} follows {}", agent.id());
             if state == State::Closed || !(conversation.occupies() || follows) {
@@ -578,12 +613,15 @@ impl Life {
             PassedOver::Skill { skill, needs, .. } => {
                 self.agents[agent.id()].skills.get(skill).copied().unwrap_or(0) < *needs
             }
-            // A member that had no place when asked must have said so since; only the search for a
-            // consultant is closed to those who take part.
-            PassedOver::Refused => self
-                .world
-                .conversation(conversation)
-                .is_some_and(|c| c.state() != State::Open || c.last_agent().is_some()),
+            // The search for a consultant is closed to those who take part.
+            PassedOver::Refused => {
+                self.refused.contains(&(agent.id().clone(), conversation))
+                    || self
+                        .world
+                        .conversation(conversation)
+                        .is_some_and(|c| c.state() != State::Open || c.last_agent().is_some())
+            }
+            // A member that had no place when asked must have said so since.
             PassedOver::NotReserved | PassedOver::NotMember => false,
             PassedOver::Missed | PassedOver::KeptFor(_) => true,
         };

@@ -36,7 +36,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             {!work.connected && <Badge color="red" role="status">connecting…</Badge>}
           </Group>
           <Group gap="sm">
-            <Everybody me={me} desk={known} send={send} />
+            <Everybody me={me} desk={known} send={send} onTaken={select} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"
               onClick={() => void signOut(me).then(onSignedOut)}>

@@ -12,9 +12,17 @@ import { WhyDrawer } from "./Why";
 
 const EVERY = 3000;
 
+interface Props {
+  me: Me;
+  desk: Desk;
+  send: Send;
+  /** A conversation was taken over: it is to be opened. */
+  onTaken: (id: string) => void;
+}
+
 /** Everybody's open work: for those who may end or take over what is stuck (CONV-07), and for light
  * agents, who read along and write notes (PRES-08). */
-export function Everybody({ me, desk, send }: { me: Me; desk: Desk; send: Send }) {
+export function Everybody({ me, desk, send, onTaken }: Props) {
   const [opened, setOpened] = useState(false);
   if (me.role === "agent" && !me.light) return null;
   return (
@@ -22,17 +30,15 @@ export function Everybody({ me, desk, send }: { me: Me; desk: Desk; send: Send }
       <Button variant="subtle" size="compact-sm" onClick={() => setOpened(true)}>All open work</Button>
       <Drawer opened={opened} onClose={() => setOpened(false)} position="right" size="xl"
         title={<Text fw={700}>All open work, oldest first</Text>}>
-        {opened && <OpenWork me={me} desk={desk} send={send} onTaken={() => setOpened(false)} />}
+        {opened && (
+          <OpenWork me={me} desk={desk} send={send} onTaken={(id) => {
+            setOpened(false);
+            onTaken(id);
+          }} />
+        )}
       </Drawer>
     </>
   );
-}
-
-interface Props {
-  me: Me;
-  desk: Desk;
-  send: Send;
-  onTaken: () => void;
 }
 
 function OpenWork({ me, desk, send, onTaken }: Props) {
@@ -52,7 +58,7 @@ function OpenWork({ me, desk, send, onTaken }: Props) {
     const refused = await send({ type, conversation });
     setProblem(refused);
     ask();
-    if (refused === null && type === "take_over") onTaken();
+    if (refused === null && type === "take_over") onTaken(conversation);
   };
   const may = new Set(desk.permissions);
   const name = (id: string) => desk.colleagues.find((one) => one.id === id)?.name ?? id;

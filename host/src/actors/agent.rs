@@ -10,6 +10,7 @@ use cordboard_core::agent::{Agent, Input, Refused, Standing};
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
 use cordboard_core::presence::Presence;
+use cordboard_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::actors::directory::Directory;
@@ -206,15 +207,21 @@ impl Handler<Attach> for AgentActor {
 /// A screen's connection has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Detach(pub u64);
+pub struct Detach {
+    /// Which.
+    pub screen: u64,
+    /// When it was last heard of.
+    pub heard_at: Timestamp,
+}
 
 impl Handler<Detach> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, message: Detach, context: &mut Self::Context) {
-        if self.screens.remove(&message.0).is_some() {
+        if self.screens.remove(&message.screen).is_some() {
             self.screen_count.store(self.screens.len(), Ordering::SeqCst);
-            self.step(Input::Disconnected, None, context);
+            let heard_at = message.heard_at;
+            self.step(Input::Disconnected { heard_at }, None, context);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Conversations' deadlines: one sorted set for live and passivated ones, twenty bytes each.
+//! Conversations' deadlines: one sorted set for live and passivated ones, twenty-four bytes each.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -15,13 +15,13 @@ use crate::clock;
 /// The way to the set. Cheap to clone.
 #[derive(Clone)]
 pub struct Alarms {
-    sender: mpsc::UnboundedSender<(u32, ConversationId)>,
+    sender: mpsc::UnboundedSender<(Timestamp, ConversationId)>,
 }
 
 /// The set's other end.
 pub struct AlarmClock {
-    receiver: mpsc::UnboundedReceiver<(u32, ConversationId)>,
-    due: BTreeSet<(u32, ConversationId)>,
+    receiver: mpsc::UnboundedReceiver<(Timestamp, ConversationId)>,
+    due: BTreeSet<(Timestamp, ConversationId)>,
 }
 
 impl Alarms {
@@ -30,20 +30,15 @@ impl Alarms {
         deadlines: impl IntoIterator<Item = (Timestamp, ConversationId)>,
     ) -> (Self, AlarmClock) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let due = deadlines.into_iter().map(|(at, id)| (seconds(at), id)).collect();
+        let due = deadlines.into_iter().collect();
         (Self { sender }, AlarmClock { receiver, due })
     }
 
     /// Wakes the conversation at that time. Being woken too often is harmless.
     pub fn set(&self, at: Timestamp, conversation: ConversationId) {
         // The clock ends with the host; deadlines are in the journal as well.
-        let _ = self.sender.send((seconds(at), conversation));
+        let _ = self.sender.send((at, conversation));
     }
-}
-
-/// Whole seconds since the epoch, rounded up so that nobody is woken before time.
-fn seconds(at: Timestamp) -> u32 {
-    u32::try_from((at.0 + 999) / 1000).unwrap_or(u32::MAX)
 }
 
 impl AlarmClock {
@@ -52,7 +47,7 @@ impl AlarmClock {
         loop {
             let next = self.due.first().map(|(at, _)| *at);
             let wait = next.map(|at| {
-                let ms = i64::from(at) * 1000 - clock::now().0;
+                let ms = at.0 - clock::now().0;
                 Duration::from_millis(u64::try_from(ms).unwrap_or(0))
             });
             tokio::select! {
@@ -71,9 +66,9 @@ impl AlarmClock {
     }
 
     fn ring(&mut self, directory: &Arc<Directory>) {
-        let now = clock::now().0;
+        let now = clock::now();
         while let Some((at, conversation)) = self.due.first().copied() {
-            if i64::from(at) * 1000 > now {
+            if at > now {
                 return;
             }
             self.due.pop_first();

@@ -355,7 +355,8 @@ impl Directory {
         match (self.queues.get(to), input) {
             (Some(actor), input) => actor.do_send(TellQueue(input)),
             (None, queue::Input::Enqueue(item)) => {
-                self.deliver(Deliver::new(To::Id(item.conversation), Input::Reroute));
+                let bounced = Input::Bounced { queue: to.clone() };
+                self.deliver(Deliver::new(To::Id(item.conversation), bounced));
             }
             (None, _) => {}
         }

@@ -84,6 +84,7 @@ pub fn reconfigure(
     let held = Held::all_that_change(directory, &old, &new, moves_items);
     directory.next_edition();
     change_queues(directory, routing, &old, &new, &mut change);
+    change_labels(directory, &old, &new);
     for told in change_agents(directory, routing, &old, &new, &mut change) {
         // An agent who is gone doesn't answer, and has no part in it.
         let _ = told.blocking_recv();
@@ -204,6 +205,21 @@ fn change_queues(
     for gone in old.queues.iter().filter(|q| !new.queues.iter().any(|n| n.id == q.id)) {
         change.queues.push(gone.id.to_string());
         directory.tell_queue(&gone.id, queue::Input::Close);
+    }
+}
+
+/// Whoever has chosen a label follows it (PRES-01).
+fn change_labels(directory: &Directory, old: &Config, new: &Config) {
+    for label in &old.labels {
+        let now = new.labels.iter().find(|known| known.id == label.id);
+        if now == Some(label) {
+            continue;
+        }
+        for actor in directory.all_agents() {
+            let to = now.map(|now| (now.status, now.name.clone()));
+            let input = agent::Input::Relabel { label: label.name.clone(), to };
+            actor.do_send(TellAgent { input, answer: None });
+        }
     }
 }
 

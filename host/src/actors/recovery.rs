@@ -9,6 +9,7 @@ use actix::{Actor, Arbiter, ArbiterHandle};
 use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
+use cordboard_core::presence::PresenceSource;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Effects, Queue, agent};
 
@@ -111,7 +112,10 @@ impl Actors {
                             queue.handle(input, now, &mut fx);
                         }
                         // Its queue is configured no longer: it finds another one.
-                        None => fx.then.push(Effect::Conversation(row.standing.id, Input::Reroute)),
+                        None => {
+                            let bounced = Input::Bounced { queue: id };
+                            fx.then.push(Effect::Conversation(row.standing.id, bounced));
+                        }
                     },
                     Effect::Agent(id, input) => {
                         // Whoever is configured no longer gives back what they held.
@@ -155,13 +159,28 @@ impl Actors {
         later.recalls = agents
             .keys()
             .map(|id| {
-                let standing = presence.remove(id);
+                let standing = presence.remove(id).map(|kept| with_todays_label(kept, config));
                 (id.clone(), agent::Input::Recall { standing, alive_until })
             })
             .collect();
         let (alarms, clock) = Alarms::new(deadlines);
         Ok((Self { agents, queues, clock, open, later }, alarms))
     }
+}
+
+/// The label that somebody has chosen may stand for another status by now, or be gone (PRES-01).
+fn with_todays_label(mut standing: agent::Standing, config: &Config) -> agent::Standing {
+    let chosen = standing.chosen.as_mut().filter(|chosen| chosen.source == PresenceSource::Manual);
+    if let Some(chosen) = chosen {
+        let label = config.labels.iter().find(|label| *label.name == chosen.label);
+        let is_plain = chosen.label == chosen.status.as_str();
+        match label {
+            Some(label) => chosen.status = label.status,
+            None if is_plain => {}
+            None => standing.chosen = None,
+        }
+    }
+    standing
 }
 
 /// What conversations of each channel go by. (How much text a plugin takes isn't known before it is

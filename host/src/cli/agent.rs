@@ -100,7 +100,10 @@ fn add(
         errors.0.iter().for_each(print::problem);
         return Ok(ExitCode::from(WRONG));
     }
-    print::success(&format!("{} written; restart the host, then:", file.display()));
+    print::success(&format!(
+        "{} written; a running host takes it up at once. Then:",
+        file.display()
+    ));
     println!("  cordboard agent link {} --id {id}", folder.display());
     Ok(ExitCode::SUCCESS)
 }

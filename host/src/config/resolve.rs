@@ -185,13 +185,39 @@ impl Reader {
     fn check_presence(&mut self, presence: Option<&Placed<PresenceTree>>) {
         let Some(Placed { value, source, path }) = presence else { return };
         self.check_time(*source, &format!("{path}.grace"), value.grace, GRACE);
+        self.check_default(*source, &format!("{path}.default"), value.default);
         if let Some(idle) = &value.idle {
+            self.check_gone(*source, &format!("{path}.idle.status"), idle.status);
             let place = format!("{path}.idle.after");
             self.check_time(*source, &place, Some(idle.after), IDLE_AFTER);
         }
         if let Some(missed) = &value.missed_offers {
+            self.check_gone(*source, &format!("{path}.missed_offers.status"), missed.status);
             let place = format!("{path}.missed_offers.limit");
             self.check_number(*source, &place, missed.limit, MISSED_OFFERS);
+        }
+    }
+
+    /// What a rule sets is one at which nothing is given (PRES-06, PRES-07).
+    fn check_gone(&mut self, source: usize, path: &str, status: BaseStatus) {
+        if !matches!(status, BaseStatus::Away | BaseStatus::Offline) {
+            let found = status.as_str();
+            let message = format!(
+                "`{found}` isn't what somebody is set to who isn't there; `away` or `offline`"
+            );
+            self.problem(source, path, message);
+        }
+    }
+
+    /// PRES-05.
+    fn check_default(&mut self, source: usize, path: &str, status: Option<BaseStatus>) {
+        let Some(status) = status else { return };
+        if !matches!(status, BaseStatus::Away | BaseStatus::Offline) {
+            let found = status.as_str();
+            let message = format!(
+                "`{found}` isn't a default: `away` or `offline`, or none, and it is computed"
+            );
+            self.problem(source, path, message);
         }
     }
 
@@ -263,6 +289,8 @@ impl Reader {
             }
             self.check_capacity(source, &format!("{path}.capacity"), &value.capacity);
             self.check_time(source, &format!("{path}.grace"), value.grace, GRACE);
+            let place = format!("{path}.default_presence");
+            self.check_default(source, &place, value.default_presence);
             let mut settings = Settings::with_defaults(member_of);
             settings.reach = reach;
             settings.limits = limits(&value.capacity, everybody);

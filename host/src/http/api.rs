@@ -177,10 +177,8 @@ async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> Done 
         let ending = accounts::end_session(&web.directory.journal, cookie.value());
         ending.await.map_err(ApiError::Unavailable)?;
     }
-    if let Some(actor) = web.directory.agent(&caller.agent) {
-        let input = cordboard_core::agent::Input::SignOut;
-        actor.do_send(crate::actors::TellAgent { input, answer: None });
-    }
+    // Answered once it is on disk: whoever has signed out isn't there after a restart either.
+    commands::tell(&web.directory, &caller, cordboard_core::agent::Input::SignOut).await?;
     let mut gone = session_cookie(&web, String::new());
     gone.make_removal();
     Ok(HttpResponse::NoContent().cookie(gone).finish())

@@ -126,6 +126,7 @@ pub enum Command {
 /// [`ApiError`] with the machine's own sentence.
 pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Result<(), ApiError> {
     let agent = caller.agent.clone();
+    note_activity(directory, caller);
     match command {
         Command::Accept { offer } => tell(directory, caller, agent::Input::Accept { offer }).await,
         Command::Refuse { offer } => tell(directory, caller, agent::Input::Refuse { offer }).await,
@@ -195,6 +196,13 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
             let input = Input::FinishWrapUp { agent, disposition, summary };
             ask(directory, conversation, input).await
         }
+    }
+}
+
+/// Whoever does something isn't idle (PRES-06).
+pub fn note_activity(directory: &Directory, caller: &Caller) {
+    if let Some(actor) = directory.agent(&caller.agent) {
+        actor.do_send(TellAgent { input: agent::Input::Activity, answer: None });
     }
 }
 
@@ -274,7 +282,12 @@ async fn ask(
     success(directory.ask(Deliver::new(To::Id(conversation), input)).await)
 }
 
-async fn tell(directory: &Directory, caller: &Caller, input: agent::Input) -> Result<(), ApiError> {
+/// Tells the caller's own machine something, and waits until that stands.
+pub(super) async fn tell(
+    directory: &Directory,
+    caller: &Caller,
+    input: agent::Input,
+) -> Result<(), ApiError> {
     let actor = directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
     let (sender, receiver) = oneshot::channel();
     actor.do_send(TellAgent { input, answer: Some(sender) });

@@ -14,11 +14,13 @@ use cordboard_core::conversation::Summary;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::message::Message;
 use cordboard_core::notice::Notice;
+use cordboard_core::time::Timestamp;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::actors::{Attach, Detach, Directory, LookAtAgent, Show, TellAgent};
+use crate::actors::{Attach, Detach, Directory, LookAtAgent, Show};
+use crate::clock;
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
 use crate::http::error::ApiError;
@@ -106,14 +108,18 @@ pub async fn open(
         // Attached first, read second: what happens in between is in both, and that is harmless.
         let held = actor.send(LookAtAgent).await.map(|view| view.held).unwrap_or_default();
         let first = snapshot(&reader, &directory, &caller, &held);
+        let mut heard_at = clock::now();
         let outcome = match first {
-            Ok(first) => attend(session, stream, events, first, &directory, &caller).await,
+            Ok(first) => {
+                let heard = &mut heard_at;
+                attend(session, stream, events, first, &directory, &caller, heard).await
+            }
             Err(error) => session.close(Some(closing(&error.to_string()))).await,
         };
         if outcome.is_err() {
             tracing::debug!(agent = %caller.agent, "a screen's connection broke");
         }
-        actor.do_send(Detach(screen));
+        actor.do_send(Detach { screen, heard_at });
     });
     Ok(response)
 }
@@ -171,6 +177,7 @@ async fn attend(
     first: Arc<str>,
     directory: &Directory,
     caller: &Caller,
+    heard_at: &mut Timestamp,
 ) -> Result<(), actix_ws::Closed> {
     session.text(first.to_string()).await?;
     let mut stream = stream.max_frame_size(MOST_BYTES);
@@ -190,6 +197,10 @@ async fn attend(
             }
             frame = stream.next() => {
                 heard = Instant::now();
+                // A connection that breaks was heard of before; one that is closed, just now.
+                if frame.as_ref().is_some_and(Result::is_ok) {
+                    *heard_at = clock::now();
+                }
                 match frame {
                     Some(Ok(Frame::Text(text))) => {
                         let answer = answer(&text, directory, caller).await;
@@ -225,13 +236,11 @@ async fn answer(text: &str, directory: &Directory, caller: &Caller) -> AnswerFra
             commands::run(directory, caller, command).await.map_err(|error| error.to_string())
         }
         What::Sign(Sign::Activity) => {
-            if let Some(actor) = directory.agent(&caller.agent) {
-                let input = cordboard_core::agent::Input::Activity;
-                actor.do_send(TellAgent { input, answer: None });
-            }
+            commands::note_activity(directory, caller);
             Ok(())
         }
         What::Sign(Sign::Typing { conversation }) => {
+            commands::note_activity(directory, caller);
             if let Some(actor) = directory.agent(&caller.agent) {
                 let agent = Some(caller.agent.clone());
                 actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));

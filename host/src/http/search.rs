@@ -51,7 +51,7 @@ pub struct Wanted {
     from: Option<i64>,
     /// Begun before this time.
     to: Option<i64>,
-    /// With this text in a message, a note or the summary, exactly as it is written.
+    /// With this text in a message, a note or the summary; upper and lower case count alike.
     text: Option<String>,
     /// Behind this one: `next` of the page before.
     cursor: Option<Uuid>,

@@ -39,12 +39,12 @@ pub async fn trim_routing_log(
     Ok(runs.len())
 }
 
-/// Notes that the host runs: after a crash, screens that were connected then were so until about
-/// this time (PRES-04). Nothing waits for it.
-pub fn note_alive(journal: &Journal, now: Timestamp) {
+/// Notes that the host runs, until this time at least: after a crash, screens that were connected then
+/// were so until about then (PRES-04). Nothing waits for it.
+pub fn note_alive(journal: &Journal, until: Timestamp) {
     let note = move |transaction: &rusqlite::Transaction<'_>| {
         let statement = "INSERT OR REPLACE INTO life (one, alive_at) VALUES (1, ?1)";
-        transaction.prepare_cached(statement)?.execute([now.0]).map(drop)
+        transaction.prepare_cached(statement)?.execute([until.0]).map(drop)
     };
     // Readiness says why the journal can't commit.
     journal.write(note, |_| ());

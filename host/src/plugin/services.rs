@@ -78,6 +78,9 @@ fn read_one(name: &str, source: &SecretSource, root: &Path) -> Result<Secret, St
             })?
         }
         SecretSource::Credential(credential) => {
+            if credential.contains(['/', '\\']) || credential.starts_with('.') {
+                return Err(format!("the secret `{name}` is the systemd credential \"{credential}\", which isn't a name: without `/`, and without a dot at the beginning"));
+            }
             let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
                 format!("the secret `{name}` is the systemd credential {credential}, but systemd has passed none on (CREDENTIALS_DIRECTORY isn't set); add LoadCredential={credential}:/path to the unit")
             })?;
@@ -336,9 +339,11 @@ mod tests {
         let sources = BTreeMap::from([
             ("key".to_owned(), SecretSource::Env("CORDBOARD_NO_SUCH_VARIABLE".to_owned())),
             ("file".to_owned(), SecretSource::File("no/such/file".into())),
+            ("passed".to_owned(), SecretSource::Credential("../etc/passwd".to_owned())),
         ]);
         let secrets = Secrets::read(&sources, Path::new("."));
         assert!(secrets.get("key").unwrap_err().contains("CORDBOARD_NO_SUCH_VARIABLE"));
+        assert!(secrets.get("passed").unwrap_err().contains("isn't a name"));
         assert!(secrets.get("file").unwrap_err().contains("no/such/file"));
         assert!(secrets.get("other").unwrap_err().contains("secrets: {\"other\": env(\"OTHER\")}"));
     }

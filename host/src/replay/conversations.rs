@@ -16,6 +16,9 @@ use serde::Serialize;
 use crate::actors::Routed;
 use crate::journal::Reader;
 
+/// So many items may be under way to queues at once, or have gone to queues that weren't there.
+const MOST_DUE: usize = 64;
+
 /// The conversations of a run.
 #[derive(Default)]
 pub(super) struct Conversations {
@@ -88,8 +91,9 @@ impl Conversations {
         if !known.is_certain {
             return None;
         }
-        // Whom it isn't to be offered to was the agent's word, not the conversation's choice. What
-        // went to a queue that was gone came back and was sent elsewhere.
+        // Whom it isn't to be offered to was the agent's word, not the conversation's choice. Two queues
+        // deal with what they are told in their own time, so an earlier item may still be noted later;
+        // what went to a queue that was gone never is.
         let told = Item { refused: Vec::new(), ..item.clone() };
         let found = known.due.iter().position(|(to, due)| to == queue && same(due, &told));
         let Some(found) = found else {
@@ -98,7 +102,10 @@ impl Conversations {
                 "queue {queue} was told of {told:?}; it should have been {due:?}"
             ));
         };
-        known.due.drain(..=found);
+        known.due.remove(found);
+        while known.due.len() > MOST_DUE {
+            known.due.pop_front();
+        }
         None
     }
 }
@@ -136,7 +143,8 @@ impl Known {
         }
         self.machine.replay(event, at);
         if let Event::Queued { queue, .. } = event {
-            self.due.push_back((queue.clone(), self.machine.standing().item(settings)));
+            let item = self.machine.standing().item(settings);
+            self.due.push_back((queue.clone(), Item { refused: Vec::new(), ..item }));
         }
         None
     }

@@ -308,7 +308,8 @@ impl<'a> Simulation<'a> {
         if !self.desks.get(&agent).is_some_and(|desk| desk.works) {
             return;
         }
-        self.tell(agent.clone(), agent::Input::Disconnected);
+        let heard_at = self.world.now();
+        self.tell(agent.clone(), agent::Input::Disconnected { heard_at });
         self.after(self.traffic.break_length, Act::Connect(agent));
     }
 

@@ -85,6 +85,7 @@ impl Reader {
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -16_384)?;
         connection.set_prepared_statement_cache_capacity(32);
+        search::add_functions(&connection)?;
         Ok(Self { connection })
     }
 

@@ -4,7 +4,8 @@ use cordboard_core::Conversation;
 use cordboard_core::conversation::State;
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
-use rusqlite::params;
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, params};
 
 use super::{Reader, Result, id_at, machine};
 use crate::journal::sessions::{Part, Session, part_number, part_of};
@@ -29,6 +30,16 @@ pub struct Filter {
     pub to: Option<i64>,
     /// With this text in a message or note.
     pub text: Option<String>,
+}
+
+/// `tells(body, text)`: whether the text, given in lower case, stands in an encoded event. Texts stand
+/// there as they are, and people don't search by upper and lower case.
+pub(super) fn add_functions(connection: &Connection) -> Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("tells", 2, flags, |context| {
+        let body = String::from_utf8_lossy(context.get_raw(0).as_blob()?).to_lowercase();
+        Ok(body.contains(context.get_raw(1).as_str()?))
+    })
 }
 
 /// Which sessions are wanted (CONV-09); everything that is given must hold.
@@ -143,8 +154,8 @@ impl Reader {
         // What was written, and what was said about it at the end (CONV-08).
         let contains = "EXISTS (SELECT 1 FROM events WHERE conversation = conversations.id
             AND kind IN ('message_received', 'reply_queued', 'note_added', 'disposed')
-            AND instr(events.body, ?) > 0)";
-        wanted.add_if(contains, filter.text.as_ref().map(|text| text.as_bytes().to_vec()));
+            AND tells(events.body, ?))";
+        wanted.add_if(contains, filter.text.as_ref().map(|text| text.to_lowercase()));
         let conditions = wanted.conditions();
         let query = format!(
             "SELECT snapshot FROM conversations WHERE {conditions} ORDER BY id DESC LIMIT {limit}"
