@@ -469,6 +469,19 @@ fn a_customer_who_wrote_to_somebody_absent_is_routed_anew_whenever_that_shows() 
     assert_eq!(step(&mut answered, gone, 6).0, ["agent_went_away"]);
 }
 
+// ROUTE-19
+#[test]
+fn who_took_it_up_while_away_is_believed_to_have_read_it_however_often_they_say_so() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, message("hello?"), 4);
+    step(&mut conversation, absent("kim", Attendance::Away, 5), 5);
+    // Each restart says it again, and since when they are away.
+    let again = step(&mut conversation, absent("kim", Attendance::Away, 3), 6).0;
+    assert!(again.is_empty(), "{again:?}");
+    let gone = step(&mut conversation, absent("kim", Attendance::Offline, 3), 7).0;
+    assert_eq!(gone, ["agent_went_away", "unassigned", "queued"], "nobody was there");
+}
+
 // ROUTE-19 ROUTE-06
 #[test]
 fn whoever_is_away_is_there_for_email_and_busy_is_there_for_everything() {
