@@ -62,6 +62,15 @@ impl Attendance {
             _ => Self::Here,
         }
     }
+
+    /// Whether they aren't there for work that is given to these (ROUTE-19).
+    pub fn is_absence(self, allowed: StatusSet) -> bool {
+        match self {
+            Self::Here => false,
+            Self::Away => !allowed.contains(BaseStatus::Away),
+            Self::Offline => true,
+        }
+    }
 }
 
 /// Where the present status comes from.
@@ -95,6 +104,11 @@ pub struct Presence {
 }
 
 impl Presence {
+    /// Chosen by the agent, under its label (PRES-03).
+    pub fn by_hand((status, label): (BaseStatus, String)) -> Self {
+        Self { status, label: label.into(), source: PresenceSource::Manual }
+    }
+
     /// A status under its own name.
     pub fn plain(status: BaseStatus, source: PresenceSource) -> Self {
         Self { status, label: Cow::Borrowed(status.as_str()), source }

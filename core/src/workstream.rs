@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capacity::{ChannelKind, Units};
 use crate::classification::Rule;
+use crate::conversation::State;
 use crate::ids::{HoursId, QueueId, WorkstreamId};
 use crate::presence::{BaseStatus, StatusSet};
 use crate::time::Span;
@@ -114,6 +115,12 @@ pub struct Workstream {
 }
 
 impl Workstream {
+    /// Whether a conversation in this state takes no place of its agent's and still goes elsewhere when
+    /// they go (ROUTE-18).
+    pub fn follows_agent(&self, state: State) -> bool {
+        state == State::Waiting && self.on_offline != OnOffline::Keep
+    }
+
     const fn two_minutes() -> Span {
         Span::seconds(120)
     }

@@ -108,8 +108,7 @@ async fn reopened_after_the_agent_left_it_is_nobodys_in_secret() {
     kim.must(json!({ "type": "end", "conversation": id })).await;
     assert_eq!(host.post(&kims, "/api/v1/sign-out", json!({})).await.0, 204);
     host.until_agent(&sams, "kim", |kim| kim["presence"]["status"] == "offline").await;
-    let mut lee = Screen::connect(&host.url, &lees).await;
-    lee.wait("presence").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
     world.text(Provider::Telesign, CUSTOMER, "one more thing").await;
     assert_eq!(lee.accept_next().await, id);
 
@@ -225,8 +224,7 @@ async fn what_waits_for_the_customer_goes_back_with_its_agent() {
         emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
         let id = kim.accept_next().await;
         kim.must(json!({ "type": "leave", "conversation": id })).await;
-        let mut lee = Screen::connect(&host.url, &lees).await;
-        lee.wait("presence").await;
+        let mut lee = Screen::at_desk(&host.url, &lees).await;
         assert_eq!(host.post(&kims, "/api/v1/sign-out", json!({})).await.0, 204);
         if goes_back {
             assert_eq!(lee.accept_next().await, id, "{policy}");
@@ -250,8 +248,7 @@ async fn whoever_is_handed_it_while_away_is_away_for_the_customer() {
     let mut kim = Screen::connect(&host.url, &kims).await;
     world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let id = kim.accept_next().await;
-    let mut lee = Screen::connect(&host.url, &lees).await;
-    lee.wait("presence").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
     kim.must(json!({ "type": "consult", "conversation": id, "agent": "lee" })).await;
     let offer = lee.wait("offer").await;
     lee.must(json!({ "type": "accept", "offer": offer["offer"] })).await;
@@ -294,8 +291,7 @@ async fn whoever_becomes_light_gives_back_what_they_have() {
     let mut one = Screen::connect(&host.url, &ones).await;
     emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let id = one.accept_next().await;
-    let mut lee = Screen::connect(&host.url, &lees).await;
-    lee.wait("presence").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
     setup.change("main.ron", r#"(id: "one", queues: ["support"])"#, r#"(id: "one", light: true)"#);
     assert_eq!(lee.accept_next().await, id);
     assert_eq!(host.agent(&sams, "one").await["capacity"][2]["used"], 0);

@@ -153,12 +153,10 @@ async fn without_reassignment_the_same_agent_is_asked_again() {
     let emulators = setup.with_emulators();
     let (kims, lees) = (setup.token("kim"), setup.token("lee"));
     let host = setup.start(&[]).await;
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     write(&emulators.world, 1, "hello").await;
     let first = kim.wait("offer").await;
-    let mut lee = Screen::connect(&host.url, &lees).await;
-    lee.wait("presence").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
     for _ in 0..2 {
         assert_eq!(kim.wait("offer_ended").await["outcome"], "expired");
         let again = kim.wait("offer").await;

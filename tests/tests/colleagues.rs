@@ -24,8 +24,7 @@ async fn the_primary_hands_over_and_asks_for_advice_and_nobody_else_does() {
     let mut kim = Screen::connect(&host.url, &kims).await;
     world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let id = kim.accept_next().await;
-    let mut lee = Screen::connect(&host.url, &lees).await;
-    lee.wait("presence").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
 
     let transfer = |to: Value| json!({ "type": "transfer", "conversation": id, "to": to });
     let refused = lee.command(transfer(json!({ "agent": "kim" }))).await;
@@ -73,8 +72,7 @@ async fn the_primary_hands_over_and_asks_for_advice_and_nobody_else_does() {
     let (status, refused) = host.post(&sams, &path, json!({})).await;
     assert_eq!((status, &refused["code"]), (409, &json!("offline")), "nobody sits at that desk");
     assert_eq!(host.conversation(&sams, &id).await["agent"], "lee");
-    let mut sam = Screen::connect(&host.url, &sams).await;
-    sam.wait("presence").await;
+    let _sam = Screen::at_desk(&host.url, &sams).await;
     assert_eq!(host.post(&sams, &path, json!({})).await.0, 204);
     lee.wait_for("gone", |f| f["type"] == "conversation_gone").await;
     assert_eq!(host.conversation(&sams, &id).await["agent"], "sam");
@@ -95,8 +93,7 @@ async fn agents_pick_their_work_within_capacity_or_beyond_it() {
     let world = &emulators.world;
     let (ones, others) = (setup.token("one"), setup.token("other"));
     let host = setup.start(&[]).await;
-    let mut one = Screen::connect(&host.url, &ones).await;
-    one.wait("presence").await;
+    let mut one = Screen::at_desk(&host.url, &ones).await;
     for n in 0..2 {
         world.text(Provider::Telesign, &format!("+1425555010{n}"), "hello").await;
     }
@@ -147,8 +144,7 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
     world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let id = brief.accept_next().await;
     let queued = host.conversation(&briefs, &id).await["queued_at"].clone();
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     brief.close().await;
 
     // Gone for longer than the grace: back to the queue, kept for the one the customer had.
@@ -165,8 +161,7 @@ async fn work_of_an_agent_who_is_gone_goes_back_and_they_are_preferred() {
     assert_eq!(kim.accept_next().await, id);
 
     // A returning customer goes to the agent they had (ROUTE-13), though another one is as free.
-    let mut brief = Screen::connect(&host.url, &briefs).await;
-    brief.wait("presence").await;
+    let _brief = Screen::at_desk(&host.url, &briefs).await;
     kim.must(json!({ "type": "end", "conversation": id })).await;
     kim.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
     world.text(Provider::Telesign, CUSTOMER, "one more thing").await;
@@ -188,8 +183,7 @@ async fn a_customer_who_writes_to_somebody_absent_is_routed_anew() {
     let mut brief = Screen::connect(&host.url, &briefs).await;
     world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let id = brief.accept_next().await;
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     brief.close().await;
     assert!(!kim.sees(Duration::from_millis(1500), |f| f["type"] == "offer").await, "it is kept");
     world.text(Provider::Telesign, CUSTOMER, "are you there?").await;
@@ -223,8 +217,7 @@ async fn who_is_idle_or_misses_offers_is_set_away_and_light_agents_have_no_statu
     kim.try_send(&json!({ "type": "activity" })).await;
     kim.wait_for("back", |f| f["type"] == "presence" && f["presence"]["status"] == "online").await;
 
-    let mut sam = Screen::connect(&host.url, &sams).await;
-    sam.wait("presence").await;
+    let mut sam = Screen::at_desk(&host.url, &sams).await;
     emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
     kim.wait_for("missed", status("missed_offers")).await;
     let alert = sam.wait("alert").await;

@@ -40,8 +40,7 @@ async fn lifting_hours_reaches_what_waits_and_nobody_newer_is_first() {
         setup.change(file, from, closed);
         let (ones, sams) = (setup.token("one"), setup.token("sam"));
         let host = setup.start(&[]).await;
-        let mut one = Screen::connect(&host.url, &ones).await;
-        one.wait("presence").await;
+        let mut one = Screen::at_desk(&host.url, &ones).await;
         let mut ids = Vec::new();
         for n in 0..10 {
             world.text(Provider::Telesign, &format!("+142555501{n:02}"), "hello").await;
@@ -88,8 +87,7 @@ async fn membership_rules_capacity_and_skills_count_within_a_second() {
     let emulators = setup.with_emulators();
     let (ones, sams) = (setup.token("one"), setup.token("sam"));
     let host = setup.start(&[]).await;
-    let mut one = Screen::connect(&host.url, &ones).await;
-    one.wait("presence").await;
+    let mut one = Screen::at_desk(&host.url, &ones).await;
     let changes = [
         ("capacity", "capacity: (messaging: 0)", "capacity: (messaging: 9)"),
         ("skill", "skills: {},", "skills: {\"german\": 3},"),

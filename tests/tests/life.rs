@@ -176,8 +176,7 @@ async fn more_than_fits_on_a_page_is_found_and_exported_once_each() {
     let world = emulators.world.clone();
     let (bulks, sams) = (setup.token("bulk"), setup.token("sam"));
     let host = setup.start(&[]).await;
-    let mut bulk = Screen::connect(&host.url, &bulks).await;
-    bulk.wait("presence").await;
+    let mut bulk = Screen::at_desk(&host.url, &bulks).await;
     let mut customers = BTreeSet::new();
     for n in 0..CONVERSATIONS {
         customers.insert(format!("+1425556{n:04}"));

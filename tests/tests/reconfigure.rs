@@ -383,8 +383,7 @@ async fn work_of_agents_and_queues_that_are_gone_finds_a_way() {
     brief.must(json!({ "type": "leave", "conversation": left })).await;
 
     // Configured no longer: what they held goes back at once.
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     setup.change("main.ron", "(id: \"brief\", queues: [\"support\"]),", "");
     assert_eq!(kim.accept_next().await, held);
     setup.stop_and_replay(host);

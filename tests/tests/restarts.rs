@@ -190,8 +190,7 @@ async fn hours_of_channel_language_and_host_are_kept() {
     host.until_waiting(&sams, "support", 4).await;
     host.kill();
     let host = setup.start(&[]).await;
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     assert!(
         !kim.sees(Duration::from_millis(700), |frame| frame["type"] == "offer").await,
         "everything is closed"
@@ -307,8 +306,7 @@ async fn a_refusal_and_a_sign_out_outlive_a_kill() {
     assert_eq!(lee.wait("offer_ended").await["offer"], offer["offer"]);
     host.kill();
     let host = setup.start(&[]).await;
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     assert_eq!(
         host.agent(&sams, "lee").await["presence"]["status"],
         "offline",

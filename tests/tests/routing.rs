@@ -14,14 +14,12 @@ async fn an_offer_goes_round_until_somebody_takes_it() {
     let emulators = setup.with_emulators();
     let (kims, lees) = (setup.token("kim"), setup.token("lee"));
     let host = setup.start(&[]).await;
-    let mut kim = Screen::connect(&host.url, &kims).await;
-    kim.wait("presence").await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
     emulators.world.text(Provider::Telesign, CUSTOMER, "hello").await;
     let offer = kim.wait("offer").await;
     let length = offer["deadline"].as_i64().unwrap() - offer["at"].as_i64().unwrap();
     assert_eq!(length, 1000);
-    let mut lee = Screen::connect(&host.url, &lees).await;
-    lee.wait("presence").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
 
     let ended = kim.wait("offer_ended").await;
     assert_eq!((&ended["outcome"], &ended["offer"]), (&json!("expired"), &offer["offer"]));

@@ -142,11 +142,7 @@ impl Agent {
         if self.chosen.as_mut().filter(is_theirs).is_none() {
             return;
         }
-        self.chosen = to.map(|(status, label)| Presence {
-            status,
-            label: label.into(),
-            source: PresenceSource::Manual,
-        });
+        self.chosen = to.map(Presence::by_hand);
     }
 
     /// Who does something isn't idle; what the idle rule set ends with it (PRES-06).
@@ -176,11 +172,7 @@ impl Agent {
         if signs_in && choice.is_none() {
             return Ok(());
         }
-        self.chosen = choice.map(|(status, label)| Presence {
-            status,
-            label: label.into(),
-            source: PresenceSource::Manual,
-        });
+        self.chosen = choice.map(Presence::by_hand);
         Ok(())
     }
 

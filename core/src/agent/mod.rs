@@ -55,7 +55,7 @@ pub struct Agent {
     screens: u32,
     /// Signed in: a screen is connected, or was less than the grace ago.
     present: bool,
-    /// Counts them.
+    /// Which sign-in this is: a greater number than any before.
     sign_in: u64,
     /// When the last screen's connection ended.
     lost_at: Option<Timestamp>,
@@ -282,6 +282,12 @@ impl Agent {
         fx.push(Effect::Conversation(conversation, retired));
     }
 
+    fn give_all_back(&self, fx: &mut Effects) {
+        for conversation in self.theirs() {
+            self.give_back(conversation, fx);
+        }
+    }
+
     fn follow(&mut self, conversation: ConversationId, follows: bool, fx: &mut Effects) {
         if !follows {
             self.followed.remove(&conversation);
@@ -320,7 +326,7 @@ impl Agent {
         let loses_licence = settings.light && !self.settings.light;
         self.settings = settings;
         if loses_licence {
-            self.theirs().into_iter().for_each(|conversation| self.give_back(conversation, fx));
+            self.give_all_back(fx);
         }
         // New queues know nothing, old ones perhaps other skills.
         self.told_queues = None;
@@ -335,7 +341,7 @@ impl Agent {
         self.settings = Arc::new(Settings { queues: Vec::new(), ..(*self.settings).clone() });
         self.retired = true;
         self.on_gone(fx);
-        self.theirs().into_iter().for_each(|conversation| self.give_back(conversation, fx));
+        self.give_all_back(fx);
     }
 
     /// Every conversation that wants to hear of their comings and goings.

@@ -255,11 +255,7 @@ impl Agent {
     /// is theirs.
     fn is_absent(&self, allowed: StatusSet) -> bool {
         let (status, source) = self.status();
-        match Attendance::of(status, source) {
-            Attendance::Here => false,
-            Attendance::Away => !allowed.contains(BaseStatus::Away),
-            Attendance::Offline => true,
-        }
+        Attendance::of(status, source).is_absence(allowed)
     }
 
     pub(super) fn takes_no_work(&self) -> bool {

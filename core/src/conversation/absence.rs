@@ -4,7 +4,7 @@
 use crate::conversation::{Conversation, Event, State};
 use crate::effect::Effects;
 use crate::ids::AgentId;
-use crate::presence::{Attendance, BaseStatus};
+use crate::presence::Attendance;
 use crate::time::{Span, Timestamp};
 use crate::workstream::OnOffline;
 
@@ -23,11 +23,7 @@ impl Conversation {
 
     /// Whether the primary isn't there for the customer (ROUTE-19).
     pub fn is_agent_absent(&self) -> bool {
-        match self.attendance() {
-            Attendance::Here => false,
-            Attendance::Away => !self.policy().allowed.contains(BaseStatus::Away),
-            Attendance::Offline => true,
-        }
+        self.attendance().is_absence(self.policy().allowed)
     }
 
     /// Whether the customer has written at that time or later and hasn't been answered.
@@ -37,7 +33,7 @@ impl Conversation {
 
     /// Whether it takes no place of its agent's and still goes elsewhere when they go (ROUTE-18).
     pub fn follows_agent(&self) -> bool {
-        self.state == State::Waiting && self.policy().on_offline != OnOffline::Keep
+        self.policy().follows_agent(self.state)
     }
 
     /// How long a customer waits for the agent they had, at most (ROUTE-13).
@@ -90,14 +86,7 @@ impl Conversation {
         // Who took it up while away knew what its customer had written until then.
         let taken_at = self.agent_away_since.filter(|_| attendance == Attendance::Away);
         let since = taken_at.map_or(since, |taken_at| since.max(taken_at));
-        if attendance != self.attendance() {
-            let event = match attendance {
-                Attendance::Here => Event::AgentCameBack,
-                Attendance::Away => Event::AgentSteppedAway { since },
-                Attendance::Offline => Event::AgentWentAway,
-            };
-            self.record(event, now, fx);
-        }
+        self.note_attendance(attendance, since, now, fx);
         let is_asking = self.is_asking_since(since);
         match self.state {
             State::Active if is_asking && self.is_agent_absent() => {
@@ -133,9 +122,26 @@ impl Conversation {
     }
 
     pub(super) fn on_agent_back(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
-        let is_noted = self.attendance() != Attendance::Here;
-        if self.primary.as_ref() == Some(agent) && is_noted {
-            self.record(Event::AgentCameBack, now, fx);
+        if self.primary.as_ref() == Some(agent) {
+            self.note_attendance(Attendance::Here, now, now, fx);
         }
+    }
+
+    fn note_attendance(
+        &mut self,
+        attendance: Attendance,
+        since: Timestamp,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if attendance == self.attendance() {
+            return;
+        }
+        let event = match attendance {
+            Attendance::Here => Event::AgentCameBack,
+            Attendance::Away => Event::AgentSteppedAway { since },
+            Attendance::Offline => Event::AgentWentAway,
+        };
+        self.record(event, now, fx);
     }
 }

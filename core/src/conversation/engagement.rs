@@ -137,11 +137,10 @@ impl Conversation {
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
-        let is_primary = agent.is_some() && self.primary == agent;
+        let agent_is_other = agent.is_some() && self.primary != agent;
         if let Some(agent) = agent.as_ref().filter(|_| !supervises) {
             self.must_be_primary(agent)?;
         }
-        let agent_is_other = agent.is_some() && !is_primary;
         match self.state {
             State::Open => {
                 let queue = self.queue().clone();

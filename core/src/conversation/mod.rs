@@ -448,11 +448,6 @@ impl Conversation {
         &self.consultants
     }
 
-    /// Wrap-ups that the customer's next message cut short (CAP-02).
-    pub fn wrap_ups(&self) -> &[WrapUpTask] {
-        &self.wrap_ups
-    }
-
     /// Whether the agent is the primary or advises.
     pub fn takes_part(&self, agent: &AgentId) -> bool {
         self.primary.as_ref() == Some(agent) || self.consultants.contains(agent)
@@ -487,7 +482,7 @@ impl Conversation {
             dispositions: self.policy().dispositions.clone(),
             disposition: self.disposition.clone(),
             summary: self.outcome.clone(),
-            wrap_ups: self.wrap_ups.iter().map(|task| task.agent.clone()).collect(),
+            wrap_ups: self.owners_of_wrap_ups(),
         }
     }
 

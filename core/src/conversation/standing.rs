@@ -12,7 +12,7 @@ use crate::presence::Attendance;
 use crate::queue::{self, Declined, Preference};
 use crate::skills::SkillNeed;
 use crate::time::Timestamp;
-use crate::workstream::{OnOffline, Workstream};
+use crate::workstream::Workstream;
 
 /// What the journal keeps in columns, so that a start with a million open conversations reads no
 /// snapshot.
@@ -116,14 +116,15 @@ impl Standing {
             Effect::Agent(agent.clone(), restore)
         };
         let attendance = self.ticket.attendance;
-        let follows = self.state == State::Waiting && policy.on_offline != OnOffline::Keep;
         let first = match (self.state, &self.agent) {
             (State::Open, _) => {
                 let item = queue::Input::Recover(Box::new(self.item(policy)));
                 Some(Effect::Queue(self.queue(policy).clone(), item))
             }
             (_, Some(agent)) if self.occupies => Some(restore(agent, Some(load), attendance)),
-            (_, Some(agent)) if follows => Some(restore(agent, None, attendance)),
+            (_, Some(agent)) if policy.follows_agent(self.state) => {
+                Some(restore(agent, None, attendance))
+            }
             _ => None,
         };
         let advice = self.ticket.consultants.iter();

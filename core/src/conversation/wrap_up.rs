@@ -20,6 +20,16 @@ pub struct WrapUpTask {
 }
 
 impl Conversation {
+    /// Who still has to say how an earlier part of it ended.
+    pub fn owners_of_wrap_ups(&self) -> Vec<AgentId> {
+        self.wrap_ups.iter().map(|task| task.agent.clone()).collect()
+    }
+
+    /// Whether this agent has to.
+    pub fn has_wrap_up_of(&self, agent: &AgentId) -> bool {
+        self.wrap_ups.iter().any(|task| task.agent == *agent)
+    }
+
     pub(super) fn on_finish_wrap_up(
         &mut self,
         agent: AgentId,
@@ -29,8 +39,7 @@ impl Conversation {
         fx: &mut Effects,
     ) -> Result<(), Refused> {
         let is_own = self.state == State::WrapUp && self.primary.as_ref() == Some(&agent);
-        let is_task = self.wrap_ups.iter().any(|task| task.agent == agent);
-        if !is_own && !is_task {
+        if !is_own && !self.has_wrap_up_of(&agent) {
             self.must_be_primary(&agent)?;
             if self.state == State::Closed {
                 return Ok(());

@@ -10,6 +10,7 @@
 //! A world is made from its seed alone. A failing one is named, and `CORDBOARD_SEED=17 cargo test
 //! -p cordboard-core --test faults` lives through it again, exactly.
 
+mod checks;
 mod made_up;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -416,35 +417,6 @@ impl Life {
         self.note_who_is_within();
     }
 
-    /// Invariants 3, 4 and 5; 1 and 2 are asserted inside the machines and at rest.
-    fn check(&self) {
-        for agent in self.world.agents() {
-            let used = agent.ledger().used().of(ChannelKind::Messaging);
-            let limit = agent.limits().counts.of(ChannelKind::Messaging);
-            let is_beyond = self.beyond.contains(agent.id());
-            assert!(used <= limit || is_beyond, "{} holds {used} of {limit}", agent.id());
-        }
-        for (id, events) in &self.journal {
-            let received = |event: &&Event| matches!(event, Event::MessageReceived { .. });
-            let written = self.written.get(id).copied().unwrap_or(0);
-            assert_eq!(events.iter().filter(received).count(), written, "{id}: messages");
-            let replies = events.iter().filter(|event| match event {
-                Event::ReplyQueued { message } => {
-                    assert!(!message.internal, "{id}: a note goes out");
-                    message.author != cordboard_core::message::Author::System
-                }
-                _ => false,
-            });
-            let replied = self.replied.get(id).copied().unwrap_or(0);
-            assert_eq!(replies.count(), replied, "{id}: replies");
-            for event in events {
-                if let Event::NoteAdded { message } = event {
-                    assert!(message.internal && message.delivery.is_none());
-                }
-            }
-        }
-    }
-
     /// Everything under way arrives; then the views equal the truth, whoever is there. Then everybody
     /// signs in and answers what they are offered.
     fn come_to_rest(&mut self) {
@@ -491,146 +463,6 @@ impl Life {
         self.ledgers_equal_the_conversations();
         self.backlogs_equal_the_conversations();
         self.nothing_waits_beside_a_free_agent();
-    }
-
-    /// Every deadline that was due has been seen, and the others have their alarms.
-    fn no_deadline_is_lost(&self) {
-        for conversation in self.world.conversations() {
-            let overdue = conversation.wake_at().filter(|at| *at <= self.world.now());
-            assert_eq!(overdue, None, "{}: its time has come", conversation.id());
-        }
-        assert_eq!(self.world.has_all_alarms(), Ok(()), "an alarm is missing");
-    }
-
-    /// ROUTE-18 ROUTE-19: what is somebody's knows where they are, and no customer has written to a
-    /// desk that nobody sat at.
-    fn nobody_waits_for_the_absent(&self) {
-        for conversation in self.world.conversations() {
-            let Some(agent) = conversation.primary().and_then(|id| self.world.agent(id)) else {
-                continue;
-            };
-            let (id, state) = (conversation.id(), conversation.state());
-            let (attendance, since) = agent.attendance();
-            let presence = agent.presence();
-            let is_so = Attendance::of(presence.status, presence.source);
-            assert_eq!(attendance, is_so, "{}", agent.id());
-            let follows = conversation.follows_agent();
-            assert_eq!(agent.followed().contains(&id), follows, "{id} follows {}", agent.id());
-            if state == State::Closed || !(conversation.occupies() || follows) {
-                continue;
-            }
-            assert_eq!(conversation.attendance(), attendance, "{id} about {}", agent.id());
-            let seen_at = self.seen_at.get(&(agent.id().clone(), id)).copied();
-            let is_asking = conversation.is_asking_since(since.max(seen_at.unwrap_or(since)));
-            let is_left_alone = conversation.is_agent_absent() && is_asking;
-            assert!(state != State::Active || !is_left_alone, "{id} wrote to {}", agent.id());
-            let returns = self.policy.on_offline == OnOffline::Return && state != State::WrapUp;
-            let is_offline = attendance == Attendance::Offline;
-            assert!(!(returns && is_offline), "{id} is still with {}", agent.id());
-        }
-    }
-
-    /// CAP-04
-    fn ledgers_equal_the_conversations(&self) {
-        for agent in self.world.agents() {
-            let held: BTreeSet<_> = agent.ledger().held().into_iter().collect();
-            let due: BTreeSet<_> = self
-                .world
-                .conversations()
-                .filter(|c| {
-                    (c.occupies() && c.primary() == Some(agent.id()))
-                        || c.consultants().contains(agent.id())
-                })
-                .map(Conversation::id)
-                .collect();
-            assert_eq!(held, due, "ledger of {} (CAP-04)", agent.id());
-            let used: u16 = agent.ledger().used().0.iter().sum();
-            assert_eq!(usize::from(used), held.len(), "{} has reserved something", agent.id());
-        }
-    }
-
-    fn backlogs_equal_the_conversations(&self) {
-        for queue in self.world.queues() {
-            let waiting: BTreeSet<_> = queue.waiting().into_iter().collect();
-            let open: BTreeSet<_> = self
-                .world
-                .conversations()
-                .filter(|c| c.state() == State::Open && c.queue() == queue.id())
-                .map(Conversation::id)
-                .collect();
-            let searches: BTreeSet<_> = self
-                .world
-                .conversations()
-                .filter(|c| c.summary().handed_to.is_some_and(|h| h.agent.is_none()))
-                .map(Conversation::id)
-                .collect();
-            let work: BTreeSet<_> = waiting.difference(&searches).copied().collect();
-            assert_eq!(work, open, "backlog of {}", queue.id());
-            assert_eq!(waiting.len(), queue.len(), "nothing is out");
-        }
-    }
-
-    /// ROUTE-04 ROUTE-20
-    fn nothing_waits_beside_a_free_agent(&self) {
-        if self.policy.mode == Mode::Pull {
-            return;
-        }
-        for queue in self.world.queues() {
-            for conversation in queue.waiting() {
-                for agent in self.world.agents() {
-                    let settings = &self.agents[agent.id()];
-                    let is_member = settings.queues.contains(queue.id()) && !settings.light;
-                    let has_refused = self.refused.contains(&(agent.id().clone(), conversation));
-                    if !is_member || has_refused || self.is_kept(conversation) {
-                        continue;
-                    }
-                    let why_not = queue.why_not(agent.id(), conversation, self.world.now());
-                    assert!(
-                        why_not.is_some(),
-                        "{conversation} waits in {} although {} could have it",
-                        queue.id(),
-                        agent.id()
-                    );
-                    self.must_be_true(agent, conversation, &why_not.unwrap());
-                }
-            }
-        }
-    }
-
-    /// What a queue believes of an agent is so.
-    fn must_be_true(
-        &self,
-        agent: &Agent,
-        conversation: ConversationId,
-        why_not: &cordboard_core::decision::PassedOver,
-    ) {
-        use cordboard_core::decision::PassedOver;
-        let standing = self.world.conversation(conversation).expect("it waits").standing();
-        let load = standing.ticket.load(&self.policy);
-        let is_so = match why_not {
-            PassedOver::Presence { status, .. } => *status == agent.presence().status,
-            PassedOver::Capacity(_) => !agent.ledger().fits(load, agent.limits()),
-            PassedOver::Skill { skill, needs, .. } => {
-                self.agents[agent.id()].skills.get(skill).copied().unwrap_or(0) < *needs
-            }
-            // The search for a consultant is closed to those who take part.
-            PassedOver::Refused => {
-                self.refused.contains(&(agent.id().clone(), conversation))
-                    || self
-                        .world
-                        .conversation(conversation)
-                        .is_some_and(|c| c.state() != State::Open || c.last_agent().is_some())
-            }
-            // A member that had no place when asked must have said so since.
-            PassedOver::NotReserved | PassedOver::NotMember => false,
-            PassedOver::Missed | PassedOver::KeptFor(_) => true,
-        };
-        assert!(is_so, "{} about {conversation}: {why_not:?}", agent.id());
-    }
-
-    fn is_kept(&self, conversation: ConversationId) -> bool {
-        let standing = self.world.conversation(conversation).expect("it waits").standing();
-        standing.ticket.prefer.is_some_and(|prefer| self.world.now() < prefer.until)
     }
 }
 

@@ -104,7 +104,8 @@ impl ConversationActor {
         }
 
         let base_version = if is_new { 0 } else { machine.version() };
-        let wrap_ups = owners_of_wrap_ups(machine);
+        // Without an allocation where there are none, as nearly always.
+        let wrap_ups = machine.owners_of_wrap_ups();
         if let Err(refused) = machine.handle(deliver.input.clone(), now, &mut fx) {
             if let Some(answer) = deliver.answer.take() {
                 // Whoever asked may be gone.
@@ -169,7 +170,7 @@ impl ConversationActor {
             self.written = Some(written);
             row
         });
-        let wrap_ups = Some(owners_of_wrap_ups(machine)).filter(|now| now != wrap_ups_before);
+        let wrap_ups = Some(machine.owners_of_wrap_ups()).filter(|now| now != wrap_ups_before);
         let snapshot = match row {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
             None => Vec::new(),
@@ -252,11 +253,6 @@ fn written(loaded: &Loaded) -> Option<Written> {
     let mut standing = machine.standing();
     standing.ticket.revision = stored.revision;
     Some(Written { standing, wake_at: stored.wake_at, version: stored.snapshot })
-}
-
-/// Without an allocation where there are none, as nearly always.
-fn owners_of_wrap_ups(machine: &Conversation) -> Vec<AgentId> {
-    machine.wrap_ups().iter().map(|task| task.agent.clone()).collect()
 }
 
 impl Deliver {

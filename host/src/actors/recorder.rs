@@ -78,17 +78,13 @@ impl<'a> Restoring<'a> {
 
     /// Notes what an agent is about to be told; each agent's entries keep their order.
     pub fn agent(&mut self, id: &AgentId, input: &agent::Input) {
-        let here = Attendance::Here;
-        let agent::Input::Restore { conversation, load: Some(load), attendance } = input else {
+        let agent::Input::Restore { conversation, load: Some(load), attendance: Attendance::Here } =
+            input
+        else {
             self.write(id);
             self.recorder.agent(id, self.at, input);
             return;
         };
-        if *attendance != here {
-            self.write(id);
-            self.recorder.agent(id, self.at, input);
-            return;
-        }
         let pending = self.pending.entry(id.clone()).or_default();
         let kind = u8::try_from(load.kind.index()).expect("there are four kinds");
         pending.push((*conversation, kind, load.units.0));

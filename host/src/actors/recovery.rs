@@ -13,7 +13,7 @@ use cordboard_core::presence::PresenceSource;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Effects, Queue, agent};
 
-use crate::actors::agent::{AgentActor, TellAgent};
+use crate::actors::agent::AgentActor;
 use crate::actors::alarms::{AlarmClock, Alarms};
 use crate::actors::directory::{Deliver, Directory, To};
 use crate::actors::queue::QueueActor;
@@ -37,12 +37,9 @@ pub struct Actors {
 /// What a start has to say once its actors are there, in this order.
 #[derive(Default)]
 struct Later {
-    /// To conversations: what the machines said while they were filled.
+    /// To conversations what the machines said while they were filled, to agents what they were
+    /// (PRES-04), and then the questions that they haven't answered.
     effects: Vec<Effect>,
-    /// To agents: what they were (PRES-04).
-    recalls: Vec<(AgentId, agent::Input)>,
-    /// To agents: questions that nobody has answered.
-    questions: Vec<Effect>,
     /// Conversations that went by other settings than those in force: the configuration was changed
     /// while the host was down, or in its last moment (ROUTE-17).
     outdated: Vec<ConversationId>,
@@ -86,6 +83,7 @@ impl Actors {
         let mut open = 0;
         let mut fx = Effects::new();
         let mut later = Later::default();
+        let mut questions = Vec::new();
         let mut orphans = 0u64;
         reader.each_open(|row| {
             open += 1;
@@ -103,7 +101,7 @@ impl Actors {
             if row.standing.ticket.revision != policy.revision {
                 later.outdated.push(row.standing.id);
             }
-            later.questions.extend(row.standing.ask_again(policy));
+            questions.extend(row.standing.ask_again(policy));
             for effect in row.standing.recover(policy) {
                 match effect {
                     Effect::Queue(id, input) => match queues.get_mut(&id) {
@@ -156,13 +154,11 @@ impl Actors {
         // The first start of a journal has nobody to recall.
         let alive_until = reader.alive_at()?.unwrap_or(now);
         let mut presence = reader.presence()?;
-        later.recalls = agents
-            .keys()
-            .map(|id| {
-                let standing = presence.remove(id).map(|kept| with_todays_label(kept, config));
-                (id.clone(), agent::Input::Recall { standing, alive_until })
-            })
-            .collect();
+        later.effects.extend(agents.keys().map(|id| {
+            let standing = presence.remove(id).map(|kept| with_todays_label(kept, config));
+            Effect::Agent(id.clone(), agent::Input::Recall { standing, alive_until })
+        }));
+        later.effects.extend(questions);
         let (alarms, clock) = Alarms::new(deadlines);
         Ok((Self { agents, queues, clock, open, later }, alarms))
     }
@@ -212,14 +208,8 @@ pub fn start(actors: Actors, directory: &Arc<Directory>) -> Arbiter {
             tokio::time::sleep(FLUSH_EVERY).await;
         }
     });
-    let Later { effects, recalls, questions, outdated } = actors.later;
+    let Later { effects, outdated } = actors.later;
     directory.carry_out(None, effects);
-    for (id, input) in recalls {
-        if let Some(actor) = directory.agent(&id) {
-            actor.do_send(TellAgent { input, answer: None });
-        }
-    }
-    directory.carry_out(None, questions);
     for id in outdated {
         directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
     }

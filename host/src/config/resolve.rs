@@ -187,38 +187,37 @@ impl Reader {
         self.check_time(*source, &format!("{path}.grace"), value.grace, GRACE);
         self.check_default(*source, &format!("{path}.default"), value.default);
         if let Some(idle) = &value.idle {
-            self.check_gone(*source, &format!("{path}.idle.status"), idle.status);
+            self.check_rule(*source, &format!("{path}.idle.status"), idle.status);
             let place = format!("{path}.idle.after");
             self.check_time(*source, &place, Some(idle.after), IDLE_AFTER);
         }
         if let Some(missed) = &value.missed_offers {
-            self.check_gone(*source, &format!("{path}.missed_offers.status"), missed.status);
+            self.check_rule(*source, &format!("{path}.missed_offers.status"), missed.status);
             let place = format!("{path}.missed_offers.limit");
             self.check_number(*source, &place, missed.limit, MISSED_OFFERS);
         }
     }
 
-    /// What a rule sets is one at which nothing is given (PRES-06, PRES-07).
-    fn check_gone(&mut self, source: usize, path: &str, status: BaseStatus) {
+    /// What a rule or a default sets is one at which nothing is given (PRES-05..07): the others are
+    /// computed, or chosen.
+    fn check_gone(&mut self, source: usize, path: &str, status: BaseStatus, complaint: &str) {
         if !matches!(status, BaseStatus::Away | BaseStatus::Offline) {
-            let found = status.as_str();
-            let message = format!(
-                "`{found}` isn't what somebody is set to who isn't there; `away` or `offline`"
-            );
-            self.problem(source, path, message);
+            self.problem(source, path, format!("`{}` {complaint}", status.as_str()));
         }
     }
 
     /// PRES-05.
     fn check_default(&mut self, source: usize, path: &str, status: Option<BaseStatus>) {
-        let Some(status) = status else { return };
-        if !matches!(status, BaseStatus::Away | BaseStatus::Offline) {
-            let found = status.as_str();
-            let message = format!(
-                "`{found}` isn't a default: `away` or `offline`, or none, and it is computed"
-            );
-            self.problem(source, path, message);
+        if let Some(status) = status {
+            let complaint = "isn't a default: `away` or `offline`, or none, and it is computed";
+            self.check_gone(source, path, status, complaint);
         }
+    }
+
+    /// PRES-06, PRES-07.
+    fn check_rule(&mut self, source: usize, path: &str, status: BaseStatus) {
+        let complaint = "isn't what somebody is set to who isn't there; `away` or `offline`";
+        self.check_gone(source, path, status, complaint);
     }
 
     fn check_capacity(&mut self, source: usize, path: &str, given: &CapacityTree) {

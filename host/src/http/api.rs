@@ -290,8 +290,7 @@ async fn conversation(
     let reader = reader(&request);
     let id = ConversationId(*path);
     let machine = stored(&reader, &web.directory, id)?;
-    let has_wrap_up = machine.wrap_ups().iter().any(|task| task.agent == caller.agent);
-    if !machine.takes_part(&caller.agent) && !has_wrap_up {
+    if !machine.takes_part(&caller.agent) && !machine.has_wrap_up_of(&caller.agent) {
         caller.must_see_everything(&web.directory)?;
     }
     let messages = reader.transcript(id)?;

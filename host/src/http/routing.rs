@@ -122,12 +122,13 @@ pub async fn why(
     let decisions = reader.decisions(id, MOST_DECISIONS)?;
     steps.extend(decisions.into_iter().map(|decision| step_of(&config, decision)));
     steps.sort_by_key(|step| step.at);
+    let end = machine.summary();
     Ok(Json(Why {
         conversation: id.0,
         state: machine.state(),
         agent: machine.primary().map(|agent| name_of(&config, agent)),
-        disposition: machine.summary().disposition,
-        summary: machine.summary().summary,
+        disposition: end.disposition,
+        summary: end.summary,
         classification: machine.classification().clone(),
         place: place(&web.directory, machine.queue(), id).await,
         steps,

@@ -28,6 +28,8 @@ struct Arguments {
 }
 
 const AGENTS: [&str; 3] = ["ann", "bob", "cat"];
+/// How long presence outlives a connection, or a host.
+const GRACE: i64 = 20_000;
 /// All of a conversation's life: it is ended, wrapped up, and over.
 const END_AFTER: i64 = 3_000;
 const WRAP_UP_LIMIT: i64 = 2_000;
@@ -46,10 +48,11 @@ fn setup() -> Setup {
         r#"inactivity: "1s", end_after: "{END_AFTER}ms", wrap_up_limit: "{WRAP_UP_LIMIT}ms", reopen_within: "0s",
         on_offline: return_after("1s"), affinity: "0s", offer_timeout: "1s","#
     );
-    setup.sections = r#"
+    setup.sections = format!(
+        r#"
         hours: [(id: "never", zone: "UTC", week: ())],
-        presence: (grace: "20s", labels: [(id: "lunch", name: "Lunch", status: away)]),"#
-        .to_owned();
+        presence: (grace: "{GRACE}ms", labels: [(id: "lunch", name: "Lunch", status: away)]),"#
+    );
     setup.agents = AGENTS
         .iter()
         .map(|agent| {
@@ -65,6 +68,8 @@ struct Books {
     acknowledged: BTreeMap<String, String>,
     /// What an agent has chosen and was told that it stands.
     chosen: HashMap<&'static str, &'static str>,
+    /// When they last heard that: it is on disk that they were there.
+    there_at: HashMap<&'static str, i64>,
     texts: usize,
     starts: Vec<Duration>,
     checks: usize,
@@ -147,6 +152,7 @@ impl Driver {
         let (label, command) = choices.choose(&mut self.rng).expect("there are some").clone();
         if screen.command(command).await["ok"] == true {
             self.books.chosen.insert(agent, label);
+            self.books.there_at.insert(agent, now());
         }
     }
 
@@ -256,13 +262,17 @@ impl Driver {
         Ok(())
     }
 
-    /// Presence that ended by its grace is nobody's choice any more.
+    /// Presence that ended by its grace is nobody's choice any more. Within it nobody is gone.
     async fn note_who_is_gone(&mut self, host: &HostProcess) -> anyhow::Result<()> {
         let agents = self.get(host, "/api/v1/agents").await?;
         for agent in agents.as_array().context("a list")? {
-            if agent["presence"]["status"] == "offline" {
-                self.books.chosen.retain(|id, _| agent["id"] != *id);
+            if agent["presence"]["status"] != "offline" {
+                continue;
             }
+            self.books.chosen.retain(|id, _| agent["id"] != *id);
+            let mut there_at = self.books.there_at.iter().filter(|(id, _)| agent["id"] == **id);
+            let is_gone = there_at.all(|(_, at)| now() >= at + GRACE);
+            ensure!(is_gone, "its grace isn't over: {agent}");
         }
         Ok(())
     }

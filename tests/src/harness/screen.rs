@@ -33,6 +33,16 @@ impl Screen {
         Self { socket, kept: Vec::new(), next_id: 1 }
     }
 
+    /// The same, once the host has said that they are there.
+    ///
+    /// # Panics
+    /// If the host refuses.
+    pub async fn at_desk(url: &str, token: &str) -> Self {
+        let mut screen = Self::connect(url, token).await;
+        screen.wait("presence").await;
+        screen
+    }
+
     /// The next frame of a type; those before it are kept.
     ///
     /// # Panics
