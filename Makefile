@@ -9,7 +9,7 @@ CARGO ?= cargo
 # The journal of `make run`; remove it to start afresh.
 DATA := data
 
-.PHONY: help run test lint build console bench restarts features openapi tools unit end-to-end peers browser clean
+.PHONY: help run test lint build console bench restarts attack soak features openapi tools unit end-to-end peers browser clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -64,6 +64,12 @@ bench: console ## Measure; prints a table and writes target/bench.json
 
 restarts: build ## Kill a host COUNT times (10000) in the midst of its work, and look at it after each start
 	target/debug/restarts --count $(or $(COUNT),10000)
+
+attack: build ## Attack a running host in the long form; prints what was tried and what was measured
+	CORDBOARD_ATTACK=long $(CARGO) test -p cordboard-tests --locked --test attack -- --nocapture --test-threads 1
+
+soak: build ## Let a host work for MINUTES (60) at moderate traffic, and look at what has grown
+	target/debug/soak --minutes $(or $(MINUTES),60)
 
 features: ## Check tests/FEATURES.md against the tests that name its IDs
 	tests/check-features

@@ -74,6 +74,10 @@ pub enum Notice {
         conversation: ConversationId,
         /// Its state now.
         state: State,
+        /// Whose it is now, if anybody's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        agent: Option<AgentId>,
     },
     /// A new entry in a transcript.
     Message {

@@ -321,11 +321,68 @@ impl World {
     ) {
         self.mail.clear();
         self.timers.clear();
+        self.conversations.values_mut().for_each(Conversation::forget_alarms);
+        let rows = self.recover_views(agents, queues, alive_until);
+        for (row, policy) in &rows {
+            let own = Machine::Conversation(row.standing.id);
+            self.timers.extend(row.wake_at.map(|at| Reverse((at, own.clone()))));
+            if row.standing.ticket.revision != policy.revision {
+                self.send(own, Mail::Conversation(conversation::Input::Reroute));
+            }
+        }
+    }
+
+    /// A queue or an agent has come to grief (OPS-09), and all of them are made anew from what is on disk,
+    /// in the host's own order, while conversations go on: what queues and agents had said before
+    /// arrives, and what follows from it is on disk; what was on its way to them is in what they are made
+    /// from; then they are told what they were, and each screen that is still there.
+    pub fn rebuild_views(
+        &mut self,
+        agents: impl IntoIterator<Item = Agent>,
+        queues: impl IntoIterator<Item = Queue>,
+    ) {
+        // And so does what a start has told them.
+        let is_said = |letter: &Letter| match &letter.mail {
+            Mail::Conversation(_) => {
+                matches!(letter.from, Some(Machine::Agent(_) | Machine::Queue(_)))
+            }
+            Mail::Agent(input) => matches!(input, agent::Input::Recall { .. }),
+            Mail::Queue(_) => false,
+        };
+        while let Some(index) = self.mail.iter().position(is_said) {
+            let letter = self.mail.remove(index).expect("it was found there");
+            // A refusal is an answer as well.
+            let _ = self.give(letter.to, letter.mail);
+        }
+        let is_kept = |letter: &Letter| {
+            matches!(letter.to, Machine::Conversation(_)) || letter.from.is_none()
+        };
+        self.mail.retain(is_kept);
+        self.timers.retain(|Reverse((_, machine))| matches!(machine, Machine::Conversation(_)));
+        let screens: Vec<(AgentId, u32)> =
+            self.agents.values().map(|agent| (agent.id().clone(), agent.screens())).collect();
+        // What waits to be heard, say a setting, is heard after that.
+        let later = std::mem::take(&mut self.mail);
+        self.recover_views(agents, queues, self.now);
+        for (agent, count) in screens {
+            for _ in 0..count {
+                self.send(Machine::Agent(agent.clone()), Mail::Agent(agent::Input::Connected));
+            }
+        }
+        self.mail.extend(later);
+    }
+
+    /// The rows that they were made from, with the settings of their conversations.
+    fn recover_views(
+        &mut self,
+        agents: impl IntoIterator<Item = Agent>,
+        queues: impl IntoIterator<Item = Queue>,
+        alive_until: Timestamp,
+    ) -> Vec<(Written, Arc<Workstream>)> {
         let kept: FxHashMap<AgentId, agent::Standing> =
             self.agents.drain().map(|(id, agent)| (id, agent.standing())).collect();
         self.agents = agents.into_iter().map(|agent| (agent.id().clone(), agent)).collect();
         self.queues = queues.into_iter().map(|queue| (queue.id().clone(), queue)).collect();
-        self.conversations.values_mut().for_each(Conversation::forget_alarms);
         let mut rows: Vec<(Written, Arc<Workstream>)> = self
             .written
             .values()
@@ -336,8 +393,6 @@ impl World {
             .collect();
         rows.sort_unstable_by_key(|(row, _)| row.standing.id);
         for (row, policy) in &rows {
-            let own = Machine::Conversation(row.standing.id);
-            self.timers.extend(row.wake_at.map(|at| Reverse((at, own))));
             for effect in row.standing.recover(policy) {
                 self.recover(effect);
             }
@@ -353,11 +408,8 @@ impl World {
             if let Some(Effect::Agent(agent, ask)) = row.standing.ask_again(policy) {
                 self.send(Machine::Agent(agent), Mail::Agent(ask));
             }
-            if row.standing.ticket.revision != policy.revision {
-                let own = Machine::Conversation(row.standing.id);
-                self.send(own, Mail::Conversation(conversation::Input::Reroute));
-            }
         }
+        rows
     }
 
     /// Whether an alarm is set for every deadline of every conversation: at it, or before.

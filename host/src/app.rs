@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
-use actix_web::dev::ServerHandle;
-use anyhow::{Context, bail};
+use actix_server::ServerHandle;
+use anyhow::Context;
 use cordboard_core::ids::Address;
 use cordboard_core::notice::ThreadKey;
 use cordboard_core::time::Timestamp;
@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
 use crate::clock;
 use crate::config::{Config, Place, Problem, place_in_file};
-use crate::http::{self, Web};
+use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
 use crate::journal::{self, Journal, Reader};
+use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
 use crate::plugin::{HostAccess, LoadError, Loader, Services};
 use crate::reload::{self, Reloader};
@@ -33,6 +34,11 @@ pub struct Options {
     pub idle_after: Option<Duration>,
 }
 
+/// `--strict`: a plugin can't be loaded, so nothing was started.
+#[derive(Debug, thiserror::Error)]
+#[error("--strict: not every plugin can be loaded\n{0}")]
+pub struct NotLoaded(String);
+
 /// A running host.
 pub struct Host {
     /// Everybody.
@@ -47,6 +53,7 @@ pub struct Host {
     finished: tokio::task::JoinHandle<std::io::Result<()>>,
     backlog: Backlog,
     arbiters: Vec<Arbiter>,
+    _lock: FolderLock,
 }
 
 impl Host {
@@ -59,40 +66,50 @@ impl Host {
         let data = config.host.data.clone();
         std::fs::create_dir_all(&data)
             .with_context(|| format!("can't make the data folder {}", data.display()))?;
-        let journal = Journal::open(&data)
-            .with_context(|| format!("can't open the journal in {}", data.display()))?;
+        let lock = lock::lock(&data, &config.host.listen)?;
+        // Before the journal is read: whoever comes meanwhile waits, and a port that is taken shows at
+        // once.
+        let listeners = Listeners::bind(&config.host)?;
+        let unusable =
+            |error: rusqlite::Error| anyhow::Error::msg(journal::in_words(&error, &data));
+        let journal = Journal::open(&data).map_err(unusable)?;
+        let journal_file = journal::identity(&data);
 
         let began = Instant::now();
-        let reader = Reader::open(&data)?;
+        let reader = Reader::open(&data).map_err(unusable)?;
         let keeps_log = config.host.keep_routing_log.0 > 0;
         let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
-        let (recovered, alarms) = Actors::recover(&config, &reader, &recorder)?;
+        let (recovered, alarms) = Actors::recover(&config, &reader, &recorder).map_err(unusable)?;
         let recovery = began.elapsed();
         let open_conversations = recovered.open;
 
         let workers = options.workers.unwrap_or_else(cores);
         let (outbox, inbox) = mpsc::unbounded_channel();
+        let (routing_lost, lost) = mpsc::unbounded_channel();
         let directory = Arc::new(Directory::new(
             config.clone(),
             journal.clone(),
             alarms,
             outbox,
             recorder,
+            routing_lost,
             workers,
         ));
         let problems = load_plugins(&directory, &data).await?;
         if options.strict && !problems.is_empty() {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            bail!("--strict: not every channel can be loaded\n{}", list.join("\n"));
+            return Err(NotLoaded(list.join("\n")).into());
         }
 
-        let mut arbiters = vec![actors::start(recovered, &directory)];
+        let mut arbiters = vec![actors::start(recovered, &directory, lost)];
         let backlog = Backlog::default();
         let sending = Arbiter::new();
         let run = (inbox, directory.clone(), backlog.clone());
         sending.spawn_fn(move || {
             let (inbox, directory, backlog) = run;
-            actix::spawn(outbox::run(inbox, directory, backlog));
+            let weak = Arc::downgrade(&directory);
+            let run = outbox::run(inbox, directory, backlog);
+            actix::spawn(Directory::supervised(weak, "the outbox", run));
         });
         arbiters.push(sending);
         let reloader =
@@ -102,26 +119,29 @@ impl Host {
             data: data.clone(),
             backlog: backlog.clone(),
             reloader: reloader.clone(),
+            door: Arc::new(Door::new(directory.clone(), http::make_room())),
+            throttle: Throttle::default(),
+            passwords: Passwords::start(),
         };
-        let listen = &config.host.listen;
         let (own, idle_after) = (directory.clone(), options.idle_after);
         let on_worker = move || {
             let reader = Reader::open(&data).expect("the writer has opened the same file");
             actors::start_shard(&own, reader, idle_after);
         };
-        let server = http::serve(web, listen, workers, on_worker)
-            .with_context(|| format!("can't listen on {listen}; is another host running there?"))?;
+        let server = http::serve(web, listeners, workers, on_worker)?;
         let handle = server.handle();
         let finished = tokio::task::spawn_local(server);
         while !directory.has_all_shards() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         actix::spawn(upkeep(directory.clone()));
-        actix::spawn(keep_alive(directory.clone()));
+        let weak = Arc::downgrade(&directory);
+        let alive = keep_alive(directory.clone());
+        actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));
+        let journal = watch_journal(directory.clone(), config.host.data.clone(), journal_file);
+        actix::spawn(Directory::supervised(weak, "the journal's watch", journal));
         reload::watch(reloader);
-        for row in reader.outbox()? {
-            directory.send(row);
-        }
+        directory.look_at_outbox_again();
         Ok(Self {
             directory,
             problems,
@@ -131,7 +151,13 @@ impl Host {
             finished,
             backlog,
             arbiters,
+            _lock: lock,
         })
+    }
+
+    /// Why the host can't go on, as soon as it can't (OPS-09).
+    pub async fn fatal(&self) -> String {
+        self.directory.grief.fatal().await
     }
 
     /// Stops in order (OPS-06): no new requests, offers withdrawn, the outbox flushed for a moment
@@ -164,6 +190,29 @@ impl Host {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// A journal whose thread has ended takes nothing any more; one whose file was deleted or replaced takes
+/// what nobody will ever read again.
+async fn watch_journal(directory: Arc<Directory>, data: PathBuf, file: Option<(u64, u64)>) {
+    const LOOK_EVERY: Duration = Duration::from_millis(500);
+    loop {
+        if directory.journal.health().has_ended() {
+            if !directory.is_stopping() {
+                directory.grief.stop("the journal's writer has ended".to_owned());
+            }
+            return;
+        }
+        if journal::identity(&data) != file {
+            let (file, pid) = (data.join(journal::FILE), std::process::id());
+            directory.grief.stop(format!(
+                "the journal {} was deleted or replaced while the host ran; what it was is still in /proc/{pid}/fd until this process ends, or put a backup in its place",
+                file.display()
+            ));
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Nobody waits for it.

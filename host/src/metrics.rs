@@ -17,6 +17,14 @@ pub struct Metrics {
     pub decisions: IntCounter,
     /// Conversations in memory.
     pub live_conversations: IntGauge,
+    /// Panics that were contained, by part.
+    pub panics: IntCounterVec,
+    /// Times that routing was made anew from the journal.
+    pub rebuilt: IntCounter,
+    /// Messages to actors that had ended.
+    pub undeliverable: IntCounter,
+    /// Connections that were refused or cut off, by why.
+    cut_off: IntCounterVec,
 }
 
 impl Default for Metrics {
@@ -30,7 +38,7 @@ impl Default for Metrics {
         };
         let webhooks = vec(
             "cordboard_webhooks_total",
-            "Webhooks by channel and outcome (taken, rejected, malformed, unavailable, failed).",
+            "Webhooks by channel and outcome (taken, rejected, malformed, unavailable, overloaded, failed).",
             &["channel", "outcome"],
         );
         let sends = vec(
@@ -39,6 +47,27 @@ impl Default for Metrics {
             &["channel", "outcome"],
         );
         let offers = vec("cordboard_offers_total", "Offers by what became of them.", &["outcome"]);
+        let cut_off = vec(
+            "cordboard_connections_cut_off_total",
+            "Connections refused or cut off (full, full_address, slow_body, not_reading, screen_backlog, frame).",
+            &["why"],
+        );
+        let panics = vec(
+            "cordboard_panics_total",
+            "Panics that were contained, by part (queue, agent, conversation, shard, outbox, journal, task).",
+            &["part"],
+        );
+        let plain = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help).expect("a constant that is valid");
+            registry.register(Box::new(counter.clone())).expect("each name is used once");
+            counter
+        };
+        let rebuilt = plain(
+            "cordboard_routing_rebuilt_total",
+            "Times that routing was made anew from the journal.",
+        );
+        let undeliverable =
+            plain("cordboard_undeliverable_total", "Messages to parts that had ended.");
         let decisions = IntCounter::new("cordboard_decisions_total", "Routing choices.")
             .expect("a constant that is valid");
         let live_conversations =
@@ -50,11 +79,27 @@ impl Default for Metrics {
         ] {
             registry.register(collector).expect("each name is used once");
         }
-        Self { registry, webhooks, sends, offers, decisions, live_conversations }
+        Self {
+            registry,
+            webhooks,
+            sends,
+            offers,
+            decisions,
+            live_conversations,
+            panics,
+            rebuilt,
+            undeliverable,
+            cut_off,
+        }
     }
 }
 
 impl Metrics {
+    /// Counts a connection that was refused or cut off.
+    pub fn cut_off(&self, why: &str) {
+        self.cut_off.with_label_values(&[why]).inc();
+    }
+
     /// Counts what an agent's history tells.
     pub fn count_agent_event(&self, event: &Event) {
         let outcome = match event {

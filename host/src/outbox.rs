@@ -4,7 +4,7 @@
 //! of which nobody knows how it ended is repeated only if the provider recognises repetitions.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 use crate::actors::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::clock;
-use crate::journal::OutboxRow;
+use crate::grief::{Part, contained_future};
+use crate::journal::{OutboxRow, Reader};
 
 /// Sends under way per channel.
 const SIDE_BY_SIDE: usize = 32;
@@ -45,39 +46,98 @@ impl Backlog {
     }
 }
 
-type Lanes = Rc<RefCell<HashMap<ConversationId, VecDeque<OutboxRow>>>>;
+/// What the outbox is told.
+pub enum ToSend {
+    /// A reply that is on disk.
+    Row(Box<OutboxRow>),
+    /// Some may never have been told of: look at what is on disk.
+    LookAgain,
+}
+
+#[derive(Default)]
+struct Lanes {
+    rows: HashMap<ConversationId, VecDeque<OutboxRow>>,
+    /// In a lane, or being sent: nothing is sent by two at a time.
+    known: HashSet<i64>,
+}
+
+impl Lanes {
+    /// The next of a lane; one that is empty goes.
+    fn next_of(&mut self, conversation: ConversationId) -> Option<OutboxRow> {
+        let next = self.rows.get_mut(&conversation).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            self.rows.remove(&conversation);
+        }
+        next
+    }
+}
 
 /// Runs until the host stops. Must run on an arbiter.
 pub async fn run(
-    mut inbox: mpsc::UnboundedReceiver<OutboxRow>,
+    mut inbox: mpsc::UnboundedReceiver<ToSend>,
     directory: Arc<Directory>,
     backlog: Backlog,
 ) {
-    let lanes: Lanes = Rc::default();
-    let mut limits: HashMap<String, Rc<Semaphore>> = HashMap::new();
-    while let Some(row) = inbox.recv().await {
-        backlog.0.fetch_add(1, Ordering::Relaxed);
-        let conversation = row.conversation;
-        let limit = limits
-            .entry(row.channel.clone())
-            .or_insert_with(|| Rc::new(Semaphore::new(SIDE_BY_SIDE)))
-            .clone();
-        let mut open = lanes.borrow_mut();
-        if let Some(lane) = open.get_mut(&conversation) {
-            lane.push_back(row);
-            continue;
+    let outbox = Outbox { lanes: Rc::default(), limits: RefCell::default(), directory, backlog };
+    while let Some(message) = inbox.recv().await {
+        match message {
+            ToSend::Row(row) => outbox.take(*row),
+            ToSend::LookAgain => outbox.look_again(),
         }
-        open.insert(conversation, VecDeque::from([row]));
-        drop(open);
-        let (lanes, directory, backlog) = (lanes.clone(), directory.clone(), backlog.clone());
+    }
+}
+
+struct Outbox {
+    lanes: Rc<RefCell<Lanes>>,
+    limits: RefCell<HashMap<String, Rc<Semaphore>>>,
+    directory: Arc<Directory>,
+    backlog: Backlog,
+}
+
+impl Outbox {
+    /// Whatever is open on disk and in no lane. A row leaves its lane only once it is settled there.
+    fn look_again(&self) {
+        let open = Reader::open(&self.directory.config().host.data).and_then(|disk| disk.outbox());
+        match open {
+            Ok(rows) => rows.into_iter().for_each(|row| self.take(row)),
+            Err(error) => {
+                tracing::error!(%error, "the outbox can't be read; it is looked at again in a moment");
+                let directory = self.directory.clone();
+                actix::spawn(async move {
+                    tokio::time::sleep(FIRST_WAIT).await;
+                    directory.look_at_outbox_again();
+                });
+            }
+        }
+    }
+
+    fn take(&self, row: OutboxRow) {
+        let mut lanes = self.lanes.borrow_mut();
+        if !lanes.known.insert(row.id) {
+            return;
+        }
+        self.backlog.0.fetch_add(1, Ordering::Relaxed);
+        let conversation = row.conversation;
+        let mut limits = self.limits.borrow_mut();
+        let limit = limits.entry(row.channel.clone());
+        let limit = limit.or_insert_with(|| Rc::new(Semaphore::new(SIDE_BY_SIDE))).clone();
+        if let Some(lane) = lanes.rows.get_mut(&conversation) {
+            lane.push_back(row);
+            return;
+        }
+        lanes.rows.insert(conversation, VecDeque::from([row]));
+        drop(lanes);
+        let (lanes, directory) = (self.lanes.clone(), self.directory.clone());
+        let backlog = self.backlog.clone();
         actix::spawn(async move {
             loop {
-                let next = lanes.borrow_mut().get_mut(&conversation).and_then(VecDeque::pop_front);
-                let Some(row) = next else { break };
-                settle(row, &directory, &limit).await;
+                let next = lanes.borrow_mut().next_of(conversation);
+                let Some(row) = next else { return };
+                let id = row.id;
+                settle_whatever_happens(row, &directory, &limit).await;
                 backlog.0.fetch_sub(1, Ordering::Relaxed);
+                lanes.borrow_mut().known.remove(&id);
             }
-            lanes.borrow_mut().remove(&conversation);
         });
     }
 }
@@ -86,6 +146,22 @@ pub async fn run(
 enum Verdict {
     Settled { delivery: Delivery, provider_id: Option<String>, opted_out: bool },
     Again { after: Duration },
+}
+
+/// A panic in the midst of sending is like a host that stopped in it: whether the provider has the reply
+/// isn't known, and the next attempt goes by that. The lane goes on (OPS-09).
+async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
+    const MOST: u32 = 3;
+    for attempt in 1..=MOST {
+        let sending = settle(row.clone(), directory, limit);
+        let Err(why) = contained_future(Part::Outbox, sending).await else { return };
+        let reference = Directory::reference(row.conversation, row.message);
+        directory.came_to_grief(Part::Outbox, &reference, &attempt, &why);
+        row.attempting = true;
+        tokio::time::sleep(FIRST_WAIT).await;
+    }
+    // The row stays on disk, and the next start tries again.
+    tracing::error!(reply = %Directory::reference(row.conversation, row.message), "sending came to grief each time");
 }
 
 /// Tries until the reply's fate is known and on disk.

@@ -11,20 +11,26 @@ use tokio::sync::mpsc;
 
 use crate::actors::{Change, Directory, reconfigure};
 use crate::config::{self, ConfigErrors, Problem};
+use crate::http::audit::{self, Noted};
 use crate::journal::Reader;
 
 /// Editors write a file in several steps: so long nothing more may happen to it.
 const SETTLED: Duration = Duration::from_millis(100);
 
-/// Why nothing was changed.
+/// Why not, or not all, was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// The new configuration is wrong.
     #[error("the configuration is wrong; nothing was changed\n{0}")]
     Wrong(ConfigErrors),
-    /// The waiting conversations can't be read.
-    #[error("the journal can't be read: {0}")]
-    Unreadable(#[from] rusqlite::Error),
+    /// The journal can't be opened.
+    #[error("the journal can't be read; nothing was changed: {0}")]
+    Unreadable(rusqlite::Error),
+    /// The conversations that wait can't be read.
+    #[error(
+        "the new configuration is in force, but what waits couldn't be read, and follows it only when something happens to it: {0}"
+    )]
+    HalfWay(rusqlite::Error),
 }
 
 /// Reads the configuration again.
@@ -52,20 +58,30 @@ impl Reloader {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the files and puts what they say in force.
+    /// Reads the files and puts what they say in force; the audit log says by whom.
     ///
     /// # Errors
-    /// [`ReloadError`]; then nothing was changed.
-    pub fn reload(&self) -> Result<Change, ReloadError> {
+    /// [`ReloadError`] says whether anything was changed.
+    pub fn reload(&self, by: &str) -> Result<Change, ReloadError> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.root);
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();
         *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+        self.directory.board.changed();
         let new = loaded.map_err(ReloadError::Wrong)?;
-        let reader = Reader::open(&self.data)?;
-        let change = reconfigure(&self.directory, &self.routing, &reader, new)?;
+        let reader = Reader::open(&self.data).map_err(ReloadError::Unreadable)?;
+        let change = reconfigure(&self.directory, &self.routing, &reader, new);
+        let change = change.map_err(ReloadError::HalfWay)?;
         if !change.is_empty() {
             tracing::info!(?change, "the configuration has changed");
+            let noted = Noted {
+                actor: by,
+                action: "config.change",
+                subject: "configuration".to_owned(),
+                address: None,
+                details: serde_json::to_string(&change).ok(),
+            };
+            audit::note(&self.directory.journal, noted);
         }
         for sentence in &change.after_restart {
             tracing::warn!("takes effect after a restart: {sentence}");
@@ -74,7 +90,7 @@ impl Reloader {
     }
 
     fn reload_and_log(&self) {
-        if let Err(error) = self.reload() {
+        if let Err(error) = self.reload("files") {
             tracing::error!("{error}");
         }
     }

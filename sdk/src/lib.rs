@@ -9,6 +9,21 @@
 //!     base_url: String,
 //! }
 //!
+//! /// What the provider posts.
+//! #[derive(Deserialize)]
+//! struct Page {
+//!     id: String,
+//!     from: String,
+//!     to: String,
+//!     text: String,
+//! }
+//!
+//! /// What it answers.
+//! #[derive(Deserialize)]
+//! struct Sent {
+//!     id: String,
+//! }
+//!
 //! struct Pager {
 //!     host: Host,
 //!     base_url: String,
@@ -34,14 +49,9 @@
 //!     }
 //!
 //!     async fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
-//!         let page: serde_json::Value = request.json()?;
-//!         let message = Inbound::text(
-//!             page["id"].as_str().unwrap_or_default(),
-//!             page["from"].as_str().unwrap_or_default(),
-//!             page["to"].as_str().unwrap_or_default(),
-//!             page["text"].as_str().unwrap_or_default(),
-//!         );
-//!         Ok(Received::events([Event::Message(message)]))
+//!         // What is missing is refused with its name: a message needs an id that stays the same.
+//!         let Page { id, from, to, text } = request.json()?;
+//!         Ok(Received::events([Event::Message(Inbound::text(id, from, to, text))]))
 //!     }
 //!
 //!     async fn send(&self, message: Outbound) -> Result<Receipt, SendError> {
@@ -49,7 +59,7 @@
 //!         let request = HttpRequest::post(format!("{}/pages", self.base_url)).json(&body);
 //!         let answer = self.host.http(request).await?;
 //!         match answer.status {
-//!             200..=299 => Ok(Receipt::sent(answer.json::<serde_json::Value>()?["id"].to_string())),
+//!             200..=299 => Ok(Receipt::sent(answer.json::<Sent>()?.id)),
 //!             _ => Err(SendError::from_status(&answer)),
 //!         }
 //!     }

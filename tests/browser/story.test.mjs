@@ -4,9 +4,8 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
 
-import { startWorld } from "./world.mjs";
+import { deskOf as openDesk, openBrowser, phoneOf as openPhone, startWorld } from "./world.mjs";
 
 const shots = resolve(import.meta.dirname, "../../target/screenshots");
 let world;
@@ -15,13 +14,7 @@ let browser;
 before(async () => {
   mkdirSync(shots, { recursive: true });
   world = await startWorld();
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: [
-      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    ],
-  });
+  browser = await openBrowser();
 });
 
 after(async () => {
@@ -31,28 +24,8 @@ after(async () => {
 
 const shoot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
 
-/** Somebody's desk, in a browser of their own. */
-async function deskOf(agent) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
-  context.setDefaultTimeout(20_000);
-  const opened = await context.newPage();
-  await opened.goto(await world.link(agent));
-  await opened.getByRole("button", { name: "Sign out" }).waitFor();
-  return opened;
-}
-
-/** The phone page as the phone of a number. */
-async function phoneOf(number) {
-  const phone = await (await browser.newContext()).newPage();
-  await phone.goto(world.phone);
-  await phone.locator("#from").fill(number);
-  await phone.locator("#from").press("Tab");
-  const write = async (text) => {
-    await phone.locator("#text").fill(text);
-    await phone.getByRole("button", { name: "Send" }).click();
-  };
-  return { phone, write };
-}
+const deskOf = (agent) => openDesk(browser, world, agent);
+const phoneOf = (number) => openPhone(browser, world, number);
 
 test("a text is answered in the console, through all three providers", async () => {
   const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
@@ -64,6 +37,7 @@ test("a text is answered in the console, through all three providers", async () 
   desk.on("pageerror", (error) => problems.push(String(error)));
   desk.on("console", (line) => line.type() === "error" && problems.push(line.text()));
   await desk.goto(world.signIn);
+  await desk.getByRole("button", { name: "Sign in as Kim" }).click();
   await desk.getByText("You're ready").waitFor();
   assert.equal(await desk.getByTestId("presence").innerText(), "Online");
   await shoot(desk, "1-ready");

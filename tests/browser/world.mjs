@@ -2,19 +2,76 @@
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { chromium } from "playwright-core";
 
 const root = resolve(import.meta.dirname, "../..");
 
+/** A port that nobody listens on: a host that somebody runs beside the tests keeps its own. */
+function freePort() {
+  return new Promise((found, failed) => {
+    const server = createServer();
+    server.on("error", failed);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => found(port));
+    });
+  });
+}
+
+export function openBrowser() {
+  return chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    ],
+  });
+}
+
+/** Somebody's desk, in a browser of their own. `prepare` is given the page before it loads anything. */
+export async function deskOf(browser, world, agent, prepare = () => {}) {
+  const context = await browser.newContext({ viewport: { width: 1200, height: 760 } });
+  context.setDefaultTimeout(20_000);
+  const opened = await context.newPage();
+  await prepare(opened);
+  await opened.goto(await world.link(agent));
+  await opened.getByRole("button", { name: /^Sign in as/ }).click();
+  await opened.getByRole("button", { name: "Sign out" }).waitFor();
+  return opened;
+}
+
+/** The phone page as the phone of a number. */
+export async function phoneOf(browser, world, number) {
+  const phone = await (await browser.newContext()).newPage();
+  await phone.goto(world.phone);
+  await phone.locator("#from").fill(number);
+  await phone.locator("#from").press("Tab");
+  const write = async (text) => {
+    await phone.locator("#text").fill(text);
+    await phone.getByRole("button", { name: "Send" }).click();
+  };
+  return { phone, write };
+}
+
 export async function startWorld() {
+  const ports = await Promise.all(Array.from({ length: 5 }, freePort));
+  const replaced = (text) =>
+    ["8080", "9100", "9101", "9102", "9103"].reduce(
+      (text, sample, n) => text.replaceAll(`127.0.0.1:${sample}`, `127.0.0.1:${ports[n]}`),
+      text,
+    );
   const folder = mkdtempSync(join(tmpdir(), "cordboard-browser-"));
   cpSync(join(root, "config"), folder, { recursive: true });
   const main = join(folder, "cordboard.ron");
-  const text = readFileSync(main, "utf8")
+  const text = replaced(readFileSync(main, "utf8"))
     .replace('"../data"', '"data"')
     .replace('"../target/debug"', JSON.stringify(join(root, "target/debug")));
   writeFileSync(main, text);
+  const channels = join(folder, "channels.ron");
+  writeFileSync(channels, replaced(readFileSync(channels, "utf8")));
   // Somebody who takes no work (PRES-08).
   writeFileSync(join(folder, "light.ron"), '(agents: [(id: "ada", name: "Ada Reed", light: true)])');
 
@@ -23,7 +80,9 @@ export async function startWorld() {
     const at = line.indexOf("=");
     if (at > 0 && !line.startsWith("#")) env[line.slice(0, at)] = line.slice(at + 1);
   }
-  const emulators = run("emulators", [], env);
+  const [host_port, ...others] = ports.map(String);
+  const address = `http://127.0.0.1:${host_port}`;
+  const emulators = run("emulators", ["--host", address, "--ports", ...others], env);
   const phone = await emulators.sees(/phone\s+(http:\S+)/);
   const host = run("cordboard", ["run", folder, "--strict", "--sign-in", "kim"], env);
   const signIn = await host.sees(/sign in\s+(http:\S+)/);

@@ -71,7 +71,7 @@ async fn taking_over_needs_a_place_as_well() {
     setup.agents =
         r#"(id: "boss", role: supervisor, queues: ["support"], capacity: (messaging: 0)),"#
             .to_owned();
-    setup.sections = "permissions: {supervisor: [take_over]},".to_owned();
+    setup.sections = "permissions: {supervisor: [take_over, conversation_read]},".to_owned();
     let emulators = setup.with_emulators();
     let (kims, bosses) = (setup.token("kim"), setup.token("boss"));
     let host = setup.start(&[]).await;
@@ -111,7 +111,7 @@ async fn light_agents_read_and_write_notes_and_take_nothing() {
     let _boss = Screen::connect(&host.url, bosses).await;
 
     let path = format!("/api/v1/conversations/{id}");
-    assert_eq!(host.get(others, &path).await.0, 403, "others see their own only");
+    assert_eq!(host.get(others, &path).await.0, 404, "others see their own only");
     let (status, read) = host.get(lights, &path).await;
     assert_eq!((status, &read["messages"][0]["text"]), (200, &json!("hello")));
     assert_eq!(host.get(lights, "/api/v1/conversations?all=true").await.1[0]["id"], id.as_str());

@@ -134,13 +134,14 @@ async fn accounts_roles_sessions_and_tokens() {
     let path = format!("/api/v1/conversations/{conversation}");
 
     // Roles: another agent sees nothing of it and does nothing to it; a supervisor sees and ends.
-    assert_eq!(host.get(&lees, &path).await.0, 403);
+    assert_eq!(host.get(&lees, &path).await.0, 404);
     for action in ["reply", "note"] {
         let (status, error) =
             host.post(&lees, &format!("{path}/{action}"), json!({ "text": "x" })).await;
-        assert_eq!((status, error["code"].as_str()), (409, Some("not_primary")), "{action}");
+        // Not even that there is one.
+        assert_eq!((status, error["code"].as_str()), (404, Some("not_found")), "{action}");
     }
-    assert_eq!(host.post(&lees, &format!("{path}/end"), json!({})).await.0, 409);
+    assert_eq!(host.post(&lees, &format!("{path}/end"), json!({})).await.0, 404);
     assert_eq!(host.get(&lees, "/api/v1/agents").await.0, 403);
     assert_eq!(host.get(&lees, "/api/v1/conversations?all=true").await.0, 403);
     assert_eq!(host.get(&sams, &path).await.0, 200);
@@ -186,7 +187,7 @@ async fn accounts_roles_sessions_and_tokens() {
 
     // A link works once.
     let (_, link) = setup.run(&["agent", "link", setup.config(), "--id", "kim"]);
-    assert_eq!(client.get(link.trim()).send().await.unwrap().status(), 303);
+    assert_eq!(client.post(link.trim()).send().await.unwrap().status(), 303);
     assert_eq!(client.get(url("/api/v1/me")).send().await.unwrap().status(), 200);
     assert_eq!(client.get(link.trim()).send().await.unwrap().status(), 410);
     assert_eq!(host.stop(), Some(0));

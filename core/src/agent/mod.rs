@@ -205,6 +205,11 @@ impl Agent {
         (self.told_attendance, self.absent_since)
     }
 
+    /// How many screens are connected.
+    pub fn screens(&self) -> u32 {
+        self.screens
+    }
+
     /// What has to be written down of their presence.
     pub fn standing(&self) -> Standing {
         Standing {

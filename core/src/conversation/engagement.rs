@@ -188,7 +188,9 @@ impl Conversation {
     }
 
     pub(super) fn show_gone(&self, agent: AgentId, fx: &mut Effects) {
-        let notice = Notice::ConversationGone { conversation: self.id, state: self.state };
+        let whose = self.primary.clone().filter(|primary| *primary != agent);
+        let notice =
+            Notice::ConversationGone { conversation: self.id, state: self.state, agent: whose };
         fx.push(Effect::Screen(agent, notice));
     }
 

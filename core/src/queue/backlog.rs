@@ -4,7 +4,7 @@
 //! becomes free looks at the heads of the classes they can serve, however long the lines are.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -127,6 +127,22 @@ impl Backlog {
             self.classes.iter().flat_map(|class| class.line.iter().copied()).collect();
         places.sort_unstable();
         places.into_iter().map(|(_, _, conversation)| conversation).collect()
+    }
+
+    /// The first of the line: the heads of the classes are looked at, and what stands behind those taken.
+    pub fn first(&self, most: usize) -> Vec<ConversationId> {
+        let head = |number| self.next_in(number, None).map(|place| Reverse((place, number)));
+        let mut heads: BinaryHeap<_> =
+            self.lined.iter().filter_map(|number| head(*number)).collect();
+        let mut first = Vec::new();
+        while first.len() < most
+            && let Some(Reverse((place, number))) = heads.pop()
+        {
+            first.push(place.2);
+            let next = self.next_in(number, Some(place));
+            heads.extend(next.map(|place| Reverse((place, number))));
+        }
+        first
     }
 
     /// The item's position in line, from 1; offered items have none.

@@ -34,13 +34,12 @@ impl Queue {
             self.backlog.restore(conversation, entry, class);
         }
         waiting.sort_unstable();
-        for (_, _, conversation) in waiting {
-            self.set_step(conversation, now);
-            self.recheck_offer(conversation, now, fx);
-            if !self.place(conversation, now, fx) {
-                self.overflow(conversation, now, fx);
-            }
+        let line: Vec<_> = waiting.into_iter().map(|(.., conversation)| conversation).collect();
+        for conversation in &line {
+            self.set_step(*conversation, now);
+            self.recheck_offer(*conversation, now, fx);
         }
+        self.try_all(line, now, fx);
     }
 
     pub(super) fn on_close(&mut self, fx: &mut Effects) {

@@ -164,11 +164,22 @@ impl Queue {
         self.backlog.line()
     }
 
+    /// The first of them, at most so many: the line isn't looked at as a whole.
+    pub fn first_waiting(&self, most: usize) -> Vec<ConversationId> {
+        self.backlog.first(most)
+    }
+
+    /// How many there are.
+    pub fn count_waiting(&self) -> usize {
+        self.backlog.waiting()
+    }
+
     /// Where an item stands; `None`: it isn't here.
     pub fn standing(&self, conversation: ConversationId) -> Option<Standing> {
         self.backlog.entry(conversation)?;
         let position = self.backlog.position(conversation);
-        let estimate = position.and_then(|position| self.pace.estimate(position));
+        let estimate =
+            position.and_then(|position| self.pace.estimate(position, self.members.signed_in()));
         Some(Standing { position, estimate, waiting: self.backlog.waiting() })
     }
 
@@ -176,7 +187,7 @@ impl Queue {
     pub fn estimate(&self) -> Option<Span> {
         match self.backlog.waiting() {
             0 => None,
-            waiting => self.pace.estimate(waiting + 1),
+            waiting => self.pace.estimate(waiting + 1, self.members.signed_in()),
         }
     }
 
@@ -207,15 +218,16 @@ impl Queue {
                 return;
             }
         }
-        if self.backlog.waiting() == 0 {
-            self.pace.begins(now);
-        }
         self.backlog.add(&item, class, recovered);
         for declined in item.refused {
             self.exclude(conversation, declined);
         }
         if !self.place(conversation, now, fx) {
             self.backlog.line_up(conversation);
+            // Whoever gets somebody at once says nothing about how fast a line moves.
+            if self.backlog.waiting() == 1 {
+                self.pace.begins(now);
+            }
             self.overflow(conversation, now, fx);
         }
         self.set_step(conversation, now);
@@ -230,8 +242,11 @@ impl Queue {
         fx: &mut Effects,
     ) {
         let Some(entry) = self.backlog.remove(conversation) else { return };
+        let more = self.backlog.waiting() > 0;
         if accepted.is_some() {
-            self.pace.departed(now, self.backlog.waiting() > 0);
+            self.pace.departed(now, self.members.signed_in(), more);
+        } else if !more {
+            self.pace.emptied();
         }
         let Some(number) = entry.offer else { return };
         let is_accepted = accepted.is_some_and(|offer| self.is_ours(&offer) == Some(number));

@@ -1,6 +1,8 @@
 //! What time does to waiting items: requirements relax (ROUTE-12), preferences end (ROUTE-13), hours
 //! begin and end (HOURS-01), overflow rules apply (ROUTE-11).
 
+use rustc_hash::FxHashSet;
+
 use crate::conversation;
 use crate::decision::{Choice, OverflowReason};
 use crate::effect::{Effect, Effects};
@@ -73,10 +75,26 @@ impl Queue {
 
     /// Everything in line is tried once more, best first.
     pub(super) fn overflow_all(&mut self, now: Timestamp, fx: &mut Effects) {
-        for conversation in self.backlog.line() {
-            if !self.place(conversation, now, fx) {
-                self.overflow(conversation, now, fx);
+        let line = self.backlog.line();
+        self.try_all(line, now, fx);
+    }
+
+    /// Tries items in this order. Of those that ask for the same and have nothing else to tell, each gets
+    /// what the first got: where there was nobody for it, nobody is looked for again, and one decision
+    /// tells of all. (Of twenty thousand that wait, a change of settings would otherwise write as many.)
+    pub(super) fn try_all(&mut self, line: Vec<ConversationId>, now: Timestamp, fx: &mut Effects) {
+        let mut hopeless = FxHashSet::default();
+        for conversation in line {
+            let Some(entry) = self.backlog.waiting_entry(conversation) else { continue };
+            let (class, is_plain) = (entry.class, entry.story.is_none());
+            let is_known = is_plain && hopeless.contains(&class);
+            if !is_known && self.place(conversation, now, fx) {
+                continue;
             }
+            if is_plain {
+                hopeless.insert(class);
+            }
+            self.overflow(conversation, now, fx);
         }
     }
 

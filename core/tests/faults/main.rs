@@ -1,7 +1,7 @@
 //! A hundred thousand worlds with faults. In each, a few conversations, queues and agents live through
 //! everything that can happen: messages between machines delayed, overtaken and doubled, offers
 //! answered twice, timers lost, agents vanishing, the configuration changed, the host stopped
-//! between any two effects. The invariants at the top of the crate hold after every step; when a
+//! between any two effects, queues and agents made anew beside conversations that live on. The invariants at the top of the crate hold after every step; when a
 //! world has come to rest, the views equal the truth, every deadline has its alarm and none is
 //! overdue, no customer waits for somebody who isn't there, and (once everybody has signed in)
 //! nothing waits beside an agent who could have it. A restart goes by what is on disk, in the host's
@@ -114,21 +114,32 @@ impl Life {
         let alive_until = self.world.now();
         let down_for = pick(&mut self.rng, &[0, 5_000, 100_000, 149_000, 151_000, 900_000]);
         self.world.set_now(Timestamp(alive_until.0 + down_for));
-        let first_offer = self.world.now().0 as u64 * 1000 + self.past_offers.len() as u64 + 1;
-        let agents: Vec<Agent> = self
-            .agents
-            .iter()
-            .map(|(id, settings)| Agent::new(id.clone(), settings.clone()))
-            .collect();
-        let queues: Vec<Queue> = self
-            .queues
-            .iter()
-            .map(|(id, settings)| Queue::new(id.clone(), settings.clone(), first_offer))
-            .collect();
+        let (agents, queues) = self.fresh_views();
         let policy = self.policy.clone();
         self.world.set_policies(|_| policy.clone());
         self.world.restart(agents, queues, alive_until);
         trace(&"restarted");
+    }
+
+    /// Machines that know nothing yet; offers' numbers are greater than any before.
+    fn fresh_views(&self) -> (Vec<Agent>, Vec<Queue>) {
+        let first_offer = self.world.now().0 as u64 * 1000 + self.past_offers.len() as u64 + 1;
+        let agent = |(id, settings): (&AgentId, &Arc<agent::Settings>)| {
+            Agent::new(id.clone(), settings.clone())
+        };
+        let queue = |(id, settings): (&QueueId, &Arc<queue::Settings>)| {
+            Queue::new(id.clone(), settings.clone(), first_offer)
+        };
+        (self.agents.iter().map(agent).collect(), self.queues.iter().map(queue).collect())
+    }
+
+    /// OPS-09: a machine of routing has come to grief, and routing is made anew while the rest goes on.
+    fn rebuild(&mut self) {
+        // Whose settings were on their way has them now.
+        self.beyond.extend(self.agents.keys().cloned());
+        let (agents, queues) = self.fresh_views();
+        self.world.rebuild_views(agents, queues);
+        trace(&"rebuilt");
     }
 
     /// A message under way arrives: any, but the first between its two machines.
@@ -376,7 +387,8 @@ impl Life {
     }
 
     fn step(&mut self) {
-        match self.rng.u8(..41) {
+        match self.rng.u8(..42) {
+            41 => self.rebuild(),
             40 => self.world.wake_due(),
             0..=15 => self.deliver(),
             16..=19 => self.customer_writes(),
@@ -474,7 +486,7 @@ fn live(seed: u64) {
     life.come_to_rest();
 }
 
-// CAP-01 CAP-02 CAP-04 CONV-02 CONV-03 CONV-04 PRES-04 PRES-06 PRES-07 PRES-08 ROUTE-03 ROUTE-04
+// OPS-09 CAP-01 CAP-02 CAP-04 CONV-02 CONV-03 CONV-04 PRES-04 PRES-06 PRES-07 PRES-08 ROUTE-03 ROUTE-04
 // ROUTE-05 ROUTE-07 ROUTE-09 ROUTE-10 ROUTE-11 ROUTE-12 ROUTE-13 ROUTE-14 ROUTE-17 ROUTE-18
 // ROUTE-19 ROUTE-20
 #[test]

@@ -2,28 +2,31 @@ import { Alert, Button, Group, SegmentedControl, Stack, Text, Textarea } from "@
 import { useRef, useState } from "react";
 
 import type { Summary } from "./api";
+import { type Draft, type Mode, draftOf, keep, newKey } from "./drafts";
 import type { Send } from "./live";
 
-/** A name for one reply: sent again after a break, it goes out once. */
-function newKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16)).join("");
-}
-
 interface Props {
+  /** Who writes. */
+  agent: string;
   summary: Summary;
   /** Who advises writes notes only. */
   canReply: boolean;
   send: Send;
 }
 
-export function Composer({ summary, canReply, send }: Props) {
-  const [chosen, setMode] = useState<"reply" | "note">("reply");
-  const mode = canReply ? chosen : "note";
-  const [text, setText] = useState("");
+export function Composer({ agent, summary, canReply, send }: Props) {
+  const [draft, setDraft] = useState(() => draftOf(agent, summary.id));
+  // Beside the state: an answer may come when another letter has been typed since.
+  const latest = useRef(draft);
+  const change = (part: Partial<Draft>) => {
+    latest.current = { ...latest.current, ...part };
+    keep(agent, summary.id, latest.current);
+    setDraft(latest.current);
+  };
+  const mode: Mode = canReply ? draft.mode : "note";
+  const text = draft[mode];
   const [problem, setProblem] = useState<string | null>(null);
   const [sending, setSending] = useState(false);
-  const key = useRef(newKey());
-
   const count = [...text].length;
   const isReply = mode === "reply";
   const isOver = isReply && count > summary.max_text;
@@ -33,23 +36,30 @@ export function Composer({ summary, canReply, send }: Props) {
     if (!text.trim() || isOver || sending) return;
     setSending(true);
     const conversation = summary.id;
+    // The same text under the same name goes out once, however often it is sent. Another text is another
+    // reply: under the old name it would be taken for the one that may have arrived.
+    const isSame = draft.tried === null || draft.tried === text;
+    const key = isSame ? draft.key : newKey();
+    if (isReply) change({ key, tried: text });
     const error = await send(
       isReply
-        ? { type: "reply", conversation, text, client_key: key.current }
+        ? { type: "reply", conversation, text, client_key: key }
         : { type: "note", conversation, text },
     );
     setSending(false);
     setProblem(error);
     if (error === null) {
-      setText("");
-      key.current = newKey();
+      // What was typed meanwhile stays.
+      const now = latest.current;
+      const rest = now[mode].startsWith(text) ? now[mode].slice(text.length) : now[mode];
+      change(isReply ? { reply: rest, key: newKey(), tried: null } : { note: rest });
     }
   };
 
   return (
     <Stack gap="xs" p="md" style={{ borderTop: "1px solid var(--mantine-color-default-border)" }}>
       <Group justify="space-between">
-        <SegmentedControl size="xs" value={mode} onChange={(value) => setMode(value as typeof mode)}
+        <SegmentedControl size="xs" value={mode} onChange={(value) => change({ mode: value as Mode })}
           data={[
             { value: "reply", label: "Reply", disabled: !canReply },
             { value: "note", label: "Internal note" },
@@ -69,7 +79,7 @@ export function Composer({ summary, canReply, send }: Props) {
           aria-label={isReply ? "Reply" : "Internal note"}
           placeholder={isReply ? "Write a reply. Enter sends, Shift+Enter breaks the line." : "Write a note for colleagues."}
           styles={mode === "note" ? { input: { background: "var(--mantine-color-yellow-light)" } } : {}}
-          onChange={(event) => setText(event.currentTarget.value)}
+          onChange={(event) => change({ [mode]: event.currentTarget.value })}
           onKeyDown={(event) => {
             if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
               event.preventDefault();

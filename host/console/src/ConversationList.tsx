@@ -1,6 +1,7 @@
 import { Badge, Group, NavLink, ScrollArea, Stack, Text } from "@mantine/core";
 
 import type { Me } from "./api";
+import { hasDraft } from "./drafts";
 import { phone, since } from "./format";
 import { useNow } from "./useNow";
 import type { Conversation } from "./work";
@@ -42,7 +43,8 @@ export function ConversationList({ me, conversations, selected, onSelect }: Prop
   return (
     <ScrollArea flex={1}>
       {ordered.map(({ summary, messages, unread }) => (
-        <NavLink key={summary.id} active={summary.id === selected} data-testid="conversation"
+        <NavLink key={summary.id} component="button" active={summary.id === selected} data-testid="conversation"
+          aria-current={summary.id === selected}
           onClick={() => onSelect(summary.id)}
           label={
             <Group justify="space-between" wrap="nowrap">
@@ -59,6 +61,9 @@ export function ConversationList({ me, conversations, selected, onSelect }: Prop
                 </Badge>
                 {summary.wrap_ups.includes(me.agent) && (
                   <Badge size="xs" color="violet" variant="outline">wrap-up to finish</Badge>
+                )}
+                {summary.id !== selected && hasDraft(me.agent, summary.id) && (
+                  <Badge size="xs" color="orange" variant="outline">draft</Badge>
                 )}
                 {summary.opted_out && <Badge size="xs" color="red" variant="light">opted out</Badge>}
                 {unread > 0 && <Badge size="xs" circle>{unread}</Badge>}

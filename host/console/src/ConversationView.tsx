@@ -29,7 +29,7 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
   const isUnderWay = summary.state === "active" || summary.state === "waiting";
   // Keys differ among siblings, or React keeps forms that should have gone.
   return (
-    <Stack h="100%" gap={0}>
+    <Stack flex={1} mih={0} gap={0}>
       <Group justify="space-between" p="md" wrap="nowrap" align="flex-start"
         style={{ borderBottom: "1px solid var(--mantine-color-default-border)" }}>
         <div>
@@ -101,7 +101,7 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
       )}
       <Transcript messages={messages} />
       {(isPrimary || summary.consultants.includes(me.agent)) && (
-        <Composer key={`composer ${summary.id}`} summary={summary} canReply={isPrimary} send={send} />
+        <Composer key={`composer ${summary.id}`} agent={me.agent} summary={summary} canReply={isPrimary} send={send} />
       )}
       <WhyDrawer id={summary.id} me={me} desk={desk} opened={whyOpen}
         onClose={() => setWhyOpen(false)} />

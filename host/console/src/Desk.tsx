@@ -1,11 +1,12 @@
 import {
-  Affix, Alert, AppShell, Badge, Button, Center, Group, Progress, Stack, Text, Title,
+  Affix, Alert, AppShell, Button, Center, Group, Progress, Stack, Text, Title,
 } from "@mantine/core";
 import { useEffect } from "react";
 
 import { type Me, type Usage, signOut } from "./api";
 import { ConversationList } from "./ConversationList";
 import { ConversationView } from "./ConversationView";
+import { forget } from "./drafts";
 import { Everybody } from "./Everybody";
 import { useLive } from "./live";
 import { Offers } from "./Offers";
@@ -15,8 +16,8 @@ import { Waiting } from "./Waiting";
 import type { News as NewsItem } from "./work";
 
 export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
-  const { work, send, select, dismiss } = useLive();
-  const known = useDesk();
+  const { known, onBoard } = useDesk();
+  const { work, send, select, dismiss } = useLive(onBoard);
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;
@@ -33,25 +34,29 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             {work.presence && !me.light && (
               <PresenceMenu presence={work.presence} labels={known.labels} send={send} />
             )}
-            {!work.connected && <Badge color="red" role="status">connecting…</Badge>}
           </Group>
           <Group gap="sm">
             <Everybody me={me} desk={known} send={send} onTaken={select} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"
-              onClick={() => void signOut(me).then(onSignedOut)}>
+              onClick={() => {
+                forget(me.agent);
+                void signOut(me).then(onSignedOut);
+              }}>
               Sign out
             </Button>
           </Group>
         </Group>
       </AppShell.Header>
       <AppShell.Navbar>
+        <Offers offers={work.offers} send={send} />
         {!me.light && <Load capacity={work.capacity} />}
         <ConversationList me={me} conversations={conversations} selected={work.selected}
           onSelect={select} />
-        {!me.light && <Waiting send={send} onTaken={select} />}
+        {!me.light && <Waiting queues={known.queues} send={send} onTaken={select} />}
       </AppShell.Navbar>
-      <AppShell.Main h="100dvh">
+      <AppShell.Main h="100dvh" display="flex" style={{ flexDirection: "column" }}>
+        <Offline since={work.offlineSince} />
         {selected ? (
           <ConversationView conversation={selected} me={me} desk={known} send={send} />
         ) : (
@@ -63,8 +68,18 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
         )}
       </AppShell.Main>
       <News news={work.news} onDismiss={dismiss} problems={known.problems} />
-      <Offers offers={work.offers} send={send} />
     </AppShell>
+  );
+}
+
+/** A line that is lost, or that is only half alive, looks like a quiet day: so it is said. */
+function Offline({ since: from }: { since: number | null }) {
+  if (from === null) return null;
+  const time = new Date(from).toLocaleTimeString();
+  return (
+    <Alert color="red" role="status" p="xs" radius={0} data-testid="offline">
+      Not connected since {time}; trying again. What you write stays here.
+    </Alert>
   );
 }
 

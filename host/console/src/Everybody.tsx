@@ -1,7 +1,9 @@
 import { Alert, Badge, Button, Drawer, Group, Modal, Stack, Table, Text } from "@mantine/core";
 import { useEffect, useState } from "react";
 
-import { type Desk, type Me, type Summary, type Transcript as Whole, allOpen, transcript } from "./api";
+import {
+  type Desk, type Me, type Summary, type Transcript as Whole, MOST_OPEN as MOST, allOpen, transcript,
+} from "./api";
 import { Composer } from "./Composer";
 import { STATES } from "./ConversationList";
 import { phone, since } from "./format";
@@ -24,7 +26,7 @@ interface Props {
  * agents, who read along and write notes (PRES-08). */
 export function Everybody({ me, desk, send, onTaken }: Props) {
   const [opened, setOpened] = useState(false);
-  if (me.role === "agent" && !me.light) return null;
+  if (!me.light && !desk.permissions.includes("conversation.read")) return null;
   return (
     <>
       <Button variant="subtle" size="compact-sm" onClick={() => setOpened(true)}>All open work</Button>
@@ -65,6 +67,9 @@ function OpenWork({ me, desk, send, onTaken }: Props) {
   return (
     <Stack>
       {problem && <Alert color="red" role="alert">{problem}</Alert>}
+      {known?.length === MOST && (
+        <Text c="dimmed" size="sm">These are the first {MOST}; there are more.</Text>
+      )}
       {known?.length === 0 && <Text c="dimmed">Nothing is open.</Text>}
       <Table data-testid="all-open" verticalSpacing="xs">
         <Table.Tbody>
@@ -123,14 +128,14 @@ function OpenWork({ me, desk, send, onTaken }: Props) {
         onClose={() => setAsked(null)} />
       <Drawer opened={read !== null} onClose={() => setRead(null)} position="right" size="lg"
         title={<Text fw={700}>Reading along</Text>}>
-        {read !== null && <ReadAlong key={read} id={read} send={send} />}
+        {read !== null && <ReadAlong key={read} id={read} agent={me.agent} send={send} />}
       </Drawer>
     </Stack>
   );
 }
 
 /** A conversation as it goes on, for somebody who takes no part in it; notes are for its agent only. */
-function ReadAlong({ id, send }: { id: string; send: Send }) {
+function ReadAlong({ id, agent, send }: { id: string; agent: string; send: Send }) {
   const [whole, setWhole] = useState<Whole | null>(null);
   useEffect(() => {
     const ask = () => void transcript(id).then((answer) => answer && setWhole(answer));
@@ -143,7 +148,7 @@ function ReadAlong({ id, send }: { id: string; send: Send }) {
     <Stack h="80dvh" gap={0} data-testid="read-along">
       <Text size="sm" fw={600}>{phone(whole.conversation.customer)}</Text>
       <Transcript messages={whole.messages} />
-      <Composer summary={whole.conversation} canReply={false} send={send} />
+      <Composer agent={agent} summary={whole.conversation} canReply={false} send={send} />
     </Stack>
   );
 }

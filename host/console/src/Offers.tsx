@@ -1,4 +1,4 @@
-import { Affix, Alert, Button, Group, Paper, RingProgress, Stack, Text } from "@mantine/core";
+import { Alert, Button, Group, Paper, RingProgress, Stack, Text } from "@mantine/core";
 import { useState } from "react";
 
 import type { Offer } from "./api";
@@ -26,8 +26,8 @@ function origin(offer: Offer): string {
 }
 
 /**
- * The oldest open offer, with its countdown. It stands beside the work and takes no focus: an agent
- * in the middle of a sentence goes on writing.
+ * The oldest open offer, with its countdown. It stands beside the work, covers nothing of it and takes no
+ * focus: an agent in the middle of a sentence goes on writing, and sends it.
  */
 export function Offers({ offers, send }: { offers: Offer[]; send: Send }) {
   const offer = offers[0];
@@ -46,8 +46,7 @@ function OneOffer({ offer, others, send }: { offer: Offer; others: number; send:
   };
 
   return (
-    <Affix position={{ bottom: 24, right: 24 }}>
-      <Paper withBorder shadow="xl" p="md" w={340} role="alertdialog" data-testid="offer"
+      <Paper withBorder shadow="md" p="md" m="xs" role="alertdialog" data-testid="offer"
         aria-label={title(offer)}>
       <Stack gap="sm">
         <Group wrap="nowrap">
@@ -69,6 +68,5 @@ function OneOffer({ offer, others, send }: { offer: Offer; others: number; send:
         </Group>
       </Stack>
       </Paper>
-    </Affix>
   );
 }

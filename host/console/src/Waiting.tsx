@@ -1,25 +1,27 @@
 import { ActionIcon, Alert, Badge, Button, Collapse, Group, ScrollArea, Stack, Text } from "@mantine/core";
 import { useEffect, useState } from "react";
 
-import { type WaitingItem, waiting } from "./api";
+import { type Desk, type WaitingItem, waiting } from "./api";
 import { phone, since } from "./format";
 import type { Send } from "./live";
 import { useNow } from "./useNow";
 
-const EVERY = 3000;
-
 /** What waits in the agent's queues, to be taken by hand (ROUTE-10, ROUTE-14). */
-export function Waiting({ send, onTaken }: { send: Send; onTaken: (id: string) => void }) {
+export function Waiting({ queues, send, onTaken }: {
+  queues: Desk["queues"];
+  send: Send;
+  onTaken: (id: string) => void;
+}) {
   const [items, setItems] = useState<WaitingItem[]>([]);
   const [opened, setOpened] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const now = useNow(1000);
+  const total = queues.reduce((sum, queue) => sum + (queue.waiting ?? 0), 0);
+  const lines = queues.map((queue) => `${queue.id}=${queue.waiting ?? ""}`).join(" ");
+  // Who waits is asked for while somebody looks, whenever a line has changed.
   useEffect(() => {
-    const ask = () => void waiting().then((answer) => setItems(answer ?? []));
-    ask();
-    const timer = window.setInterval(ask, EVERY);
-    return () => window.clearInterval(timer);
-  }, []);
+    if (opened) void waiting().then((answer) => setItems(answer ?? []));
+  }, [opened, lines]);
   const take = async (conversation: string) => {
     const refused = await send({ type: "take", conversation });
     setProblem(refused);
@@ -32,8 +34,8 @@ export function Waiting({ send, onTaken }: { send: Send; onTaken: (id: string) =
         onClick={() => setOpened(!opened)}>
         <Group gap="xs">
           <Text size="sm" fw={600}>Waiting in your queues</Text>
-          <Badge size="sm" color={items.length > 0 ? "orange" : "gray"} data-testid="waiting">
-            {items.length}
+          <Badge size="sm" color={total > 0 ? "orange" : "gray"} data-testid="waiting">
+            {total}
           </Badge>
         </Group>
         <ActionIcon variant="subtle" aria-label={opened ? "Hide" : "Show"}>{opened ? "▾" : "▴"}</ActionIcon>
@@ -42,6 +44,9 @@ export function Waiting({ send, onTaken }: { send: Send; onTaken: (id: string) =
         {problem && <Alert color="red" role="alert" m="xs" p="xs">{problem}</Alert>}
         <ScrollArea.Autosize mah={260}>
           {items.length === 0 && <Text size="sm" c="dimmed" px="sm" pb="sm">Nobody waits.</Text>}
+          {items.length < total && items.length > 0 && (
+            <Text size="xs" c="dimmed" px="sm">The first {items.length} of {total}.</Text>
+          )}
           {items.map(({ position, conversation }) => (
             <Group key={conversation.id} px="sm" py={6} justify="space-between" wrap="nowrap">
               <div>

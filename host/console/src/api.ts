@@ -9,6 +9,7 @@ export type Summary = Schemas["Summary"];
 export type Message = Schemas["Message"];
 export type Notice = Schemas["Notice"];
 export type FirstFrame = Schemas["FirstFrame"];
+export type BoardFrame = Schemas["BoardFrame"];
 export type Offer = Schemas["OfferView"];
 export type Presence = Schemas["Presence"];
 export type Usage = Schemas["Usage"];
@@ -29,10 +30,12 @@ async function get<T>(path: string): Promise<T | null> {
 export const desk = () => get<Desk>("desk");
 
 /** What waits in my queues, best first. */
-export const waiting = () => get<WaitingItem[]>("waiting?limit=20");
+export const MOST_WAITING = 20;
+export const waiting = () => get<WaitingItem[]>(`waiting?limit=${MOST_WAITING}`);
 
 /** Everybody's open conversations, oldest first (supervisors). */
-export const allOpen = () => get<Summary[]>("conversations?all=true&limit=200");
+export const MOST_OPEN = 200;
+export const allOpen = () => get<Summary[]>(`conversations?all=true&limit=${MOST_OPEN}`);
 
 /** Why a conversation is where it is. */
 export const why = (id: string) => get<Why>(`conversations/${id}/why`);

@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useReducer, useRef } from "react";
 
-import { type Command, type FirstFrame, type Notice, transcript } from "./api";
+import { type BoardFrame, type Command, type FirstFrame, type Notice, transcript } from "./api";
 import { change, nothing } from "./work";
 
 interface Answer {
@@ -17,8 +17,12 @@ export type Send = (command: Command) => Promise<string | null>;
 
 const ACTIVITY_EVERY = 20_000;
 const PAUSES = [250, 500, 1000, 2000, 5000];
+/** The host says that it is alive every 15 s: whoever hears nothing for so long has lost the line. */
+const SILENCE = 40_000;
+/** A command that isn't answered in this time wasn't heard, or its answer wasn't. */
+const ANSWER_WITHIN = 15_000;
 
-export function useLive() {
+export function useLive(onBoard: (frame: BoardFrame | null) => void) {
   const [work, dispatch] = useReducer(change, nothing);
   const socket = useRef<WebSocket | null>(null);
   const waiting = useRef(new Map<number, (error: string | null) => void>());
@@ -28,17 +32,26 @@ export function useLive() {
     let stopped = false;
     let tries = 0;
     let timer = 0;
+    let heard = Date.now();
 
     const connect = () => {
+      heard = Date.now();
       const scheme = location.protocol === "https:" ? "wss:" : "ws:";
       const opened = new WebSocket(`${scheme}//${location.host}/api/v1/live`);
       socket.current = opened;
       opened.onopen = () => {
         tries = 0;
+        onBoard(null);
         dispatch({ type: "connection", connected: true });
       };
       opened.onmessage = (event) => {
-        const frame = JSON.parse(event.data as string) as FirstFrame | Notice | Answer;
+        heard = Date.now();
+        const frame = JSON.parse(event.data as string) as FirstFrame | BoardFrame | Notice | Answer;
+        if (frame.type === "alive") return;
+        if (frame.type === "colleague" || frame.type === "line" || frame.type === "desk") {
+          onBoard(frame);
+          return;
+        }
         if (frame.type === "answer") {
           const settle = frame.id === null ? undefined : waiting.current.get(frame.id);
           if (frame.id !== null) waiting.current.delete(frame.id);
@@ -48,6 +61,8 @@ export function useLive() {
         dispatch({ type: "frame", frame });
       };
       opened.onclose = () => {
+        if (socket.current !== opened) return;
+        socket.current = null;
         dispatch({ type: "connection", connected: false });
         for (const settle of waiting.current.values()) settle("the connection broke; try again");
         waiting.current.clear();
@@ -58,12 +73,21 @@ export function useLive() {
     };
 
     connect();
+    // A line that is half dead doesn't close by itself for minutes: it is left, and another one is tried.
+    const watchdog = window.setInterval(() => {
+      const open = socket.current;
+      if (open !== null && Date.now() - heard > SILENCE) {
+        open.close();
+        open.onclose?.(new CloseEvent("close"));
+      }
+    }, 1000);
     return () => {
       stopped = true;
+      window.clearInterval(watchdog);
       window.clearTimeout(timer);
       socket.current?.close();
     };
-  }, []);
+  }, [onBoard]);
 
   // Whoever moves the mouse or types is there; the host needs to hear it now and then only.
   useEffect(() => {
@@ -103,7 +127,14 @@ export function useLive() {
     }
     const id = nextId.current++;
     return new Promise((resolve) => {
-      waiting.current.set(id, resolve);
+      const timer = window.setTimeout(() => {
+        waiting.current.delete(id);
+        resolve("the host doesn't answer; it may have heard it all the same");
+      }, ANSWER_WITHIN);
+      waiting.current.set(id, (error) => {
+        window.clearTimeout(timer);
+        resolve(error);
+      });
       open.send(JSON.stringify({ ...command, id }));
     });
   }, []);

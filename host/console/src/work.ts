@@ -1,5 +1,6 @@
 // What the agent's screen knows, and how each frame from the host changes it.
 
+import { phone } from "./format";
 import type { FirstFrame, Message, Notice, Offer, Presence, Summary, Usage } from "./api";
 
 export interface Conversation {
@@ -10,7 +11,8 @@ export interface Conversation {
 }
 
 export interface Work {
-  connected: boolean;
+  /** When the line was lost; nothing while it holds. */
+  offlineSince: number | null;
   presence: Presence | null;
   capacity: Usage[];
   offers: Offer[];
@@ -27,7 +29,7 @@ export interface News {
 }
 
 export const nothing: Work = {
-  connected: false,
+  offlineSince: null,
   presence: null,
   capacity: [],
   offers: [],
@@ -46,7 +48,7 @@ export type Change =
 export function change(work: Work, change: Change): Work {
   switch (change.type) {
     case "connection":
-      return { ...work, connected: change.connected };
+      return { ...work, offlineSince: change.connected ? null : (work.offlineSince ?? Date.now()) };
     case "select":
       return update({ ...work, selected: change.id }, change.id, (c) => ({ ...c, unread: 0 }));
     case "dismiss":
@@ -104,10 +106,15 @@ function onFrame(work: Work, frame: FirstFrame | Notice): Work {
       return { ...work, conversations };
     }
     case "conversation_gone": {
+      const gone = work.conversations.get(frame.conversation)?.summary;
       const conversations = new Map(work.conversations);
       conversations.delete(frame.conversation);
       const selected = work.selected === frame.conversation ? null : work.selected;
-      return { ...work, conversations, selected };
+      const left = { ...work, conversations, selected };
+      // Whoever had it wants to know where it went; that it is over, they know.
+      if (gone === undefined || frame.state === "closed") return left;
+      const where = frame.agent ? `is with ${frame.agent} now` : `is back in queue ${gone.queue}`;
+      return tell(left, "orange", `${phone(gone.customer)} ${where}.`);
     }
     case "message":
       return update(work, frame.conversation, (c) => ({

@@ -11,29 +11,40 @@ use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
 use cordboard_core::presence::Presence;
 use cordboard_core::time::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+use crate::actors::board::Seen;
 use crate::actors::directory::Directory;
+use crate::actors::rebuild::{Become, GoOn, Pause, PutAsideIsWritten};
+use crate::actors::screen::ScreenSender;
 use crate::actors::timer::Timer;
+use crate::actors::work::Work;
 use crate::clock;
+use crate::grief::{Part, contained};
 
 /// An agent, their screens, and one timer.
 pub struct AgentActor {
     machine: Agent,
     directory: Arc<Directory>,
-    screens: HashMap<u64, mpsc::UnboundedSender<Arc<str>>>,
+    screens: HashMap<u64, ScreenSender>,
     /// The same number, for those who have something to show.
     screen_count: Arc<AtomicUsize>,
     next_screen: u64,
     timer: Timer,
     /// What is on disk of their presence, or on its way there.
     written: Option<Standing>,
+    /// Writes of it that the journal hasn't settled.
+    unsettled: Arc<AtomicUsize>,
+    work: Work<(Input, Option<Answer>)>,
 }
 
 /// Who waits for what came of an input.
 type Answer = oneshot::Sender<Result<(), Refused>>;
 
 impl AgentActor {
+    /// More screens than a person has: a program that connects again and again without end.
+    pub const MOST_SCREENS: usize = 32;
+
     /// Around a machine that recovery has filled.
     pub fn new(machine: Agent, directory: Arc<Directory>, screen_count: Arc<AtomicUsize>) -> Self {
         Self {
@@ -44,23 +55,40 @@ impl AgentActor {
             next_screen: 1,
             timer: Timer::default(),
             written: None,
+            unsettled: Arc::default(),
+            work: Work::default(),
         }
     }
 
     fn step(&mut self, input: Input, answer: Option<Answer>, context: &mut Context<Self>) {
+        // Whoever waits while the machine is lost learns it from the dropped sender.
+        let Some((input, answer)) = self.work.take((input, answer)) else { return };
         let now = clock::now();
         let mut fx = Effects::new();
+        let (machine, told) = (&mut self.machine, input.clone());
+        let result = match contained(Part::Agent, || machine.handle(told, now, &mut fx)) {
+            Ok(result) => result,
+            Err(why) => {
+                let id = self.machine.id().to_string();
+                self.directory.came_to_grief(Part::Agent, &id, &input, &why);
+                self.work.lose();
+                self.directory.routing_is_lost(format!("agent {id}: {why}"));
+                return;
+            }
+        };
+        // One that came to grief isn't part of the record: its machine isn't either.
         self.directory.recorder.agent(self.machine.id(), now, &input);
-        let result = self.machine.handle(input, now, &mut fx);
         self.keep_history(&mut fx);
         self.directory.carry_out(None, fx.then);
         self.set_timer(context);
+        self.show_on_board();
         self.keep_presence(answer, result);
     }
 
     /// Presence is written down whenever it changes, so that a restart finds it (PRES-04); whoever
     /// waits for an answer gets it once that is on disk.
     fn keep_presence(&mut self, answer: Option<Answer>, result: Result<(), Refused>) {
+        let answers = answer.is_some();
         let tell = move || {
             if let Some(answer) = answer {
                 // Whoever asked may have closed the page.
@@ -69,7 +97,13 @@ impl AgentActor {
         };
         let standing = self.machine.standing();
         if self.written.as_ref() == Some(&standing) {
-            return tell();
+            // It may be on its way only: whoever waits hears of it behind that.
+            if answers && self.unsettled.load(Ordering::Acquire) > 0 {
+                self.directory.journal.write(|_| Ok(()), move |_| tell());
+            } else {
+                tell();
+            }
+            return;
         }
         let body = rmp_serde::to_vec_named(&standing).expect("presence can be encoded");
         self.written = Some(standing);
@@ -79,12 +113,20 @@ impl AgentActor {
             let values = rusqlite::params![agent, at, body];
             transaction.prepare_cached(statement)?.execute(values).map(drop)
         };
+        let unsettled = self.unsettled.clone();
+        unsettled.fetch_add(1, Ordering::AcqRel);
         self.directory.journal.write(write, move |written| {
+            unsettled.fetch_sub(1, Ordering::AcqRel);
             if let Err(error) = written {
                 tracing::warn!(error, "an agent's presence couldn't be written down");
             }
             tell();
         });
+    }
+
+    fn show_on_board(&self) {
+        let (presence, light) = (self.machine.presence(), self.machine.settings().light);
+        self.directory.board.see(self.machine.id(), Seen { presence, light });
     }
 
     /// Presence spans and offers: written, never waited for.
@@ -127,9 +169,9 @@ impl AgentActor {
             return;
         }
         let text: Arc<str> = serde_json::to_string(notice).expect("notices become JSON").into();
-        // A screen whose connection has just ended detaches itself.
+        // A screen whose connection has ended, or that doesn't keep up, detaches itself.
         self.screens.values().for_each(|screen| {
-            let _ = screen.send(text.clone());
+            screen.send(text.clone());
         });
     }
 }
@@ -139,6 +181,7 @@ impl Actor for AgentActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(1024);
+        self.show_on_board();
         self.set_timer(context);
     }
 }
@@ -161,6 +204,93 @@ impl Handler<TellAgent> for AgentActor {
     }
 }
 
+impl Handler<Pause> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pause, context: &mut Self::Context) {
+        self.work.pause();
+        self.timer.set(None, context, |_, _| ());
+    }
+}
+
+impl Handler<PutAsideIsWritten> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, _: PutAsideIsWritten, _: &mut Self::Context) {
+        self.work.keep(|(input, _)| is_from_outside(input));
+    }
+}
+
+/// Whether the journal doesn't have it. Screens that come and go meanwhile are counted.
+fn is_from_outside(input: &Input) -> bool {
+    match input {
+        Input::SignOut
+        | Input::Activity
+        | Input::SetPresence(_)
+        | Input::Accept { .. }
+        | Input::Refuse { .. }
+        | Input::Pick { .. }
+        | Input::Relabel { .. }
+        | Input::Configure(_)
+        | Input::Retire
+        | Input::Stop => true,
+        Input::Connected
+        | Input::Disconnected { .. }
+        | Input::Reserve(_)
+        | Input::Withdraw { .. }
+        | Input::Confirmed { .. }
+        | Input::Rejected { .. }
+        | Input::Reoccupy { .. }
+        | Input::Restore { .. }
+        | Input::Recall { .. }
+        | Input::Release { .. }
+        | Input::Entrusted { .. }
+        | Input::Follow { .. }
+        | Input::Wake => false,
+    }
+}
+
+impl Handler<Become<Agent>> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Become<Agent>, _: &mut Self::Context) {
+        self.machine = message.0;
+    }
+}
+
+/// Be told, before anything else, what was (PRES-04), and of each screen that is connected.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Recalled(pub Input);
+
+impl Handler<Recalled> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Recalled, context: &mut Self::Context) {
+        if !self.work.is_put_aside() {
+            // Somebody new, or whose actor was started anew: nothing was put aside for them.
+            self.step(message.0, None, context);
+            return;
+        }
+        self.work
+            .keep(|(input, _)| !matches!(input, Input::Connected | Input::Disconnected { .. }));
+        let screens = self.screens.iter().map(|_| (Input::Connected, None));
+        let all: Vec<_> = std::iter::once((message.0, None)).chain(screens).collect();
+        self.work.first(all);
+    }
+}
+
+impl Handler<GoOn> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, _: GoOn, context: &mut Self::Context) {
+        for (input, answer) in self.work.go_on() {
+            self.step(input, answer, context);
+        }
+        self.set_timer(context);
+    }
+}
+
 /// Something for all screens of this agent.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -176,18 +306,21 @@ impl Handler<Show> for AgentActor {
     }
 }
 
-/// A screen connects. It gets presence and open offers at once, then whatever happens.
+/// A screen connects; nothing if there are as many as there may be. It gets presence and open offers at once, then whatever happens.
 #[derive(Message)]
-#[rtype(result = "u64")]
+#[rtype(result = "Option<u64>")]
 pub struct Attach {
     /// Where its frames go.
-    pub screen: mpsc::UnboundedSender<Arc<str>>,
+    pub screen: ScreenSender,
 }
 
 impl Handler<Attach> for AgentActor {
-    type Result = u64;
+    type Result = Option<u64>;
 
-    fn handle(&mut self, message: Attach, context: &mut Self::Context) -> u64 {
+    fn handle(&mut self, message: Attach, context: &mut Self::Context) -> Option<u64> {
+        if self.screens.len() >= Self::MOST_SCREENS {
+            return None;
+        }
         let id = self.next_screen;
         self.next_screen += 1;
         self.screens.insert(id, message.screen.clone());
@@ -198,9 +331,9 @@ impl Handler<Attach> for AgentActor {
         let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
         for notice in std::iter::once(presence).chain(offers) {
             let text = serde_json::to_string(&notice).expect("notices become JSON");
-            let _ = message.screen.send(text.into());
+            message.screen.send(text.into());
         }
-        id
+        Some(id)
     }
 }
 

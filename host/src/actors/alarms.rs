@@ -1,6 +1,7 @@
-//! Conversations' deadlines: one sorted set for live and passivated ones, twenty-four bytes each.
+//! Conversations' deadlines: one alarm for each, the earliest it has asked for, whether it is live or
+//! passivated. Whoever is woken too early looks, and asks for the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Alarms {
 pub struct AlarmClock {
     receiver: mpsc::UnboundedReceiver<(Timestamp, ConversationId)>,
     due: BTreeSet<(Timestamp, ConversationId)>,
+    /// The same by conversation.
+    set: HashMap<ConversationId, Timestamp>,
 }
 
 impl Alarms {
@@ -30,8 +33,9 @@ impl Alarms {
         deadlines: impl IntoIterator<Item = (Timestamp, ConversationId)>,
     ) -> (Self, AlarmClock) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let due = deadlines.into_iter().collect();
-        (Self { sender }, AlarmClock { receiver, due })
+        let mut clock = AlarmClock { receiver, due: BTreeSet::new(), set: HashMap::new() };
+        deadlines.into_iter().for_each(|(at, conversation)| clock.set(at, conversation));
+        (Self { sender }, clock)
     }
 
     /// Wakes the conversation at that time. Being woken too often is harmless.
@@ -42,6 +46,11 @@ impl Alarms {
 }
 
 impl AlarmClock {
+    /// What it would ring for.
+    pub fn into_deadlines(self) -> BTreeSet<(Timestamp, ConversationId)> {
+        self.due
+    }
+
     /// Runs until the host stops.
     pub async fn run(mut self, directory: Weak<Directory>) {
         loop {
@@ -52,9 +61,7 @@ impl AlarmClock {
             });
             tokio::select! {
                 set = self.receiver.recv() => match set {
-                    Some(deadline) => {
-                        self.due.insert(deadline);
-                    }
+                    Some((at, conversation)) => self.set(at, conversation),
                     None => return,
                 },
                 () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {
@@ -65,6 +72,19 @@ impl AlarmClock {
         }
     }
 
+    /// Unless one that isn't later is set.
+    fn set(&mut self, at: Timestamp, conversation: ConversationId) {
+        let known = self.set.get(&conversation).copied();
+        if known.is_some_and(|known| known <= at) {
+            return;
+        }
+        if let Some(known) = known {
+            self.due.remove(&(known, conversation));
+        }
+        self.set.insert(conversation, at);
+        self.due.insert((at, conversation));
+    }
+
     fn ring(&mut self, directory: &Arc<Directory>) {
         let now = clock::now();
         while let Some((at, conversation)) = self.due.first().copied() {
@@ -72,7 +92,24 @@ impl AlarmClock {
                 return;
             }
             self.due.pop_first();
+            self.set.remove(&conversation);
             directory.deliver(Deliver::new(To::Id(conversation), Input::Wake));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // ROUTE-09
+    #[test]
+    fn a_conversation_has_one_alarm_the_earliest() {
+        let id = ConversationId(uuid::Uuid::from_u128(7));
+        let (_, mut clock) = Alarms::new([(Timestamp(50), id)]);
+        for at in [60, 70, 50, 40, 80] {
+            clock.set(Timestamp(at), id);
+        }
+        assert_eq!(clock.into_deadlines().into_iter().collect::<Vec<_>>(), [(Timestamp(40), id)]);
     }
 }

@@ -15,8 +15,9 @@ use cordboard_core::{Conversation, Effects};
 
 use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
 use crate::actors::recorder::Routed;
-use crate::actors::shard::{Reload, Shard};
+use crate::actors::shard::{Reload, Setback, Shard};
 use crate::clock;
+use crate::grief::{Part, contained};
 use crate::journal::{
     Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, SessionOp, Settled, Stored,
 };
@@ -28,6 +29,22 @@ pub(super) struct Tally {
     pub handled: AtomicU32,
     /// Appends that the journal hasn't answered yet.
     pub pending: AtomicU32,
+}
+
+/// An append that the journal hasn't settled, until this is dropped: by whoever it may be.
+struct Pending(Arc<Tally>);
+
+impl Pending {
+    fn begin(tally: Arc<Tally>) -> Self {
+        tally.pending.fetch_add(1, Ordering::AcqRel);
+        Self(tally)
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What a conversation is before its first event is on disk.
@@ -59,6 +76,10 @@ pub(super) struct ConversationActor {
     edition: u64,
 }
 
+/// To whoever waits; what was lost is in the log.
+const CAME_TO_GRIEF: &str =
+    "the host made a mistake with this; nothing was changed, and its log says more";
+
 impl ConversationActor {
     pub fn new(
         id: ConversationId,
@@ -72,10 +93,33 @@ impl ConversationActor {
         Self { id, loaded, written, directory, shard, tally, edition: 0 }
     }
 
-    fn step(&mut self, mut deliver: Deliver) {
+    /// A panic costs this conversation its memory, and it is read again; what came to grief is tried once
+    /// more, or whoever waits is told to (OPS-09).
+    fn step(&mut self, deliver: Deliver) {
+        let mut deliver = Some(deliver);
+        let done = contained(Part::Conversation, || self.deal_with(&mut deliver));
+        let Err(why) = done else { return };
+        let (id, who) = (self.id, self.id.to_string());
+        let input = deliver.as_ref().map(|deliver| &deliver.input);
+        self.directory.came_to_grief(Part::Conversation, &who, &input, &why);
+        let retry = deliver.and_then(|mut deliver| match deliver.answer.take() {
+            Some(answer) => {
+                // Whoever asked may be gone.
+                let _ = answer.send(Answer::Unavailable(CAME_TO_GRIEF.to_owned()));
+                None
+            }
+            None => Some((deliver, Setback::Grief)),
+        });
+        self.shard.do_send(Reload { id, retry, attempts: 0 });
+    }
+
+    /// What is left in `input` hasn't been passed on.
+    fn deal_with(&mut self, input: &mut Option<Deliver>) {
+        let Some(deliver) = input else { return };
         let now = clock::now();
         let mut fx = Effects::new();
         if deliver.dedup.is_some_and(|key| self.loaded.keys.contains(&key)) {
+            let deliver = input.take().expect("it was looked at just now");
             self.repeat(now, deliver);
             return;
         }
@@ -99,6 +143,7 @@ impl ConversationActor {
             if let To::Thread { not, .. } = &mut deliver.to {
                 *not = Some(self.id);
             }
+            let deliver = input.take().expect("it was looked at just now");
             self.shard.do_send(deliver);
             return;
         }
@@ -116,7 +161,8 @@ impl ConversationActor {
         if !fx.events.is_empty() {
             self.loaded.keys.extend(deliver.dedup);
         }
-        let append = self.append(base_version, now, &deliver, &fx.events, &wrap_ups);
+        let append = self.append(base_version, now, deliver, &fx.events, &wrap_ups);
+        let deliver = input.take().expect("it was looked at just now");
         let routed = fx.events.iter().any(Event::routes).then(|| self.routed(base_version));
         self.commit(append, deliver, routed.flatten(), fx.then, Answer::Done(self.id));
     }
@@ -201,8 +247,7 @@ impl ConversationActor {
         success: Answer,
     ) {
         let (id, directory, shard) = (self.id, self.directory.clone(), self.shard.clone());
-        let tally = self.tally.clone();
-        tally.pending.fetch_add(1, Ordering::AcqRel);
+        let pending = Pending::begin(self.tally.clone());
         self.directory.journal.append(append, move |result| {
             match result {
                 Ok(added) => {
@@ -220,15 +265,16 @@ impl ConversationActor {
                 Err(error) => {
                     let is_hopeless = deliver.attempts >= Deliver::MOST_ATTEMPTS
                         || matches!(error, AppendError::Unavailable(_));
-                    if is_hopeless && deliver.answer.is_some() {
+                    let retry = if is_hopeless && deliver.answer.is_some() {
                         settle(&mut deliver, Answer::Unavailable(error.to_string()));
-                        shard.do_send(Reload { id, retry: None });
+                        None
                     } else {
-                        shard.do_send(Reload { id, retry: Some((deliver, error)) });
-                    }
+                        Some((deliver, Setback::Journal))
+                    };
+                    shard.do_send(Reload { id, retry, attempts: 0 });
                 }
             }
-            tally.pending.fetch_sub(1, Ordering::AcqRel);
+            drop(pending);
         });
     }
 }
@@ -241,7 +287,14 @@ thread_local! {
 /// Deals with all that one commit has settled on this shard; each agent's screens get one message.
 pub(super) fn deal_with(settled: Settled, directory: &Directory) {
     BATCH.with(|batch| *batch.borrow_mut() = Some(Notices::default()));
-    settled.into_iter().for_each(|tell| tell());
+    for tell in settled {
+        // One that comes to grief must not cost those behind it their answers.
+        if let Err(why) = contained(Part::Shard, tell) {
+            directory.came_to_grief(Part::Shard, "a shard", &"what a commit has settled", &why);
+            // What queues, agents, the alarm clock and the outbox should have heard is on disk.
+            directory.routing_is_lost(format!("what a commit had settled wasn't told: {why}"));
+        }
+    }
     let notices = BATCH.with(|batch| batch.borrow_mut().take());
     directory.show(notices.unwrap_or_default());
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix::Addr;
 use arc_swap::ArcSwap;
@@ -16,17 +17,21 @@ use cordboard_core::offer::Refusal;
 use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::actors::agent::{AgentActor, Show, TellAgent};
 use crate::actors::alarms::Alarms;
+use crate::actors::board::Board;
 use crate::actors::queue::{QueueActor, TellQueue};
 use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::Shard;
-use crate::config::{Config, Role};
+use crate::config::{Config, Permission};
+use crate::grief::{Grief, Part, contained_future};
+use crate::http::Looks;
 use crate::journal::{Journal, OutboxRow};
 use crate::metrics::Metrics;
+use crate::outbox::ToSend;
 use crate::plugin::{ChannelHandle, Strategies};
 
 /// A channel and whether it works.
@@ -98,6 +103,11 @@ pub enum Answer {
     Unavailable(String),
 }
 
+/// Whether it is alive.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub(super) struct Ping;
+
 struct AgentEntry {
     actor: Addr<AgentActor>,
     /// How many screens are connected: without any, notices aren't even sent.
@@ -119,6 +129,19 @@ pub struct Directory {
     pub recorder: Recorder,
     /// Strategy plugins (ROUTE-05).
     pub strategies: Strategies,
+    /// What desks need to know of others.
+    pub board: Board,
+    /// Who has looked at what.
+    pub looks: Looks,
+    /// What can't be contained ends here.
+    pub grief: Grief,
+    /// One change of the machines at a time: of the configuration, or of all of them.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    /// Calls for routing to be made anew.
+    routing_lost: mpsc::UnboundedSender<String>,
+    /// Changes whenever somebody may do less than before: whoever holds a connection open looks again
+    /// (SEC-06).
+    pub authority: watch::Sender<()>,
     channels: DashMap<ChannelId, Arc<ChannelSlot>>,
     agents: DashMap<AgentId, AgentEntry>,
     queues: DashMap<QueueId, Addr<QueueActor>>,
@@ -129,7 +152,7 @@ pub struct Directory {
     /// doors are open is the only one of its deadline.
     early: Mutex<Vec<(usize, Deliver)>>,
     stopping: AtomicBool,
-    outbox: mpsc::UnboundedSender<OutboxRow>,
+    outbox: mpsc::UnboundedSender<ToSend>,
 }
 
 impl Directory {
@@ -138,15 +161,22 @@ impl Directory {
         config: Arc<Config>,
         journal: Journal,
         alarms: Alarms,
-        outbox: mpsc::UnboundedSender<OutboxRow>,
+        outbox: mpsc::UnboundedSender<ToSend>,
         recorder: Recorder,
+        routing_lost: mpsc::UnboundedSender<String>,
         shard_count: usize,
     ) -> Self {
         Self {
+            board: Board::default(),
+            looks: Looks::default(),
+            grief: Grief::default(),
+            changing: tokio::sync::Mutex::new(()),
+            routing_lost,
             config: ArcSwap::new(config),
             edition: AtomicU64::new(1),
             recorder,
             strategies: Strategies::default(),
+            authority: watch::Sender::new(()),
             journal,
             metrics: Metrics::default(),
             alarms,
@@ -268,6 +298,106 @@ impl Directory {
         self.agents.iter().map(|entry| entry.value().actor.clone()).collect()
     }
 
+    /// Whether the host stops.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(super) fn agent_actors(&self) -> HashMap<AgentId, Addr<AgentActor>> {
+        self.agents.iter().map(|entry| (entry.key().clone(), entry.value().actor.clone())).collect()
+    }
+
+    pub(super) fn queue_actors(&self) -> HashMap<QueueId, Addr<QueueActor>> {
+        self.queues.iter().map(|entry| (entry.key().clone(), entry.value().clone())).collect()
+    }
+
+    pub(super) fn shard_actors(&self) -> Vec<Addr<Shard>> {
+        self.shards.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// A part has panicked, on this input.
+    pub fn came_to_grief(&self, part: Part, who: &str, input: &dyn std::fmt::Debug, why: &str) {
+        self.metrics.panics.with_label_values(&[part.as_str()]).inc();
+        // What customers write isn't for logs, and what was wrong shows at the beginning.
+        let mut input = format!("{input:?}");
+        if let Some((end, _)) = input.char_indices().nth(2000) {
+            input.truncate(end);
+        }
+        tracing::error!(part = part.as_str(), who, input, why, "a panic was contained");
+    }
+
+    /// Runs as long as the host: its end, before the host's, is the host's.
+    pub async fn supervised(
+        directory: std::sync::Weak<Self>,
+        name: &'static str,
+        task: impl Future<Output = ()>,
+    ) {
+        let ended = contained_future(Part::Task, task).await;
+        let Some(directory) = directory.upgrade() else { return };
+        if !directory.is_stopping() {
+            let why = ended.err().unwrap_or_else(|| "it has ended".to_owned());
+            directory.came_to_grief(Part::Task, name, &(), &why);
+            directory.grief.stop(format!("{name}: {why}"));
+        }
+    }
+
+    /// A machine of routing can't be trusted any more.
+    pub(super) fn routing_is_lost(&self, why: String) {
+        if self.routing_lost.send(why).is_err() && !self.is_stopping() {
+            self.grief.stop("routing was lost, and so was whoever makes it anew".to_owned());
+        }
+    }
+
+    /// Passes a message on; to an actor that has ended it says so.
+    fn pass<A, M>(&self, actor: &Addr<A>, message: M)
+    where
+        A: actix::Actor<Context = actix::Context<A>> + actix::Handler<M>,
+        M: actix::Message + Send + 'static,
+        M::Result: Send,
+    {
+        if !actor.connected() && !self.is_stopping() {
+            self.metrics.undeliverable.inc();
+            let message = std::any::type_name::<M>();
+            tracing::error!(message, "a message to an actor that has ended");
+            self.routing_is_lost(format!("an actor had ended when it was sent {message}"));
+        }
+        actor.do_send(message);
+    }
+
+    /// Parts that don't answer within a time (OPS-09).
+    pub async fn silent_parts(&self, within: Duration) -> Vec<String> {
+        let missing = self.shard_count - self.shards.len();
+        let mut asked = Vec::new();
+        for shard in &self.shards {
+            let (name, ping) = (format!("shard {}", shard.key()), shard.value().send(Ping));
+            asked.push((name, tokio::time::timeout(within, ping)));
+        }
+        let shards =
+            asked.into_iter().map(async |(name, ping)| (name, matches!(ping.await, Ok(Ok(())))));
+        let mut asked = Vec::new();
+        for queue in &self.queues {
+            let (name, ping) = (format!("queue {}", queue.key()), queue.value().send(Ping));
+            asked.push((name, tokio::time::timeout(within, ping)));
+        }
+        let queues =
+            asked.into_iter().map(async |(name, ping)| (name, matches!(ping.await, Ok(Ok(())))));
+        let (shards, queues) = futures_util::future::join(
+            futures_util::future::join_all(shards),
+            futures_util::future::join_all(queues),
+        )
+        .await;
+        let silent = shards.into_iter().chain(queues).filter(|(_, answered)| !answered);
+        let agents = self.agents.iter().filter(|entry| !entry.actor.connected());
+        let mut silent: Vec<String> = silent
+            .map(|(name, _)| name)
+            .chain(agents.map(|entry| format!("agent {}", entry.key())))
+            .collect();
+        if missing > 0 {
+            silent.push(format!("{missing} shards"));
+        }
+        silent
+    }
+
     /// Sends an input on its way.
     pub fn deliver(&self, deliver: Deliver) {
         let hash = match &deliver.to {
@@ -353,7 +483,7 @@ impl Directory {
     /// find another one, as rules and settings name only queues that are there.
     pub fn tell_queue(&self, to: &QueueId, input: queue::Input) {
         match (self.queues.get(to), input) {
-            (Some(actor), input) => actor.do_send(TellQueue(input)),
+            (Some(actor), input) => self.pass(&actor, TellQueue(input)),
             (None, queue::Input::Enqueue(item)) => {
                 let bounced = Input::Bounced { queue: to.clone() };
                 self.deliver(Deliver::new(To::Id(item.conversation), bounced));
@@ -366,7 +496,7 @@ impl Directory {
     /// since the start, the answer is no: a customer who returns to them is routed anew.
     fn tell_agent(&self, to: &AgentId, input: agent::Input) {
         if let Some(entry) = self.agents.get(to) {
-            entry.actor.do_send(TellAgent { input, answer: None });
+            self.pass(&entry.actor, TellAgent { input, answer: None });
             return;
         }
         let agent = to.clone();
@@ -386,9 +516,11 @@ impl Directory {
     /// Supervisors are told.
     fn alert(&self, alert: &Alert) {
         tracing::warn!(?alert, "for supervisors");
-        for agent in self.config.load().agents.iter().filter(|a| a.role >= Role::Supervisor) {
+        let config = self.config.load();
+        let is_told = |role| config.permits(role, Permission::Alerts);
+        for agent in config.agents.iter().filter(|agent| is_told(&agent.role)) {
             if let Some(entry) = self.agents.get(&agent.id) {
-                entry.actor.do_send(Show(vec![Notice::Alert(alert.clone())]));
+                self.pass(&entry.actor, Show(vec![Notice::Alert(alert.clone())]));
             }
         }
     }
@@ -397,15 +529,26 @@ impl Directory {
     pub(super) fn show(&self, notices: Notices) {
         for (agent, notices) in notices.0 {
             if let Some(entry) = self.agents.get(&agent) {
-                entry.actor.do_send(Show(notices));
+                self.pass(&entry.actor, Show(notices));
             }
         }
     }
 
     /// Hands a committed reply to whoever sends it.
     pub fn send(&self, row: OutboxRow) {
-        // The outbox ends only with the host; the row is on disk and goes out with the next one.
-        let _ = self.outbox.send(row);
+        self.tell_outbox(ToSend::Row(Box::new(row)));
+    }
+
+    /// Whoever sends looks at what is on disk: it may not have heard of all.
+    pub fn look_at_outbox_again(&self) {
+        self.tell_outbox(ToSend::LookAgain);
+    }
+
+    fn tell_outbox(&self, what: ToSend) {
+        // What is on disk goes out with the next host.
+        if self.outbox.send(what).is_err() && !self.is_stopping() {
+            self.grief.stop("nobody sends replies any more".to_owned());
+        }
     }
 
     /// Replies' names at providers: conversation and number.

@@ -6,19 +6,24 @@
 
 mod agent;
 mod alarms;
+mod board;
 mod conversation;
 mod directory;
 mod queue;
+mod rebuild;
 mod reconfigure;
 mod recorder;
 mod recovery;
+mod screen;
 mod shard;
 mod timer;
+mod work;
 
 pub use agent::{
     AgentActor, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent,
 };
 pub use alarms::Alarms;
+pub use board::{Board, BoardFrame, Posted, Seen};
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
@@ -26,3 +31,4 @@ pub use queue::{
 pub use reconfigure::{Change, channel_policy, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};
+pub use screen::{ForScreen, ScreenReceiver, ScreenSender, screen};

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, AsyncContext, Context, Handler, Message};
 use cordboard_core::Effects;
 use cordboard_core::conversation::State;
 use cordboard_core::decision::PassedOver;
@@ -12,9 +13,12 @@ use cordboard_core::notice::ThreadKey;
 use cordboard_core::queue::{Input, Queue, Standing};
 use cordboard_core::time::{Span, Timestamp};
 
-use crate::actors::directory::Directory;
+use crate::actors::directory::{Directory, Ping};
+use crate::actors::rebuild::{Become, GoOn, Pause, PutAsideIsWritten};
 use crate::actors::timer::Timer;
+use crate::actors::work::Work;
 use crate::clock;
+use crate::grief::{Part, contained};
 use crate::journal::Reader;
 
 /// A queue and where its effects go.
@@ -22,21 +26,55 @@ pub struct QueueActor {
     machine: Queue,
     directory: Arc<Directory>,
     timer: Timer,
+    work: Work<Input>,
+    /// Whether the board will be told in a moment.
+    is_board_due: bool,
 }
 
 impl QueueActor {
     /// Around a machine that recovery has filled.
     pub fn new(machine: Queue, directory: Arc<Directory>) -> Self {
-        Self { machine, directory, timer: Timer::default() }
+        Self {
+            machine,
+            directory,
+            timer: Timer::default(),
+            work: Work::default(),
+            is_board_due: false,
+        }
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) {
+        let Some(input) = self.work.take(input) else { return };
         let now = clock::now();
         let mut fx = Effects::new();
+        let (machine, told) = (&mut self.machine, input.clone());
+        if let Err(why) = contained(Part::Queue, || machine.handle(told, now, &mut fx)) {
+            let id = self.machine.id().to_string();
+            self.directory.came_to_grief(Part::Queue, &id, &input, &why);
+            self.work.lose();
+            self.directory.routing_is_lost(format!("queue {id}: {why}"));
+            return;
+        }
+        // One that came to grief isn't part of the record: its machine isn't either.
         self.directory.recorder.queue(self.machine.id(), now, &input);
-        self.machine.handle(input, now, &mut fx);
         self.directory.carry_out(None, fx.then);
         self.set_timer(context);
+        self.tell_board(context);
+    }
+
+    /// Once in a moment, however much comes and goes in it.
+    fn tell_board(&mut self, context: &mut Context<Self>) {
+        const MOMENT: Duration = Duration::from_millis(300);
+        let is_shown = self.directory.board.line(self.machine.id()) == self.machine.count_waiting();
+        if is_shown || self.is_board_due {
+            return;
+        }
+        self.is_board_due = true;
+        context.run_later(MOMENT, |actor, _| {
+            actor.is_board_due = false;
+            let (id, waiting) = (actor.machine.id(), actor.machine.count_waiting());
+            actor.directory.board.set_line(id, waiting);
+        });
     }
 
     fn set_timer(&mut self, context: &mut Context<Self>) {
@@ -53,8 +91,15 @@ impl Actor for QueueActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(1024);
+        self.directory.board.set_line(self.machine.id(), self.machine.count_waiting());
         self.set_timer(context);
     }
+}
+
+impl Handler<Ping> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
 }
 
 /// An input for the machine.
@@ -67,6 +112,62 @@ impl Handler<TellQueue> for QueueActor {
 
     fn handle(&mut self, message: TellQueue, context: &mut Self::Context) {
         self.step(message.0, context);
+    }
+}
+
+/// Questions of outside are about a machine; while it is lost there is nothing to be said.
+impl Handler<Pause> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pause, context: &mut Self::Context) {
+        self.work.pause();
+        self.timer.set(None, context, |_, _| ());
+    }
+}
+
+impl Handler<PutAsideIsWritten> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: PutAsideIsWritten, _: &mut Self::Context) {
+        self.work.keep(is_from_outside);
+    }
+}
+
+/// Whether the journal doesn't have it.
+fn is_from_outside(input: &Input) -> bool {
+    match input {
+        Input::Judged { .. } | Input::Hold | Input::Configure(_) | Input::GoOn | Input::Close => {
+            true
+        }
+        Input::Enqueue(_)
+        | Input::Recover(_)
+        | Input::Remove { .. }
+        | Input::Taken { .. }
+        | Input::Member { .. }
+        | Input::Leave { .. }
+        | Input::Reserved { .. }
+        | Input::NotReserved { .. }
+        | Input::OfferEnded { .. }
+        | Input::Wake => false,
+    }
+}
+
+impl Handler<Become<Queue>> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Become<Queue>, _: &mut Self::Context) {
+        self.machine = message.0;
+    }
+}
+
+impl Handler<GoOn> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: GoOn, context: &mut Self::Context) {
+        for input in self.work.go_on() {
+            self.step(input, context);
+        }
+        self.set_timer(context);
     }
 }
 
@@ -113,9 +214,7 @@ impl Handler<LookAtLine> for QueueActor {
     type Result = Vec<ConversationId>;
 
     fn handle(&mut self, message: LookAtLine, _: &mut Self::Context) -> Vec<ConversationId> {
-        let mut line = self.machine.waiting();
-        line.truncate(message.0);
-        line
+        self.machine.first_waiting(message.0)
     }
 }
 

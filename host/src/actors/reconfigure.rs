@@ -61,6 +61,7 @@ pub fn reconfigure(
     reader: &Reader,
     new: Config,
 ) -> rusqlite::Result<Change> {
+    let _alone = directory.changing.blocking_lock();
     let old = directory.config();
     let new = Arc::new(new);
     let mut change = Change { after_restart: needs_restart(&old, &new), ..Change::default() };
@@ -72,6 +73,7 @@ pub fn reconfigure(
         directory.recorder.note(&Entry::Workstreams(all));
     }
     directory.set_config(new.clone());
+    directory.authority.send_replace(());
     let channels: HashSet<&ChannelId> = new
         .channels
         .iter()
@@ -103,6 +105,7 @@ pub fn reconfigure(
         }
     }
     drop(held);
+    directory.board.changed();
     Ok(change)
 }
 
@@ -312,6 +315,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let of_the_start = |config: &Config| {
         let mut host = config.host.clone();
         host.hours = None;
+        // These are looked up whenever they are needed.
+        host.limits = new.host.limits;
+        host.sign_ins = new.host.sign_ins;
+        host.proxies.clone_from(&new.host.proxies);
         host
     };
     if of_the_start(old) != of_the_start(new) {

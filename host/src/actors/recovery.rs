@@ -1,6 +1,6 @@
 //! Start: queues and ledgers are rebuilt from the open conversations, then the actors start.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -10,13 +10,16 @@ use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
 use cordboard_core::presence::PresenceSource;
+use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Effects, Queue, agent};
+use tokio::sync::mpsc;
 
 use crate::actors::agent::AgentActor;
 use crate::actors::alarms::{AlarmClock, Alarms};
 use crate::actors::directory::{Deliver, Directory, To};
 use crate::actors::queue::QueueActor;
+use crate::actors::rebuild;
 use crate::actors::reconfigure::channel_policy;
 use crate::actors::recorder::{Entry, Recorder, Restoring};
 use crate::actors::shard::{Commit, Shard};
@@ -37,9 +40,12 @@ pub struct Actors {
 /// What a start has to say once its actors are there, in this order.
 #[derive(Default)]
 struct Later {
-    /// To conversations what the machines said while they were filled, to agents what they were
-    /// (PRES-04), and then the questions that they haven't answered.
-    effects: Vec<Effect>,
+    /// To conversations, what the machines said while they were filled.
+    answers: Vec<Effect>,
+    /// To agents, what they were (PRES-04).
+    recalls: Vec<(AgentId, agent::Input)>,
+    /// And the questions that they haven't answered.
+    questions: Vec<Effect>,
     /// Conversations that went by other settings than those in force: the configuration was changed
     /// while the host was down, or in its last moment (ROUTE-17).
     outdated: Vec<ConversationId>,
@@ -83,7 +89,6 @@ impl Actors {
         let mut open = 0;
         let mut fx = Effects::new();
         let mut later = Later::default();
-        let mut questions = Vec::new();
         let mut orphans = 0u64;
         reader.each_open(|row| {
             open += 1;
@@ -101,7 +106,7 @@ impl Actors {
             if row.standing.ticket.revision != policy.revision {
                 later.outdated.push(row.standing.id);
             }
-            questions.extend(row.standing.ask_again(policy));
+            later.questions.extend(row.standing.ask_again(policy));
             for effect in row.standing.recover(policy) {
                 match effect {
                     Effect::Queue(id, input) => match queues.get_mut(&id) {
@@ -150,17 +155,35 @@ impl Actors {
                 "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched"
             );
         }
-        later.effects = fx.then;
+        later.answers = fx.then;
         // The first start of a journal has nobody to recall.
         let alive_until = reader.alive_at()?.unwrap_or(now);
         let mut presence = reader.presence()?;
-        later.effects.extend(agents.keys().map(|id| {
+        later.recalls.extend(agents.keys().map(|id| {
             let standing = presence.remove(id).map(|kept| with_todays_label(kept, config));
-            Effect::Agent(id.clone(), agent::Input::Recall { standing, alive_until })
+            (id.clone(), agent::Input::Recall { standing, alive_until })
         }));
-        later.effects.extend(questions);
         let (alarms, clock) = Alarms::new(deadlines);
         Ok((Self { agents, queues, clock, open, later }, alarms))
+    }
+}
+
+/// What is made anew while the host runs.
+pub(super) struct Remade {
+    pub agents: HashMap<AgentId, Agent>,
+    pub queues: HashMap<QueueId, Queue>,
+    pub answers: Vec<Effect>,
+    pub recalls: Vec<(AgentId, agent::Input)>,
+    pub questions: Vec<Effect>,
+    pub deadlines: BTreeSet<(Timestamp, ConversationId)>,
+}
+
+impl Actors {
+    /// For a host that runs, in which conversations go by today's settings.
+    pub(super) fn take_apart(self) -> Remade {
+        let Self { agents, queues, later, clock, .. } = self;
+        let Later { answers, recalls, questions, .. } = later;
+        Remade { agents, queues, answers, recalls, questions, deadlines: clock.into_deadlines() }
     }
 }
 
@@ -191,25 +214,37 @@ fn channel_policies(config: &Config) -> HashMap<ChannelId, Arc<Workstream>> {
 
 /// Starts queues, agents and the clock, on one arbiter as they talk much. Everybody hears what recovery
 /// has to say before a door is open; conversations as soon as there are shards.
-pub fn start(actors: Actors, directory: &Arc<Directory>) -> Arbiter {
+pub fn start(
+    actors: Actors,
+    directory: &Arc<Directory>,
+    routing_lost: mpsc::UnboundedReceiver<String>,
+) -> Arbiter {
     let routing = Arbiter::new();
+    let weak = || Arc::downgrade(directory);
+    let watch = rebuild::watch(weak(), routing.handle(), routing_lost);
+    routing.spawn(Directory::supervised(weak(), "who makes routing anew", watch));
     for (_, machine) in actors.queues {
         start_queue(machine, directory, &routing.handle());
     }
     for (_, machine) in actors.agents {
         start_agent(machine, directory, &routing.handle());
     }
-    routing.spawn(actors.clock.run(Arc::downgrade(directory)));
-    let own = Arc::downgrade(directory);
-    routing.spawn(async move {
+    let clock = actors.clock.run(weak());
+    routing.spawn(Directory::supervised(weak(), "the alarm clock", clock));
+    let own = weak();
+    let recorder = async move {
         while let Some(directory) = own.upgrade() {
             directory.recorder.flush();
             drop(directory);
             tokio::time::sleep(FLUSH_EVERY).await;
         }
-    });
-    let Later { effects, outdated } = actors.later;
-    directory.carry_out(None, effects);
+    };
+    routing.spawn(Directory::supervised(weak(), "the routing record", recorder));
+    let Later { answers, recalls, questions, outdated } = actors.later;
+    directory.carry_out(None, answers);
+    let recalls = recalls.into_iter().map(|(id, recall)| Effect::Agent(id, recall));
+    directory.carry_out(None, recalls.collect());
+    directory.carry_out(None, questions);
     for id in outdated {
         directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Opening;
 use cordboard_core::ids::{Address, AgentId, ConversationId};
@@ -15,8 +15,9 @@ use cordboard_core::notice::ThreadKey;
 use crate::actors::conversation::{
     ConversationActor, Loaded, Passivate, Replace, Step, Tally, Unopened, deal_with,
 };
-use crate::actors::directory::{Answer, Deliver, Directory, To, new_id};
-use crate::journal::{AppendError, Reader, Settled, Stored};
+use crate::actors::directory::{Answer, Deliver, Directory, Ping, To, new_id};
+use crate::grief::{Part, contained};
+use crate::journal::{Reader, Settled, Stored};
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -41,17 +42,23 @@ impl Shard {
     /// How long a conversation stays in memory after its last input.
     pub const IDLE_AFTER: Duration = Duration::from_secs(30);
     const LOOK_EVERY: Duration = Duration::from_secs(5);
-    const RETRY_AFTER: Duration = Duration::from_secs(1);
 
     pub fn new(directory: Arc<Directory>, reader: Reader, idle_after: Duration) -> Self {
         Self { directory, reader, live: HashMap::new(), threads: HashMap::new(), idle_after }
     }
 
-    fn on_deliver(&mut self, deliver: Deliver, shard: &Addr<Self>) -> rusqlite::Result<()> {
+    /// What is left in `input` hasn't been passed on.
+    fn on_deliver(
+        &mut self,
+        input: &mut Option<Deliver>,
+        shard: &Addr<Self>,
+    ) -> rusqlite::Result<()> {
+        let Some(deliver) = input else { return Ok(()) };
         let id = match &deliver.to {
             To::Id(id) => self.wake(*id, shard)?.then_some(*id),
-            To::Thread { key, own, not } => Some(self.of_thread(key, own, *not, shard)?),
+            To::Thread { key, own, not } => self.of_thread(key, own, *not, shard)?,
         };
+        let Some(deliver) = input.take() else { return Ok(()) };
         match id.and_then(|id| self.live.get_mut(&id)) {
             Some(live) => live.send(Step(deliver)),
             None => answer(deliver, Answer::NotFound),
@@ -68,7 +75,7 @@ impl Shard {
         own: &Address,
         not: Option<ConversationId>,
         shard: &Addr<Self>,
-    ) -> rusqlite::Result<ConversationId> {
+    ) -> rusqlite::Result<Option<ConversationId>> {
         let known = match self.threads.get(key) {
             Some(id) => Some(*id),
             None => self.reader.newest_of_thread(key)?,
@@ -77,7 +84,7 @@ impl Shard {
             && self.wake(id, shard)?
         {
             self.threads.insert(key.clone(), id);
-            return Ok(id);
+            return Ok(Some(id));
         }
         let id = new_id(key);
         let keys = match known {
@@ -86,10 +93,10 @@ impl Shard {
         };
         let before = known.map(|known| self.reader.conversation(known)).transpose()?.flatten();
         let last_agent = before.and_then(|before| before.last_agent().cloned());
-        let loaded = self.unopened(key, own, keys, last_agent)?;
+        let Some(loaded) = self.unopened(key, own, keys, last_agent)? else { return Ok(None) };
         self.start(id, loaded, key.clone(), own.clone(), shard);
         self.threads.insert(key.clone(), id);
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Brings a passivated conversation back; false if there is none.
@@ -117,15 +124,19 @@ impl Shard {
         Ok(Some((Box::new(machine), stored)))
     }
 
+    /// Nothing if there is no such channel.
     fn unopened(
         &self,
         key: &ThreadKey,
         own: &Address,
         keys: HashSet<i64>,
         last_agent: Option<AgentId>,
-    ) -> rusqlite::Result<Loaded> {
-        let slot = self.directory.channel(&key.channel);
-        let policy = slot.expect("only configured channels have webhooks").policy.clone();
+    ) -> rusqlite::Result<Option<Loaded>> {
+        let Some(slot) = self.directory.channel(&key.channel) else {
+            tracing::error!(channel = %key.channel, "a message of a channel that isn't configured");
+            return Ok(None);
+        };
+        let policy = slot.policy.clone();
         let opening = Opening {
             channel: key.channel.clone(),
             customer: key.customer.clone(),
@@ -135,7 +146,7 @@ impl Shard {
             last_agent,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
-        Ok(Loaded { machine, stored: None, keys })
+        Ok(Some(Loaded { machine, stored: None, keys }))
     }
 
     fn start(
@@ -246,10 +257,62 @@ impl Handler<Deliver> for Shard {
 
     fn handle(&mut self, message: Deliver, context: &mut Self::Context) {
         let shard = context.address();
-        if let Err(error) = self.on_deliver(message, &shard) {
-            // Whoever waits learns it from the dropped sender; providers ask again.
-            tracing::error!(%error, "the journal can't be read");
+        let mut deliver = Some(message);
+        let dealt_with = contained(Part::Shard, || self.on_deliver(&mut deliver, &shard));
+        let why = match dealt_with {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the journal can't be read");
+                format!("the journal can't be read: {error}")
+            }
+            Err(why) => {
+                let input = deliver.as_ref().map(|deliver| &deliver.input);
+                self.directory.came_to_grief(Part::Shard, "a shard", &input, &why);
+                "the host made a mistake with this; its log says more".to_owned()
+            }
+        };
+        match deliver {
+            Some(deliver) if deliver.answer.is_some() => {
+                answer(deliver, Answer::Unavailable(why));
+            }
+            Some(deliver) => self.try_again(deliver, context),
+            None => {}
         }
+    }
+}
+
+impl Handler<Ping> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
+/// Answered once everything that has come here before has been dealt with, and whatever had to be
+/// written for it was given to the journal.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Drain;
+
+impl Handler<Drain> for Shard {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        let under_way: Vec<(Arc<Tally>, u32)> = self
+            .live
+            .values()
+            .filter(|live| live.tally.handled.load(Ordering::Acquire) != live.sent)
+            .map(|live| (live.tally.clone(), live.sent))
+            .collect();
+        Box::pin(async move {
+            for (tally, sent) in under_way {
+                // It wraps, and is never half of all numbers behind.
+                let is_behind =
+                    || sent.wrapping_sub(tally.handled.load(Ordering::Acquire)).cast_signed() > 0;
+                while is_behind() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        })
     }
 }
 
@@ -259,39 +322,90 @@ impl Handler<Deliver> for Shard {
 pub(super) struct Reload {
     pub id: ConversationId,
     /// The input that has to be handled once more, and why.
-    pub retry: Option<(Deliver, AppendError)>,
+    pub retry: Option<(Deliver, Setback)>,
+    /// How often it couldn't be read.
+    pub attempts: u8,
+}
+
+/// Why an input has to be handled once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Setback {
+    /// The journal didn't take it, or couldn't be read: it is tried until it does.
+    Journal,
+    /// The machine panicked on it. What does so again and again is given up.
+    Grief,
 }
 
 impl Handler<Reload> for Shard {
     type Result = ();
 
     fn handle(&mut self, message: Reload, context: &mut Self::Context) {
-        let Reload { id, retry } = message;
-        let machine = match self.read(id) {
-            Ok(machine) => machine,
-            Err(error) => {
-                tracing::error!(%error, "the journal can't be read");
-                None
-            }
-        };
-        if let Some(live) = self.live.get(&id) {
-            let keys = self.reader.recent_keys(&live.thread, id);
-            let loaded = keys.and_then(|keys| match machine {
-                Some((machine, stored)) => {
-                    Ok(Loaded { machine: Ok(machine), stored: Some(stored), keys })
-                }
-                None => self.unopened(&live.thread, &live.own, keys, None),
-            });
-            if let (Ok(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
-                live.send(Replace(loaded));
-            }
+        let Reload { id, retry, attempts } = message;
+        if let Err(error) = self.reload(id) {
+            // It keeps its machine, which the journal refuses to follow, until it can be read.
+            tracing::error!(%error, %id, "the journal can't be read");
+            let attempts = attempts.saturating_add(1);
+            context.notify_later(Reload { id, retry, attempts }, backoff(attempts));
+            return;
         }
-        let Some((mut deliver, error)) = retry else { return };
+        let Some((deliver, setback)) = retry else { return };
+        if setback == Setback::Grief && deliver.attempts >= Deliver::MOST_ATTEMPTS {
+            tracing::error!(%id, input = ?deliver.input, "given up: it came to grief each time");
+            return;
+        }
+        self.try_again(deliver, context);
+    }
+}
+
+impl Shard {
+    /// Gives a live conversation what the journal has of it.
+    fn reload(&mut self, id: ConversationId) -> rusqlite::Result<()> {
+        let Some(live) = self.live.get(&id) else { return Ok(()) };
+        let keys = self.reader.recent_keys(&live.thread, id)?;
+        let loaded = match self.read(id)? {
+            Some((machine, stored)) => {
+                Some(Loaded { machine: Ok(machine), stored: Some(stored), keys })
+            }
+            // Its first event never came to the journal.
+            None => self.unopened(&live.thread, &live.own, keys, None)?,
+        };
+        if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
+            live.send(Replace(loaded));
+        }
+        Ok(())
+    }
+
+    /// At once, the first time; then it waits, longer each time. Never dropped, never spun.
+    fn try_again(&self, mut deliver: Deliver, context: &mut Context<Self>) {
+        let wait = backoff(deliver.attempts);
         deliver.attempts = deliver.attempts.saturating_add(1);
-        if matches!(error, AppendError::Conflict) {
+        if wait.is_zero() {
             context.notify(deliver);
         } else {
-            context.notify_later(deliver, Self::RETRY_AFTER);
+            context.notify_later(deliver, wait);
         }
+    }
+}
+
+/// Nothing, then 10 ms, doubled each time up to five seconds.
+fn backoff(attempts: u8) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(5);
+    match attempts {
+        0 => Duration::ZERO,
+        n => Duration::from_millis(5 << n.min(12)).min(LONGEST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-09
+    #[test]
+    fn what_is_tried_again_waits_longer_each_time() {
+        let waits: Vec<u128> = (0..14).map(|n| backoff(n).as_millis()).collect();
+        assert_eq!(waits[..4], [0, 10, 20, 40]);
+        assert!(waits.is_sorted());
+        assert_eq!((waits[13], backoff(u8::MAX).as_millis()), (5000, 5000));
     }
 }

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use cordboard_core::ids::AgentId;
+use cordboard_core::time::Timestamp;
 
 use crate::cli::{AgentCommand, WRONG, print};
+use crate::clock;
 use crate::config::{self, Config, Role};
 use crate::http;
-use crate::journal::Journal;
+use crate::journal::{Journal, Reader};
 
 /// Runs a subcommand.
 pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
@@ -18,11 +20,63 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         AgentCommand::Add { config, id, name, role, queues } => {
             add(&config.config, &id, &name, &role, &queues)
         }
-        AgentCommand::Token { config, id, name } => {
+        AgentCommand::Token { config, id, name, scopes, lasts } => {
+            let lasts = match lasts.as_deref().map(config::Duration::parse) {
+                None => None,
+                Some(Some(lasts)) => Some(lasts.0),
+                Some(None) => bail!("--lasts: write a number and a unit, such as \"90d\""),
+            };
+            let scopes = (!scopes.is_empty()).then_some(scopes);
             let (_, journal, agent) = open(&config.config, &id)?;
-            let token = http::new_token(&journal, &agent, &name).await;
-            println!("{}", token.map_err(anyhow::Error::msg)?);
+            let wanted = http::NewToken { name, scopes, lasts };
+            if let Err(why) = wanted.check() {
+                print::failure(&why);
+                return Ok(ExitCode::from(WRONG));
+            }
+            let token = http::new_token(&journal, &agent, wanted).await;
             journal.stop();
+            println!("{}", token.map_err(anyhow::Error::msg)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Tokens { config, id } => {
+            let (config, journal, agent) = open(&config.config, &id)?;
+            let tokens = Reader::open(&config.host.data)?.tokens(Some(&agent), clock::now())?;
+            journal.stop();
+            for token in tokens {
+                let scopes = token.scopes.map_or("everything".to_owned(), |names| names.join(" "));
+                let until = token
+                    .expires_at
+                    .map_or("for good".to_owned(), |at| format!("until {}", day(at)));
+                let used =
+                    token.used_at.map_or("never used".to_owned(), |at| format!("used {}", day(at)));
+                println!("{}  {}  {scopes}; {until}; {used}", token.id, token.name);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::Revoke { config, id, token } => {
+            let (_, journal, agent) = open(&config.config, &id)?;
+            let count = http::revoke_tokens(&journal, &agent, token.as_deref()).await;
+            journal.stop();
+            let count = count.map_err(anyhow::Error::msg)?;
+            if let (0, Some(token)) = (count, token) {
+                print::failure(&format!(
+                    "{agent} has no token {token}; see: cordboard agent tokens"
+                ));
+                return Ok(ExitCode::from(WRONG));
+            }
+            print::success(&format!(
+                "{count} revoked; a running host ends their sockets within seconds"
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        AgentCommand::SignOut { config, id } => {
+            let (_, journal, agent) = open(&config.config, &id)?;
+            let count = http::end_sessions(&journal, &agent, None).await;
+            journal.stop();
+            let count = count.map_err(anyhow::Error::msg)?;
+            print::success(&format!(
+                "{count} sessions ended; a running host ends their sockets within seconds"
+            ));
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Link { config, id } => {
@@ -49,6 +103,12 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// The day, as people read it.
+fn day(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
 fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
     let config = config::load(folder)?;
     let known = config.agents.iter().find(|agent| agent.id.as_str() == id);
@@ -71,10 +131,8 @@ fn add(
     role: &str,
     queues: &[String],
 ) -> anyhow::Result<ExitCode> {
-    let Some(role) = Role::parse(role) else {
-        print::failure(&format!("there is no role \"{role}\"; agent, supervisor or administrator"));
-        return Ok(ExitCode::from(WRONG));
-    };
+    // An unknown one shows when the folder is read.
+    let role = Role::new(role);
     if !config::is_name(id) {
         print::failure(&format!(
             "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, - and _"

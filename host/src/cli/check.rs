@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use crate::app::as_problem;
 use crate::cli::{WRONG, print};
-use crate::config;
 use crate::plugin::{Loader, Services};
+use crate::{config, http};
 
 /// Checks configuration and plugins.
 pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
@@ -37,6 +37,10 @@ pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
             print::problem(&as_problem(&strategy.place, &error));
             wrong += 1;
         }
+    }
+    if let Some(why) = config.host.tls.as_ref().and_then(|tls| http::check_tls(tls).err()) {
+        print::failure(&format!("host.tls: {why}"));
+        wrong += 1;
     }
     if wrong > 0 {
         print::failure(&summary(wrong));

@@ -141,7 +141,7 @@ enum PluginCommand {
 
 #[derive(Subcommand)]
 enum AgentCommand {
-    /// Add an agent: writes CONFIG/agents/ID.ron; takes effect when the host starts
+    /// Add an agent: writes CONFIG/agents/ID.ron; a running host takes it up at once
     Add {
         #[command(flatten)]
         config: ConfigArg,
@@ -151,7 +151,7 @@ enum AgentCommand {
         /// The name that people see
         #[arg(long)]
         name: String,
-        /// agent, supervisor or administrator
+        /// agent, supervisor, administrator, or one that the configuration makes
         #[arg(long, default_value = "agent")]
         role: String,
         /// A queue to be a member of; can be repeated
@@ -168,6 +168,39 @@ enum AgentCommand {
         /// What it is for
         #[arg(long, default_value = "cli")]
         name: String,
+        /// What of the agent's rights it has: `work`, or a permission; can be repeated [default: all]
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// How long it works, such as 90d [default: for good]
+        #[arg(long, value_name = "TIME")]
+        lasts: Option<String>,
+    },
+    /// List an agent's API tokens: name, scopes, end, last use
+    Tokens {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
+    },
+    /// Revoke an API token, or all of an agent
+    Revoke {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
+        /// Which, by its name in the list [default: all]
+        #[arg(long)]
+        token: Option<String>,
+    },
+    /// End all sessions of an agent
+    SignOut {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
     },
     /// Make a one-time sign-in link, good for 15 minutes
     Link {
@@ -219,6 +252,7 @@ pub fn main(cli: Cli) -> ExitCode {
     });
     result.unwrap_or_else(|error| {
         print::failure(&format!("{error:#}"));
-        ExitCode::from(CANNOT_RUN)
+        let is_wrong = error.is::<crate::app::NotLoaded>();
+        ExitCode::from(if is_wrong { WRONG } else { CANNOT_RUN })
     })
 }

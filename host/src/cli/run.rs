@@ -77,11 +77,17 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     print::success(&format!("cordboard {} is running", env!("CARGO_PKG_VERSION")));
     print::pairs(&facts);
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let fatal = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        why = host.fatal() => Some(why),
+    };
     tracing::info!("stopping");
     host.stop().await;
-    Ok(ExitCode::SUCCESS)
+    match fatal {
+        None => Ok(ExitCode::SUCCESS),
+        Some(why) => bail!(
+            "the host couldn't go on: {why}; what was acknowledged is on disk, start it again"
+        ),
+    }
 }

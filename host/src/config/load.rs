@@ -1,17 +1,19 @@
 //! Reading the tree: every error of every file, not the first one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use super::host::HostTree;
 use super::locate::{Node, line_and_column, steps};
-use super::model::{Config, Permission, Place, Role};
+use super::model::{Config, Place};
+use super::permissions::{Permission, Role};
 use super::routing_tree::{
     FieldsTree, HoursTree, QueueTree, SkillTree, StrategyTree, WorkstreamTree,
 };
-use super::tree::{AgentTree, CapacityTree, ChannelTree, HostTree, PresenceTree, Problem};
+use super::tree::{AgentTree, CapacityTree, ChannelTree, PresenceTree, Problem};
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub(super) struct Placed<T> {
 pub(super) struct Reader {
     pub sources: Vec<Source>,
     problems: Vec<Problem>,
+    /// Section and name of what couldn't be read.
+    lost: Vec<(String, String)>,
     pub host: Option<Placed<HostTree>>,
     pub presence: Option<Placed<PresenceTree>>,
     pub capacity: Option<Placed<CapacityTree>>,
@@ -94,9 +98,9 @@ impl Reader {
             self.whole_file(root, "there is no .ron file in this folder".to_owned());
         }
         for file in files {
-            match std::fs::read_to_string(&file) {
+            match read_whole(&file) {
                 Ok(text) => self.read_file(file, text),
-                Err(error) => self.whole_file(&file, format!("can't be read: {error}")),
+                Err(why) => self.whole_file(&file, why),
             }
         }
     }
@@ -104,11 +108,24 @@ impl Reader {
     fn read_file(&mut self, file: PathBuf, text: String) {
         if let Err(error) = options().from_str::<ron::Value>(&text) {
             let (line, column) = (error.span.start.line, error.span.start.col);
-            let message = format!("this isn't RON: {}", error.code);
+            let message = match error.code {
+                ron::Error::ExceededRecursionLimit => {
+                    "brackets within brackets within brackets: nothing in a configuration is nested so deeply".to_owned()
+                }
+                code => format!("this isn't RON: {code}"),
+            };
             self.problems.push(Problem { file, line, column, path: String::new(), message });
             return;
         }
         let node = Node::parse(&text);
+        // A file that holds something else isn't an empty one: it would remove what stood in it.
+        let is_struct = node.is_empty_struct(&text) || !node.fields().is_empty();
+        if !is_struct {
+            let message =
+                "a file holds sections in round brackets, such as (queues: [(id: \"support\")])";
+            self.whole_file(&file, message.to_owned());
+            return;
+        }
         let source = self.sources.len();
         self.sources.push(Source { file, text, node });
         let sections: Vec<(String, usize)> = self.sources[source]
@@ -169,13 +186,37 @@ impl Reader {
         items: usize,
         list: impl Fn(&mut Self) -> &mut Vec<Placed<T>>,
     ) {
+        let node = self.sources[source].node.find(&steps(section));
+        if items == 0 && !node.is_empty_list(&self.sources[source].text) {
+            let message = format!("`{section}` is a list: {section}: [(id: …), …]");
+            self.problem(source, section, message);
+            return;
+        }
         for index in 0..items {
             let part = self.part(source, format!("{section}[{index}]"));
             list(self).extend(part);
         }
     }
 
+    /// What can't be read may be named elsewhere all the same: that isn't another mistake.
+    fn note_lost(&mut self, source: usize, path: &str) {
+        let Source { text, node, .. } = &self.sources[source];
+        let id = node.find(&steps(&format!("{path}.id"))).range.clone();
+        let id = text[id].trim().trim_matches('"');
+        let section = path.split('[').next().unwrap_or_default();
+        if is_name(id) {
+            self.lost.push((section.to_owned(), id.to_owned()));
+        }
+    }
+
+    /// Names of what stands in a section and can't be read.
+    pub(super) fn lost(&self, section: &str) -> impl Iterator<Item = String> {
+        let of_section = self.lost.iter().filter(move |(known, _)| known == section);
+        of_section.map(|(_, id)| id.clone()).collect::<Vec<_>>().into_iter()
+    }
+
     fn part<T: DeserializeOwned>(&mut self, source: usize, path: String) -> Option<Placed<T>> {
+        let part_path = path.clone();
         let Source { text, node, .. } = &self.sources[source];
         let range = node.find(&steps(&path)).range.clone();
         let slice = &text[range.clone()];
@@ -199,7 +240,11 @@ impl Reader {
                 let column = if start.line == 1 { base_column + start.col - 1 } else { start.col };
                 let path = if inner.is_empty() { path } else { format!("{path}.{inner}") };
                 let file = self.sources[source].file.clone();
-                let message = spanned.code.to_string();
+                let message = match spanned.code {
+                    ron::Error::ExceededRecursionLimit => "nested too deeply".to_owned(),
+                    code => code.to_string(),
+                };
+                self.note_lost(source, &part_path);
                 self.problems.push(Problem { file, line, column, path, message });
                 None
             }
@@ -248,16 +293,39 @@ fn options() -> ron::Options {
     ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
 }
 
+/// The most bytes of one file: a thousand agents take 100 KB.
+const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A regular file of a sensible size; a pipe would never end.
+fn read_whole(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("can't be read: {error}");
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err("isn't a regular file".to_owned());
+    }
+    if about.len() > MOST_BYTES {
+        let (size, most) = (about.len(), MOST_BYTES);
+        return Err(format!("has {size} bytes; at most {most}: spread it over several files"));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
 /// The folder and all in it: each may have files of the configuration. What begins with a dot isn't
-/// looked at: editors keep their own files so, and Kubernetes the versions behind a mounted folder.
+/// looked at: editors keep their own files so, and Kubernetes the versions behind a mounted folder. A
+/// folder that is reached by several links is looked at once.
 ///
 /// # Errors
 /// The file system's own.
 pub fn folders(root: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut folders = vec![root.to_owned()];
+    let mut known = HashSet::from([root.canonicalize()?]);
     let mut looked_at = 0;
     while let Some(folder) = folders.get(looked_at).cloned() {
-        folders.extend(visible(&folder)?.into_iter().filter(|path| path.is_dir()));
+        for path in visible(&folder)?.into_iter().filter(|path| path.is_dir()) {
+            if path.canonicalize().is_ok_and(|real| known.insert(real)) {
+                folders.push(path);
+            }
+        }
         looked_at += 1;
     }
     Ok(folders)
@@ -304,6 +372,106 @@ mod tests {
     fn expect(found: &[String], start: &str, part: &str) {
         let hit = found.iter().any(|p| p.starts_with(start) && p.contains(part));
         assert!(hit, "{start} … {part} in {found:#?}");
+    }
+
+    // OPS-01
+    #[test]
+    fn a_file_of_another_shape_is_no_empty_configuration() {
+        for text in
+            ["x", "1", "[]", "\"x\"", "true", "Some(1)", "", "{}", "'x'", "x(1)", "(1, 2)", "None"]
+        {
+            assert!(!problems(text).is_empty(), "{text:?} is taken for a configuration");
+        }
+        assert_eq!(problems("()"), Vec::<String>::new());
+        for section in
+            ["agents", "queues", "channels", "workstreams", "skills", "hours", "strategies"]
+        {
+            for value in ["5", "\"x\"", "()", "{}", "(id: \"x\")", "true"] {
+                let text = format!("({section}: {value})");
+                let found = problems(&text);
+                expect(&found, "1:", "is a list");
+                assert_eq!(found.len(), 1, "{text}: {found:#?}");
+            }
+            assert_eq!(problems(&format!("({section}: [])")), Vec::<String>::new());
+        }
+        let deep = format!("(queues: {}1{})", "[".repeat(500), "]".repeat(500));
+        expect(&problems(&deep), "1:", "nested so deeply");
+    }
+
+    // OPS-01
+    #[test]
+    fn one_mistake_is_one_error() {
+        let text = r#"(
+    workstreams: [(id: "sms", kind: messaging, queue: "support", offer_timout: "30s")],
+    queues: [(id: "support", ordr: oldest_first)],
+    skills: [(id: "german", x: 1)],
+    channels: [(id: "c", plugin: "p", workstream: "sms")],
+    agents: [(id: "kim", queues: ["support"], skills: {"german": 2})],
+)"#;
+        let found = problems(text);
+        assert_eq!(found.len(), 3, "{found:#?}");
+        expect(&found, "2:", "offer_timout");
+        expect(&found, "3:", "ordr");
+        expect(&found, "4:", "`x`");
+    }
+
+    // OPS-01
+    #[test]
+    fn only_files_are_read_and_links_dont_go_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a.ron"), "(queues: [(id: \"support\")])").unwrap();
+        std::os::unix::fs::symlink(folder.path(), path("loop")).unwrap();
+        assert_eq!(load(folder.path()).unwrap().queues.len(), 1);
+        let pipe = std::process::Command::new("mkfifo").arg(path("pipe.ron")).status().unwrap();
+        assert!(pipe.success());
+        std::fs::write(path("large.ron"), "x".repeat(5_000_000)).unwrap();
+        let errors = load(folder.path()).unwrap_err().to_string();
+        assert!(errors.contains("pipe.ron:1:1: isn't a regular file"), "{errors}");
+        assert!(errors.contains("has 5000000 bytes; at most 4194304"), "{errors}");
+        assert_eq!(errors.lines().count(), 2, "{errors}");
+    }
+
+    /// The sample configuration with one thing changed: it is what it was, or it is refused. Never is less
+    /// of it read without a word.
+    // OPS-01
+    #[test]
+    fn what_is_changed_by_chance_is_read_whole_or_refused() {
+        let sample = include_str!("../../../config/cordboard.ron");
+        let whole = || {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("a.ron"), sample).unwrap();
+            load(folder.path()).unwrap()
+        };
+        let (queues, labels) = (whole().queues.len(), whole().labels.len());
+        let mut rng = fastrand::Rng::with_seed(7);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.ron");
+        let bits = [
+            "(", ")", "[", "]", ",", ":", "\"", "x", "1", "//", "/*", "", "()", "[]", "None",
+            "\u{0}",
+        ];
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..3000 {
+            let mut text: Vec<char> = sample.chars().collect();
+            let at = rng.usize(..text.len());
+            let end = (at + rng.usize(..4)).min(text.len());
+            text.splice(at..end, bits[rng.usize(..bits.len())].chars());
+            std::fs::write(&file, text.into_iter().collect::<String>()).unwrap();
+            match load(folder.path()) {
+                Err(errors) => {
+                    refused += 1;
+                    assert!(!errors.0.is_empty() && errors.0.len() < 40, "{errors}");
+                }
+                Ok(config) => {
+                    taken += 1;
+                    // A comment may swallow one; a section never goes.
+                    assert!(config.queues.len() + 1 >= queues && config.labels.len() + 1 >= labels);
+                    assert_eq!(config.workstreams.len(), 1);
+                }
+            }
+        }
+        assert!(taken > 300 && refused > 300, "{taken} taken, {refused} refused");
     }
 
     // OPS-01 ROUTE-02

@@ -71,6 +71,21 @@ impl Node {
         reader.value()
     }
 
+    /// `()`, whatever stands in it besides: nothing but comments.
+    pub fn is_empty_struct(&self, text: &str) -> bool {
+        self.items().is_empty() && self.fields().is_empty() && self.is_within(text, '(', ')')
+    }
+
+    /// `[]`.
+    pub fn is_empty_list(&self, text: &str) -> bool {
+        self.items().is_empty() && self.fields().is_empty() && self.is_within(text, '[', ']')
+    }
+
+    fn is_within(&self, text: &str, open: char, close: char) -> bool {
+        let whole = text[self.range.clone()].trim();
+        whole.starts_with(open) && whole.ends_with(close)
+    }
+
     /// The fields of a struct or map.
     pub fn fields(&self) -> &[(String, Node)] {
         match &self.children {

@@ -1,8 +1,10 @@
 //! Configuration: one RON tree, split over files, validated whole.
 
+mod host;
 mod load;
 mod locate;
 mod model;
+mod permissions;
 mod ranges;
 mod resolve;
 mod routing;
@@ -10,10 +12,12 @@ mod routing_tree;
 mod rules;
 mod tree;
 
+pub use host::{HostConfig, HostLimits, SignIns, TlsFiles};
 pub use load::{ConfigErrors, folders, is_name, load, place_in_file};
 pub use model::{
-    AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
-    Role, SecretSource, StrategyConfig,
+    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Place, QueueConfig, SecretSource,
+    StrategyConfig,
 };
+pub use permissions::{Permission, Role};
 pub use routing::revision;
 pub use tree::{Duration, Problem};

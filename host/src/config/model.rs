@@ -8,9 +8,11 @@ use cordboard_core::agent::Settings;
 use cordboard_core::ids::{AgentId, ChannelId, HoursId, QueueId, SkillId, WorkstreamId};
 use cordboard_core::presence::BaseStatus;
 use cordboard_core::queue::Settings as QueueSettings;
-use cordboard_core::time::Span;
 use cordboard_core::workstream::Workstream;
 use serde::{Deserialize, Serialize};
+
+use super::host::HostConfig;
+use super::permissions::{Permission, Role};
 
 /// All of it.
 #[derive(Debug)]
@@ -35,6 +37,19 @@ pub struct Config {
     pub strategies: Vec<StrategyConfig>,
     /// Every skill.
     pub skills: Vec<SkillId>,
+    /// Attributes of customers that may be told.
+    pub fields: Fields,
+}
+
+/// Names of attributes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Fields {
+    /// Of contacts.
+    pub contact: BTreeSet<String>,
+    /// Of accounts.
+    pub account: BTreeSet<String>,
+    /// Of the page, the bot, the call.
+    pub context: BTreeSet<String>,
 }
 
 impl Config {
@@ -44,8 +59,8 @@ impl Config {
     }
 
     /// Whether the role has the permission.
-    pub fn permits(&self, role: Role, permission: Permission) -> bool {
-        self.permissions.get(&role).is_some_and(|list| list.contains(&permission))
+    pub fn permits(&self, role: &Role, permission: Permission) -> bool {
+        self.permissions.get(role).is_some_and(|list| list.contains(&permission))
     }
 }
 
@@ -65,6 +80,8 @@ pub struct LabelConfig {
 pub struct StrategyConfig {
     /// The name that queues refer to.
     pub id: String,
+    /// The plugin's name, if it is looked for by that.
+    pub plugin: Option<String>,
     /// The plugin's library.
     pub library: PathBuf,
     /// The only content that may be loaded (PLUG-07), in hexadecimal.
@@ -80,6 +97,7 @@ impl StrategyConfig {
     pub fn as_plugin(&self) -> ChannelConfig {
         ChannelConfig {
             id: ChannelId::from(self.id.as_str()),
+            plugin: self.plugin.clone(),
             library: self.library.clone(),
             sha256: self.sha256.clone(),
             workstream: WorkstreamId::from(""),
@@ -94,58 +112,13 @@ impl StrategyConfig {
     }
 }
 
-/// Something that a role may do beside its own work.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Permission {
-    /// Take waiting work by hand beyond one's capacity (ROUTE-10).
-    SelfAssign,
-    /// Take a conversation over from a colleague.
-    TakeOver,
-    /// End anybody's conversation (CONV-07).
-    #[serde(rename = "conversation.end")]
-    EndConversation,
-}
-
-impl Permission {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::SelfAssign, Self::TakeOver, Self::EndConversation];
-
-    /// As it is written in the configuration.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SelfAssign => "self_assign",
-            Self::TakeOver => "take_over",
-            Self::EndConversation => "conversation.end",
-        }
-    }
-}
-
-/// Addresses and folders; paths are absolute or relative to the working folder.
-#[derive(Clone, PartialEq, Debug)]
-pub struct HostConfig {
-    /// Where to listen.
-    pub listen: String,
-    /// Where providers and browsers reach us, without a slash at the end.
-    pub public_url: String,
-    /// Journal, plugin cache.
-    pub data: PathBuf,
-    /// Where plugins are looked for by name.
-    pub plugins: PathBuf,
-    /// Hours of everything that has none of its own.
-    pub hours: Option<String>,
-    /// How long the journal keeps what routing was told, from the end of a run (OPS-08); 0: not at
-    /// all.
-    pub keep_routing_log: Span,
-}
-
 /// One channel.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChannelConfig {
     /// Its name.
     pub id: ChannelId,
+    /// The plugin's name, if it is looked for by that.
+    pub plugin: Option<String>,
     /// The plugin's library.
     pub library: PathBuf,
     /// The only content that may be loaded (PLUG-07), in hexadecimal.
@@ -214,47 +187,4 @@ pub struct AgentConfig {
     pub role: Role,
     /// For their machine.
     pub settings: Arc<Settings>,
-}
-
-/// What somebody may do (SEC-01). Each role may do what the ones before it may.
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Debug,
-    Default,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Own conversations.
-    #[default]
-    Agent,
-    /// Everybody's conversations, agents and queues.
-    Supervisor,
-    /// Channels and accounts.
-    Administrator,
-}
-
-impl Role {
-    /// As it is written in configuration and API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Supervisor => "supervisor",
-            Self::Administrator => "administrator",
-        }
-    }
-
-    /// The role of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Agent, Self::Supervisor, Self::Administrator]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-    }
 }

@@ -31,6 +31,25 @@ const fn number(name: &'static str, from: i64, to: i64) -> Range {
 
 /// How long a routing log is kept, from the end of its run; 0s: not at all.
 pub(super) const KEEP_ROUTING_LOG: Range = time("host.keep_routing_log", 0, 3650 * DAY);
+/// SEC-06.
+pub(super) const SIGN_IN_LAST: Range = time("host.sign_ins.last", 60 * SECOND, 90 * DAY);
+/// SEC-06.
+pub(super) const SIGN_IN_IDLE: Range = time("host.sign_ins.idle", 60 * SECOND, 90 * DAY);
+/// OPS-11.
+pub(super) const CONNECTIONS: Range = number("host.limits.connections", 64, 1_000_000);
+/// OPS-11.
+pub(super) const CONNECTIONS_PER_ADDRESS: Range =
+    number("host.limits.connections_per_address", 8, 1_000_000);
+/// OPS-11.
+pub(super) const BODY: Range = time("host.limits.body", SECOND, 10 * 60 * SECOND);
+/// OPS-11.
+pub(super) const SCREEN_PATIENCE: Range =
+    time("host.limits.screen_patience", SECOND, 10 * 60 * SECOND);
+/// OPS-11.
+pub(super) const SCREEN_BACKLOG: Range =
+    number("host.limits.screen_backlog", 64 * 1024, 1024 * 1024 * 1024);
+/// OPS-11.
+pub(super) const JOURNAL_BACKLOG: Range = number("host.limits.journal_backlog", 16, 10_000_000);
 /// PRES-04.
 pub(super) const GRACE: Range = time("presence.grace", SECOND, HOUR);
 /// PRES-06.
@@ -80,8 +99,16 @@ pub(super) const LONGER_THAN: Range = number("queues.overflow longer_than", 0, 1
 pub(super) const LEVEL: Range = number("skills, levels", 1, 10);
 
 #[cfg(test)]
-const ALL: [Range; 24] = [
+const ALL: [Range; 32] = [
     KEEP_ROUTING_LOG,
+    JOURNAL_BACKLOG,
+    SIGN_IN_LAST,
+    SIGN_IN_IDLE,
+    CONNECTIONS,
+    CONNECTIONS_PER_ADDRESS,
+    BODY,
+    SCREEN_PATIENCE,
+    SCREEN_BACKLOG,
     GRACE,
     IDLE_AFTER,
     MISSED_OFFERS,

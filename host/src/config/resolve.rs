@@ -11,16 +11,15 @@ use cordboard_core::presence::BaseStatus;
 use cordboard_core::queue::OverflowAction;
 use cordboard_core::workstream::Workstream;
 
+use super::host::HostConfig;
 use super::load::{Placed, Reader, is_name};
 use super::model::{
-    AgentConfig, ChannelConfig, Config, HostConfig, LabelConfig, Permission, Place, QueueConfig,
-    Role, StrategyConfig,
+    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Place, QueueConfig, StrategyConfig,
 };
-use super::ranges::{
-    COUNT, GRACE, IDLE_AFTER, KEEP_ROUTING_LOG, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS,
-};
+use super::permissions::{Permission, Role};
+use super::ranges::{COUNT, GRACE, IDLE_AFTER, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS};
 use super::routing::{Known, names};
-use super::tree::{CapacityTree, HostTree, PresenceTree};
+use super::tree::{CapacityTree, PresenceTree};
 
 /// So many labels there may be if nothing else is said (PRES-01).
 const LABELS: u32 = 100;
@@ -38,8 +37,8 @@ impl Reader {
         self.check_presence(presence.as_ref());
         let labels = self.resolve_labels(presence.as_ref());
         let rules = presence.map(|placed| placed.value).unwrap_or_default();
-        let agents = self.resolve_agents(&known, &reaches, &rules);
         let permissions = self.resolve_permissions();
+        let agents = self.resolve_agents(&known, &reaches, &rules, &permissions);
         Config {
             root: root.to_owned(),
             host,
@@ -51,40 +50,11 @@ impl Reader {
             permissions,
             strategies,
             skills: known.skills.iter().map(|skill| SkillId::from(skill.as_str())).collect(),
-        }
-    }
-
-    fn resolve_host(&mut self, root: &Path, known: &Known) -> HostConfig {
-        let placed = self.host.take();
-        let (tree, source) = match placed {
-            Some(placed) => (placed.value, Some(placed.source)),
-            None => (HostTree::default(), None),
-        };
-        if let Some(source) = source {
-            self.hours_id(source, "host.hours", tree.hours.as_ref(), known);
-            let keep = Some(tree.keep_routing_log);
-            self.check_time(source, "host.keep_routing_log", keep, KEEP_ROUTING_LOG);
-            if tree.listen.parse::<std::net::SocketAddr>().is_err() {
-                let message = format!(
-                    "\"{}\" isn't an address to listen on, such as \"127.0.0.1:8080\"",
-                    tree.listen
-                );
-                self.problem(source, "host.listen", message);
-            }
-            let is_url = |url: &String| url::Url::parse(url).is_ok_and(|url| url.has_host());
-            if let Some(url) = tree.public_url.as_ref().filter(|url| !is_url(url)) {
-                let message = format!("\"{url}\" isn't a URL such as \"https://desk.example.com\"");
-                self.problem(source, "host.public_url", message);
-            }
-        }
-        let public_url = tree.public_url.unwrap_or_else(|| format!("http://{}", tree.listen));
-        HostConfig {
-            public_url: public_url.trim_end_matches('/').to_owned(),
-            data: root.join(&tree.data),
-            plugins: root.join(&tree.plugins),
-            hours: tree.hours,
-            keep_routing_log: tree.keep_routing_log.0,
-            listen: tree.listen,
+            fields: Fields {
+                contact: known.contact.iter().cloned().collect(),
+                account: known.account.iter().cloned().collect(),
+                context: known.context.iter().cloned().collect(),
+            },
         }
     }
 
@@ -100,7 +70,8 @@ impl Reader {
         for Placed { value, source, path } in std::mem::take(&mut self.channels) {
             self.check_id(source, &path, &value.id, &mut seen);
             let workstream = WorkstreamId::new(value.workstream);
-            if !workstreams.contains_key(&workstream) {
+            let is_lost = self.lost("workstreams").any(|lost| lost == workstream.as_str());
+            if !workstreams.contains_key(&workstream) && !is_lost {
                 let known = names(&workstreams.keys().map(ToString::to_string).collect());
                 let message = format!("there is no workstream \"{workstream}\"; {known}");
                 self.problem(source, &format!("{path}.workstream"), message);
@@ -114,6 +85,7 @@ impl Reader {
             let file = self.sources[source].file.clone();
             channels.push(ChannelConfig {
                 id: ChannelId::new(value.id),
+                plugin: (!value.plugin.contains('/')).then(|| value.plugin.clone()),
                 library: library(root, host, &value.plugin),
                 sha256,
                 workstream,
@@ -146,6 +118,7 @@ impl Reader {
             let sha256 = self.sha256(source, &path, value.sha256);
             strategies.push(StrategyConfig {
                 id: value.id,
+                plugin: (!value.plugin.contains('/')).then(|| value.plugin.clone()),
                 library: library(root, host, &value.plugin),
                 sha256,
                 config: settings_or_none(value.config),
@@ -237,25 +210,12 @@ impl Reader {
         }
     }
 
-    fn resolve_permissions(&mut self) -> BTreeMap<Role, BTreeSet<Permission>> {
-        let mut permissions = BTreeMap::from([
-            (Role::Agent, BTreeSet::from([Permission::SelfAssign])),
-            (Role::Supervisor, BTreeSet::from(Permission::ALL)),
-            (Role::Administrator, BTreeSet::from(Permission::ALL)),
-        ]);
-        if let Some(given) = self.permissions.take() {
-            for (role, list) in given.value {
-                permissions.insert(role, list.into_iter().collect());
-            }
-        }
-        permissions
-    }
-
     fn resolve_agents(
         &mut self,
         known: &Known,
         reaches: &HashMap<QueueId, Reach>,
         rules: &PresenceTree,
+        permissions: &BTreeMap<Role, BTreeSet<Permission>>,
     ) -> Vec<AgentConfig> {
         let everybody = match self.capacity.take() {
             None => Limits::default(),
@@ -268,6 +228,14 @@ impl Reader {
         let mut seen = HashSet::new();
         for Placed { value, source, path } in std::mem::take(&mut self.agents) {
             self.check_id(source, &path, &value.id, &mut seen);
+            if !permissions.contains_key(&value.role) {
+                let known: Vec<&str> = permissions.keys().map(Role::as_str).collect();
+                let (role, known) = (value.role.as_str(), known.join(", "));
+                let message = format!(
+                    "there is no role \"{role}\"; there are {known}, and those that `permissions` names"
+                );
+                self.problem(source, &format!("{path}.role"), message);
+            }
             for (index, queue) in value.queues.iter().enumerate() {
                 let place = format!("{path}.queues[{index}]");
                 self.check_name(source, &place, "queue", queue, &known.queues);

@@ -48,6 +48,10 @@ impl Reader {
             strategies: ids(self.strategies.iter().map(|strategy| &strategy.value.id).collect()),
             ..Known::default()
         };
+        known.queues.extend(self.lost("queues"));
+        known.channels.extend(self.lost("channels"));
+        known.strategies.extend(self.lost("strategies"));
+        known.skills.extend(self.lost("skills"));
         if let Some(fields) = self.fields.take() {
             known.contact = fields.value.contact.into_iter().collect();
             known.account = fields.value.account.into_iter().collect();
@@ -221,7 +225,8 @@ impl Reader {
         known: &Known,
     ) -> Option<HoursId> {
         let name = name?;
-        let names: BTreeSet<String> = known.hours.keys().map(ToString::to_string).collect();
+        let mut names: BTreeSet<String> = known.hours.keys().map(ToString::to_string).collect();
+        names.extend(self.lost("hours"));
         self.check_name(source, path, "set of hours", name, &names);
         Some(HoursId::from(name.as_str()))
     }

@@ -9,7 +9,8 @@ use cordboard_core::presence::BaseStatus;
 use cordboard_core::time::Span;
 use serde::{Deserialize, Deserializer};
 
-use super::model::{Role, SecretSource};
+use super::model::SecretSource;
+use super::permissions::Role;
 
 /// Something wrong, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,56 +36,6 @@ impl fmt::Display for Problem {
         }
         f.write_str(&self.message)
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HostTree {
-    #[serde(default = "default_listen")]
-    pub listen: String,
-    /// Where providers and browsers reach us; the listen address if it isn't given.
-    #[serde(default)]
-    pub public_url: Option<String>,
-    #[serde(default = "default_data")]
-    pub data: PathBuf,
-    #[serde(default = "default_plugins")]
-    pub plugins: PathBuf,
-    /// Of everything that has no hours of its own.
-    #[serde(default)]
-    pub hours: Option<String>,
-    /// How long the journal keeps what routing was told, for `cordboard replay` (OPS-08); "0s": it
-    /// doesn't.
-    #[serde(default = "a_month")]
-    pub keep_routing_log: Duration,
-}
-
-fn a_month() -> Duration {
-    Duration(Span::seconds(30 * 24 * 3600))
-}
-
-impl Default for HostTree {
-    fn default() -> Self {
-        Self {
-            listen: default_listen(),
-            public_url: None,
-            data: default_data(),
-            plugins: default_plugins(),
-            hours: None,
-            keep_routing_log: a_month(),
-        }
-    }
-}
-
-fn default_listen() -> String {
-    "127.0.0.1:8080".to_owned()
-}
-
-fn default_data() -> PathBuf {
-    "data".into()
-}
-
-fn default_plugins() -> PathBuf {
-    "plugins".into()
 }
 
 #[derive(Debug, Deserialize)]
@@ -203,6 +154,12 @@ impl<'de> Deserialize<'de> for Duration {
                 "\"{text}\" isn't a length of time; write a number and a unit, such as \"30s\", \"10m\" or \"24h\""
             ))
         })
+    }
+}
+
+impl From<Duration> for std::time::Duration {
+    fn from(duration: Duration) -> Self {
+        Self::from_millis(u64::try_from(duration.0.0).unwrap_or(0))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Local accounts, sessions, API tokens and one-time links (SEC-01). Nothing that opens a door is
 //! stored as it is: passwords as Argon2, the rest as SHA-256 of a random value.
 
-use argon2::Argon2;
-use argon2::password_hash::rand_core::OsRng;
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use std::net::IpAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cordboard_core::ids::AgentId;
@@ -13,10 +12,15 @@ use rusqlite::params;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
+use crate::config::Permission;
+use crate::http::caller::{Credential, WORK};
+use crate::http::passwords;
 use crate::journal::Journal;
 
-/// How long a session lasts.
-pub const SESSION: Span = Span::seconds(12 * 3600);
+/// That a session or token is used is written down this often.
+pub const USE_IS_NOTED_EVERY: Span = Span::seconds(60);
+/// Characters of what a browser says it is.
+const MOST_DEVICE: usize = 200;
 /// How long a sign-in link works.
 pub const LINK: Span = Span::seconds(15 * 60);
 
@@ -25,10 +29,18 @@ pub fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
 
-fn random() -> String {
+/// So much chance that nobody guesses it.
+pub fn random() -> String {
     let mut bytes = [0u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A short name that nobody can sign in with.
+fn name() -> String {
+    let mut bytes = [0u8; 8];
+    rand::rng().fill_bytes(&mut bytes);
+    hex::encode(bytes)
 }
 
 /// Makes a one-time sign-in link's token, good for 15 minutes.
@@ -75,18 +87,43 @@ pub async fn use_link(journal: &Journal, token: &str) -> Result<Option<AgentId>,
 ///
 /// # Errors
 /// A sentence with the journal's complaint.
-pub async fn new_session(journal: &Journal, agent: &AgentId) -> Result<(String, String), String> {
-    let (token, csrf) = (random(), random());
-    let (key, agent) = (hash(&token), agent.to_string());
-    let (expires, stored) = ((clock::now() + SESSION).0, csrf.clone());
+pub async fn new_session(
+    journal: &Journal,
+    agent: &AgentId,
+    lasts: Span,
+    address: Option<IpAddr>,
+    device: Option<&str>,
+) -> Result<(String, String), String> {
+    let (token, csrf, now) = (random(), random(), clock::now());
+    let (key, agent, id, expires) = (hash(&token), agent.to_string(), name(), (now + lasts).0);
+    let (stored, address) = (csrf.clone(), address.map(|address| address.to_string()));
+    let device = device.map(|device| device.chars().take(MOST_DEVICE).collect::<String>());
     let write = journal.write_now(move |transaction| {
-        transaction.execute("DELETE FROM sessions WHERE expires_at < ?1", [clock::now().0])?;
-        let statement =
-            "INSERT INTO sessions (hash, agent, csrf, expires_at) VALUES (?1, ?2, ?3, ?4)";
-        transaction.execute(statement, params![key, agent, stored, expires])?;
+        transaction.execute("DELETE FROM sessions WHERE expires_at < ?1", [now.0])?;
+        let statement = "INSERT INTO sessions
+            (hash, agent, csrf, expires_at, id, created_at, used_at, address, device)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
+        let values = params![key, agent, stored, expires, id, now.0, address, device];
+        transaction.execute(statement, values)?;
         Ok(())
     });
     write.await.map(|()| (token, csrf))
+}
+
+/// Notes that a session or token was used just now. Nothing waits for it.
+pub fn note_use(journal: &Journal, credential: &Credential) {
+    let (statement, key) = match credential {
+        Credential::Token(key) => ("UPDATE tokens SET used_at = ?2 WHERE hash = ?1", key.clone()),
+        Credential::Session(key) => {
+            ("UPDATE sessions SET used_at = ?2 WHERE hash = ?1", key.clone())
+        }
+    };
+    let now = clock::now().0;
+    let write = move |transaction: &rusqlite::Transaction<'_>| {
+        transaction.prepare_cached(statement)?.execute(params![key, now]).map(drop)
+    };
+    // Readiness says why the journal can't commit.
+    journal.write(write, |_| ());
 }
 
 /// Ends a session.
@@ -102,17 +139,113 @@ pub async fn end_session(journal: &Journal, token: &str) -> Result<(), String> {
     write.await
 }
 
-/// Makes an API token; it is shown once and stored as its hash.
+/// Ends sessions of an agent: the one of that name, or all. How many there were.
 ///
 /// # Errors
 /// A sentence with the journal's complaint.
-pub async fn new_token(journal: &Journal, agent: &AgentId, name: &str) -> Result<String, String> {
-    let token = format!("cb_{}", random());
-    let (key, agent, name) = (hash(&token), agent.to_string(), name.to_owned());
+pub async fn end_sessions(
+    journal: &Journal,
+    agent: &AgentId,
+    id: Option<&str>,
+) -> Result<usize, String> {
+    let statement = "DELETE FROM sessions WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)";
+    delete(journal, statement, agent, id).await
+}
+
+/// Revokes tokens of an agent: the one of that name, or all. How many there were.
+///
+/// # Errors
+/// A sentence with the journal's complaint.
+pub async fn revoke_tokens(
+    journal: &Journal,
+    agent: &AgentId,
+    id: Option<&str>,
+) -> Result<usize, String> {
+    let statement = "DELETE FROM tokens WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)";
+    delete(journal, statement, agent, id).await
+}
+
+async fn delete(
+    journal: &Journal,
+    statement: &'static str,
+    agent: &AgentId,
+    id: Option<&str>,
+) -> Result<usize, String> {
+    let (agent, id) = (agent.to_string(), id.map(str::to_owned));
+    let (sender, count) = tokio::sync::oneshot::channel();
     let write = journal.write_now(move |transaction| {
-        let statement =
-            "INSERT INTO tokens (hash, agent, name, created_at) VALUES (?1, ?2, ?3, ?4)";
-        transaction.execute(statement, params![key, agent, name, clock::now().0])?;
+        let count = transaction.execute(statement, params![agent, id])?;
+        // The request may have been given up; what is gone is gone.
+        let _ = sender.send(count);
+        Ok(())
+    });
+    write.await?;
+    count.await.map_err(|_| "the journal's writer has ended".to_owned())
+}
+
+/// What an API token is made with.
+pub struct NewToken {
+    /// What it is for.
+    pub name: String,
+    /// What of the agent's rights it has: `work` and names of permissions; all if nothing is said.
+    pub scopes: Option<Vec<String>>,
+    /// How long it works; for good if nothing is said.
+    pub lasts: Option<Span>,
+}
+
+impl NewToken {
+    /// The most characters of a name.
+    const MOST_NAME: usize = 100;
+    /// The longest that a token may be wanted for, if not for good.
+    const LONGEST: Span = Span::seconds(10 * 365 * 24 * 3600);
+
+    /// Whether it can be made.
+    ///
+    /// # Errors
+    /// A sentence with what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        let count = self.name.chars().count();
+        if count == 0 || count > Self::MOST_NAME {
+            return Err(format!(
+                "the token's name has {count} characters; 1 to {}",
+                Self::MOST_NAME
+            ));
+        }
+        if let Some(lasts) = self.lasts.filter(|lasts| lasts.0 <= 0 || lasts.0 > Self::LONGEST.0) {
+            return Err(format!("a token lasts from 1 ms to ten years, not {} ms", lasts.0));
+        }
+        for scope in self.scopes.iter().flatten() {
+            let is_known =
+                scope == WORK || Permission::parse(scope).is_some_and(|p| p.as_str() == scope);
+            if !is_known {
+                let known = Permission::names();
+                return Err(format!("there is no scope \"{scope}\"; there are {WORK}, {known}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes an API token; it is shown once and stored as its hash.
+///
+/// # Errors
+/// A sentence: what is wrong with what was asked for, or the journal's complaint.
+pub async fn new_token(
+    journal: &Journal,
+    agent: &AgentId,
+    wanted: NewToken,
+) -> Result<String, String> {
+    wanted.check()?;
+    let (token, now) = (format!("cb_{}", random()), clock::now());
+    let (key, agent, id) = (hash(&token), agent.to_string(), name());
+    let expires = wanted.lasts.map(|lasts| (now + lasts).0);
+    let scopes = wanted.scopes.map(|scopes| scopes.join(" "));
+    let write = journal.write_now(move |transaction| {
+        transaction.execute("DELETE FROM tokens WHERE expires_at < ?1", [now.0])?;
+        let statement = "INSERT INTO tokens (hash, agent, name, created_at, id, expires_at, scopes)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let values = params![key, agent, wanted.name, now.0, id, expires, scopes];
+        transaction.execute(statement, values)?;
         Ok(())
     });
     write.await.map(|()| token)
@@ -127,15 +260,7 @@ pub async fn set_password(
     agent: &AgentId,
     password: &str,
 ) -> Result<(), String> {
-    let count = password.chars().count();
-    if count < 10 {
-        return Err(format!("the password has {count} characters; it needs at least 10"));
-    }
-    let salt = SaltString::generate(&mut OsRng);
-    let hashed = Argon2::default()
-        .hash_password(password.as_bytes(), &salt)
-        .map_err(|error| error.to_string())?
-        .to_string();
+    let hashed = passwords::stored(password)?;
     let agent = agent.to_string();
     let write = journal.write_now(move |transaction| {
         let statement = "INSERT OR REPLACE INTO accounts (agent, password) VALUES (?1, ?2)";
@@ -143,12 +268,4 @@ pub async fn set_password(
         Ok(())
     });
     write.await
-}
-
-/// Whether the password is the stored one. Without an account it takes as long to say no.
-pub fn is_password(stored: Option<&str>, password: &str) -> bool {
-    const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$1V3eGHyx4dTBpaSXcr3nOUvUQxHHjqQzSg6d8z2F6Gk";
-    let is_match = PasswordHash::new(stored.unwrap_or(NOBODYS))
-        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
-    stored.is_some() && is_match
 }

@@ -1,8 +1,9 @@
 //! The REST API under `/api/v1`, and its OpenAPI description.
 
 use std::rc::Rc;
+use std::time::Instant;
 
-use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Summary;
@@ -16,16 +17,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 use uuid::Uuid;
 
-use crate::actors::{Directory, LookAtAgent, LookAtQueue};
-use crate::config::Role;
-use crate::http::accounts;
-use crate::http::caller::{COOKIE, Caller};
+use crate::actors::{BoardFrame, Directory, LookAtAgent, LookAtQueue};
+use crate::config::{Permission, Role};
+use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
-use crate::http::console::session_cookie;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::{FirstFrame, Transcript};
+use crate::http::query::Query;
 use crate::http::server::Web;
-use crate::http::{collaboration, routing, search};
+use crate::http::{access, audit, collaboration, live, routing, search};
 use crate::journal::Reader;
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
@@ -39,14 +39,17 @@ pub(super) type Done = Result<HttpResponse, ApiError>;
         description = "Conversations, agents and channels. Times are milliseconds since the epoch. Sign in with a bearer token (`cordboard agent token`) or with the console's cookie and the header `x-csrf-token`."
     ),
     paths(
-        me, sign_in, sign_out, set_presence, accept, refuse, conversations, conversation, reply,
+        me, set_presence, accept, refuse, conversations, conversation, reply,
         note, leave, rejoin, end, finish_wrap_up, channels, verify_channel, agents, queues,
         collaboration::take, collaboration::transfer, collaboration::consult,
         collaboration::end_consult, collaboration::take_over, routing::why, routing::why_not,
         routing::waiting, routing::set_attributes, routing::desk, routing::reload,
-        search::search, search::export, search::sessions, search::export_sessions
+        search::search, search::export, search::sessions, search::export_sessions,
+        access::sign_in, access::sign_out, access::my_sign_ins, access::sign_ins, access::end_all,
+        access::end_one, access::my_tokens, access::tokens, access::new_token, access::revoke,
+        audit::audit, audit::export_audit, live::open
     ),
-    components(schemas(Notice, FirstFrame, Command)),
+    components(schemas(Notice, FirstFrame, BoardFrame, live::AnswerFrame, Command)),
     modifiers(&Security),
     security(("token" = []))
 )]
@@ -69,8 +72,6 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .service(resource("/openapi.json").route(web::get().to(openapi)))
         .service(resource("/me").route(web::get().to(me)))
-        .service(resource("/sign-in").route(web::post().to(sign_in)))
-        .service(resource("/sign-out").route(web::post().to(sign_out)))
         .service(resource("/me/presence").route(web::put().to(set_presence)))
         .service(resource("/offers/{offer}/accept").route(web::post().to(accept)))
         .service(resource("/offers/{offer}/refuse").route(web::post().to(refuse)))
@@ -109,6 +110,27 @@ pub(super) fn stored(
     machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))
 }
 
+/// The same, for somebody who may see it. Whoever may not doesn't learn either that it is there; of those
+/// who may see others' it is noted (SEC-03).
+pub(super) fn seen(
+    reader: &Reader,
+    directory: &Directory,
+    caller: &Caller,
+    id: ConversationId,
+) -> Result<Conversation, ApiError> {
+    let machine = stored(reader, directory, id)?;
+    if !machine.takes_part(&caller.agent) && !machine.has_wrap_up_of(&caller.agent) {
+        if !caller.sees_everything(directory) {
+            return Err(ApiError::NotFound("such conversation".to_owned()));
+        }
+        // A screen that looks again and again is one look.
+        if directory.looks.is_new(&caller.agent, id, Instant::now()) {
+            caller.note(directory, "conversation.read", &id.to_string(), None);
+        }
+    }
+    Ok(machine)
+}
+
 pub(super) fn done() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
@@ -141,47 +163,6 @@ async fn me(web: Data<Web>, caller: Caller) -> Json<Me> {
         role: caller.role,
         csrf: caller.csrf,
     })
-}
-
-/// A name and a password.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Credentials {
-    agent: String,
-    password: String,
-}
-
-/// Sign in; the answer sets the session's cookie.
-#[utoipa::path(post, path = "/api/v1/sign-in", request_body = Credentials, security(()), responses(
-    (status = 204, description = "signed in"), (status = 400, body = ErrorBody),
-    (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
-async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credentials>) -> Done {
-    let account = reader(&request).account(&body.agent)?;
-    let password = body.into_inner().password;
-    // Checking takes tens of milliseconds on purpose: not on this worker's thread.
-    let stored = account.as_ref().map(|account| account.password.clone());
-    let check = web::block(move || accounts::is_password(stored.as_deref(), &password));
-    let is_right = check.await.unwrap_or(false);
-    let account = account.filter(|_| is_right).ok_or(ApiError::WrongPassword)?;
-    let session = accounts::new_session(&web.directory.journal, &account.agent);
-    let (token, _) = session.await.map_err(ApiError::Unavailable)?;
-    Ok(HttpResponse::NoContent().cookie(session_cookie(&web, token)).finish())
-}
-
-/// Sign out: the session ends and presence goes offline.
-#[utoipa::path(post, path = "/api/v1/sign-out", responses(
-    (status = 204, description = "signed out"), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> Done {
-    if let Some(cookie) = request.cookie(COOKIE) {
-        let ending = accounts::end_session(&web.directory.journal, cookie.value());
-        ending.await.map_err(ApiError::Unavailable)?;
-    }
-    // Answered once it is on disk: whoever has signed out isn't there after a restart either.
-    commands::tell(&web.directory, &caller, cordboard_core::agent::Input::SignOut).await?;
-    let mut gone = session_cookie(&web, String::new());
-    gone.make_removal();
-    Ok(HttpResponse::NoContent().cookie(gone).finish())
 }
 
 /// A status, or `null` for the computed one.
@@ -289,10 +270,7 @@ async fn conversation(
 ) -> Answer<Transcript> {
     let reader = reader(&request);
     let id = ConversationId(*path);
-    let machine = stored(&reader, &web.directory, id)?;
-    if !machine.takes_part(&caller.agent) && !machine.has_wrap_up_of(&caller.agent) {
-        caller.must_see_everything(&web.directory)?;
-    }
+    let machine = seen(&reader, &web.directory, &caller, id)?;
     let messages = reader.transcript(id)?;
     Ok(Json(Transcript { conversation: machine.summary(), messages }))
 }
@@ -475,7 +453,7 @@ struct VerifyView {
     message: String,
 }
 
-/// Send a test message (administrators).
+/// Send a test message (permission `channel.verify`).
 #[utoipa::path(post, path = "/api/v1/channels/{id}/verify", request_body = VerifyBody,
     params(("id" = String, Path, description = "the channel")), responses(
     (status = 200, body = VerifyView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -486,7 +464,7 @@ async fn verify_channel(
     caller: Caller,
     body: Json<VerifyBody>,
 ) -> Answer<VerifyView> {
-    caller.needs(Role::Administrator)?;
+    caller.must(Permission::VerifyChannel)?;
     let slot = web.directory.channel(&path.as_str().into());
     let slot = slot.ok_or_else(|| ApiError::NotFound(format!("channel `{path}`")))?;
     let handle = slot.state.clone().map_err(ApiError::Unavailable)?;
@@ -497,6 +475,7 @@ async fn verify_channel(
         return Err(ApiError::Malformed(why));
     }
     let request = VerifyRequest { to, from, callback_url: slot.callback_url.clone() };
+    caller.note(&web.directory, "channel.verify", path.as_str(), Some(&request.to));
     let report: VerifyReport =
         handle.verify(&request).await.map_err(|e| ApiError::Unavailable(e.to_string()))?;
     Ok(Json(VerifyView { ok: report.ok, message: report.message }))
@@ -518,11 +497,11 @@ struct AgentRow {
     offers: Vec<OfferView>,
 }
 
-/// All agents (supervisors).
+/// All agents (permission `agent.read`).
 #[utoipa::path(get, path = "/api/v1/agents", responses(
     (status = 200, body = Vec<AgentRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 async fn agents(web: Data<Web>, caller: Caller) -> Answer<Vec<AgentRow>> {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::ReadAgents)?;
     let mut rows = Vec::new();
     for config in &web.directory.config().agents {
         let Some(actor) = web.directory.agent(&config.id) else { continue };
@@ -556,11 +535,11 @@ struct QueueRow {
     estimated_wait_ms: Option<i64>,
 }
 
-/// All queues (supervisors).
+/// All queues (permission `agent.read`).
 #[utoipa::path(get, path = "/api/v1/queues", responses(
     (status = 200, body = Vec<QueueRow>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 async fn queues(web: Data<Web>, caller: Caller) -> Answer<Vec<QueueRow>> {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::ReadAgents)?;
     let mut rows = Vec::new();
     for config in &web.directory.config().queues {
         let Some(actor) = web.directory.queue(&config.id) else { continue };

@@ -1,19 +1,25 @@
 //! Who asks: a bearer token, or a session's cookie with its CSRF token.
 
+use std::collections::BTreeSet;
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use cordboard_core::ids::AgentId;
+use cordboard_core::time::Timestamp;
 use subtle::ConstantTimeEq;
 
 use crate::actors::Directory;
 use crate::clock;
 use crate::config::{Permission, Role};
-use crate::http::accounts::hash;
+use crate::http::accounts::{self, hash};
+use crate::http::audit::{self, Noted};
+use crate::http::door;
 use crate::http::error::ApiError;
 use crate::http::server::Web;
 use crate::journal::Reader;
@@ -28,33 +34,109 @@ pub const CSRF_HEADER: &str = "x-csrf-token";
 pub struct Caller {
     /// Who.
     pub agent: AgentId,
-    /// What they may do.
+    /// What they are.
     pub role: Role,
     /// For the console; none with a bearer token.
     pub csrf: Option<String>,
+    /// By what.
+    pub credential: Credential,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// When the credential was last noted as used.
+    used_at: Option<Timestamp>,
+    /// What the role may do and the token is for.
+    permissions: BTreeSet<Permission>,
+    /// Whether they may do an agent's own work, or only look.
+    works: bool,
 }
 
+/// What somebody has signed in with, by its hash.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// An API token.
+    Token(Vec<u8>),
+    /// A session's cookie.
+    Session(Vec<u8>),
+}
+
+/// What a token is for, if not for everything: this, and names of permissions.
+pub const WORK: &str = "work";
+
 impl Caller {
-    /// Refuses those of a lower role.
+    /// Who this is now: the session may have ended since, the token been revoked, the role changed.
     ///
     /// # Errors
-    /// [`ApiError::Forbidden`] names the role that is needed.
-    pub fn needs(&self, role: Role) -> Result<(), ApiError> {
-        if self.role >= role {
+    /// [`ApiError::NotSignedIn`] if they aren't any more.
+    pub fn renewed(&self, directory: &Directory, reader: &Reader) -> Result<Self, ApiError> {
+        of_credential(self.credential.clone(), self.address, directory, reader)
+    }
+
+    /// Whether they may less than they might before, or are something else.
+    pub fn has_lost(&self, before: &Self) -> bool {
+        let keeps_all = self.permissions.is_superset(&before.permissions);
+        self.role != before.role || !keeps_all || (before.works && !self.works)
+    }
+
+    /// Somebody did something with it just now: an idle session ends (SEC-06).
+    pub fn note_use(&self, directory: &Directory) {
+        let since = Timestamp(clock::now().0 - accounts::USE_IS_NOTED_EVERY.0);
+        if self.used_at.is_none_or(|at| at < since) {
+            accounts::note_use(&directory.journal, &self.credential);
+        }
+    }
+
+    /// Whether they may.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
+    /// What they may do beside their own work.
+    pub fn permissions(&self) -> impl Iterator<Item = Permission> {
+        self.permissions.iter().copied()
+    }
+
+    /// Refuses those without a permission.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`] names the permission.
+    pub fn must(&self, permission: Permission) -> Result<(), ApiError> {
+        if self.may(permission) {
             return Ok(());
         }
-        let (agent, needed) = (&self.agent, role.as_str());
-        Err(ApiError::Forbidden(format!("{agent} needs the role {needed} for this")))
+        let (agent, needed) = (&self.agent, permission.as_str());
+        Err(ApiError::Forbidden(format!("{agent} needs the permission {needed} for this")))
     }
-}
 
-impl Caller {
-    /// Supervisors see everybody's conversations, and so do light agents, who take no work and are there
-    /// to read, note and whisper (PRES-08).
+    /// Refuses tokens that are for looking only.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`] names the scope.
+    pub fn must_work(&self) -> Result<(), ApiError> {
+        if self.works {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!("this token hasn't the scope {WORK}")))
+    }
+
+    /// Refuses those who didn't sign in themselves: a token makes no other tokens.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`] says how it is done.
+    pub fn must_be_in_person(&self) -> Result<(), ApiError> {
+        match self.credential {
+            Credential::Session(_) => Ok(()),
+            Credential::Token(_) => Err(ApiError::Forbidden(
+                "sign in with the console for this, or use `cordboard agent`".to_owned(),
+            )),
+        }
+    }
+
+    /// Some see everybody's conversations by permission, and light agents do, who take no work and are
+    /// there to read, note and whisper (PRES-08).
     pub fn sees_everything(&self, directory: &Directory) -> bool {
         let config = directory.config();
         let is_light = config.agent(&self.agent).is_some_and(|agent| agent.settings.light);
-        is_light || self.role >= Role::Supervisor
+        is_light || self.may(Permission::ReadConversations)
     }
 
     /// Refuses those who don't see everybody's conversations.
@@ -62,21 +144,28 @@ impl Caller {
     /// # Errors
     /// [`ApiError::Forbidden`] says who does.
     pub fn must_see_everything(&self, directory: &Directory) -> Result<(), ApiError> {
-        if self.sees_everything(directory) { Ok(()) } else { self.needs(Role::Supervisor) }
-    }
-}
-
-impl Caller {
-    /// Refuses those without a permission.
-    ///
-    /// # Errors
-    /// [`ApiError::Forbidden`] names the permission.
-    pub fn must(&self, directory: &Directory, permission: Permission) -> Result<(), ApiError> {
-        if directory.config().permits(self.role, permission) {
-            return Ok(());
+        match self.sees_everything(directory) {
+            true => Ok(()),
+            false => self.must(Permission::ReadConversations),
         }
-        let (agent, needed) = (&self.agent, permission.as_str());
-        Err(ApiError::Forbidden(format!("{agent} needs the permission {needed} for this")))
+    }
+
+    /// Writes into the audit log what they do (SEC-03).
+    pub fn note(
+        &self,
+        directory: &Directory,
+        action: &'static str,
+        subject: &str,
+        details: Option<&str>,
+    ) {
+        let noted = Noted {
+            actor: self.agent.as_str(),
+            action,
+            subject: subject.to_owned(),
+            address: self.address,
+            details: details.filter(|details| !details.is_empty()).map(str::to_owned),
+        };
+        audit::note(&directory.journal, noted);
     }
 }
 
@@ -90,6 +179,37 @@ impl FromRequest for Caller {
 }
 
 fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
+    let caller = who(request).map_err(|error| slow_down(request, error))?;
+    if let Some(csrf) = &caller.csrf {
+        check_csrf(request, csrf)?;
+    }
+    // A page that is merely open asks for things now and then; that is no use of a session.
+    if caller.csrf.is_none() || !request.method().is_safe() {
+        let web = request.app_data::<Data<Web>>().expect("every worker has it");
+        caller.note_use(&web.directory);
+    }
+    Ok(caller)
+}
+
+/// Wrong tokens count like wrong passwords. Right ones are let through all the same: one program with
+/// an old token must not lock out everybody behind its address.
+fn slow_down(request: &HttpRequest, error: ApiError) -> ApiError {
+    let had_one =
+        request.headers().contains_key(header::AUTHORIZATION) || request.cookie(COOKIE).is_some();
+    if !matches!(error, ApiError::NotSignedIn) || !had_one {
+        return error;
+    }
+    let web = request.app_data::<Data<Web>>().expect("every worker has it");
+    let address = door::address_of(request, &web.directory.config().host);
+    let now = Instant::now();
+    if let Some(wait) = web.throttle.wait(None, address, now) {
+        return ApiError::TooOften(wait);
+    }
+    web.throttle.failed(None, address, now);
+    error
+}
+
+fn who(request: &HttpRequest) -> Result<Caller, ApiError> {
     let web = request.app_data::<Data<Web>>().expect("every worker has it");
     let reader = request.app_data::<Rc<Reader>>().expect("every worker has one");
     let bearer = request
@@ -97,22 +217,50 @@ fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "));
-    let (agent, csrf) = match bearer {
-        Some(token) => {
-            let owner = reader.token(&hash(token.trim()))?.ok_or(ApiError::NotSignedIn)?;
-            (owner.agent, None)
-        }
+    let credential = match bearer {
+        Some(token) => Credential::Token(hash(token.trim())),
         None => {
             let cookie = request.cookie(COOKIE).ok_or(ApiError::NotSignedIn)?;
-            let session = reader.session(&hash(cookie.value()), clock::now())?;
-            let session = session.ok_or(ApiError::NotSignedIn)?;
-            check_csrf(request, &session.csrf)?;
-            (session.agent, Some(session.csrf))
+            Credential::Session(hash(cookie.value()))
         }
     };
-    let config = web.directory.config();
-    let role = config.agent(&agent).ok_or(ApiError::NotSignedIn)?.role;
-    Ok(Caller { agent, role, csrf })
+    let address = door::address_of(request, &web.directory.config().host);
+    of_credential(credential, address, &web.directory, reader)
+}
+
+fn of_credential(
+    credential: Credential,
+    address: Option<IpAddr>,
+    directory: &Directory,
+    reader: &Reader,
+) -> Result<Caller, ApiError> {
+    let now = clock::now();
+    let config = directory.config();
+    let (agent, csrf, scopes, used_at) = match &credential {
+        Credential::Token(hash) => {
+            let owner = reader.token(hash, now)?.ok_or(ApiError::NotSignedIn)?;
+            (owner.agent, None, owner.scopes, owner.used_at)
+        }
+        Credential::Session(hash) => {
+            let idle_since = Timestamp(now.0 - config.host.sign_ins.idle.0);
+            let session = reader.session(hash, now, idle_since)?.ok_or(ApiError::NotSignedIn)?;
+            (session.agent, Some(session.csrf), None, session.used_at)
+        }
+    };
+    let role = config.agent(&agent).ok_or(ApiError::NotSignedIn)?.role.clone();
+    let mut permissions = config.permissions.get(&role).cloned().unwrap_or_default();
+    let mut works = true;
+    if let Some(scopes) = scopes {
+        let scopes: Vec<&str> = scopes.split(' ').collect();
+        permissions.retain(|permission| scopes.contains(&permission.as_str()));
+        works = scopes.contains(&WORK);
+    }
+    Ok(Caller { agent, role, csrf, credential, address, used_at, permissions, works })
+}
+
+/// Whether somebody who is signed in asks.
+pub fn is_known(request: &HttpRequest) -> bool {
+    who(request).is_ok()
 }
 
 /// A page of another site can make a browser send the cookie, but not read or send this header.

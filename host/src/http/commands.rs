@@ -10,11 +10,12 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::actors::{Answer, Deliver, Directory, TellAgent, To};
-use crate::config::{Config, Permission, Role};
+use crate::config::{Config, Permission};
 use crate::http::api::stored;
 use crate::http::caller::Caller;
+use crate::http::content;
 use crate::http::error::{ApiError, success};
-use crate::journal::{Reader, dedup_key};
+use crate::journal::{Reader, SessionFilter, dedup_key};
 
 /// A command, as the WebSocket carries it.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -125,6 +126,61 @@ pub enum Command {
 /// # Errors
 /// [`ApiError`] with the machine's own sentence.
 pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Result<(), ApiError> {
+    let conversation = command.conversation();
+    let result = run_it(directory, caller, command).await;
+    match (&result, conversation) {
+        // A refusal would say that there is such a conversation, and how it stands.
+        (Err(ApiError::Refused(_)), Some(id)) if !knows_of(directory, caller, id)? => {
+            Err(ApiError::NotFound("such conversation".to_owned()))
+        }
+        _ => result,
+    }
+}
+
+/// Whether somebody may know that there is such a conversation: it is theirs or was (whoever is just
+/// writing a reply wants to hear who has taken it over), waits in a queue of theirs, or they see others'.
+fn knows_of(directory: &Directory, caller: &Caller, id: ConversationId) -> Result<bool, ApiError> {
+    if caller.sees_everything(directory) || caller.may(Permission::TakeOver) {
+        return Ok(true);
+    }
+    let config = directory.config();
+    let reader = Reader::open(&config.host.data)?;
+    let machine = stored(&reader, directory, id)?;
+    let agent = &caller.agent;
+    let mine = config.agent(agent).map(|agent| &agent.settings.queues);
+    let waits_for_me = machine.state() == State::Open
+        && mine.is_some_and(|queues| queues.contains(machine.queue()));
+    if waits_for_me || machine.takes_part(agent) || machine.has_wrap_up_of(agent) {
+        return Ok(true);
+    }
+    let conversation = Some(id);
+    let agent = Some(agent.to_string());
+    let had_it = SessionFilter { agent, conversation, ..SessionFilter::default() };
+    Ok(!reader.sessions(&had_it, None, 1)?.is_empty())
+}
+
+impl Command {
+    /// Which conversation it is about.
+    fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Self::Accept { .. } | Self::Refuse { .. } | Self::Presence { .. } => None,
+            Self::Take { conversation }
+            | Self::Transfer { conversation, .. }
+            | Self::Consult { conversation, .. }
+            | Self::EndConsult { conversation }
+            | Self::TakeOver { conversation }
+            | Self::Reply { conversation, .. }
+            | Self::Note { conversation, .. }
+            | Self::Leave { conversation }
+            | Self::Rejoin { conversation }
+            | Self::End { conversation }
+            | Self::FinishWrapUp { conversation, .. } => Some(*conversation),
+        }
+    }
+}
+
+async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Result<(), ApiError> {
+    caller.must_work()?;
     let agent = caller.agent.clone();
     note_activity(directory, caller);
     match command {
@@ -135,6 +191,11 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
             tell(directory, caller, agent::Input::SetPresence(choice)).await
         }
         Command::Reply { conversation, text, media, client_key } => {
+            content::check_text("the reply", &text, None)?;
+            content::check_media(&media, &directory.config().host.public_url)?;
+            if let Some(key) = &client_key {
+                content::check_text("`client_key`", key, Some(content::MOST_NAME))?;
+            }
             let scope = format!("reply/{conversation}/{agent}");
             let dedup = client_key.map(|key| dedup_key(&scope, &key));
             let input = Input::Reply(Reply { agent, text, media });
@@ -152,6 +213,7 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
             }
         }
         Command::Note { conversation, text } => {
+            content::check_text("the note", &text, Some(content::MOST_NOTE))?;
             let as_supervisor = caller.sees_everything(directory);
             ask(directory, conversation, Input::Note { agent, text, as_supervisor }).await
         }
@@ -179,19 +241,21 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
             ask(directory, conversation, Input::EndConsult { agent }).await
         }
         Command::TakeOver { conversation } => {
-            caller.must(directory, Permission::TakeOver)?;
+            caller.must(Permission::TakeOver)?;
+            caller.note(directory, "conversation.take_over", &conversation.to_string(), None);
             by_hand(directory, caller, conversation, ByHand::TakeOver).await
         }
         Command::End { conversation } => {
             // Who may ends anybody's (CONV-07); everybody their own.
-            let supervises = directory.config().permits(caller.role, Permission::EndConversation);
+            let supervises = caller.may(Permission::EndConversation);
+            if supervises {
+                caller.note(directory, "conversation.end", &conversation.to_string(), None);
+            }
             ask(directory, conversation, Input::End { agent: Some(agent), supervises }).await
         }
         Command::FinishWrapUp { conversation, disposition, summary } => {
-            let count = summary.as_ref().map_or(0, |summary| summary.chars().count());
-            if count > MOST_SUMMARY {
-                let why = format!("the summary has {count} characters; at most {MOST_SUMMARY}");
-                return Err(ApiError::Malformed(why));
+            if let Some(summary) = &summary {
+                content::check_text("the summary", summary, Some(MOST_SUMMARY))?;
             }
             let input = Input::FinishWrapUp { agent, disposition, summary };
             ask(directory, conversation, input).await
@@ -231,12 +295,12 @@ async fn by_hand(
         if by_hand == ByHand::Take && machine.state() == State::Open {
             let mine = config.agent(&agent).map(|agent| &agent.settings.queues);
             if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
-                caller.needs(Role::Supervisor)?;
+                caller.must(Permission::TakeOver)?;
             }
         }
         machine.may_be_taken_up(&agent, by_hand)?
     };
-    let beyond = config.permits(caller.role, Permission::SelfAssign);
+    let beyond = caller.may(Permission::SelfAssign);
     let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
     tell(directory, caller, pick).await?;
     // Behind what the agent's machine has just sent.

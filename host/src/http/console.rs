@@ -1,68 +1,153 @@
 //! The console's files, embedded in the binary, and the one-time sign-in link.
 
+use std::time::Instant;
+
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::header;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use cordboard_core::ids::AgentId;
 use rust_embed::RustEmbed;
 
-use crate::http::accounts::{self, SESSION};
+use crate::clock;
+use crate::http::api::reader;
 use crate::http::caller::COOKIE;
 use crate::http::error::ApiError;
 use crate::http::server::Web;
+use crate::http::{access, accounts, door};
 
 #[derive(RustEmbed)]
 #[folder = "console/dist"]
 #[allow_missing = true]
 struct Files;
 
-/// Scripts and styles are our own; Mantine sets styles from script, so styles may stand inline.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: https:; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+/// Stands in the page where its nonce belongs.
+const NONCE: &str = "__NONCE__";
+
+/// Scripts and styles are our own: files, and what the page's script makes with its nonce.
+fn policy(nonce: &str) -> String {
+    let of_page = match nonce {
+        "" => String::new(),
+        nonce => format!(" 'nonce-{nonce}'"),
+    };
+    format!(
+        "default-src 'self'; script-src 'self'; style-src 'self'{of_page}; img-src 'self' data: https:; \
+         connect-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    )
+}
 
 /// A file, or the page for every path of the console's own.
 pub async fn file(request: HttpRequest) -> HttpResponse {
     let path = request.path().trim_start_matches('/');
-    let (name, file) = match Files::get(path) {
-        Some(file) if !path.is_empty() => (path, Some(file)),
-        _ => ("index.html", Files::get("index.html")),
-    };
-    let Some(file) = file else {
+    if path.starts_with("assets/") {
+        return asset(&request, path);
+    }
+    let Some(page) = Files::get("index.html") else {
         return HttpResponse::NotFound().body(
             "the console wasn't built into this binary; run `make` with Node.js installed\n",
         );
     };
-    // Built files carry a hash in their name; the page itself is asked for anew.
-    let caching = match name.starts_with("assets/") {
-        true => "public, max-age=31536000, immutable",
-        false => "no-cache",
-    };
+    let nonce = accounts::random();
+    let page = String::from_utf8_lossy(&page.data).replace(NONCE, &nonce);
     HttpResponse::Ok()
-        .content_type(file.metadata.mimetype())
-        .insert_header((header::CACHE_CONTROL, caching))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .body(file.data.into_owned())
+        .content_type("text/html; charset=utf-8")
+        // It names the built files, so it is asked for anew.
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy(&nonce)))
+        .body(page)
+}
+
+/// A built file; its name carries a hash of it. What it is compressed to lies beside it.
+fn asset(request: &HttpRequest, path: &str) -> HttpResponse {
+    let Some(plain) = Files::get(path) else {
+        return HttpResponse::NotFound().body("there is no such file\n");
+    };
+    let accepted = request.headers().get_all(header::ACCEPT_ENCODING);
+    let accepted: Vec<&str> = accepted.filter_map(|value| value.to_str().ok()).collect();
+    let takes = |encoding: &str| {
+        let names = accepted.iter().flat_map(|list| list.split(','));
+        names
+            .map(|name| name.split(';').next().unwrap_or_default().trim())
+            .any(|name| name == encoding)
+    };
+    let compressed = [("br", "br"), ("gzip", "gz")].into_iter().find_map(|(encoding, end)| {
+        let file = takes(encoding).then(|| Files::get(&format!("{path}.{end}"))).flatten()?;
+        Some((encoding, file))
+    });
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(plain.metadata.mimetype())
+        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .insert_header((header::VARY, "accept-encoding"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy("")));
+    match compressed {
+        Some((encoding, file)) => response
+            .insert_header((header::CONTENT_ENCODING, encoding))
+            .body(file.data.into_owned()),
+        None => response.body(plain.data.into_owned()),
+    }
+}
+
+/// The page that a one-time link leads to. It signs nobody in: programs that look at links before
+/// people do (mail filters, previews) would use it up (SEC-07).
+///
+/// # Errors
+/// [`ApiError::Unavailable`] if the journal can't be read.
+pub async fn show_link(
+    request: HttpRequest,
+    path: Path<String>,
+    web: Data<Web>,
+) -> Result<HttpResponse, ApiError> {
+    let agent = reader(&request).sign_in_link(&accounts::hash(&path), clock::now())?;
+    let config = web.directory.config();
+    let Some(agent) = agent.as_ref().and_then(|agent| config.agent(agent)) else {
+        return Err(too_late(&request, &web));
+    };
+    let page = include_str!("sign_in.html").replace("{name}", &escaped(&agent.name));
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ))
+        .body(page))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A link that doesn't work counts as a failure of the address.
+fn too_late(request: &HttpRequest, web: &Web) -> ApiError {
+    let address = door::address_of(request, &web.directory.config().host);
+    let now = Instant::now();
+    if let Some(wait) = web.throttle.wait(None, address, now) {
+        return ApiError::TooOften(wait);
+    }
+    web.throttle.failed(None, address, now);
+    ApiError::LinkUsed
 }
 
 /// Signs in with a one-time link and goes to the console.
 ///
 /// # Errors
-/// [`ApiError::Unavailable`] if the journal can't commit.
-pub async fn use_link(path: Path<String>, web: Data<Web>) -> Result<HttpResponse, ApiError> {
+/// [`ApiError::LinkUsed`]; [`ApiError::Unavailable`] if the journal can't commit.
+pub async fn use_link(
+    request: HttpRequest,
+    path: Path<String>,
+    web: Data<Web>,
+) -> Result<HttpResponse, ApiError> {
     let journal = &web.directory.journal;
     let agent = accounts::use_link(journal, &path).await.map_err(ApiError::Unavailable)?;
-    let Some(agent) = agent else {
-        return Ok(HttpResponse::Gone().content_type("text/plain; charset=utf-8").body(
-            "This sign-in link has been used or is older than 15 minutes.\nAsk for a new one: cordboard agent link <config> <agent>\n",
-        ));
-    };
-    let (token, _) = accounts::new_session(journal, &agent).await.map_err(ApiError::Unavailable)?;
-    Ok(HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, "/"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
-        .cookie(session_cookie(&web, token))
-        .finish())
+    let is_known = |agent: &AgentId| web.directory.config().agent(agent).is_some();
+    let Some(agent) = agent.filter(is_known) else { return Err(too_late(&request, &web)) };
+    let cookie = access::begin_session(&request, &web, &agent, "link").await?;
+    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/")).cookie(cookie).finish())
+}
+
+/// How the page of a link looks.
+pub async fn link_style() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/css; charset=utf-8").body(include_str!("sign_in.css"))
 }
 
 /// The session's cookie: out of scripts' reach, and not sent from other sites' pages.
@@ -72,6 +157,6 @@ pub fn session_cookie(web: &Web, token: String) -> Cookie<'static> {
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(web.directory.config().host.public_url.starts_with("https://"))
-        .max_age(time::Duration::milliseconds(SESSION.0))
+        .max_age(time::Duration::milliseconds(web.directory.config().host.sign_ins.last.0))
         .finish()
 }

@@ -44,6 +44,17 @@ pub enum ApiError {
         /// The conversation's queue.
         queue: QueueId,
     },
+    /// Too many at once.
+    #[error("{0}")]
+    Busy(String),
+    /// A sign-in link works once, for a while.
+    #[error(
+        "this sign-in link has been used or is older than 15 minutes; ask for a new one: cordboard agent link CONFIG --id AGENT"
+    )]
+    LinkUsed,
+    /// Wrong too often.
+    #[error("that was wrong too often; try again in {} s", .0.as_secs().max(1))]
+    TooOften(std::time::Duration),
     /// The configuration's files are wrong.
     #[error("the configuration is wrong; nothing was changed\n{0}")]
     WrongConfig(String),
@@ -90,6 +101,9 @@ impl ApiError {
                 agent::Refused::AlreadyThere => "already_there",
             },
             Self::NotMember { .. } => "not_member",
+            Self::LinkUsed => "link_used",
+            Self::Busy(_) => "busy",
+            Self::TooOften(_) => "too_often",
             Self::WrongConfig(_) => "wrong_config",
             Self::Unavailable(_) => "unavailable",
         }
@@ -107,6 +121,8 @@ impl ResponseError for ApiError {
             | Self::RefusedToAgent(_)
             | Self::NotMember { .. }
             | Self::WrongConfig(_) => StatusCode::CONFLICT,
+            Self::LinkUsed => StatusCode::GONE,
+            Self::Busy(_) | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -116,6 +132,12 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status_code());
         if matches!(self, Self::NotSignedIn | Self::WrongPassword) {
             response.insert_header(("www-authenticate", "Bearer"));
+        }
+        if let Self::TooOften(wait) = self {
+            response.insert_header(("retry-after", wait.as_secs().max(1).to_string()));
+        }
+        if matches!(self, Self::Busy(_) | Self::Unavailable(_)) {
+            response.insert_header(("retry-after", "5"));
         }
         response.json(body)
     }

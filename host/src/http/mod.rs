@@ -1,20 +1,34 @@
 //! HTTP: webhooks for providers, REST and a live WebSocket for agents, health and metrics for
 //! operators, the console for everybody.
 
+mod access;
 mod accounts;
 mod api;
+pub mod audit;
 mod caller;
 mod collaboration;
 mod commands;
 mod console;
+mod content;
+mod door;
 mod error;
+mod export;
+mod headers;
 mod live;
+mod looks;
 mod operations;
+mod passwords;
+mod query;
 mod routing;
 mod search;
 mod server;
+mod throttle;
 mod webhook;
 
-pub use accounts::{new_link, new_token, set_password};
+pub use accounts::{NewToken, end_sessions, new_link, new_token, revoke_tokens, set_password};
 pub use api::ApiDoc;
+pub use door::{Door, Listeners, check_tls, make_room};
+pub use looks::Looks;
+pub use passwords::Passwords;
 pub use server::{Web, serve};
+pub use throttle::Throttle;

@@ -1,7 +1,7 @@
 //! Why routing did what it did (ROUTE-15), what waits (ROUTE-14, ROUTE-16), and what rules may know.
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use cordboard_core::Conversation;
 use cordboard_core::classification::{Attributes, Classification};
 use cordboard_core::conversation::{Input, State, Summary};
@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::{Change, Deliver, Directory, LookAtAgent, LookAtLine, To, WhyNot, standing};
-use crate::config::{Config, LabelConfig, Permission, Role};
-use crate::http::api::{Answer, Done, done, reader, stored};
+use crate::actors::{Change, Deliver, Directory, LookAtLine, Seen, To, WhyNot, standing};
+use crate::config::{Config, LabelConfig, Permission};
+use crate::http::api::{Answer, Done, done, reader, seen, stored};
 use crate::http::caller::Caller;
+use crate::http::content;
 use crate::http::error::{ApiError, ErrorBody, success};
+use crate::http::query::Query;
 use crate::http::server::Web;
 use crate::journal::Reader;
 use crate::reload::ReloadError;
@@ -106,10 +108,7 @@ pub async fn why(
     let id = ConversationId(*path);
     web.directory.recorder.flushed().await;
     let reader = reader(&request);
-    let machine = stored(&reader, &web.directory, id)?;
-    if !machine.takes_part(&caller.agent) {
-        caller.must_see_everything(&web.directory)?;
-    }
+    let machine = seen(&reader, &web.directory, &caller, id)?;
     let config = web.directory.config();
     let mut steps: Vec<Step> = reader
         .events(id)?
@@ -191,7 +190,7 @@ pub async fn why_not(
 ) -> Answer<WhyNotView> {
     let agent = AgentId::from(path.as_str());
     if agent != caller.agent {
-        caller.needs(Role::Supervisor)?;
+        caller.must(Permission::ReadAgents)?;
     }
     let config = web.directory.config();
     let settings = config.agent(&agent);
@@ -304,7 +303,7 @@ pub async fn waiting(
         Some(name) => {
             let queue = QueueId::from(name.as_str());
             if !mine.contains(&queue) {
-                caller.needs(Role::Supervisor)?;
+                caller.must(Permission::ReadConversations)?;
             }
             vec![queue]
         }
@@ -326,8 +325,8 @@ pub async fn waiting(
     Ok(Json(items))
 }
 
-/// Tell what is known about the customer: attributes, context, reserved flags (supervisors, bots and
-/// CRM connectors). It replaces what was known; a waiting conversation is classified anew.
+/// Tell what is known about the customer: attributes, context, reserved flags (permission
+/// `attributes.set`: supervisors, bots and CRM connectors). It replaces what was known; a waiting conversation is classified anew.
 #[utoipa::path(put, path = "/api/v1/conversations/{id}/attributes", request_body = Attributes,
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 204, description = "known"),
@@ -339,7 +338,9 @@ pub async fn set_attributes(
     caller: Caller,
     body: Json<Attributes>,
 ) -> Done {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::SetAttributes)?;
+    content::check_attributes(&body, &web.directory.config().fields)?;
+    caller.note(&web.directory, "attributes.set", &path.to_string(), None);
     let input = Input::Attributes(Box::new(body.into_inner()));
     success(web.directory.ask(Deliver::new(To::Id(ConversationId(*path)), input)).await)?;
     Ok(done())
@@ -365,6 +366,8 @@ pub struct DeskQueue {
     id: String,
     /// For people.
     name: String,
+    /// Items that wait there, if it is one of mine.
+    waiting: Option<usize>,
 }
 
 /// What a desk needs to know beside its own work.
@@ -382,50 +385,54 @@ pub struct DeskView {
     problems: Vec<String>,
 }
 
-/// Labels, permissions, colleagues and queues.
+/// Labels, permissions, colleagues and queues. A screen asks once: the live socket tells what changes.
 #[utoipa::path(get, path = "/api/v1/desk", responses(
     (status = 200, body = DeskView), (status = 401, body = ErrorBody)))]
 pub async fn desk(web: Data<Web>, caller: Caller) -> Json<DeskView> {
     let config = web.directory.config();
-    let mut colleagues = Vec::new();
-    for agent in config.agents.iter().filter(|agent| agent.id != caller.agent) {
-        let Some(actor) = web.directory.agent(&agent.id) else { continue };
-        let Ok(view) = actor.send(LookAtAgent).await else { continue };
-        colleagues.push(Colleague {
-            id: agent.id.to_string(),
-            name: agent.name.clone(),
-            presence: view.presence,
-            light: view.light,
-        });
-    }
-    let permissions = config.permissions.get(&caller.role);
-    let queues = config
-        .queues
-        .iter()
-        .map(|queue| DeskQueue { id: queue.id.to_string(), name: queue.name.clone() });
-    let sees_problems = caller.role >= Role::Supervisor;
+    let board = &web.directory.board;
+    let others = config.agents.iter().filter(|agent| agent.id != caller.agent);
+    let colleagues = others.filter_map(|agent| {
+        let Seen { presence, light } = board.colleague(&agent.id)?;
+        Some(Colleague { id: agent.id.to_string(), name: agent.name.clone(), presence, light })
+    });
+    let colleagues = colleagues.collect();
+    let mine = config.agent(&caller.agent).map(|agent| agent.settings.queues.clone());
+    let mine = mine.unwrap_or_default();
+    let queues = config.queues.iter().map(|queue| {
+        let is_mine = mine.contains(&queue.id);
+        DeskQueue {
+            id: queue.id.to_string(),
+            name: queue.name.clone(),
+            waiting: is_mine.then(|| board.line(&queue.id)),
+        }
+    });
+    let sees_problems = caller.may(Permission::Alerts);
     let problems = web.reloader.problems();
     Json(DeskView {
         labels: config.labels.clone(),
-        permissions: permissions.into_iter().flatten().copied().collect(),
+        permissions: caller.permissions().collect(),
         colleagues,
         queues: queues.collect(),
         problems: problems.iter().filter(|_| sees_problems).map(ToString::to_string).collect(),
     })
 }
 
-/// Read the configuration again now (administrators). Files that are wrong change nothing.
+/// Read the configuration again now (permission `config.reload`). Files that are wrong change nothing.
 #[utoipa::path(post, path = "/api/v1/config/reload", responses(
     (status = 200, body = Change), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
     (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn reload(web: Data<Web>, caller: Caller) -> Answer<Change> {
-    caller.needs(Role::Administrator)?;
-    let reloader = web.reloader.clone();
-    let reloaded = web::block(move || reloader.reload()).await;
+    caller.must(Permission::Reload)?;
+    caller.note(&web.directory, "config.reload", "configuration", None);
+    let (reloader, by) = (web.reloader.clone(), caller.agent.to_string());
+    let reloaded = web::block(move || reloader.reload(&by)).await;
     let stopping = |_| ApiError::Unavailable("the host is stopping".to_owned());
     match reloaded.map_err(stopping)? {
         Ok(change) => Ok(Json(change)),
         Err(ReloadError::Wrong(errors)) => Err(ApiError::WrongConfig(errors.to_string())),
-        Err(error @ ReloadError::Unreadable(_)) => Err(ApiError::Unavailable(error.to_string())),
+        Err(error @ (ReloadError::Unreadable(_) | ReloadError::HalfWay(_))) => {
+            Err(ApiError::Unavailable(error.to_string()))
+        }
     }
 }

@@ -1,23 +1,25 @@
 //! Finding and exporting conversations and sessions, however many there are (CONV-09).
 
-use std::sync::Arc;
-
-use actix_web::web::{self, Bytes, Data, Json, Query, ServiceConfig};
+use actix_web::web::{self, Data, Json, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::conversation::{State, Summary};
 use cordboard_core::ids::ConversationId;
-use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::actors::Directory;
-use crate::config::Role;
+use crate::config::Permission;
 use crate::http::api::{Answer, reader};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::export::{Form, Format, csv, json_lines, streamed};
+use crate::http::query::{Both, Query};
 use crate::http::server::Web;
 use crate::journal::{Filter, Part, Reader, Session, SessionFilter};
+
+type ExportQuery = Both<Wanted, Form>;
+type SessionExportQuery = Both<WantedSessions, Form>;
 
 /// Conversations that are read at a time while exporting.
 const PAGE: u32 = 500;
@@ -84,7 +86,7 @@ pub struct Page {
     next: Option<Uuid>,
 }
 
-/// Find conversations, open and closed, the newest first (supervisors).
+/// Find conversations, open and closed, the newest first (permission `conversation.read`).
 #[utoipa::path(get, path = "/api/v1/conversations/search", params(Wanted), responses(
     (status = 200, body = Page), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
@@ -94,7 +96,13 @@ pub async fn search(
     caller: Caller,
     query: Query<Wanted>,
 ) -> Answer<Page> {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::ReadConversations)?;
+    caller.note(
+        &web.directory,
+        "conversation.search",
+        "conversations",
+        Some(request.query_string()),
+    );
     let limit = checked_limit(query.limit)?;
     let cursor = query.cursor.map(ConversationId);
     let (conversations, next) =
@@ -116,41 +124,27 @@ fn page(
     Ok((known.map(|machine| machine.summary()).collect(), next))
 }
 
-/// How an export is written.
-#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// One JSON object per line.
-    #[default]
-    Ndjson,
-    /// Comma-separated, with a line of names.
-    Csv,
-}
-
-/// In which form.
-#[derive(Default, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(default)]
-pub struct Form {
-    /// `ndjson` or `csv`.
-    #[param(inline)]
-    format: Format,
-}
-
-/// Export conversations, all that are wanted, the newest first (supervisors).
+/// Export conversations, all that are wanted, the newest first (permission `conversation.export`).
 #[utoipa::path(get, path = "/api/v1/conversations/export", params(Wanted, Form), responses(
     (status = 200, content((String = "application/x-ndjson"), (String = "text/csv"))), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn export(
+    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
-    query: Query<Wanted>,
-    form: Query<Form>,
+    both: ExportQuery,
 ) -> Result<HttpResponse, ApiError> {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::Export)?;
+    caller.note(
+        &web.directory,
+        "conversation.export",
+        "conversations",
+        Some(request.query_string()),
+    );
     let (directory, data) = (web.directory.clone(), web.data.clone());
+    let Both(query, form) = both;
     let (filter, format) = (query.filter(), form.format);
-    Ok(streamed(format, move |cursor| {
+    Ok(streamed("conversations", format, move |cursor| {
         let reader = Reader::open(&data)?;
         let (summaries, next) = page(&reader, &directory, &filter, cursor, PAGE)?;
         Ok((conversation_rows(summaries, format), next))
@@ -213,7 +207,7 @@ pub struct SessionPage {
     next: Option<i64>,
 }
 
-/// Find sessions, the newest first (supervisors).
+/// Find sessions, the newest first (permission `conversation.read`).
 #[utoipa::path(get, path = "/api/v1/sessions/search", params(WantedSessions), responses(
     (status = 200, body = SessionPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
@@ -222,7 +216,7 @@ pub async fn sessions(
     caller: Caller,
     query: Query<WantedSessions>,
 ) -> Answer<SessionPage> {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::ReadConversations)?;
     let limit = checked_limit(query.limit)?;
     let found = reader(&request).sessions(&query.filter(), query.cursor, limit)?;
     let (sessions, next) = session_page(found, limit);
@@ -243,19 +237,21 @@ fn checked_limit(limit: Option<u32>) -> Result<u32, ApiError> {
 }
 
 /// Export sessions, all that are wanted, the newest first: who was engaged in which conversation, from
-/// when to when (supervisors).
+/// when to when (permission `conversation.export`).
 #[utoipa::path(get, path = "/api/v1/sessions/export", params(WantedSessions, Form), responses(
     (status = 200, content((String = "application/x-ndjson"), (String = "text/csv"))), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub async fn export_sessions(
+    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
-    query: Query<WantedSessions>,
-    form: Query<Form>,
+    both: SessionExportQuery,
 ) -> Result<HttpResponse, ApiError> {
-    caller.needs(Role::Supervisor)?;
+    caller.must(Permission::Export)?;
+    caller.note(&web.directory, "session.export", "sessions", Some(request.query_string()));
+    let Both(query, form) = both;
     let (data, filter, format) = (web.data.clone(), query.filter(), form.format);
-    Ok(streamed(format, move |cursor| {
+    Ok(streamed("sessions", format, move |cursor| {
         let found = Reader::open(&data)?.sessions(&filter, cursor, PAGE)?;
         let (sessions, next) = session_page(found, PAGE);
         let bytes = match format {
@@ -264,43 +260,6 @@ pub async fn export_sessions(
         };
         Ok((bytes, next))
     }))
-}
-
-/// Page by page: a million rows are never in memory together. `page` reads one, behind a cursor.
-fn streamed<C, P>(format: Format, page: P) -> HttpResponse
-where
-    C: Send + 'static,
-    P: Fn(Option<C>) -> rusqlite::Result<(Vec<u8>, Option<C>)> + Send + Sync + 'static,
-{
-    let page = Arc::new(page);
-    let pages = stream::unfold(Some(None), move |position| {
-        let page = page.clone();
-        async move {
-            let cursor: Option<C> = position?;
-            let is_first = cursor.is_none();
-            match web::block(move || page(cursor)).await {
-                Ok(Ok((mut bytes, next))) => {
-                    if !is_first && matches!(format, Format::Csv) {
-                        // The names stand once, at the top.
-                        let names =
-                            bytes.iter().position(|byte| *byte == b'\n').map_or(0, |n| n + 1);
-                        bytes.drain(..names);
-                    }
-                    Some((Ok(Bytes::from(bytes)), next.map(Some)))
-                }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "the journal can't be read");
-                    Some((Err(actix_web::error::ErrorServiceUnavailable("")), None))
-                }
-                Err(_) => None,
-            }
-        }
-    });
-    let content_type = match format {
-        Format::Ndjson => "application/x-ndjson",
-        Format::Csv => "text/csv",
-    };
-    HttpResponse::Ok().content_type(content_type).streaming(pages)
 }
 
 /// A conversation's line in a CSV file.
@@ -346,21 +305,4 @@ fn conversation_rows(summaries: Vec<Summary>, format: Format) -> Vec<u8> {
             summary: summary.summary.unwrap_or_default(),
         })),
     }
-}
-
-fn json_lines<T: Serialize>(items: &[T]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for item in items {
-        serde_json::to_writer(&mut bytes, item).expect("plain data becomes JSON");
-        bytes.push(b'\n');
-    }
-    bytes
-}
-
-fn csv<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for item in items {
-        writer.serialize(item).expect("flat data becomes a line");
-    }
-    writer.into_inner().expect("writing to memory can't fail")
 }

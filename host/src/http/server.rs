@@ -1,18 +1,23 @@
-//! Routes, limits, workers.
+//! Routes and what every handler can reach.
 
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_server::Server;
 use actix_web::error::{InternalError, JsonPayloadError};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
-use actix_web::{App, HttpServer, ResponseError};
+use actix_web::{App, ResponseError};
 
 use crate::actors::Directory;
+use crate::http::door::{self, Door, Listeners, Service, Tls};
 use crate::http::error::ApiError;
-use crate::http::{api, collaboration, console, live, operations, routing, search, webhook};
+use crate::http::passwords::Passwords;
+use crate::http::throttle::Throttle;
+use crate::http::{
+    access, api, audit, collaboration, console, headers, live, operations, routing, search, webhook,
+};
 use crate::journal::Reader;
 use crate::outbox::Backlog;
 use crate::reload::Reloader;
@@ -27,6 +32,12 @@ pub struct Web {
     pub backlog: Backlog,
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
+    /// Who is inside.
+    pub door: Arc<Door>,
+    /// Who has failed to sign in.
+    pub throttle: Throttle,
+    /// Checks them.
+    pub passwords: Passwords,
 }
 
 /// The most bytes of one API request.
@@ -36,19 +47,24 @@ const MOST_BYTES: usize = 64 * 1024;
 /// before its first request.
 ///
 /// # Errors
-/// The address can't be had.
+/// Certificate or key can't be used.
 pub fn serve(
     state: Web,
-    listen: &str,
+    listeners: Listeners,
     workers: usize,
     on_worker: impl Fn() + Send + Clone + 'static,
-) -> std::io::Result<Server> {
+) -> anyhow::Result<Server> {
+    let (door, config) = (state.door.clone(), state.directory.config());
     let state = Data::new(state);
-    let server = HttpServer::new(move || {
+    let has_own_address = config.host.operations.is_some();
+    let (own, operators) = (state.clone(), state.clone());
+    let make = move || {
         on_worker();
-        let reader = Reader::open(&state.data).expect("the writer has opened the same file");
+        let reader = Reader::open(&own.data).expect("the writer has opened the same file");
         App::new()
-            .app_data(state.clone())
+            .wrap(from_fn(door::in_time))
+            .wrap(from_fn(headers::secure))
+            .app_data(own.clone())
             .app_data(Rc::new(reader))
             .app_data(web::PayloadConfig::new(webhook::MOST_BYTES))
             .app_data(web::JsonConfig::default().limit(MOST_BYTES).error_handler(malformed_json))
@@ -61,29 +77,46 @@ pub fn serve(
             .service(web::resource("/hooks/{channel}").route(web::route().to(webhook::receive)))
             .service(
                 web::scope("/api/v1")
+                    .configure(access::routes)
+                    .configure(audit::routes)
                     .configure(search::routes)
                     .configure(api::routes)
                     .configure(collaboration::routes)
                     .configure(routing::routes)
-                    .service(web::resource("/live").route(web::get().to(live::open))),
+                    .service(web::resource("/live").route(web::get().to(live::open)))
+                    .default_service(web::route().to(no_such_path)),
             )
-            .service(web::resource("/sign-in/{token}").route(web::get().to(console::use_link)))
-            .service(web::resource("/health/live").route(web::get().to(operations::alive)))
-            .service(web::resource("/health/ready").route(web::get().to(operations::ready)))
-            .service(web::resource("/metrics").route(web::get().to(operations::metrics)))
+            .service(web::resource("/sign-in/style.css").route(web::get().to(console::link_style)))
+            .service(
+                web::resource("/sign-in/{token}")
+                    .route(web::get().to(console::show_link))
+                    .route(web::post().to(console::use_link)),
+            )
+            .configure(|app| {
+                if !has_own_address {
+                    operations::routes(app);
+                }
+            })
             .default_service(web::get().to(console::file))
-    });
-    let server = server
-        .workers(workers)
-        // Frames to screens are small; waiting for more to send would cost 40 ms each.
-        .tcp_nodelay(true)
-        .keep_alive(Duration::from_secs(75))
-        .client_request_timeout(Duration::from_secs(10))
-        .shutdown_timeout(10)
-        .disable_signals()
-        .bind(listen)?
-        .run();
-    Ok(server)
+    };
+    let for_operators = move || {
+        let reader = Reader::open(&operators.data).expect("the writer has opened the same file");
+        App::new()
+            .wrap(from_fn(door::in_time))
+            .wrap(from_fn(headers::secure))
+            .app_data(operators.clone())
+            .app_data(Rc::new(reader))
+            .configure(operations::routes)
+    };
+    let tls = config.host.tls.clone().map(Tls::start).transpose().map_err(anyhow::Error::msg)?;
+    let everybody = Service { listener: listeners.everybody, make, tls };
+    let operations =
+        listeners.operations.map(|listener| Service { listener, make: for_operators, tls: None });
+    Ok(door::serve(door, workers, everybody, operations)?)
+}
+
+async fn no_such_path(request: actix_web::HttpRequest) -> Result<(), ApiError> {
+    Err(ApiError::NotFound(format!("path {} in this API", request.path())))
 }
 
 fn malformed_json(error: JsonPayloadError, _: &actix_web::HttpRequest) -> actix_web::Error {

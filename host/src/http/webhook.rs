@@ -1,17 +1,19 @@
 //! `/hooks/<channel>`: what providers tell. Answered 200 only when it is on disk (SEC-02).
 
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::conversation::{CustomerMessage, Input};
-use cordboard_core::ids::{Address, ChannelId};
-use cordboard_core::message::{Consent, Delivery, Media};
+use cordboard_core::ids::{Address, ChannelId, ConversationId, MessageNo};
+use cordboard_core::message::{Consent, Delivery};
 use cordboard_core::notice::ThreadKey;
 use cordboard_sdk as sdk;
 
 use crate::actors::{Answer, Deliver, Directory, To};
+use crate::http::content;
 use crate::http::server::Web;
 use crate::journal::{Reader, dedup_key};
 
@@ -33,6 +35,12 @@ pub async fn receive(
     let count = |outcome: &str| {
         directory.metrics.webhooks.with_label_values(&[channel.as_str(), outcome]).inc();
     };
+    // What was taken is dealt with first; the newest waits outside, where nothing of it is lost.
+    let most = directory.config().host.limits.journal_backlog;
+    if directory.journal.health().waiting() > most {
+        count("overloaded");
+        return retry_later("more waits to be written than may");
+    }
     let Ok(handle) = &slot.state else {
         count("unavailable");
         return retry_later("the channel isn't loaded");
@@ -56,20 +64,32 @@ pub async fn receive(
             return HttpResponse::InternalServerError().body("the channel's plugin failed\n");
         }
     };
+    // Nothing of it is taken if the plugin breaks its word: the provider tries again, and somebody sees it.
+    let promises = received.events.iter().map(|event| match event {
+        sdk::Event::Message(message) => content::check_inbound(message),
+        sdk::Event::Delivery(_) => Ok(()),
+    });
+    if let Err(why) = promises.collect::<Result<(), String>>() {
+        count("failed");
+        tracing::error!(%channel, why, "the plugin handed over what it mustn't");
+        return HttpResponse::InternalServerError().body("the channel's plugin failed\n");
+    }
     let reader = request.app_data::<Rc<Reader>>().expect("every worker has one");
     // Everything is on its way before anything is waited for; one commit takes it all.
     let mut waiting = Vec::with_capacity(received.events.len());
     for event in received.events {
         let deliver = match event {
             sdk::Event::Message(message) => Some(inbound(&channel, message)),
-            sdk::Event::Delivery(report) => match report_to(&channel, &report, reader) {
-                Ok(deliver) => deliver,
-                Err(error) => {
-                    tracing::error!(%error, "the journal can't be read");
-                    count("unavailable");
-                    return retry_later("the journal can't be read");
+            sdk::Event::Delivery(report) => {
+                match report_to(&channel, &report, reader, &web).await {
+                    Ok(deliver) => deliver,
+                    Err(error) => {
+                        tracing::error!(%error, "the journal can't be read");
+                        count("unavailable");
+                        return retry_later("the journal can't be read");
+                    }
                 }
-            },
+            }
         };
         waiting.extend(deliver.map(|deliver| directory.ask(deliver)));
     }
@@ -86,12 +106,15 @@ pub async fn receive(
 fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
     let key = ThreadKey { channel: channel.clone(), customer: Address::new(message.from) };
     let dedup = dedup_key(channel.as_str(), &message.provider_id);
-    let media =
-        message.media.into_iter().map(|m| Media { url: m.url, content_type: m.content_type });
+    let (media, lost) = content::followable(message.media);
+    let mut text = message.text;
+    if let Some(words) = lost {
+        text = format!("{text}\n{words}").trim().to_owned();
+    }
     let input = Input::Customer(CustomerMessage {
         provider_id: message.provider_id,
-        text: message.text,
-        media: media.collect(),
+        text,
+        media,
         consent: message.consent.map(|consent| match consent {
             sdk::Consent::OptOut => Consent::OptOut,
             sdk::Consent::OptIn => Consent::OptIn,
@@ -104,15 +127,20 @@ fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
 
 /// A report finds its conversation by our own reference, or by the provider's id. One that belongs
 /// to nothing (a test message, another system on the account) is taken and dropped.
-fn report_to(
+async fn report_to(
     channel: &ChannelId,
     report: &sdk::DeliveryReport,
     reader: &Reader,
+    web: &Web,
 ) -> rusqlite::Result<Option<Deliver>> {
     let by_reference = report.reference.as_deref().and_then(Directory::parse_reference);
     let target = match by_reference {
-        Some(target) => Some(target),
-        None => reader.sent_as(channel.as_str(), &report.provider_id)?,
+        // A name of another channel's reply is nobody's here.
+        Some((conversation, message)) => reader
+            .conversation(conversation)?
+            .filter(|machine| machine.channel() == channel)
+            .map(|_| (conversation, message)),
+        None => sent_as(channel, &report.provider_id, reader, web).await?,
     };
     let Some((conversation, message)) = target else {
         tracing::debug!(%channel, provider_id = report.provider_id, "report of an unknown message");
@@ -126,6 +154,28 @@ fn report_to(
         }
     };
     Ok(Some(Deliver::new(To::Id(conversation), Input::Delivery { message, delivery })))
+}
+
+/// The reply that a provider knows by this id. A report may outrun the commit of its own send: as long as
+/// something is being sent, it may be that.
+async fn sent_as(
+    channel: &ChannelId,
+    provider_id: &str,
+    reader: &Reader,
+    web: &Web,
+) -> rusqlite::Result<Option<(ConversationId, MessageNo)>> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let until = Instant::now() + PATIENCE;
+    loop {
+        // Looked at first: what is settled between the two looks is found by the second.
+        let is_sending = !web.backlog.is_empty();
+        let found = reader.sent_as(channel.as_str(), provider_id)?;
+        if found.is_some() || !is_sending || Instant::now() > until {
+            return Ok(found);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// The URL is the public one: behind a proxy, the one that the provider called and signed.

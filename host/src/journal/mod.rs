@@ -8,15 +8,17 @@ mod append;
 mod reader;
 mod schema;
 mod sessions;
+mod trouble;
 mod upkeep;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
 pub use reader::{
-    Account, Filter, OpenRow, Reader, SessionFilter, SignedIn, Stored, TokenOwner, dedup_key,
-    unique_key,
+    Account, AuditEntry, AuditFilter, Filter, OpenRow, Reader, SessionFilter, SignInView, SignedIn,
+    Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
+pub use trouble::{identity, in_words};
 pub use upkeep::{note_alive, trim_routing_log};
 pub use writer::{Journal, JournalHealth, Settled};

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -83,11 +83,23 @@ CREATE TABLE IF NOT EXISTS accounts (
     agent TEXT PRIMARY KEY, password TEXT NOT NULL
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS tokens (
-    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, name TEXT NOT NULL, created_at INTEGER NOT NULL
+    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, name TEXT NOT NULL, created_at INTEGER NOT NULL,
+    id TEXT, expires_at INTEGER, used_at INTEGER, scopes TEXT
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS sessions (
-    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, csrf TEXT NOT NULL, expires_at INTEGER NOT NULL
+    hash BLOB PRIMARY KEY, agent TEXT NOT NULL, csrf TEXT NOT NULL, expires_at INTEGER NOT NULL,
+    id TEXT, created_at INTEGER, used_at INTEGER, address TEXT, device TEXT
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS audit (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+    subject TEXT NOT NULL, address TEXT, details TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, id);
+CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
+CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
 CREATE TABLE IF NOT EXISTS sign_in_links (
     hash BLOB PRIMARY KEY, agent TEXT NOT NULL, expires_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
@@ -100,6 +112,21 @@ CREATE TABLE IF NOT EXISTS plugin_store (
 const FROM_1_TO_2: &str = "
 ALTER TABLE conversations ADD COLUMN ticket BLOB;
 ALTER TABLE conversations ADD COLUMN queue TEXT;
+";
+
+/// Names, ends and rights of what people are signed in with.
+const FROM_3_TO_4: &str = "
+ALTER TABLE tokens ADD COLUMN id TEXT;
+ALTER TABLE tokens ADD COLUMN expires_at INTEGER;
+ALTER TABLE tokens ADD COLUMN used_at INTEGER;
+ALTER TABLE tokens ADD COLUMN scopes TEXT;
+UPDATE tokens SET id = lower(hex(randomblob(8)));
+ALTER TABLE sessions ADD COLUMN id TEXT;
+ALTER TABLE sessions ADD COLUMN created_at INTEGER;
+ALTER TABLE sessions ADD COLUMN used_at INTEGER;
+ALTER TABLE sessions ADD COLUMN address TEXT;
+ALTER TABLE sessions ADD COLUMN device TEXT;
+UPDATE sessions SET id = lower(hex(randomblob(8)));
 ";
 
 /// The file's name in the data folder.
@@ -128,6 +155,9 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         if version == 1 {
             connection.execute_batch(FROM_1_TO_2)?;
+        }
+        if (1..4).contains(&version) {
+            connection.execute_batch(FROM_3_TO_4)?;
         }
         connection.execute_batch(TABLES)?;
         if (1..3).contains(&version) {
@@ -182,13 +212,38 @@ fn fill_engagements(connection: &Connection) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
 
+    /// The tables before sessions and tokens had names.
+    fn of_version_3() -> String {
+        let new = [
+            ",\n    id TEXT, expires_at INTEGER, used_at INTEGER, scopes TEXT\n",
+            ",\n    id TEXT, created_at INTEGER, used_at INTEGER, address TEXT, device TEXT\n",
+        ];
+        new.iter().fold(TABLES.to_owned(), |tables, columns| {
+            assert!(tables.contains(columns));
+            tables.replace(columns, "\n")
+        })
+    }
+
+    // SEC-03
+    #[test]
+    fn the_audit_log_is_only_appended_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open(&folder.path().join(FILE)).unwrap();
+        let add = "INSERT INTO audit (at, actor, action, subject) VALUES (1, 'kim', 'x', 'y')";
+        connection.execute(add, []).unwrap();
+        for change in ["UPDATE audit SET actor = 'lee'", "DELETE FROM audit"] {
+            let refused = connection.execute(change, []).unwrap_err().to_string();
+            assert!(refused.contains("only appended to"), "{refused}");
+        }
+    }
+
     // CONV-09
     #[test]
     fn sessions_of_before_there_was_a_table_are_found_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch(TABLES).unwrap();
+        connection.execute_batch(&of_version_3()).unwrap();
         connection.execute_batch("DROP TABLE engagements").unwrap();
         connection.pragma_update(None, "user_version", 2).unwrap();
         let id = [7_u8; 16];
@@ -225,15 +280,16 @@ mod tests {
     fn a_journal_of_version_1_is_brought_up_to_date_and_a_newer_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        let old = TABLES.replace(",\n    ticket BLOB, queue TEXT\n", "\n");
-        assert_ne!(old, TABLES);
+        let of_3 = of_version_3();
+        let old = of_3.replace(",\n    ticket BLOB, queue TEXT\n", "\n");
+        assert_ne!(old, of_3);
         let connection = Connection::open(&path).unwrap();
         connection.execute_batch(&old).unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         drop(connection);
         for _ in 0..2 {
             let connection = open(&path).unwrap();
-            let columns = "SELECT ticket, queue FROM conversations";
+            let columns = "SELECT ticket, queue, tokens.id, sessions.used_at FROM conversations, tokens, sessions";
             assert!(connection.prepare(columns).is_ok());
         }
         let connection = Connection::open(&path).unwrap();

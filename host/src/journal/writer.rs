@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use cordboard_core::conversation::State;
 use cordboard_core::ids::AgentId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use crate::grief::{Part, contained};
 
 use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row};
 use super::schema;
@@ -43,6 +45,9 @@ pub struct JournalHealth {
     failing: AtomicBool,
     commits: AtomicU64,
     appends: AtomicU64,
+    has_ended: AtomicBool,
+    waiting: AtomicUsize,
+    panics: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 
@@ -51,6 +56,21 @@ impl JournalHealth {
     pub fn problem(&self) -> Option<String> {
         let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         self.failing.load(Ordering::Relaxed).then(|| error.clone().unwrap_or_default())
+    }
+
+    /// Writes that were given to it and aren't settled.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Panics in writes that were contained.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Whether the writer's thread has ended, in order or not.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Transactions and appends so far.
@@ -114,7 +134,11 @@ impl Journal {
             .expect("a host that can't start a thread can't start");
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || run(&mut connection, &inbox, &shared, &known))
+            .spawn(move || {
+                // However it ends.
+                let _end = End(&shared);
+                run(&mut connection, &inbox, &shared, &known);
+            })
             .expect("a host that can't start a thread can't start");
         Ok(Self {
             queue,
@@ -139,6 +163,7 @@ impl Journal {
         committed: impl FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send + 'static,
     ) {
         let write = Write::Append(Box::new(append), Box::new(committed));
+        self.health.waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(mpsc::SendError(Write::Append(_, committed))) = self.queue.send(write) {
             committed(Err(AppendError::Unavailable("the host is stopping".to_owned())));
         }
@@ -151,6 +176,7 @@ impl Journal {
         done: impl FnOnce(Result<(), String>) + Send + 'static,
     ) {
         let write = Write::Other(Box::new(work), Box::new(done));
+        self.health.waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(mpsc::SendError(Write::Other(_, done))) = self.queue.send(write) {
             done(Err("the host is stopping".to_owned()));
         }
@@ -190,6 +216,15 @@ impl Journal {
     }
 }
 
+/// Says that the thread has ended when it is dropped.
+struct End<'a>(&'a JournalHealth);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.has_ended.store(true, Ordering::Release);
+    }
+}
+
 /// Moves pages from the WAL to the file beside the writer, which would have to stop for it if it did
 /// so itself.
 fn checkpoint(connection: &Connection, stopped: &mpsc::Receiver<()>) {
@@ -220,8 +255,11 @@ fn run(
                 break;
             }
         }
-        stopping = batch.iter().any(|write| matches!(write, Write::Stop));
+        let stops = batch.iter().filter(|write| matches!(write, Write::Stop)).count();
+        stopping = stops > 0;
+        let count = batch.len() - stops;
         commit(connection, batch, health, homes);
+        health.waiting.fetch_sub(count, Ordering::Relaxed);
     }
     // Leave one tidy file behind; what is in the WAL is safe either way.
     let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -259,7 +297,7 @@ impl Company {
 /// One transaction. Either all of it is on disk when the outcomes are told, or none of it is.
 fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth, homes: &Homes) {
     let mut outcomes = Vec::with_capacity(batch.len());
-    let result = write_all(connection, batch, &mut outcomes);
+    let result = write_all(connection, batch, &mut outcomes, health);
     let failure = result.as_ref().err().map(ToString::to_string);
     health.set(match &failure {
         None => Ok(outcomes.len() as u64),
@@ -275,17 +313,19 @@ fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth
                 };
                 settled.entry(home).or_default().push(Box::new(move || committed(result)));
             }
-            Outcome::Other(done, result) => done(match &failure {
-                None => result,
-                Some(error) => Err(error.clone()),
+            Outcome::Other(done, result) => tell(|| {
+                done(match &failure {
+                    None => result,
+                    Some(error) => Err(error.clone()),
+                });
             }),
         }
     }
     let homes = homes.read().unwrap_or_else(PoisonError::into_inner);
     for (home, settled) in settled {
         match homes.get(&home) {
-            Some(take) => take(settled),
-            None => settled.into_iter().for_each(|tell| tell()),
+            Some(take) => tell(|| take(settled)),
+            None => settled.into_iter().for_each(tell),
         }
     }
 }
@@ -294,6 +334,7 @@ fn write_all(
     connection: &mut Connection,
     batch: Vec<Write>,
     outcomes: &mut Vec<Outcome>,
+    health: &JournalHealth,
 ) -> rusqlite::Result<()> {
     // Immediate: a deferred one fails at once where another process (`cordboard agent token`) has
     // written since its first read; this one waits for its turn.
@@ -312,15 +353,18 @@ fn write_all(
         }
         match write {
             Write::Append(append, committed) => {
-                let result = write_append(&transaction, &append).unwrap_or_else(|error| {
-                    failure = Some(error);
-                    Err(AppendError::Conflict)
-                });
+                let written = contained(Part::Journal, || write_append(&transaction, &append));
+                // A write that came to grief may have written half: none of the batch stands.
+                let result =
+                    written.unwrap_or_else(|why| Err(grief(why, health))).unwrap_or_else(|error| {
+                        failure = Some(error);
+                        Err(AppendError::Conflict)
+                    });
                 outcomes.push(Outcome::Append(append.home, committed, result));
             }
             // Its own failure is its own: the rest of the batch stands.
             Write::Other(work, done) => {
-                let result = in_savepoint(&transaction, work);
+                let result = in_savepoint(&transaction, work, health);
                 outcomes.push(Outcome::Other(done, result.map_err(|error| error.to_string())));
             }
             Write::Stop => {}
@@ -343,9 +387,28 @@ fn undone(write: Write) -> Option<Outcome> {
     }
 }
 
-fn in_savepoint(transaction: &Transaction<'_>, work: Work) -> rusqlite::Result<()> {
+/// A panic, as an error like SQLite's.
+fn grief(why: String, health: &JournalHealth) -> rusqlite::Error {
+    health.panics.fetch_add(1, Ordering::Relaxed);
+    tracing::error!(why, "a panic in a write of the journal was contained");
+    rusqlite::Error::UserFunctionError(format!("a write came to grief: {why}").into())
+}
+
+/// Tells whoever waits; what they do with it is no business of the journal's.
+fn tell(told: impl FnOnce()) {
+    if let Err(why) = contained(Part::Task, told) {
+        tracing::error!(why, "a panic in what a commit had settled was contained");
+    }
+}
+
+fn in_savepoint(
+    transaction: &Transaction<'_>,
+    work: Work,
+    health: &JournalHealth,
+) -> rusqlite::Result<()> {
     transaction.execute_batch("SAVEPOINT work")?;
-    let result = work(transaction);
+    let result = contained(Part::Journal, || work(transaction));
+    let result = result.unwrap_or_else(|why| Err(grief(why, health)));
     if result.is_err() {
         transaction.execute_batch("ROLLBACK TO work")?;
     }

@@ -18,8 +18,9 @@ pub fn hash(bytes: &[u8]) -> String {
 pub fn store(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("{name}-{}.so", &hash(bytes)[..32]));
-    let is_there = std::fs::metadata(&path).is_ok_and(|meta| meta.len() == bytes.len() as u64);
-    if is_there {
+    // Looked at byte by byte: one that was cut, or written over, would kill whoever opens it, or be somebody
+    // else's code under a pinned name. A new file takes its place; whoever has the old one open keeps it.
+    if std::fs::read(&path).is_ok_and(|known| known == bytes) {
         return Ok(path);
     }
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -27,4 +28,21 @@ pub fn store(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     file.as_file().sync_all()?;
     file.persist(&path).map_err(|error| error.error)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // PLUG-07
+    #[test]
+    fn a_copy_that_was_changed_or_cut_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = store(folder.path(), "x", b"the library").unwrap();
+        for rotten in [&b"the libarry"[..], b"the", b""] {
+            std::fs::write(&path, rotten).unwrap();
+            assert_eq!(store(folder.path(), "x", b"the library").unwrap(), path);
+            assert_eq!(std::fs::read(&path).unwrap(), b"the library");
+        }
+    }
 }

@@ -52,6 +52,16 @@ pub enum LoadError {
         /// What it should be.
         wanted: &'static str,
     },
+    /// A plugin of another name lies under this file name.
+    #[error("{}: it is the plugin \"{found}\", and the configuration says \"{wanted}\"", .file.display())]
+    OtherName {
+        /// Which file.
+        file: PathBuf,
+        /// What its manifest says.
+        found: String,
+        /// What the configuration says.
+        wanted: String,
+    },
     /// It can't be loaded, or died when it was tried out.
     #[error("{}: {cause}", .file.display())]
     Broken {
@@ -186,6 +196,15 @@ impl Loader {
         if found != wanted {
             let (file, found) = (config.library.clone(), found.clone());
             return Err(LoadError::OtherKind { file, found, wanted });
+        }
+        if let Some(wanted) =
+            config.plugin.as_ref().filter(|name| **name != inspected.manifest.name)
+        {
+            return Err(LoadError::OtherName {
+                file: config.library.clone(),
+                found: inspected.manifest.name,
+                wanted: wanted.clone(),
+            });
         }
         if let Some(pinned) = config.sha256.as_ref().filter(|pinned| **pinned != inspected.sha256) {
             return Err(LoadError::OtherContent {

@@ -125,6 +125,7 @@ pub async fn child() -> anyhow::Result<()> {
         hours: None,
         max_text: None,
         id: orders.channel,
+        plugin: None,
         library: orders.library,
         sha256: None,
         workstream: WorkstreamId::from(""),

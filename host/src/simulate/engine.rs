@@ -471,7 +471,8 @@ impl<'a> Simulation<'a> {
 
     fn on_queued(&mut self, id: ConversationId, queue: QueueId) {
         let now = self.world.now();
-        let estimate = self.world.queue(&queue).and_then(Queue::estimate);
+        // It stands in line by now, or was offered to somebody at once.
+        let estimate = self.world.queue(&queue).and_then(|line| line.standing(id)?.estimate);
         let Some(customer) = self.customers.get_mut(&id) else { return };
         let is_first = customer.queue.is_none();
         customer.queue = Some(queue.clone());

@@ -137,6 +137,39 @@ fn urgent_customers_overtake_exactly_as_in_the_reference() {
     assert!(mean(true) < mean(false) / 3.0, "they do overtake");
 }
 
+/// Mean absolute error of somebody who knows how fast the hall works on average and how many stand
+/// before whom: nobody can do better in the long run.
+fn error_of_who_knows(customers: &[Customer], handling: f64, agents: usize) -> f64 {
+    let waits = reference(customers, agents);
+    let begins: Vec<i64> = customers.iter().zip(&waits).map(|(c, (_, wait))| c.0 + wait).collect();
+    let each = handling * 60.0 / agents as f64;
+    let mut errors = Vec::new();
+    for (index, (at, ..)) in customers.iter().enumerate() {
+        let before = begins[..index].iter().filter(|begin| *begin > at).count();
+        if waits[index].1 > 0 {
+            let wait = waits[index].1 as f64 / 1000.0;
+            errors.push((each * (before + 1) as f64 - wait).abs());
+        }
+    }
+    errors.iter().sum::<f64>() / errors.len() as f64
+}
+
+// ROUTE-16
+#[test]
+fn the_estimated_wait_is_nearly_as_good_as_can_be() {
+    for (per_minute, handling, agents) in [(8.0, 5.0, 45), (1.8, 5.0, 10), (1.96, 5.0, 10)] {
+        let customers = customers(per_minute, handling, 6_000, 0.0);
+        let figures = simulated(&customers, agents);
+        let (error, _) = figures.queues["calls"].estimate_error().unwrap();
+        let best = error_of_who_knows(&customers, handling, agents);
+        let times = error / best;
+        println!(
+            "{agents} agents, {per_minute} a minute: off by {error:.1} s, at best {best:.1} s: {times:.2}"
+        );
+        assert!(times < 1.1, "{times}");
+    }
+}
+
 // ROUTE-16
 #[test]
 fn the_estimated_wait_is_near_the_real_one_in_a_steady_queue() {

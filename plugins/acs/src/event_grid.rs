@@ -29,38 +29,61 @@ pub(crate) fn allow_cloud_events(request: &WebhookRequest) -> Received {
     Received::events([]).with_response(response)
 }
 
-/// One event or an array of them.
-pub(crate) fn parse(request: &WebhookRequest) -> Result<Vec<GridEvent>, Rejection> {
-    let body: Value = request.json()?;
-    let events = if body.is_array() { body } else { Value::Array(vec![body]) };
-    serde_json::from_value(events)
-        .map_err(|e| Rejection::NotUnderstood(format!("not an Event Grid delivery: {e}")))
+/// One event or an array of them, each as it came.
+pub(crate) fn parse(request: &WebhookRequest) -> Result<Vec<Value>, Rejection> {
+    Ok(match request.json()? {
+        Value::Array(events) => events,
+        event => vec![event],
+    })
 }
 
 /// Events in the host's words. A validation event is answered with its code; types that aren't
-/// about SMS are passed over.
+/// about SMS are passed over. Event Grid delivers many at once, of different senders: one that can't be
+/// understood is logged, and the others are taken. Only if there is none that can be, it is refused.
 pub(crate) fn understand(
-    events: Vec<GridEvent>,
+    events: Vec<Value>,
     topics: &[String],
     host: &Host,
 ) -> Result<Received, Rejection> {
     let mut understood = Vec::with_capacity(events.len());
     let mut response = WebhookResponse::ok();
+    let (mut passed_over, mut refusal) = (0_usize, None);
     for event in events {
-        match event.event_type.as_str() {
-            "Microsoft.EventGrid.SubscriptionValidationEvent" => {
-                response = validate(&event, topics)?;
+        match one(event, topics, &mut response) {
+            Ok(Some(event)) => understood.push(event),
+            Ok(None) => passed_over += 1,
+            // Whoever isn't who they say doesn't get anything else in either.
+            Err(Rejection::NotAuthentic(why)) => return Err(Rejection::NotAuthentic(why)),
+            Err(Rejection::NotUnderstood(why)) => {
+                host.log(Level::Error, "an event of a batch can't be understood", &[("why", &why)]);
+                refusal = Some(Rejection::NotUnderstood(why));
             }
-            "Microsoft.Communication.SMSReceived" => {
-                understood.push(Event::Message(inbound(event.data)?));
-            }
-            "Microsoft.Communication.SMSDeliveryReportReceived" => {
-                understood.push(Event::Delivery(report(event.data)?));
-            }
-            other => host.log(Level::Info, "event ignored", &[("event_type", other)]),
         }
     }
-    Ok(Received::events(understood).with_response(response))
+    match refusal {
+        Some(refusal) if understood.is_empty() && passed_over == 0 => Err(refusal),
+        _ => Ok(Received::events(understood).with_response(response)),
+    }
+}
+
+fn one(
+    event: Value,
+    topics: &[String],
+    response: &mut WebhookResponse,
+) -> Result<Option<Event>, Rejection> {
+    let event: GridEvent = serde_json::from_value(event)
+        .map_err(|e| Rejection::NotUnderstood(format!("not an Event Grid delivery: {e}")))?;
+    match event.event_type.as_str() {
+        "Microsoft.EventGrid.SubscriptionValidationEvent" => {
+            *response = validate(&event, topics)?;
+            Ok(None)
+        }
+        "Microsoft.Communication.SMSReceived" => Ok(Some(Event::Message(inbound(event.data)?))),
+        "Microsoft.Communication.SMSDeliveryReportReceived" => {
+            Ok(Some(Event::Delivery(report(event.data)?)))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn validate(event: &GridEvent, topics: &[String]) -> Result<WebhookResponse, Rejection> {
@@ -80,11 +103,21 @@ fn validate(event: &GridEvent, topics: &[String]) -> Result<WebhookResponse, Rej
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SmsReceived {
+    #[serde(deserialize_with = "name")]
     message_id: String,
     from: String,
     to: String,
     #[serde(default)]
     message: String,
+}
+
+/// Without one, the next message would be taken for a repetition of this.
+fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match name.is_empty() {
+        true => Err(serde::de::Error::custom("`messageId` is empty")),
+        false => Ok(name),
+    }
 }
 
 fn inbound(data: Value) -> Result<Inbound, Rejection> {

@@ -124,6 +124,16 @@ fn arrays_and_cloud_events_carry_messages_and_reports() {
         "type": "Microsoft.Communication.SMSReceived", "data": received,
     });
     assert_eq!(run(channel.receive(post(cloud, SECRET))).unwrap().events.len(), 1);
+    // One that is malformed costs the others of its batch nothing.
+    let nameless = json!({ "messageId": "", "from": "1", "to": "2", "message": "x" });
+    let mixed = json!([
+        { "eventType": 7 },
+        { "eventType": "Microsoft.Communication.SMSReceived", "data": { "from": "1" } },
+        { "eventType": "Microsoft.Communication.SMSReceived", "data": nameless },
+        { "eventType": "Microsoft.Communication.SMSReceived", "data": received },
+        "nonsense",
+    ]);
+    assert_eq!(run(channel.receive(post(mixed, SECRET))).unwrap().events.len(), 1);
     let strange = run(channel.receive(post(json!([{ "eventType": 7 }]), SECRET)));
     assert!(matches!(strange, Err(Rejection::NotUnderstood(_))));
 }

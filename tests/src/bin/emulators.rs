@@ -16,7 +16,18 @@ struct Arguments {
 }
 
 #[actix_web::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> std::process::ExitCode {
+    match run().await {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            // A sentence, also where `RUST_BACKTRACE` is set.
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let ports: [u16; 4] = arguments.ports.try_into().expect("clap asks for four");
     let emulators = Emulators::start(Accounts::sample(&arguments.host), ports)

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -43,6 +44,10 @@ pub struct Setup {
     pub queues: String,
     /// Further sections, as RON.
     pub sections: String,
+    /// Further settings of the host, such as `limits: (body: "2s"),`.
+    pub host: String,
+    /// What answers once it runs; `/health/live` of the host if nothing is given, empty: its print.
+    pub starts_when: Option<String>,
     /// Shell commands that go before the host, such as a limit.
     pub before: Option<String>,
 }
@@ -59,6 +64,8 @@ impl Setup {
             agents: String::new(),
             queues: "),".to_owned(),
             sections: LABELS.to_owned(),
+            host: String::new(),
+            starts_when: None,
             before: None,
         }
     }
@@ -118,12 +125,12 @@ impl Setup {
         let listen = self.url.trim_start_matches("http://");
         let plugins = plugin_folder().display().to_string();
         let (workstream, agents) = (&self.workstream, &self.agents);
-        let (queues, sections) = (&self.queues, &self.sections);
+        let (queues, sections, host) = (&self.queues, &self.sections, &self.host);
         self.write(
             "main.ron",
             &format!(
                 r#"(
-    host: (listen: "{listen}", data: "data", plugins: "{plugins}"),
+    host: (listen: "{listen}", data: "data", plugins: "{plugins}", {host}),
     workstreams: [(id: "sms", kind: messaging, queue: "support", {workstream})],
     queues: [(id: "support", name: "Support", {queues}],
     {sections}
@@ -219,7 +226,11 @@ impl Setup {
             .spawn()
             .expect("the host's binary runs");
         let mut host = HostProcess { child, url: self.url.clone(), log_path };
-        host.wait_until_alive().await;
+        let health = format!("{}/health/live", self.url);
+        match self.starts_when.clone().unwrap_or(health).as_str() {
+            "" => host.prints("is running").await,
+            url => host.wait_until_alive(url).await,
+        }
         host
     }
 }
@@ -230,9 +241,20 @@ impl Default for Setup {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("bound").port()
+/// A port that nobody listens on, and that the kernel gives to no connection of its own: those begin at
+/// 32768. Another one each time, and in each process.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FROM: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FROM + (std::process::id().wrapping_mul(127).wrapping_add(step)) % COUNT;
+        let port = u16::try_from(port).expect("below 32768");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A running host; killed when dropped.
@@ -244,11 +266,11 @@ pub struct HostProcess {
 }
 
 impl HostProcess {
-    async fn wait_until_alive(&mut self) {
+    async fn wait_until_alive(&mut self, url: &str) {
         let client = client();
         let until = Instant::now() + Duration::from_secs(60);
         loop {
-            let answer = client.get(format!("{}/health/live", self.url)).send().await;
+            let answer = client.get(url).send().await;
             if answer.is_ok_and(|response| response.status().is_success()) {
                 return;
             }

@@ -24,10 +24,21 @@ impl Screen {
     /// # Panics
     /// If the host refuses.
     pub async fn connect(url: &str, token: &str) -> Self {
+        Self::with_header(url, "authorization", &format!("Bearer {token}")).await
+    }
+
+    /// Connects with a session's cookie, as `name=value`.
+    ///
+    /// # Panics
+    /// If the host refuses.
+    pub async fn with_cookie(url: &str, cookie: &str) -> Self {
+        Self::with_header(url, "cookie", cookie).await
+    }
+
+    async fn with_header(url: &str, name: &'static str, value: &str) -> Self {
         let url = format!("{}/api/v1/live", url.replacen("http", "ws", 1));
         let mut request = url.into_client_request().expect("a URL");
-        let bearer = format!("Bearer {token}").parse().expect("a header");
-        request.headers_mut().insert("authorization", bearer);
+        request.headers_mut().insert(name, value.parse().expect("a header"));
         let (socket, _) =
             tokio_tungstenite::connect_async(request).await.expect("the host answers");
         Self { socket, kept: Vec::new(), next_id: 1 }

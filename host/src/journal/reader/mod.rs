@@ -1,6 +1,7 @@
 //! What is read from the journal: conversations that come back, transcripts, what was sent.
 
 mod accounts;
+mod audit;
 mod record;
 mod search;
 
@@ -21,7 +22,8 @@ use super::append::{OutboxBody, OutboxRow, fold_transcript};
 use super::schema;
 use super::writer::state_of;
 
-pub use accounts::{Account, SignedIn, TokenOwner};
+pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
+pub use audit::{AuditEntry, AuditFilter};
 pub use search::{Filter, SessionFilter};
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.

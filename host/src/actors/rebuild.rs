@@ -1,0 +1,167 @@
+//! Routing made anew (OPS-09): a queue's or an agent's machine that has panicked can't be trusted, and
+//! what it knows of the others, and they of it, can't either. All of it is a view of the conversations,
+//! so all of it is made from the journal, as at a start, while conversations go on:
+//!
+//! 1. Queues and agents pause: what they are told is put aside.
+//! 2. What they had said to conversations arrives, and what follows from it is on disk.
+//! 3. So what was put aside until then is in the journal, unless it came from outside.
+//! 4. Machines are made from it; each agent is told what they were, and of the screens they have.
+//! 5. They go on, with what was put aside since.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use actix::{Addr, ArbiterHandle, Message};
+use cordboard_core::ids::{AgentId, QueueId};
+use cordboard_core::{Agent, Queue};
+use tokio::sync::mpsc;
+
+use crate::actors::agent::{AgentActor, Recalled};
+use crate::actors::directory::Directory;
+use crate::actors::queue::QueueActor;
+use crate::actors::recovery::{Actors, start_agent, start_queue};
+use crate::actors::shard::{Drain, Shard};
+use crate::journal::Reader;
+
+/// Stop and put aside what comes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Pause;
+
+/// What was put aside is in the journal, but for what came from outside.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct PutAsideIsWritten;
+
+/// Be this from now on, but go on pausing.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Become<M>(pub M);
+
+/// Go on, with what was put aside.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct GoOn;
+
+/// Makes routing anew whenever somebody says that it has come to grief; until the host stops.
+pub(super) async fn watch(
+    directory: Weak<Directory>,
+    routing: ArbiterHandle,
+    mut calls: mpsc::UnboundedReceiver<String>,
+) {
+    while let Some(why) = calls.recv().await {
+        let Some(directory) = directory.upgrade() else { return };
+        // Those who came to grief meanwhile are made anew together.
+        while calls.try_recv().is_ok() {}
+        directory.grief.happened(&why);
+        let began = Instant::now();
+        match rebuild(&directory, &routing).await {
+            Ok(open) => {
+                directory.metrics.rebuilt.inc();
+                let ms = began.elapsed().as_millis() as u64;
+                tracing::warn!(open, ms, "routing was made anew from the journal");
+            }
+            Err(error) => {
+                directory.grief.stop(format!("routing can't be made anew: {error}"));
+                return;
+            }
+        }
+    }
+}
+
+async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<u64, String> {
+    // No change of the configuration in between: it would meet half of the machines.
+    let _no_change = directory.changing.lock().await;
+    let agents = directory.agent_actors();
+    let queues = directory.queue_actors();
+    for actor in queues.values() {
+        told(actor.send(Pause).await);
+    }
+    for actor in agents.values() {
+        told(actor.send(Pause).await);
+    }
+    settle_conversations(directory).await;
+    for actor in queues.values() {
+        told(actor.send(PutAsideIsWritten).await);
+    }
+    for actor in agents.values() {
+        told(actor.send(PutAsideIsWritten).await);
+    }
+    let own = directory.clone();
+    let made = actix_web::rt::task::spawn_blocking(move || {
+        let config = own.config();
+        let reader = Reader::open(&config.host.data).map_err(|error| error.to_string())?;
+        let made = Actors::recover(&config, &reader, &own.recorder);
+        made.map(|(actors, _)| actors).map_err(|error| error.to_string())
+    });
+    let made = made.await.map_err(|error| error.to_string())??;
+    let open = made.open;
+    replace(directory, routing, made, &agents, &queues).await;
+    Ok(open)
+}
+
+/// What queues and agents had said arrives, what follows is on disk, and everybody was told of it.
+async fn settle_conversations(directory: &Arc<Directory>) {
+    let shards: Vec<Addr<Shard>> = directory.shard_actors();
+    for shard in &shards {
+        told(shard.send(Drain).await);
+    }
+    // An empty write comes behind those under way. With a journal that can't commit there is nothing to
+    // be made anew from yet.
+    while directory.journal.write_now(|_| Ok(())).await.is_err() && !directory.is_stopping() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // What the commits have settled lies in the shards' mailboxes now, before this.
+    for shard in &shards {
+        told(shard.send(Drain).await);
+    }
+}
+
+async fn replace(
+    directory: &Arc<Directory>,
+    routing: &ArbiterHandle,
+    made: Actors,
+    agents: &HashMap<AgentId, Addr<AgentActor>>,
+    queues: &HashMap<QueueId, Addr<QueueActor>>,
+) {
+    let made = made.take_apart();
+    for (id, machine) in made.queues {
+        match queues.get(&id).filter(|actor| actor.connected()) {
+            Some(actor) => told(actor.send(Become::<Queue>(machine)).await),
+            None => start_queue(machine, directory, routing),
+        }
+    }
+    for (id, machine) in made.agents {
+        match agents.get(&id).filter(|actor| actor.connected()) {
+            Some(actor) => told(actor.send(Become::<Agent>(machine)).await),
+            None => start_agent(machine, directory, routing),
+        }
+    }
+    // Whatever was lost may have been an alarm, or a reply to be sent.
+    for (at, conversation) in made.deadlines {
+        directory.alarms.set(at, conversation);
+    }
+    directory.look_at_outbox_again();
+    directory.carry_out(None, made.answers);
+    for (id, recall) in made.recalls {
+        match directory.agent(&id) {
+            Some(actor) => told(actor.send(Recalled(recall)).await),
+            None => tracing::error!(agent = %id, "an agent's actor isn't there"),
+        }
+    }
+    directory.carry_out(None, made.questions);
+    for actor in queues.values() {
+        told(actor.send(GoOn).await);
+    }
+    for actor in agents.values() {
+        told(actor.send(GoOn).await);
+    }
+}
+
+/// An actor that has ended has done so with the host.
+fn told(result: Result<(), actix::MailboxError>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "an actor has ended while routing was made anew");
+    }
+}

@@ -1,0 +1,295 @@
+//! Signing in and out, and what is signed in: sessions and tokens, one's own and others' (SEC-06, SEC-07).
+
+use std::time::Instant;
+
+use actix_web::http::header;
+use actix_web::web::{self, Data, Json, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use cordboard_core::ids::AgentId;
+use cordboard_core::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock;
+use crate::config::Permission;
+use crate::http::accounts::{self, NewToken};
+use crate::http::api::{Answer, Done, done, reader};
+use crate::http::audit::{self, Noted};
+use crate::http::caller::{COOKIE, Caller, Credential};
+use crate::http::commands;
+use crate::http::console::session_cookie;
+use crate::http::door;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::server::Web;
+use crate::journal::{SignInView, TokenView};
+
+/// Below `/api/v1`.
+pub fn routes(config: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path.to_owned());
+    config
+        .service(resource("/sign-in").route(web::post().to(sign_in)))
+        .service(resource("/sign-out").route(web::post().to(sign_out)))
+        .service(resource("/me/sign-ins").route(web::get().to(my_sign_ins)))
+        .service(
+            resource("/me/tokens").route(web::get().to(my_tokens)).route(web::post().to(new_token)),
+        )
+        .service(resource("/sign-ins").route(web::get().to(sign_ins)))
+        .service(resource("/tokens").route(web::get().to(tokens)))
+        .service(resource("/agents/{agent}/sign-ins").route(web::delete().to(end_all)))
+        .service(resource("/agents/{agent}/sign-ins/{id}").route(web::delete().to(end_one)))
+        .service(resource("/agents/{agent}/tokens/{id}").route(web::delete().to(revoke)));
+}
+
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Credentials {
+    agent: String,
+    password: String,
+}
+
+/// Sign in; the answer sets the session's cookie. Whoever is wrong too often waits (429, `Retry-After`).
+#[utoipa::path(post, path = "/api/v1/sign-in", request_body = Credentials, security(()), responses(
+    (status = 204, description = "signed in"), (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credentials>) -> Done {
+    let Credentials { agent, password } = body.into_inner();
+    let address = door::address_of(&request, &web.directory.config().host);
+    // An agent that nobody knows is a failure of the address only, or names could fill our memory.
+    let known = web.directory.config().agent(&AgentId::from(agent.as_str())).is_some();
+    let account = known.then_some(agent.as_str());
+    if let Some(wait) = web.throttle.wait(account, address, Instant::now()) {
+        return Err(ApiError::TooOften(wait));
+    }
+    let stored = reader(&request).account(&agent)?.filter(|_| known);
+    let checked = web.passwords.is_right(stored.map(|account| account.password), password).await;
+    let is_right = checked
+        .map_err(|_| ApiError::Busy("too many people sign in at once; try again".to_owned()))?;
+    if !is_right {
+        web.throttle.failed(account, address, Instant::now());
+        let noted = Noted {
+            actor: "nobody",
+            action: "sign_in.failed",
+            subject: agent_shown(&agent),
+            address,
+            details: None,
+        };
+        audit::note(&web.directory.journal, noted);
+        return Err(ApiError::WrongPassword);
+    }
+    web.throttle.succeeded(&agent, address);
+    let cookie = begin_session(&request, &web, &AgentId::from(agent.as_str()), "password").await?;
+    Ok(HttpResponse::NoContent().cookie(cookie).finish())
+}
+
+/// What somebody typed into the field for names; not more of it than a name has.
+fn agent_shown(agent: &str) -> String {
+    agent.chars().take(64).collect()
+}
+
+/// Opens a session and notes it; the cookie.
+///
+/// # Errors
+/// [`ApiError::Unavailable`] if the journal can't commit.
+pub async fn begin_session(
+    request: &HttpRequest,
+    web: &Web,
+    agent: &AgentId,
+    by: &str,
+) -> Result<actix_web::cookie::Cookie<'static>, ApiError> {
+    let config = web.directory.config();
+    let address = door::address_of(request, &config.host);
+    let device = request.headers().get(header::USER_AGENT).and_then(|device| device.to_str().ok());
+    let lasts = config.host.sign_ins.last;
+    let session = accounts::new_session(&web.directory.journal, agent, lasts, address, device);
+    let (token, _) = session.await.map_err(ApiError::Unavailable)?;
+    let noted = Noted {
+        actor: agent.as_str(),
+        action: "sign_in",
+        subject: agent.to_string(),
+        address,
+        details: Some(by.to_owned()),
+    };
+    audit::note(&web.directory.journal, noted);
+    Ok(session_cookie(web, token))
+}
+
+/// Sign out: the session ends, its open sockets end, and presence goes offline.
+#[utoipa::path(post, path = "/api/v1/sign-out", responses(
+    (status = 204, description = "signed out"), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> Done {
+    caller.must_work()?;
+    if let Some(cookie) = request.cookie(COOKIE) {
+        let ending = accounts::end_session(&web.directory.journal, cookie.value());
+        ending.await.map_err(ApiError::Unavailable)?;
+        web.directory.authority.send_replace(());
+    }
+    caller.note(&web.directory, "sign_out", caller.agent.as_str(), None);
+    // Answered once it is on disk: whoever has signed out isn't there after a restart either.
+    commands::tell(&web.directory, &caller, cordboard_core::agent::Input::SignOut).await?;
+    let mut gone = session_cookie(&web, String::new());
+    gone.make_removal();
+    Ok(HttpResponse::NoContent().cookie(gone).finish())
+}
+
+fn mine(caller: &Caller) -> Option<&[u8]> {
+    match &caller.credential {
+        Credential::Session(hash) => Some(hash),
+        Credential::Token(_) => None,
+    }
+}
+
+fn list(
+    request: &HttpRequest,
+    web: &Web,
+    caller: &Caller,
+    agent: Option<&AgentId>,
+) -> Result<Vec<SignInView>, ApiError> {
+    let now = clock::now();
+    let idle_since = Timestamp(now.0 - web.directory.config().host.sign_ins.idle.0);
+    Ok(reader(request).sign_ins(agent, now, idle_since, mine(caller))?)
+}
+
+/// Where I am signed in.
+#[utoipa::path(get, path = "/api/v1/me/sign-ins", responses(
+    (status = 200, body = Vec<SignInView>), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn my_sign_ins(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+) -> Answer<Vec<SignInView>> {
+    Ok(Json(list(&request, &web, &caller, Some(&caller.agent))?))
+}
+
+/// Who is signed in where (permission `access.manage`).
+#[utoipa::path(get, path = "/api/v1/sign-ins", responses(
+    (status = 200, body = Vec<SignInView>), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn sign_ins(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+) -> Answer<Vec<SignInView>> {
+    caller.must(Permission::ManageAccess)?;
+    Ok(Json(list(&request, &web, &caller, None)?))
+}
+
+/// Own ones anybody may end; others' with the permission.
+fn may_end(caller: &Caller, agent: &AgentId) -> Result<(), ApiError> {
+    if *agent == caller.agent { caller.must_work() } else { caller.must(Permission::ManageAccess) }
+}
+
+/// End all sessions of an agent; their sockets end with them. (Others': permission `access.manage`.)
+#[utoipa::path(delete, path = "/api/v1/agents/{agent}/sign-ins",
+    params(("agent" = String, Path, description = "whose")), responses(
+    (status = 204, description = "ended"), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn end_all(web: Data<Web>, caller: Caller, path: Path<String>) -> Done {
+    let agent = AgentId::from(path.as_str());
+    may_end(&caller, &agent)?;
+    end(&web, &caller, &agent, None).await.map(|_| done())
+}
+
+/// End a session; its sockets end with it. (Somebody else's: permission `access.manage`.)
+#[utoipa::path(delete, path = "/api/v1/agents/{agent}/sign-ins/{id}",
+    params(("agent" = String, Path, description = "whose"), ("id" = String, Path, description = "which")), responses(
+    (status = 204, description = "ended"), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn end_one(web: Data<Web>, caller: Caller, path: Path<(String, String)>) -> Done {
+    let (agent, id) = path.into_inner();
+    let agent = AgentId::from(agent.as_str());
+    may_end(&caller, &agent)?;
+    match end(&web, &caller, &agent, Some(&id)).await? {
+        0 => Err(ApiError::NotFound("such session".to_owned())),
+        _ => Ok(done()),
+    }
+}
+
+async fn end(
+    web: &Web,
+    caller: &Caller,
+    agent: &AgentId,
+    id: Option<&str>,
+) -> Result<usize, ApiError> {
+    let ended = accounts::end_sessions(&web.directory.journal, agent, id).await;
+    let count = ended.map_err(ApiError::Unavailable)?;
+    web.directory.authority.send_replace(());
+    caller.note(&web.directory, "session.end", agent.as_str(), id);
+    Ok(count)
+}
+
+/// My tokens; never the tokens themselves.
+#[utoipa::path(get, path = "/api/v1/me/tokens", responses(
+    (status = 200, body = Vec<TokenView>), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn my_tokens(request: HttpRequest, caller: Caller) -> Answer<Vec<TokenView>> {
+    Ok(Json(reader(&request).tokens(Some(&caller.agent), clock::now())?))
+}
+
+/// Everybody's tokens (permission `access.manage`).
+#[utoipa::path(get, path = "/api/v1/tokens", responses(
+    (status = 200, body = Vec<TokenView>), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn tokens(request: HttpRequest, caller: Caller) -> Answer<Vec<TokenView>> {
+    caller.must(Permission::ManageAccess)?;
+    Ok(Json(reader(&request).tokens(None, clock::now())?))
+}
+
+/// A token that is wanted.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WantedToken {
+    /// What it is for; 1 to 100 characters.
+    name: String,
+    /// What of my rights it has: `work` and names of permissions; all of them if nothing is said.
+    #[serde(default)]
+    scopes: Option<Vec<String>>,
+    /// How long it works, in milliseconds; for good if nothing is said.
+    #[serde(default)]
+    lasts_ms: Option<i64>,
+}
+
+/// A token that was made.
+#[derive(Serialize, ToSchema)]
+pub struct MadeToken {
+    /// Shown this once.
+    token: String,
+}
+
+/// Make a token of mine. Only somebody who has signed in may: a token makes no tokens.
+#[utoipa::path(post, path = "/api/v1/me/tokens", request_body = WantedToken, responses(
+    (status = 200, body = MadeToken), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn new_token(
+    web: Data<Web>,
+    caller: Caller,
+    body: Json<WantedToken>,
+) -> Answer<MadeToken> {
+    caller.must_be_in_person()?;
+    let WantedToken { name, scopes, lasts_ms } = body.into_inner();
+    let wanted = NewToken { name: name.clone(), scopes, lasts: lasts_ms.map(Span) };
+    wanted.check().map_err(ApiError::Malformed)?;
+    let made = accounts::new_token(&web.directory.journal, &caller.agent, wanted).await;
+    let token = made.map_err(ApiError::Unavailable)?;
+    caller.note(&web.directory, "token.make", caller.agent.as_str(), Some(&name));
+    Ok(Json(MadeToken { token }))
+}
+
+/// Revoke a token; sockets that it opened end. (Somebody else's: permission `access.manage`.)
+#[utoipa::path(delete, path = "/api/v1/agents/{agent}/tokens/{id}",
+    params(("agent" = String, Path, description = "whose"), ("id" = String, Path, description = "which")), responses(
+    (status = 204, description = "revoked"), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn revoke(web: Data<Web>, caller: Caller, path: Path<(String, String)>) -> Done {
+    let (agent, id) = path.into_inner();
+    let agent = AgentId::from(agent.as_str());
+    may_end(&caller, &agent)?;
+    let revoked = accounts::revoke_tokens(&web.directory.journal, &agent, Some(&id)).await;
+    let count = revoked.map_err(ApiError::Unavailable)?;
+    web.directory.authority.send_replace(());
+    caller.note(&web.directory, "token.revoke", agent.as_str(), Some(&id));
+    match count {
+        0 => Err(ApiError::NotFound("such token".to_owned())),
+        _ => Ok(done()),
+    }
+}

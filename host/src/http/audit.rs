@@ -1,0 +1,143 @@
+//! The audit log (SEC-03): who signed in, saw others' conversations, took data out, commanded as a
+//! supervisor or administrator, or changed the configuration. Only appended to; the journal refuses
+//! anything else.
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use actix_web::web::{self, Data, ServiceConfig};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock;
+use crate::config::Permission;
+use crate::http::api::{Answer, Done, reader};
+use crate::http::caller::Caller;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::export::{self, Format};
+use crate::http::query::Query;
+use crate::http::server::Web;
+use crate::journal::{AuditEntry, AuditFilter, Journal, Reader};
+
+/// What is written down.
+pub struct Noted<'a> {
+    /// Who did it.
+    pub actor: &'a str,
+    /// What, as `sign_in`, `conversation.read`.
+    pub action: &'static str,
+    /// To what or whom.
+    pub subject: String,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// What else matters.
+    pub details: Option<String>,
+}
+
+/// Writes it down; nothing waits for it, but it is in the same journal as what it tells of.
+pub fn note(journal: &Journal, noted: Noted<'_>) {
+    let at = clock::now().0;
+    let (actor, action, subject) = (noted.actor.to_owned(), noted.action, noted.subject);
+    let (address, details) = (noted.address.map(|address| address.to_string()), noted.details);
+    let write = move |transaction: &rusqlite::Transaction<'_>| {
+        let statement = "INSERT INTO audit (at, actor, action, subject, address, details)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let values = rusqlite::params![at, actor, action, subject, address, details];
+        transaction.prepare_cached(statement)?.execute(values).map(drop)
+    };
+    journal.write(write, |written| {
+        if let Err(error) = written {
+            tracing::error!(error, "an entry of the audit log couldn't be written");
+        }
+    });
+}
+
+/// Which entries.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WantedEntries {
+    /// By whom.
+    #[serde(default)]
+    actor: Option<String>,
+    /// What, as `sign_in`.
+    #[serde(default)]
+    action: Option<String>,
+    /// To what or whom.
+    #[serde(default)]
+    subject: Option<String>,
+    /// From this time on.
+    #[serde(default)]
+    from: Option<i64>,
+    /// Before this time.
+    #[serde(default)]
+    until: Option<i64>,
+    /// Older than this entry: the last one of the page before.
+    #[serde(default)]
+    before: Option<i64>,
+    /// 1 to 1000.
+    #[serde(default = "a_page")]
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: u32,
+}
+
+fn a_page() -> u32 {
+    100
+}
+
+impl WantedEntries {
+    fn filter(self) -> Result<AuditFilter, ApiError> {
+        if !(1..=1000).contains(&self.limit) {
+            return Err(ApiError::Malformed(format!("limit is {}; 1 to 1000", self.limit)));
+        }
+        let Self { actor, action, subject, from, until, before, limit } = self;
+        Ok(AuditFilter { actor, action, subject, from, until, before, limit: i64::from(limit) })
+    }
+}
+
+/// A page of the audit log.
+#[derive(Serialize, ToSchema)]
+pub struct AuditPage {
+    /// The latest first.
+    entries: Vec<AuditEntry>,
+}
+
+/// Below `/api/v1`.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(web::resource("/audit").route(web::get().to(audit)))
+        .service(web::resource("/audit/export").route(web::get().to(export_audit)));
+}
+
+/// Who did what, the latest first (permission `audit.read`).
+#[utoipa::path(get, path = "/api/v1/audit", params(WantedEntries), responses(
+    (status = 200, body = AuditPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn audit(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+    query: Query<WantedEntries>,
+) -> Answer<AuditPage> {
+    caller.must(Permission::ReadAudit)?;
+    // An empty write comes behind those under way: whoever looks finds what was done before.
+    let _ = web.directory.journal.write_now(|_| Ok(())).await;
+    let entries = reader(&request).audit(&query.into_inner().filter()?)?;
+    Ok(web::Json(AuditPage { entries }))
+}
+
+/// The same as a CSV file, all of it (permission `audit.read`); that is noted, too.
+#[utoipa::path(get, path = "/api/v1/audit/export", params(WantedEntries), responses(
+    (status = 200, content_type = "text/csv", body = String), (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedEntries>) -> Done {
+    caller.must(Permission::ReadAudit)?;
+    let filter = query.into_inner().filter()?;
+    caller.note(&web.directory, "audit.export", "audit", None);
+    let data = web.data.clone();
+    let before = filter.before;
+    Ok(export::streamed("audit", Format::Csv, move |cursor: Option<i64>| {
+        let page = AuditFilter { before: cursor.or(before), limit: 1000, ..filter.clone() };
+        let entries = Reader::open(&data)?.audit(&page)?;
+        let next = entries.last().map(|entry| entry.id).filter(|_| entries.len() == 1000);
+        Ok((export::csv(entries.into_iter()), next))
+    }))
+}

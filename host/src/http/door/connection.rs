@@ -1,0 +1,133 @@
+//! A connection whose other end has to take what is sent to it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
+
+use super::{Arrival, Place};
+
+/// Somebody who takes less than this within their patience isn't reading.
+const LEAST: usize = 16 * 1024;
+
+/// An accepted connection and its place inside.
+pub struct Connection {
+    io: Io,
+    place: Place,
+    patience: Duration,
+    stalled: Option<Stalled>,
+}
+
+enum Io {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Something is left to be written since some time.
+struct Stalled {
+    until: Pin<Box<Sleep>>,
+    taken: usize,
+}
+
+impl Connection {
+    pub(super) fn plain(io: TcpStream, place: Place) -> Self {
+        Self::new(Io::Plain(io), place)
+    }
+
+    pub(super) fn tls(io: TlsStream<TcpStream>, place: Place) -> Self {
+        Self::new(Io::Tls(Box::new(io)), place)
+    }
+
+    fn new(io: Io, place: Place) -> Self {
+        let patience = place.door.directory.config().host.limits.screen_patience;
+        Self { io, place, patience, stalled: None }
+    }
+
+    pub(super) fn arrival(&self) -> Arrival {
+        Arrival { is_kept_back: self.place.is_kept_back }
+    }
+
+    /// Watches a write: one that has to wait must get on.
+    fn watch(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        offered: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) if count >= offered => self.stalled = None,
+            Poll::Ready(Ok(count)) => {
+                if let Some(stalled) = &mut self.stalled {
+                    stalled.taken += count;
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let patience = self.patience;
+                let stalled = self.stalled.get_or_insert_with(|| Stalled {
+                    until: Box::pin(tokio::time::sleep(patience)),
+                    taken: 0,
+                });
+                ready!(stalled.until.as_mut().poll(context));
+                if stalled.taken < LEAST {
+                    self.place.door.directory.metrics.cut_off("not_reading");
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                stalled.taken = 0;
+                stalled.until.as_mut().reset(Instant::now() + patience);
+                // A timer that was set anew has to be asked once to ring.
+                if stalled.until.as_mut().poll(context).is_ready() {
+                    context.waker().wake_by_ref();
+                }
+            }
+        }
+        written
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_read(context, buffer),
+            Io::Tls(io) => Pin::new(io).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_write(context, buffer),
+            Io::Tls(io) => Pin::new(io).poll_write(context, buffer),
+        };
+        self.watch(written, buffer.len(), context)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_flush(context),
+            Io::Tls(io) => Pin::new(io).poll_flush(context),
+        };
+        self.watch(flushed.map_ok(|()| 0), 0, context).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Plain(io) => Pin::new(io).poll_shutdown(context),
+            Io::Tls(io) => Pin::new(io).poll_shutdown(context),
+        }
+    }
+}

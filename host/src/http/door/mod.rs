@@ -1,0 +1,157 @@
+//! The door: who may come in, how much one sender may take of us, and how long anything may take
+//! (OPS-11). What stands behind it never sees a connection that broke these rules.
+//!
+//! - So many connections in all, and so many from one address. The last ones in all are kept back: a
+//!   connection that gets one of those is only good for health, metrics and whoever is signed in.
+//! - TLS, if the host has a certificate.
+//! - A request's head has ten seconds; its body is there by a deadline, and not drop by drop.
+//! - A connection that takes nothing of what is sent to it, or hardly anything, is cut off.
+
+mod body;
+mod connection;
+mod descriptors;
+mod listen;
+mod tls;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_web::HttpRequest;
+
+use crate::actors::Directory;
+use crate::config::HostConfig;
+
+pub use body::in_time;
+pub use descriptors::make_room;
+pub use listen::{Listeners, Service, serve};
+pub use tls::{Tls, check as check_tls};
+
+/// Counts who is inside.
+pub struct Door {
+    directory: Arc<Directory>,
+    /// The most connections that the process' descriptors allow.
+    room: usize,
+    inside: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// Why somebody has to stay outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Full {
+    InAll,
+    OfOneAddress,
+}
+
+/// A place inside, until it is dropped.
+struct Place {
+    door: Arc<Door>,
+    address: Option<IpAddr>,
+    is_kept_back: bool,
+}
+
+/// What a request can know of the connection that it came through.
+#[derive(Clone, Copy)]
+struct Arrival {
+    is_kept_back: bool,
+}
+
+impl Door {
+    /// For a host whose descriptors allow so many connections.
+    pub fn new(directory: Arc<Directory>, room: usize) -> Self {
+        Self { directory, room, inside: AtomicUsize::new(0), by_address: Mutex::default() }
+    }
+
+    /// Connections that are open now.
+    pub fn inside(&self) -> usize {
+        self.inside.load(Ordering::Relaxed)
+    }
+
+    /// The most connections, and how many of them are kept back.
+    fn most(&self, host: &HostConfig) -> (usize, usize) {
+        let most = self.room.min(host.limits.connections as usize);
+        (most, (most / 10).max(16).min(most / 2))
+    }
+
+    fn admit(self: &Arc<Self>, peer: Option<SocketAddr>) -> Result<Place, Full> {
+        let config = self.directory.config();
+        let (most, kept_back) = self.most(&config.host);
+        let before = self.inside.fetch_add(1, Ordering::Relaxed);
+        let mut place =
+            Place { door: self.clone(), address: None, is_kept_back: before + kept_back >= most };
+        if before >= most {
+            return Err(Full::InAll);
+        }
+        let is_counted = |ip: &IpAddr| !config.host.proxies.iter().any(|proxy| proxy.contains(ip));
+        if let Some(address) = peer.map(|peer| peer.ip()).filter(is_counted).map(neighbourhood) {
+            let mut known = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = known.entry(address).or_default();
+            if *count >= config.host.limits.connections_per_address {
+                return Err(Full::OfOneAddress);
+            }
+            *count += 1;
+            place.address = Some(address);
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.door.inside.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let mut known = self.door.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = known.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                known.remove(&address);
+            }
+        }
+    }
+}
+
+/// One subscriber has a whole /64 of IPv6 to choose addresses from.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::from(u64::MAX) << 64);
+            Ipv6Addr::from_bits(prefix).into()
+        }
+    }
+}
+
+/// Whose request this is, by address: the connection's, or, behind a proxy of ours, the last one in
+/// `X-Forwarded-For` that isn't a proxy of ours. What stands before that could be made up.
+pub fn address_of(request: &HttpRequest, host: &HostConfig) -> Option<IpAddr> {
+    let is_proxy = |ip: &IpAddr| host.proxies.iter().any(|proxy| proxy.contains(ip));
+    let peer = request.peer_addr()?.ip().to_canonical();
+    if !is_proxy(&peer) {
+        return Some(neighbourhood(peer));
+    }
+    let named = request.headers().get_all("x-forwarded-for");
+    let named: Vec<&str> = named.filter_map(|value| value.to_str().ok()).collect();
+    let mut named = named.iter().rev().flat_map(|list| list.rsplit(','));
+    let client = named.find_map(|name| match name.trim().parse::<IpAddr>() {
+        Ok(ip) if is_proxy(&ip) => None,
+        Ok(ip) => Some(Some(ip)),
+        Err(_) => Some(None),
+    });
+    Some(neighbourhood(client.flatten().unwrap_or(peer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-11
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_sender() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2:3::4"), of("2001:db8:1:2:ffff::"));
+        assert_ne!(of("2001:db8:1:2::"), of("2001:db8:1:3::"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+}

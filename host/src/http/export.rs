@@ -1,0 +1,131 @@
+//! Files that people take out: page by page, and harmless where they are opened.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentDisposition;
+use actix_web::web::{self, Bytes};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How an export is written.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One JSON object per line.
+    #[default]
+    Ndjson,
+    /// Comma-separated, with a line of names.
+    Csv,
+}
+
+/// In which form.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub struct Form {
+    /// `ndjson` or `csv`.
+    #[param(inline)]
+    pub format: Format,
+}
+
+/// Page by page: a million rows are never in memory together. `page` reads one, behind a cursor.
+pub fn streamed<C, P>(name: &str, format: Format, page: P) -> HttpResponse
+where
+    C: Send + 'static,
+    P: Fn(Option<C>) -> rusqlite::Result<(Vec<u8>, Option<C>)> + Send + Sync + 'static,
+{
+    let page = Arc::new(page);
+    let pages = stream::unfold(Some(None), move |position| {
+        let page = page.clone();
+        async move {
+            let cursor: Option<C> = position?;
+            let is_first = cursor.is_none();
+            match web::block(move || page(cursor)).await {
+                Ok(Ok((mut bytes, next))) => {
+                    if !is_first && matches!(format, Format::Csv) {
+                        // The names stand once, at the top.
+                        let names =
+                            bytes.iter().position(|byte| *byte == b'\n').map_or(0, |n| n + 1);
+                        bytes.drain(..names);
+                    }
+                    Some((Ok(Bytes::from(bytes)), next.map(Some)))
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the journal can't be read");
+                    Some((Err(actix_web::error::ErrorServiceUnavailable("")), None))
+                }
+                Err(_) => None,
+            }
+        }
+    });
+    let (content_type, end) = match format {
+        Format::Ndjson => ("application/x-ndjson", "ndjson"),
+        Format::Csv => ("text/csv; charset=utf-8", "csv"),
+    };
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header(ContentDisposition::attachment(format!("{name}.{end}")))
+        .streaming(pages)
+}
+
+/// One object a line.
+pub fn json_lines<T: Serialize>(items: &[T]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for item in items {
+        serde_json::to_writer(&mut bytes, item).expect("plain data becomes JSON");
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// A line of names, and a line for each.
+pub fn csv<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for item in items {
+        writer.serialize(item).expect("flat data becomes a line");
+    }
+    let plain = writer.into_inner().expect("writing to memory can't fail");
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice());
+    let mut safe = csv::Writer::from_writer(Vec::new());
+    for record in reader.records() {
+        let record = record.expect("it was written just now");
+        let fields = record.iter().map(as_text);
+        safe.write_record(fields).expect("writing to memory can't fail");
+    }
+    safe.into_inner().expect("writing to memory can't fail")
+}
+
+/// A spreadsheet takes what begins so for a formula, and what customers write would be run by whoever
+/// opens the file. Numbers, also those of telephones, aren't formulas.
+fn as_text(field: &str) -> String {
+    let begins = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_number = field.chars().skip(1).all(|c| c.is_ascii_digit() || " .".contains(c));
+    match begins && !(field.starts_with(['+', '-']) && is_number) {
+        true => format!("'{field}"),
+        false => field.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CONV-09
+    #[test]
+    fn what_customers_write_is_no_formula() {
+        for formula in ["=HYPERLINK(\"x\")", "+1+1", "-2+3", "@SUM(A1)", "\t=1"] {
+            assert_eq!(as_text(formula), format!("'{formula}"));
+        }
+        for text in ["+14255550100", "-5", "hello", "", "a=1"] {
+            assert_eq!(as_text(text), text);
+        }
+        #[derive(Serialize)]
+        struct Line {
+            text: &'static str,
+        }
+        let lines = csv([Line { text: "=1,\n2" }, Line { text: "fine" }].into_iter());
+        assert_eq!(String::from_utf8(lines).unwrap(), "text\n\"'=1,\n2\"\nfine\n");
+    }
+}

@@ -1,0 +1,410 @@
+//! The live WebSocket of an agent's screen: everything at once on connecting, then every change.
+//!
+//! A screen that comes back after a break simply connects again: the snapshot holds all open work
+//! with its history (CONV-06), so there is nothing to resume and nothing to miss. So a connection may
+//! end whenever that is the simplest thing: its authority has changed, or it doesn't keep up.
+
+mod flow;
+mod origin;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::web::{Data, Payload};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
+use actix_ws::{Message as Frame, MessageStream, ProtocolError, Session};
+use cordboard_core::conversation::Summary;
+use cordboard_core::ids::ConversationId;
+use cordboard_core::message::Message;
+use cordboard_core::notice::Notice;
+use cordboard_core::time::Timestamp;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::actors::{
+    self, AgentActor, Attach, BoardFrame, Detach, Directory, ForScreen, LookAtAgent, Posted,
+    ScreenReceiver, Show,
+};
+use crate::clock;
+use crate::http::caller::Caller;
+use crate::http::commands::{self, Command};
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::server::Web;
+use crate::journal::Reader;
+
+use flow::Taken;
+
+/// A screen that hasn't been heard of for this long is gone.
+const SILENCE: Duration = Duration::from_secs(45);
+const PING_EVERY: Duration = Duration::from_secs(15);
+/// Sign-outs and revocations of another process (`cordboard agent`) show in the journal only.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The most bytes of one frame from a screen.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// One conversation with its history.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct Transcript {
+    /// Where it stands.
+    pub conversation: Summary,
+    /// All of it, oldest first.
+    pub messages: Vec<Message>,
+}
+
+/// What comes from the connection itself: first all open work of the agent, then now and then that it
+/// is alive.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FirstFrame {
+    /// Everything there is.
+    Snapshot {
+        /// Open conversations, oldest first.
+        conversations: Vec<Transcript>,
+    },
+    /// Every 15 s: whoever hears nothing for longer has lost the line, and connects again. (Pages don't
+    /// see the pings of the protocol.)
+    Alive,
+}
+
+/// A frame from a screen: a command, and a number that the answer repeats.
+#[derive(Deserialize)]
+struct Request {
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum What {
+    Sign(Sign),
+    Command(Command),
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Sign {
+    /// The agent is typing.
+    Typing { conversation: ConversationId },
+    /// The agent is there (PRES-06).
+    Activity,
+}
+
+/// What became of a command.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct AnswerFrame {
+    r#type: &'static str,
+    id: Option<u64>,
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The live WebSocket of an agent's screen. The host sends JSON texts: first `FirstFrame`'s snapshot, then
+/// `Notice`s, now and then `alive`, and for each command an answer (`AnswerFrame`) that repeats its `id`.
+/// The screen sends `Command`s with an `id`, and the signs `{"type": "activity"}` and
+/// `{"type": "typing", "conversation": …}`. The socket ends with its session, token or role.
+///
+/// # Errors
+/// [`ApiError`] if nobody is signed in, the page is another site's, or the agent has as many screens
+/// as one person can look at.
+#[utoipa::path(get, path = "/api/v1/live", responses(
+    (status = 101, description = "the socket is open"),
+    (status = 400, description = "the request isn't a WebSocket's handshake"),
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub async fn open(
+    request: HttpRequest,
+    body: Payload,
+    web: Data<Web>,
+    caller: Caller,
+) -> Result<HttpResponse, actix_web::Error> {
+    caller.must_work()?;
+    origin::check(&request, &caller, &web.directory.config().host.public_url)?;
+    let actor = web.directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
+    let reader = request.app_data::<Rc<Reader>>().expect("every worker has one").clone();
+    let backlog = web.directory.config().host.limits.screen_backlog;
+    let (sender, events) = actors::screen(backlog);
+    let attached = actor.send(Attach { screen: sender }).await;
+    let screen = attached.map_err(|_| ApiError::NotSignedIn)?.ok_or_else(|| {
+        let most = AgentActor::MOST_SCREENS;
+        ApiError::Busy(format!("{} has {most} screens connected; close one", caller.agent))
+    })?;
+    let (mut body, taken) = flow::bounded(body.into_inner(), MOST_BYTES);
+    let opened = match Payload::from_request(&request, &mut body).await {
+        Ok(body) => actix_ws::handle(&request, body),
+        Err(error) => Err(error),
+    };
+    let (response, session, stream) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            actor.do_send(Detach { screen, heard_at: clock::now() });
+            return Err(error);
+        }
+    };
+    let directory = web.directory.clone();
+    actix_web::rt::spawn(async move {
+        // Attached first, read second: what happens in between is in both, and that is harmless.
+        let held = actor.send(LookAtAgent).await.map(|view| view.held).unwrap_or_default();
+        let first = snapshot(&reader, &directory, &caller, &held);
+        let agent = caller.agent.clone();
+        let mut line = Line {
+            session,
+            patience: directory.config().host.limits.screen_patience,
+            directory,
+            reader,
+            caller,
+            heard_at: clock::now(),
+        };
+        let end = match first {
+            Ok(first) => line.attend(stream, taken, events, first).await,
+            Err(error) => End::Say(error.to_string()),
+        };
+        tracing::debug!(%agent, ?end, "a screen's connection ends");
+        let heard_at = line.heard_at;
+        line.hang_up(end).await;
+        actor.do_send(Detach { screen, heard_at });
+    });
+    Ok(response)
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+enum End {
+    /// It is told.
+    Say(String),
+    /// The same in the agent's own words.
+    Answer(Option<actix_ws::CloseReason>),
+    /// There is nobody to tell.
+    Broken,
+}
+
+/// A screen's connection while it lasts.
+struct Line {
+    session: Session,
+    patience: Duration,
+    directory: Arc<Directory>,
+    reader: Rc<Reader>,
+    caller: Caller,
+    heard_at: Timestamp,
+}
+
+impl Line {
+    async fn attend(
+        &mut self,
+        stream: MessageStream,
+        taken: Taken,
+        mut events: ScreenReceiver,
+        first: Arc<str>,
+    ) -> End {
+        if let Err(end) = self.send(&first).await {
+            return end;
+        }
+        drop(first);
+        let mut stream = stream.max_frame_size(MOST_BYTES);
+        let mut ping = tokio::time::interval(PING_EVERY);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut revoked = self.directory.authority.subscribe();
+        let mut board = self.directory.board.subscribe();
+        let mut heard = Instant::now();
+        loop {
+            let next = tokio::select! {
+                event = events.next() => match event {
+                    ForScreen::Frame(text) => self.send(&text).await,
+                    ForScreen::GivenUp => {
+                        self.directory.metrics.cut_off("screen_backlog");
+                        Err(End::Say("more waits for this screen than may; connect again".to_owned()))
+                    }
+                    ForScreen::End => Err(End::Say("the host is stopping".to_owned())),
+                },
+                _ = ping.tick() => match heard.elapsed() > SILENCE {
+                    true => Err(End::Say("nothing was heard for 45 s".to_owned())),
+                    false => match self.in_time(|session| session.ping(b"")).await {
+                        Ok(()) => self.send_own(&FirstFrame::Alive).await,
+                        ended => ended,
+                    },
+                },
+                posted = board.recv() => match posted {
+                    Ok(posted) if self.concerns(&posted) => self.send(&posted.frame).await,
+                    Ok(_) => Ok(()),
+                    // It has missed some: all of it is asked for.
+                    Err(RecvError::Lagged(_)) => self.send_own(&BoardFrame::Desk).await,
+                    Err(RecvError::Closed) => Err(End::Say("the host is stopping".to_owned())),
+                },
+                // Somebody's authority has changed here, or perhaps in another process.
+                _ = revoked.changed() => self.renew(),
+                _ = look.tick() => self.renew(),
+                frame = stream.next() => {
+                    taken.frame();
+                    heard = Instant::now();
+                    // A connection that breaks was heard of before; one that is closed, just now.
+                    if frame.as_ref().is_some_and(Result::is_ok) {
+                        self.heard_at = clock::now();
+                    }
+                    self.hear(frame).await
+                }
+            };
+            if let Err(end) = next {
+                return end;
+            }
+        }
+    }
+
+    async fn hear(&mut self, frame: Option<Result<Frame, ProtocolError>>) -> Result<(), End> {
+        match frame {
+            Some(Ok(Frame::Text(text))) => {
+                // Whoever was signed out a moment ago gives no more commands.
+                self.renew()?;
+                self.caller.note_use(&self.directory);
+                let answer = answer(&text, &self.directory, &self.caller).await;
+                let answer = serde_json::to_string(&answer).expect("frames become JSON");
+                self.send(&answer).await
+            }
+            Some(Ok(Frame::Ping(bytes))) => self.in_time(|session| session.pong(&bytes)).await,
+            Some(Ok(Frame::Pong(_))) => Ok(()),
+            Some(Ok(Frame::Close(reason))) => Err(End::Answer(reason)),
+            Some(Ok(_)) => Err(End::Say("frames are JSON text in one piece".to_owned())),
+            Some(Err(error)) => {
+                self.directory.metrics.cut_off("frame");
+                Err(End::Say(format!(
+                    "a frame can't be read, or has more than {MOST_BYTES} bytes: {error}"
+                )))
+            }
+            None => Err(End::Broken),
+        }
+    }
+
+    /// Looks up what the caller may do now. Another role sees other things: the screen comes back and
+    /// gets those.
+    fn renew(&mut self) -> Result<(), End> {
+        let renewed = self.caller.renewed(&self.directory, &self.reader);
+        let renewed = renewed.map_err(|error| End::Say(error.to_string()))?;
+        if renewed.has_lost(&self.caller) {
+            return Err(End::Say(format!(
+                "the role is {} now; connect again",
+                renewed.role.as_str()
+            )));
+        }
+        self.caller = renewed;
+        Ok(())
+    }
+
+    /// What is posted to a queue is for its members.
+    fn concerns(&self, posted: &Posted) -> bool {
+        let Some(queue) = &posted.queue else { return true };
+        let config = self.directory.config();
+        config.agent(&self.caller.agent).is_some_and(|agent| agent.settings.queues.contains(queue))
+    }
+
+    async fn send_own(&mut self, frame: &impl Serialize) -> Result<(), End> {
+        let text = serde_json::to_string(frame).expect("frames become JSON");
+        self.send(&text).await
+    }
+
+    async fn send(&mut self, text: &str) -> Result<(), End> {
+        let text = text.to_owned();
+        self.in_time(|session| session.text(text)).await
+    }
+
+    /// A screen that takes nothing for so long isn't read by anybody.
+    async fn in_time<'a, F>(
+        &'a mut self,
+        send: impl FnOnce(&'a mut Session) -> F,
+    ) -> Result<(), End>
+    where
+        F: Future<Output = Result<(), actix_ws::Closed>> + 'a,
+    {
+        match tokio::time::timeout(self.patience, send(&mut self.session)).await {
+            Ok(sent) => sent.map_err(|_| End::Broken),
+            Err(_) => {
+                self.directory.metrics.cut_off("not_reading");
+                Err(End::Broken)
+            }
+        }
+    }
+
+    async fn hang_up(self, end: End) {
+        let reason = match end {
+            End::Say(why) => Some(closing(&why)),
+            End::Answer(reason) => reason,
+            End::Broken => return,
+        };
+        // It may not read that either.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.session.close(reason)).await;
+    }
+}
+
+/// Open work of the agent's own, that in which they advise (the agent holds a place for it), and what
+/// they still have a wrap-up to finish for.
+fn snapshot(
+    reader: &Reader,
+    directory: &Directory,
+    caller: &Caller,
+    held: &[ConversationId],
+) -> Result<Arc<str>, ApiError> {
+    let mut conversations = Vec::new();
+    let mut machines = reader.open_conversations(Some(&caller.agent), 1000)?;
+    for id in held {
+        if !machines.iter().any(|machine| machine.id() == *id) {
+            let advised = reader.conversation(*id)?;
+            machines.extend(advised.filter(|machine| machine.takes_part(&caller.agent)));
+        }
+    }
+    for id in reader.wrap_ups_of(&caller.agent)? {
+        if !machines.iter().any(|machine| machine.id() == id) {
+            machines.extend(reader.conversation(id)?);
+        }
+    }
+    for machine in machines {
+        let Some(machine) = directory.with_settings(machine) else { continue };
+        let messages = reader.transcript(machine.id())?;
+        conversations.push(Transcript { conversation: machine.summary(), messages });
+    }
+    let frame = FirstFrame::Snapshot { conversations };
+    Ok(serde_json::to_string(&frame).expect("frames become JSON").into())
+}
+
+async fn answer(text: &str, directory: &Directory, caller: &Caller) -> AnswerFrame {
+    let frame = |id, result: Result<(), String>| AnswerFrame {
+        r#type: "answer",
+        id,
+        ok: result.is_ok(),
+        error: result.err(),
+    };
+    let request: Request = match serde_json::from_str(text) {
+        Ok(request) => request,
+        Err(error) => return frame(None, Err(format!("the frame isn't a command: {error}"))),
+    };
+    let result = match request.what {
+        What::Command(command) => {
+            commands::run(directory, caller, command).await.map_err(|error| error.to_string())
+        }
+        What::Sign(Sign::Activity) => {
+            commands::note_activity(directory, caller);
+            Ok(())
+        }
+        What::Sign(Sign::Typing { conversation }) => {
+            commands::note_activity(directory, caller);
+            if let Some(actor) = directory.agent(&caller.agent) {
+                let agent = Some(caller.agent.clone());
+                actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));
+            }
+            Ok(())
+        }
+    };
+    frame(request.id, result)
+}
+
+fn closing(why: &str) -> actix_ws::CloseReason {
+    // A control frame holds 125 bytes, two of them the code.
+    let mut end = why.len().min(120);
+    while !why.is_char_boundary(end) {
+        end -= 1;
+    }
+    actix_ws::CloseReason {
+        code: actix_ws::CloseCode::Away,
+        description: Some(why[..end].to_owned()),
+    }
+}

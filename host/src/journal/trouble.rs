@@ -1,0 +1,38 @@
+//! What an operator is told of a journal that can't be used, and what to do.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rusqlite::{Error, ErrorCode};
+
+use super::FILE;
+
+/// What is wrong with the journal of a data folder, and what helps.
+pub fn in_words(error: &Error, data: &Path) -> String {
+    let file = data.join(FILE);
+    let file = file.display();
+    let advice = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "it is damaged: put a backup in its place, or have `sqlite3 FILE .recover` read what is left; nothing in it was changed"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            "the host can't write there: look at owner and rights of the file and its folder, and whether the disk is mounted for reading only"
+        }
+        Some(ErrorCode::DiskFull) => "the disk is full: make room",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another program holds it: end that"
+        }
+        Some(ErrorCode::SystemIoFailure) => "the disk fails: look at the system's log",
+        _ => "",
+    };
+    match advice {
+        "" => format!("the journal {file} can't be used: {error}"),
+        advice => format!("the journal {file} can't be used ({error}): {advice}"),
+    }
+}
+
+/// Which file a path leads to: its device and number; nothing if it leads nowhere.
+pub fn identity(data: &Path) -> Option<(u64, u64)> {
+    let about = std::fs::metadata(data.join(FILE)).ok()?;
+    Some((about.dev(), about.ino()))
+}

@@ -1,0 +1,48 @@
+//! One host per data folder: two would both send every open reply.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+/// Says who holds the folder; the lock itself is on the folder, which can't be deleted by mistake while
+/// something lies in it.
+const NOTE: &str = "host.pid";
+
+/// The folder is this process', until it is dropped or the process ends, however it ends.
+pub struct FolderLock {
+    _folder: File,
+}
+
+/// Takes the folder.
+///
+/// # Errors
+/// Another process has it, and which; or it can't be opened.
+pub fn lock(folder: &Path, listen: &str) -> anyhow::Result<FolderLock> {
+    let shown = folder.display();
+    let held = File::open(folder).with_context(|| format!("can't open the data folder {shown}"))?;
+    match held.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let who = std::fs::read_to_string(folder.join(NOTE)).unwrap_or_default();
+            let who = if who.trim().is_empty() { "another process" } else { who.trim() };
+            bail!(
+                "{who} holds the data folder {shown}; stop it, or give this host a folder of its own"
+            );
+        }
+        // A file system that can't lock is the operator's choice, and said.
+        Err(TryLockError::Error(error)) => tracing::warn!(
+            %error,
+            "the data folder {shown} can't be locked; nothing keeps a second host from using it"
+        ),
+    }
+    let note = format!("process {} (cordboard run, listening on {listen})\n", std::process::id());
+    // The lock holds without it.
+    let written =
+        File::create(folder.join(NOTE)).and_then(|mut file| file.write_all(note.as_bytes()));
+    if let Err(error) = written {
+        tracing::warn!(%error, "can't say in {shown} who holds it");
+    }
+    Ok(FolderLock { _folder: held })
+}

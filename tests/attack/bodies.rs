@@ -1,0 +1,157 @@
+//! Requests that never end, connections that are only held.
+
+use std::time::{Duration, Instant};
+
+use cordboard_tests::harness::{Screen, Setup};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use crate::tools::{connect, held, is_long, sent, status, times, until_closed};
+
+const POST: &str = "POST /hooks/sms-twilio HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
+
+fn with_limits(limits: &str) -> Setup {
+    let mut setup = Setup::new();
+    setup.host = format!("limits: ({limits}),");
+    setup
+}
+
+// OPS-11
+#[actix_web::test]
+async fn bodies_that_dont_end_are_ended() {
+    let mut setup = with_limits("body: \"2s\"");
+    let _emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let began = Instant::now();
+    let mut paths = Vec::new();
+    for head in [
+        POST.to_owned(),
+        POST.replace("/hooks/sms-twilio", "/api/v1/sign-in"),
+        // Nobody reads these: answered at once.
+        POST.replace("/hooks/sms-twilio", "/hooks/nobody"),
+        POST.replace("POST /hooks/sms-twilio", "GET /health/live"),
+        // An upgrade is no way around it.
+        POST.replace("host: h", "host: h\r\nconnection: upgrade\r\nupgrade: websocket"),
+        POST.replace("content-length: 1000", "transfer-encoding: chunked"),
+    ] {
+        paths.push(sent(&host.url, format!("{head}Body=1234").as_bytes()).await);
+    }
+    for mut path in paths {
+        let answer = until_closed(&mut path, Duration::from_secs(8)).await;
+        assert!(answer.is_some(), "a connection is held by a body that doesn't end");
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let mut late = sent(&host.url, format!("{POST}Body=1234").as_bytes()).await;
+    let answer = until_closed(&mut late, Duration::from_secs(8)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("within 2 s"), "{answer}");
+    held("bodies that don't end", &format!("closed after {seconds:.1} s, limit 2 s"));
+}
+
+// OPS-11
+#[actix_web::test]
+async fn a_body_that_comes_drop_by_drop_is_ended_before_its_deadline() {
+    let mut setup = with_limits("body: \"60s\"");
+    let _emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let mut dripping = sent(&host.url, POST.as_bytes()).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(20) {
+        if dripping.write_all(b"x").await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    assert!((4.0..15.0).contains(&seconds), "{seconds} s");
+    held("a body of ten bytes a second", &format!("closed after {seconds:.1} s, limit 60 s"));
+}
+
+// OPS-11
+#[actix_web::test]
+async fn heads_that_dont_end_are_ended_also_on_a_kept_connection() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let mut first = sent(&host.url, b"GET /health/live HTT").await;
+    assert!(until_closed(&mut first, Duration::from_secs(15)).await.is_some());
+    // Between requests a connection is kept for 75 s, a half head or not.
+    if !is_long() {
+        return;
+    }
+    let two = b"GET /health/live HTTP/1.1\r\nhost: h\r\n\r\nGET /health/live HTTP/1.1\r\nho";
+    let mut second = sent(&host.url, two).await;
+    let limit = Duration::from_secs(90);
+    let began = Instant::now();
+    assert!(until_closed(&mut second, limit).await.is_some(), "a half head holds a connection");
+    held("a second head that doesn't end", &format!("{:.0} s", began.elapsed().as_secs_f64()));
+}
+
+// OPS-11
+#[actix_web::test]
+async fn one_address_cant_lock_the_others_out() {
+    let mut setup = with_limits("connections: 100000, connections_per_address: 100, body: \"60s\"");
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    let mut crowd = Vec::new();
+    for _ in 0..times(1000, 15_000) {
+        crowd.push(sent(&host.url, format!("{POST}Body=1234").as_bytes()).await);
+    }
+    // Another address of this machine.
+    let elsewhere = tokio::net::TcpSocket::new_v4().unwrap();
+    elsewhere.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let address = host.url.trim_start_matches("http://").parse().unwrap();
+    let mut other = elsewhere.connect(address).await.unwrap();
+    other
+        .write_all(b"GET /health/live HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = until_closed(&mut other, Duration::from_secs(5)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    kim.must(json!({ "type": "activity" })).await;
+    let (held_open, count) =
+        (std::fs::read_dir(format!("/proc/{}/fd", host.pid())).unwrap().count(), crowd.len());
+    assert!(held_open < 300, "{held_open} descriptors");
+    drop(crowd);
+    // Those that are gone make room.
+    let until = Instant::now() + Duration::from_secs(10);
+    while status(&host.url, "/health/live", Duration::from_secs(2)).await != Some(200) {
+        assert!(Instant::now() < until, "places aren't given back");
+    }
+    held(
+        "unfinished bodies from one address",
+        &format!("{count} connections, {held_open} descriptors"),
+    );
+}
+
+// OPS-11
+#[actix_web::test]
+async fn the_last_connections_are_for_health_and_for_those_who_are_signed_in() {
+    let mut setup = with_limits("connections: 64, connections_per_address: 1000, body: \"60s\"");
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut crowd = Vec::new();
+    for _ in 0..50 {
+        crowd.push(sent(&host.url, format!("{POST}Body=1234").as_bytes()).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let within = Duration::from_secs(5);
+    assert_eq!(status(&host.url, "/health/live", within).await, Some(200));
+    assert_eq!(status(&host.url, "/", within).await, Some(503));
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    kim.must(json!({ "type": "activity" })).await;
+    assert_eq!(host.get(&token, "/api/v1/me").await.0, 200);
+    // Beyond the last one there is no more, and it says which limit it was.
+    let mut further = Vec::new();
+    for _ in 0..30 {
+        further.push(connect(&host.url).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(further);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let metrics = host.text(&token, "/metrics").await;
+    assert!(metrics.contains("cut_off_total{why=\"full\"}"), "{metrics}");
+    held("all connections taken", "health and signed-in agents are served, others get 503");
+}

@@ -1,0 +1,202 @@
+//! What is written into fields by those who mean no good, and what a running host reads of its files.
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{Screen, Setup, library, plugin_folder};
+use serde_json::{Value, json};
+
+use crate::tools::held;
+
+// CONV-04 ROUTE-02
+#[actix_web::test]
+async fn fields_take_what_belongs_there_and_no_more() {
+    let mut setup = Setup::new();
+    setup.sections = "fields: (contact: [\"tier\"]),".to_owned();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    emulators.world.text(Provider::Twilio, "+14255550100", "hello").await;
+    let id = kim.accept_next().await;
+    let path = |action: &str| format!("/api/v1/conversations/{id}/{action}");
+    let picture = |url: &str| json!({ "url": url, "content_type": "image/png" });
+    let mut tried = 0;
+    for (action, body) in [
+        ("reply", json!({ "text": "\u{200b}\u{2060}" })),
+        ("reply", json!({ "text": "a\u{0}b" })),
+        ("reply", json!({ "text": "pay \u{202e}DOG" })),
+        ("reply", json!({ "text": "x", "media": [picture("javascript:alert(1)")] })),
+        ("reply", json!({ "text": "x", "media": [picture("http://files.example/x")] })),
+        ("reply", json!({ "text": "x", "media": vec![picture("https://files.example/x"); 11] })),
+        (
+            "reply",
+            json!({ "text": "x", "media": [picture(&format!("https://a.example/{}", "x".repeat(3000)))] }),
+        ),
+        ("reply", json!({ "text": "x", "client_key": "k".repeat(300) })),
+        ("note", json!({ "text": "n".repeat(10_001) })),
+        ("note", json!({ "text": "\u{feff}" })),
+        ("finish-wrap-up", json!({ "summary": "s".repeat(4001) })),
+    ] {
+        let (status, refused) = host.post(&kims, &path(action), body.clone()).await;
+        assert_eq!(
+            (status, refused["code"].as_str()),
+            (400, Some("malformed")),
+            "{action} {body}: {refused}"
+        );
+        tried += 1;
+    }
+    for attributes in [
+        json!({ "contact": { "colour": "red" } }),
+        json!({ "context": { "tier": "gold" } }),
+        json!({ "contact": { "tier": "x".repeat(60_000) } }),
+        json!({ "contact": { "tier": "a\u{0}" } }),
+        json!({ "language": "x".repeat(1000) }),
+    ] {
+        let (status, refused) = host.put(&sams, &path("attributes"), attributes.clone()).await;
+        assert_eq!(status, 400, "{attributes}: {refused}");
+        tried += 1;
+    }
+    let fine = json!({ "contact": { "tier": "gold" } });
+    assert_eq!(host.put(&sams, &path("attributes"), fine).await.0, 204);
+    assert_eq!(host.post(&kims, &path("reply"), json!({ "text": "👩‍👩‍👧 שלום" })).await.0, 204);
+    // A path that isn't there, and a parameter that isn't known, are said to be wrong.
+    let (status, wrong) = host.get(&kims, "/api/v1/nonsense").await;
+    assert_eq!((status, wrong["code"].as_str()), (404, Some("not_found")), "{wrong}");
+    let (status, wrong) = host.get(&sams, "/api/v1/conversations/search?custmer=x").await;
+    assert_eq!(status, 400);
+    let known = wrong["message"].as_str().unwrap();
+    assert!(known.contains("no parameter \"custmer\"") && known.contains("customer"), "{wrong}");
+    assert_eq!(host.get(&sams, "/api/v1/conversations/export?formt=csv").await.0, 400);
+    let file = reqwest::Client::new()
+        .get(format!("{}/api/v1/conversations/export?format=csv", host.url))
+        .bearer_auth(&sams)
+        .send()
+        .await
+        .unwrap();
+    let headers = file.headers().clone();
+    assert!(
+        headers["content-disposition"].to_str().unwrap().contains("conversations.csv"),
+        "{headers:?}"
+    );
+    assert_eq!(
+        (&headers["x-content-type-options"], &headers["cache-control"]),
+        (&"nosniff".parse().unwrap(), &"no-store".parse().unwrap())
+    );
+    // Of a stranger's conversation it isn't even said that it is there.
+    let lees = setup.token("lee");
+    let unknown = format!("/api/v1/conversations/{}", uuid::Uuid::nil());
+    for action in ["", "/why"] {
+        let theirs = host.get(&lees, &format!("/api/v1/conversations/{id}{action}")).await;
+        assert_eq!(theirs, host.get(&lees, &format!("{unknown}{action}")).await);
+        assert_eq!(theirs.0, 404);
+    }
+    held("fields that hold what they shouldn't", &format!("{tried} refused, each with a sentence"));
+}
+
+// SEC-02 PLUG-01
+#[actix_web::test]
+async fn a_message_without_an_id_is_refused_and_seen() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let plugin = library(&plugin_folder(), "panicky");
+    let channel = format!(
+        "(channels: [(id: \"odd\", plugin: \"{}\", workstream: \"sms\", config: ())])",
+        plugin.display()
+    );
+    setup.write("odd.ron", &channel);
+    let token = setup.token("root");
+    let host = setup.start(&["--strict"]).await;
+    let client = reqwest::Client::new();
+    let post = |body: String| client.post(format!("{}/hooks/odd", host.url)).body(body).send();
+    // Its plugin takes the body for the message's id.
+    assert_eq!(post(String::new()).await.unwrap().status(), 500);
+    assert_eq!(post("x".repeat(100_000)).await.unwrap().status(), 500);
+    assert_eq!(post("one".to_owned()).await.unwrap().status(), 200);
+    let metrics = host.text(&token, "/metrics").await;
+    assert!(
+        metrics.contains("cordboard_webhooks_total{channel=\"odd\",outcome=\"failed\"} 2"),
+        "{metrics}"
+    );
+    host.prints("a message without `provider_id`").await;
+    let (_, open) = host.get(&token, "/api/v1/conversations?all=true").await;
+    assert_eq!(open.as_array().unwrap().len(), 1, "{open}");
+    held("messages without an id, or with one of 100,000 characters", "500, logged, counted");
+}
+
+// PLUG-07
+#[actix_web::test]
+async fn a_library_under_another_name_or_a_rotten_copy_isnt_run() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    // The plugins of this build, but somebody has put another one under twilio's name.
+    let plugins = tempfile::tempdir().unwrap();
+    for name in ["telesign", "acs"] {
+        std::fs::copy(library(&plugin_folder(), name), library(plugins.path(), name)).unwrap();
+    }
+    std::fs::copy(library(&plugin_folder(), "panicky"), library(plugins.path(), "twilio")).unwrap();
+    let (from, to) = (plugin_folder().display().to_string(), plugins.path().display().to_string());
+    setup.change("main.ron", &from, &to);
+    let (code, text) = setup.run(&["check", setup.config()]);
+    assert!(
+        code == 1
+            && text.contains("it is the plugin \"panicky\", and the configuration says \"twilio\""),
+        "{text}"
+    );
+    let (code, text) = setup.run(&["run", setup.config(), "--strict"]);
+    assert!(code == 1 && text.contains("\"panicky\""), "{code} {text}");
+    // Without --strict the others run; readiness says which one doesn't, and no path of this machine.
+    let host = setup.start(&[]).await;
+    let ready = host.text("", "/health/ready").await;
+    assert!(ready.contains("channel sms-twilio isn't loaded") && !ready.contains('/'), "{ready}");
+    assert_eq!(host.stop(), Some(0));
+    setup.change("main.ron", &to, &from);
+    // A copy that was cut or written over doesn't kill the host, and isn't run.
+    let cache = setup.data().join("plugins");
+    for rot in [0_usize, 4096] {
+        let host = setup.start(&["--strict"]).await;
+        assert_eq!(host.text("", "/health/ready").await, "ready\n");
+        assert_eq!(host.stop(), Some(0));
+        for entry in std::fs::read_dir(&cache).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = std::fs::read(&path).unwrap();
+            match rot {
+                0 => bytes.truncate(bytes.len() / 2),
+                at => bytes[at] ^= 0xff,
+            }
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.text("", "/health/ready").await, "ready\n");
+    held("libraries under other names, rotten copies", "refused; copied anew");
+}
+
+// OPS-01 ROUTE-17
+#[actix_web::test]
+async fn files_of_another_shape_change_nothing_on_a_running_host() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    setup.write("ana.ron", "(agents: [(id: \"ana\", queues: [\"support\"])])");
+    let root = setup.token("root");
+    let host = setup.start(&["--strict"]).await;
+    let reload = || host.post(&root, "/api/v1/config/reload", json!({}));
+    let has_ana = async || {
+        let (_, agents) = host.get(&root, "/api/v1/agents").await;
+        agents.as_array().unwrap().iter().any(|agent: &Value| agent["id"] == "ana")
+    };
+    let large = "x".repeat(5_000_000);
+    for wrong in ["x", "1", "[]", "(agents: 5)", "", &large, "(((((", "(agents: {})"] {
+        setup.write("ana.ron", wrong);
+        let (status, refused) = reload().await;
+        assert_eq!(
+            (status, refused["code"].as_str()),
+            (409, Some("wrong_config")),
+            "{}",
+            &wrong[..wrong.len().min(20)]
+        );
+        assert!(has_ana().await);
+    }
+    setup.write("ana.ron", "()");
+    assert_eq!(reload().await.0, 200);
+    assert!(!has_ana().await, "an empty file is one, and says so");
+    held("configuration files of another shape", "refused; nobody is removed by them");
+}

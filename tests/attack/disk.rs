@@ -1,0 +1,76 @@
+//! Disks that lie, lose, or are full. (A full one under way: `tests/tests/disk.rs`.)
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{Screen, Setup, eventually};
+
+use crate::tools::held;
+
+type Damage = fn(&mut Vec<u8>);
+
+// OPS-03 OPS-06
+#[actix_web::test]
+async fn a_damaged_journal_is_said_and_left_as_it_is() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    for n in 0..50 {
+        let from = format!("+142555501{n:02}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, &"x".repeat(500)).await, 200);
+    }
+    assert_eq!(host.stop(), Some(0));
+    let journal = setup.data().join("journal.sqlite");
+    let whole = std::fs::read(&journal).unwrap();
+    // Its head, its middle, its end.
+    let damage: [(&str, Damage); 3] = [
+        ("head", |bytes| bytes[..100].fill(0xff)),
+        ("pages", |bytes| bytes[4096..].fill(0xa5)),
+        ("half", |bytes| bytes.truncate(bytes.len() / 2)),
+    ];
+    for (what, change) in damage {
+        let mut bytes = whole.clone();
+        change(&mut bytes);
+        std::fs::write(&journal, &bytes).unwrap();
+        let (code, text) = setup.run(&["run", setup.config()]);
+        assert_eq!(code, 3, "{what}: {text}");
+        assert!(
+            text.contains("journal.sqlite can't be used") && text.contains("it is damaged"),
+            "{what}: {text}"
+        );
+        assert_eq!(
+            std::fs::read(&journal).unwrap().len(),
+            bytes.len(),
+            "{what}: it is left as it is"
+        );
+    }
+    std::fs::write(&journal, &whole).unwrap();
+    // What isn't a file at all.
+    let (aside, folder) = (setup.data().join("aside"), setup.folder.path().to_owned());
+    std::fs::rename(&journal, &aside).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    let (code, text) = setup.run(&["run", setup.config()]);
+    assert!(code == 3 && text.contains("can't write there"), "{text}");
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::rename(&aside, &journal).unwrap();
+    setup.change("main.ron", "data: \"data\"", "data: \"main.ron\"");
+    let (code, text) = setup.run(&["run", setup.config()]);
+    assert!(code == 3 && text.contains("can't make the data folder"), "{text} {folder:?}");
+    setup.change("main.ron", "data: \"main.ron\"", "data: \"data\"");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::connect(&host.url, &token).await;
+    kim.accept_next().await;
+    held("journals that are damaged, or no file", "refused with advice, left as they are");
+}
+
+// OPS-06
+#[actix_web::test]
+async fn a_journal_that_is_deleted_under_the_host_stops_it() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    std::fs::remove_file(setup.data().join("journal.sqlite")).unwrap();
+    let said = || host.log().contains("was deleted or replaced while the host ran").then_some(());
+    eventually("the host says so", said).await;
+    eventually("it stops", || host.log().contains("the host couldn't go on").then_some(())).await;
+    held("a journal deleted under a running host", "the host stops and says where it still is");
+}

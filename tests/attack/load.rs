@@ -1,0 +1,56 @@
+//! More than can be dealt with: what was taken is dealt with, and the newest waits outside.
+
+use std::collections::BTreeMap;
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{Screen, Setup};
+use serde_json::json;
+
+use crate::tools::{held, times};
+
+// OPS-11
+#[actix_web::test]
+async fn beyond_the_journals_backlog_webhooks_are_put_off_and_nothing_is_lost() {
+    let mut setup = Setup::new();
+    setup.host =
+        "limits: (journal_backlog: 16, connections: 100000, connections_per_address: 100000),"
+            .to_owned();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let count = times(1500, 20_000);
+    let texts: Vec<_> = (0..count)
+        .map(|n| {
+            let world = emulators.world.clone();
+            actix_web::rt::spawn(async move {
+                let (id, from) = (format!("SM{n:032}"), format!("+1425555{:04}", n % 10));
+                (world.deliver(Provider::Twilio, &id, &from, &id).await, id, from)
+            })
+        })
+        .collect();
+    let mut answers = BTreeMap::<u16, usize>::new();
+    let mut put_off = Vec::new();
+    for text in texts {
+        let (status, id, from) = text.await.unwrap();
+        *answers.entry(status).or_default() += 1;
+        if status != 200 {
+            put_off.push((id, from));
+        }
+    }
+    assert!(answers.keys().all(|status| matches!(status, 200 | 503)), "{answers:?}");
+    // The provider comes again.
+    for (id, from) in put_off {
+        while emulators.world.deliver(Provider::Twilio, &id, &from, &id).await != 200 {}
+    }
+    let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
+    let all: u64 =
+        open.as_array().unwrap().iter().map(|one| one["messages"].as_u64().unwrap()).sum();
+    assert_eq!(all, count as u64, "each once");
+    kim.must(json!({ "type": "activity" })).await;
+    let metrics = host.text(&sams, "/metrics").await;
+    let is_said =
+        metrics.contains("outcome=\"overloaded\"") && metrics.contains("cordboard_journal_waiting");
+    assert!(is_said || !answers.contains_key(&503), "{metrics}");
+    held("more texts than the journal's backlog", &format!("{answers:?}, all kept"));
+}

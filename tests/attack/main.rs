@@ -1,0 +1,17 @@
+//! Attacks on a running host: what must not happen is tried to be made to happen.
+//!
+//! `make test` runs them in a short form; `make attack` in a long one, and prints what was tried, what
+//! was measured, and that it held.
+
+mod bodies;
+mod content;
+mod disk;
+mod folder;
+mod frames;
+mod grief;
+mod load;
+mod screens;
+mod sign_in;
+mod sockets;
+mod tls;
+mod tools;

@@ -1,0 +1,377 @@
+//! Guessing, flooding, and what becomes of links, sessions and tokens.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{HostProcess, Screen, Setup};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::tools::{held, memory, times};
+
+const PASSWORD: &str = "correct horse battery";
+
+fn client() -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder().no_proxy().cookie_store(true);
+    builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+fn set_password(setup: &Setup, agent: &str) {
+    let mut child = setup
+        .command(&["agent", "password", setup.config(), "--id", agent])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+async fn sign_in(
+    client: &Client,
+    host: &HostProcess,
+    agent: &str,
+    password: &str,
+) -> reqwest::Response {
+    let body = json!({ "agent": agent, "password": password });
+    client.post(format!("{}/api/v1/sign-in", host.url)).json(&body).send().await.unwrap()
+}
+
+/// A browser that is signed in, and its token against forgery.
+async fn browser(host: &HostProcess, agent: &str) -> (Client, String) {
+    let client = client();
+    assert_eq!(sign_in(&client, host, agent, PASSWORD).await.status(), 204);
+    let me: Value =
+        client.get(format!("{}/api/v1/me", host.url)).send().await.unwrap().json().await.unwrap();
+    (client, me["csrf"].as_str().unwrap().to_owned())
+}
+
+// SEC-07 OPS-11
+#[actix_web::test]
+async fn a_flood_of_wrong_passwords_keeps_no_text_waiting() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    set_password(&setup, "lee");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    let before = memory(&host);
+    let attackers = client();
+    let flood: Vec<_> = (0..times(200, 2000))
+        .map(|n| {
+            let (client, url) = (attackers.clone(), format!("{}/api/v1/sign-in", host.url));
+            actix_web::rt::spawn(async move {
+                let agent = ["kim", "lee", "sam", "root", "nobody"][n % 5];
+                let body = json!({ "agent": agent, "password": "wrong" });
+                client
+                    .post(url)
+                    .json(&body)
+                    .send()
+                    .await
+                    .map(|answer| answer.status().as_u16())
+                    .unwrap_or(0)
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    emulators.world.text(Provider::Twilio, "+14255550100", "in the midst of it").await;
+    let waited = began.elapsed();
+    kim.accept_next().await;
+    let mut answers = std::collections::BTreeMap::<u16, usize>::new();
+    for attempt in flood {
+        *answers.entry(attempt.await.unwrap()).or_default() += 1;
+    }
+    let after = memory(&host);
+    assert!(answers.keys().all(|status| matches!(status, 401 | 429)), "{answers:?}");
+    assert!(answers[&429] > answers.get(&401).copied().unwrap_or_default(), "{answers:?}");
+    assert!(after < before + 100, "{before} to {after} MB");
+    held(
+        "wrong passwords at once",
+        &format!(
+            "{answers:?}; a text took {} ms meanwhile; {before} to {after} MB",
+            waited.as_millis()
+        ),
+    );
+}
+
+// SEC-07
+#[actix_web::test]
+async fn guessing_gets_slower_and_the_right_one_gets_in_from_elsewhere() {
+    let mut setup = Setup::new();
+    setup.host = "proxies: [\"127.0.0.1\"],".to_owned();
+    let _emulators = setup.with_emulators();
+    set_password(&setup, "kim");
+    let host = setup.start(&["--strict"]).await;
+    let from = |address: &str, password: &str| {
+        let body = json!({ "agent": "kim", "password": password });
+        let request = client().post(format!("{}/api/v1/sign-in", host.url)).json(&body);
+        request.header("x-forwarded-for", format!("1.2.3.4, {address}")).send()
+    };
+    let mut refused = None;
+    for _ in 0..30 {
+        let answer = from("203.0.113.9", "wrong").await.unwrap();
+        if answer.status() == 429 {
+            refused = Some(answer);
+            break;
+        }
+        assert_eq!(answer.status(), 401);
+    }
+    let refused = refused.expect("guessing is slowed down");
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=4).contains(&wait), "{wait}");
+    // Not even the right one, from there, for now; what stands first in the header is made up.
+    assert_eq!(from("203.0.113.9", PASSWORD).await.unwrap().status(), 429);
+    assert_eq!(from("203.0.113.10", PASSWORD).await.unwrap().status(), 204);
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    assert_eq!(from("203.0.113.9", PASSWORD).await.unwrap().status(), 204);
+    held("guessing a password", "slowed down by account and address; its owner gets in");
+}
+
+// SEC-07
+#[actix_web::test]
+async fn wrong_tokens_are_counted_and_right_ones_get_through() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut answers = Vec::new();
+    for n in 0..60 {
+        answers.push(host.get(&format!("cb_guess{n}"), "/api/v1/me").await.0);
+    }
+    assert_eq!((answers[0], answers[59]), (401, 429));
+    assert_eq!(host.get(&token, "/api/v1/me").await.0, 200);
+    held("wrong tokens", "429 after 50; a right one from the same address is served");
+}
+
+// SEC-07
+#[actix_web::test]
+async fn a_sign_in_link_survives_a_preview_and_works_once() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let (_, link) = setup.run(&["agent", "link", setup.config(), "--id", "kim"]);
+    let link = link.trim();
+    let host = setup.start(&["--strict"]).await;
+    let client = client();
+    for _ in 0..3 {
+        let page = client.get(link).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        assert!(!page.headers().contains_key("set-cookie"));
+        assert!(page.text().await.unwrap().contains("Sign in as Kim"));
+        assert_eq!(client.head(link).send().await.unwrap().status().as_u16() / 100, 4);
+    }
+    let signed = client.post(link).send().await.unwrap();
+    assert_eq!(signed.status(), 303);
+    assert_eq!(client.get(format!("{}/api/v1/me", host.url)).send().await.unwrap().status(), 200);
+    assert_eq!(client.post(link).send().await.unwrap().status(), 410);
+    assert_eq!(client.get(link).send().await.unwrap().status(), 410);
+    held("a sign-in link that a mail filter opens", "still works, once");
+}
+
+// SEC-06 SEC-07 SEC-03
+#[actix_web::test]
+async fn sessions_and_tokens_are_listed_ended_and_noted() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    for agent in ["kim", "root"] {
+        set_password(&setup, agent);
+    }
+    let host = setup.start(&["--strict"]).await;
+    let url = |path: &str| format!("{}/api/v1{path}", host.url);
+    let (kim, csrf) = browser(&host, "kim").await;
+    let (elsewhere, _) = browser(&host, "kim").await;
+    let list = |client: &Client, path: &str| {
+        let request = client.get(url(path)).send();
+        async { request.await.unwrap().json::<Value>().await.unwrap() }
+    };
+    let mine = list(&kim, "/me/sign-ins").await;
+    assert_eq!(mine.as_array().unwrap().len(), 2, "{mine}");
+    let other =
+        mine.as_array().unwrap().iter().find(|session| session["is_mine"] == false).unwrap();
+    assert_eq!(other["address"], "127.0.0.1");
+    let id = other["id"].as_str().unwrap();
+    let delete = |client: &Client, csrf: &str, path: &str| {
+        client.delete(url(path)).header("x-csrf-token", csrf).send()
+    };
+    assert_eq!(
+        delete(&kim, &csrf, &format!("/agents/kim/sign-ins/{id}")).await.unwrap().status(),
+        204
+    );
+    assert_eq!(
+        delete(&kim, &csrf, &format!("/agents/kim/sign-ins/{id}")).await.unwrap().status(),
+        404
+    );
+    assert_eq!(elsewhere.get(url("/me")).send().await.unwrap().status(), 401);
+    assert_eq!(delete(&kim, &csrf, "/agents/root/sign-ins").await.unwrap().status(), 403);
+    assert_eq!(kim.get(url("/sign-ins")).send().await.unwrap().status(), 403);
+
+    // A token of one's own: for less than everything, for a while, seen in the list, and revoked.
+    let make = |body: Value| {
+        let request = kim.post(url("/me/tokens")).header("x-csrf-token", &csrf).json(&body).send();
+        async { request.await.unwrap() }
+    };
+    for wrong in [
+        json!({ "name": "" }),
+        json!({ "name": "x", "scopes": ["everything"] }),
+        json!({ "name": "x", "lasts_ms": 0 }),
+        json!({ "name": "x", "for_ever": true }),
+    ] {
+        let refused = make(wrong.clone()).await;
+        assert_eq!(refused.status(), 400, "{wrong}");
+    }
+    let looks: Value =
+        make(json!({ "name": "wallboard", "scopes": ["agent.read"] })).await.json().await.unwrap();
+    let looks = looks["token"].as_str().unwrap().to_owned();
+    let brief: Value = make(json!({ "name": "brief", "scopes": ["work"], "lasts_ms": 3000 }))
+        .await
+        .json()
+        .await
+        .unwrap();
+    let brief = brief["token"].as_str().unwrap().to_owned();
+    assert_eq!(host.get(&looks, "/api/v1/me").await.0, 200);
+    // It may look, but kim's role has no right to look at everybody, and a scope adds none.
+    assert_eq!(host.get(&looks, "/api/v1/agents").await.0, 403);
+    let presence = json!({ "status": "away" });
+    assert_eq!(host.put(&looks, "/api/v1/me/presence", presence.clone()).await.0, 403);
+    assert_eq!(host.put(&brief, "/api/v1/me/presence", presence).await.0, 204);
+    let nested = host.post(&brief, "/api/v1/me/tokens", json!({ "name": "another" })).await;
+    assert_eq!(nested.0, 403, "a token makes no tokens");
+    let mut screen = Screen::at_desk(&host.url, &brief).await;
+    let tokens = list(&kim, "/me/tokens").await;
+    let names: Vec<&str> =
+        tokens.as_array().unwrap().iter().map(|token| token["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"wallboard") && names.contains(&"brief"), "{tokens}");
+    assert!(!tokens.to_string().contains(&looks[3..20]), "never the token itself");
+    let of = |name: &str| {
+        tokens.as_array().unwrap().iter().find(|token| token["name"] == name).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(
+        delete(&kim, &csrf, &format!("/agents/kim/tokens/{}", of("wallboard")))
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
+    assert_eq!(host.get(&looks, "/api/v1/me").await.0, 401);
+    // Its time is over: the token's, and so its socket's.
+    let end = async { while screen.try_next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(12), end).await.expect("a socket outlives its token");
+    assert_eq!(host.get(&brief, "/api/v1/me").await.0, 401);
+
+    // From the command line, beside the running host.
+    let made = setup
+        .run(&[
+            "agent",
+            "token",
+            setup.config(),
+            "--id",
+            "lee",
+            "--name",
+            "crm",
+            "--scope",
+            "work",
+            "--lasts",
+            "90d",
+        ])
+        .1;
+    assert_eq!(host.get(made.trim(), "/api/v1/me").await.0, 200);
+    let (_, listed) = setup.run(&["agent", "tokens", setup.config(), "--id", "lee"]);
+    assert!(listed.contains("crm") && listed.contains("work; until 20"), "{listed}");
+    let id = listed.split_whitespace().next().unwrap();
+    assert_eq!(setup.run(&["agent", "revoke", setup.config(), "--id", "lee", "--token", id]).0, 0);
+    assert_eq!(host.get(made.trim(), "/api/v1/me").await.0, 401);
+    assert_eq!(setup.run(&["agent", "revoke", setup.config(), "--id", "lee", "--token", id]).0, 1);
+    assert_eq!(setup.run(&["agent", "sign-out", setup.config(), "--id", "kim"]).0, 0);
+    assert_eq!(kim.get(url("/me")).send().await.unwrap().status(), 401);
+
+    // What was done is noted, and only some may read it.
+    let (root, root_csrf) = browser(&host, "root").await;
+    assert_eq!(sign_in(&client(), &host, "kim", "wrong").await.status(), 401);
+    let all = list(&root, "/audit?limit=1000").await;
+    let actions: Vec<&str> = all["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    for action in ["sign_in", "sign_in.failed", "session.end", "token.make", "token.revoke"] {
+        assert!(actions.contains(&action), "{action} in {actions:?}");
+    }
+    let of_kim = list(&root, "/audit?actor=kim&action=token.revoke").await;
+    assert_eq!(of_kim["entries"].as_array().unwrap().len(), 1, "{of_kim}");
+    assert_eq!(root.get(url("/audit?actr=kim")).send().await.unwrap().status(), 400);
+    let file = root.get(url("/audit/export")).send().await.unwrap();
+    assert!(file.headers()["content-disposition"].to_str().unwrap().contains("audit.csv"));
+    assert!(file.text().await.unwrap().starts_with("id,at,actor,action"));
+    let everybody = list(&root, "/sign-ins").await;
+    assert_eq!(everybody.as_array().unwrap().len(), 1, "{everybody}");
+    let all_tokens = list(&root, "/tokens").await;
+    assert!(all_tokens.as_array().unwrap().is_empty(), "{all_tokens}");
+    assert_eq!(delete(&root, &root_csrf, "/agents/root/sign-ins").await.unwrap().status(), 204);
+    assert_eq!(root.get(url("/me")).send().await.unwrap().status(), 401);
+    held("sessions and tokens", "listed, ended, revoked, noted; sockets end with them");
+}
+
+// SEC-06
+#[actix_web::test]
+async fn a_session_ends_by_itself_and_an_open_page_doesnt_keep_it() {
+    let mut setup = Setup::new();
+    setup.host = "sign_ins: (last: \"1h\", idle: \"1m\"),".to_owned();
+    let _emulators = setup.with_emulators();
+    set_password(&setup, "kim");
+    let host = setup.start(&["--strict"]).await;
+    let (kim, _) = browser(&host, "kim").await;
+    let me = || kim.get(format!("{}/api/v1/me", host.url)).send();
+    assert_eq!(me().await.unwrap().status(), 200);
+    // Instead of a minute's wait, what is on disk is made a minute older.
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    journal.busy_timeout(Duration::from_secs(5)).unwrap();
+    journal.execute("UPDATE sessions SET used_at = used_at - 50000", []).unwrap();
+    assert_eq!(me().await.unwrap().status(), 200, "looking doesn't count as use");
+    journal.execute("UPDATE sessions SET used_at = used_at - 20000", []).unwrap();
+    assert_eq!(me().await.unwrap().status(), 401);
+    held("an idle session", "ended");
+}
+
+// SEC-01
+#[actix_web::test]
+async fn a_role_of_ones_own_may_what_it_names() {
+    let mut setup = Setup::new();
+    setup.sections =
+        "permissions: {agent: [self_assign], lead: [agent_read, conversation_read]},".to_owned();
+    setup.agents = "(id: \"ana\", name: \"Ana\", role: lead),".to_owned();
+    let emulators = setup.with_emulators();
+    let (kims, anas) = (setup.token("kim"), setup.token("ana"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    emulators.world.text(Provider::Twilio, "+14255550100", "hello").await;
+    let conversation = kim.accept_next().await;
+    let path = format!("/api/v1/conversations/{conversation}");
+    assert_eq!(host.get(&anas, &path).await.0, 200);
+    assert_eq!(host.get(&anas, "/api/v1/agents").await.0, 200);
+    assert_eq!(host.get(&anas, "/api/v1/conversations/search").await.0, 200);
+    let (status, refused) = host.post(&anas, &format!("{path}/take-over"), json!({})).await;
+    assert_eq!((status, refused["code"].as_str()), (403, Some("forbidden")), "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("take_over"), "{refused}");
+    assert_eq!(host.get(&anas, "/api/v1/conversations/export").await.0, 403);
+    assert_eq!(host.get(&anas, "/api/v1/me").await.1["role"], "lead");
+    setup.change("main.ron", "role: lead", "role: boss");
+    let (code, text) = setup.run(&["check", setup.config()]);
+    assert!(
+        code == 1
+            && text.contains("there is no role \"boss\"; there are administrator, agent, lead"),
+        "{text}"
+    );
+    setup.change("main.ron", "agent_read", "agent_raed");
+    let (_, text) = setup.run(&["check", setup.config()]);
+    assert!(
+        text.contains("there is no permission \"agent_raed\"; there are self_assign"),
+        "{text}"
+    );
+}

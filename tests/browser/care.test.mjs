@@ -1,0 +1,198 @@
+// CONV-04 CONV-06 CONV-08 CONV-02: nothing that an agent writes is lost, or goes where it shouldn't.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { deskOf, openBrowser, phoneOf, startWorld } from "./world.mjs";
+
+let world;
+let browser;
+
+before(async () => {
+  world = await startWorld();
+  browser = await openBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  await world?.stop();
+});
+
+const reply = (desk) => desk.getByPlaceholder("Write a reply");
+const note = (desk) => desk.getByPlaceholder("Write a note for colleagues");
+const accept = async (desk) => {
+  await desk.getByRole("button", { name: "Accept" }).click();
+  await desk.getByTestId("offer").waitFor({ state: "detached" });
+};
+const open = (desk, n) => desk.getByTestId("conversation").nth(n).click();
+/** Longer than a page asks for anything anew. */
+const aWhile = (desk) => desk.waitForTimeout(6_000);
+const finish = async (desk) => {
+  for (let left = await desk.getByTestId("conversation").count(); left > 0; left--) {
+    await desk.getByTestId("conversation").first().click();
+    await desk.getByRole("button", { name: "End", exact: true }).click();
+    await desk.getByRole("button", { name: "Finish wrap-up" }).click();
+    await desk.getByTestId("conversation").nth(left - 1).waitFor({ state: "detached" });
+  }
+};
+
+test("what is written stays with its conversation and its mode", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const ann = await phoneOf(browser, world, "+14255550110");
+  await ann.write("I am Ann");
+  await accept(desk);
+  await reply(desk).fill("Dear Ann");
+  await desk.getByText("Internal note", { exact: true }).first().click();
+  assert.equal(await note(desk).inputValue(), "", "a reply doesn't become a note");
+  await note(desk).fill("she is difficult");
+
+  // An offer comes and covers nothing that is needed for writing.
+  const bob = await phoneOf(browser, world, "+14255550111");
+  await bob.write("I am Bob");
+  const offer = await desk.getByTestId("offer").boundingBox();
+  const send = await desk.getByRole("button", { name: "Add note" }).boundingBox();
+  const isBeside =
+    offer.x + offer.width <= send.x || send.x + send.width <= offer.x ||
+    offer.y + offer.height <= send.y || send.y + send.height <= offer.y;
+  assert.ok(isBeside, `${JSON.stringify(offer)} covers ${JSON.stringify(send)}`);
+  await accept(desk);
+  await reply(desk).fill("Dear Bob");
+  await aWhile(desk);
+
+  const texts = async () => {
+    const found = {};
+    for (const n of [0, 1]) {
+      await open(desk, n);
+      const name = await desk.getByTestId("transcript").getByText(/I am/).innerText();
+      found[name.trim()] = await desk.locator("textarea:visible").first().inputValue();
+    }
+    return found;
+  };
+  assert.deepEqual(await texts(), { "I am Ann": "she is difficult", "I am Bob": "Dear Bob" });
+  await desk.reload();
+  await desk.getByTestId("conversation").nth(1).waitFor();
+  assert.deepEqual(await texts(), { "I am Ann": "she is difficult", "I am Bob": "Dear Bob" });
+  const again = await desk.context().newPage();
+  await again.goto(new URL("/", desk.url()).href);
+  await again.getByTestId("conversation").nth(1).waitFor();
+  await again.close();
+
+  // Back to the reply, one Enter: the customer gets the reply and never the note.
+  await desk.getByTestId("conversation").filter({ hasText: "Ann" }).click();
+  await desk.getByText("Reply", { exact: true }).first().click();
+  assert.equal(await reply(desk).inputValue(), "Dear Ann");
+  await reply(desk).press("Enter");
+  await ann.phone.locator(".them", { hasText: "Dear Ann" }).waitFor();
+  assert.equal(await ann.phone.getByText("difficult").count(), 0);
+  assert.equal(await reply(desk).inputValue(), "");
+  await desk.getByText("Internal note", { exact: true }).first().click();
+  assert.equal(await note(desk).inputValue(), "she is difficult", "what wasn't sent is still there");
+  await finish(desk);
+});
+
+test("conversations are opened by keyboard", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const { write } = await phoneOf(browser, world, "+14255550112");
+  await write("by keyboard");
+  await accept(desk);
+  await desk.reload();
+  const entry = desk.getByTestId("conversation").first();
+  await entry.waitFor();
+  for (let tabs = 0; tabs < 30; tabs++) {
+    await desk.keyboard.press("Tab");
+    if (await entry.evaluate((element) => element === document.activeElement)) break;
+  }
+  await desk.keyboard.press("Enter");
+  await desk.getByTestId("transcript").getByText("by keyboard").waitFor();
+  await finish(desk);
+});
+
+test("a reply whose answer was lost and that was edited goes out as well", async () => {
+  let drops = false;
+  const desk = await deskOf(browser, world, "kim", (page) =>
+    page.routeWebSocket(/api\/v1\/live/, (socket) => {
+      const host = socket.connectToServer();
+      host.onMessage((message) => {
+        if (drops && String(message).includes('"type":"answer"')) {
+          drops = false;
+          host.close();
+          socket.close();
+        } else {
+          socket.send(message);
+        }
+      });
+    }),
+  );
+  const { phone, write } = await phoneOf(browser, world, "+14255550113");
+  await write("which one?");
+  await accept(desk);
+  drops = true;
+  await reply(desk).fill("the red one");
+  await reply(desk).press("Enter");
+  await desk.getByText("the connection broke; try again").waitFor();
+  await phone.locator(".them", { hasText: "the red one" }).waitFor();
+  // Untouched, it goes out once; edited, it is another reply.
+  await desk.getByTestId("offline").waitFor({ state: "detached" });
+  await reply(desk).press("Enter");
+  await desk.waitForFunction(() => document.querySelector("textarea").value === "");
+  drops = true;
+  await reply(desk).fill("or the blue one");
+  await reply(desk).press("Enter");
+  await desk.getByText("the connection broke; try again").waitFor();
+  await desk.getByTestId("offline").waitFor({ state: "detached" });
+  await reply(desk).fill("or the green one");
+  await reply(desk).press("Enter");
+  await phone.locator(".them", { hasText: "or the green one" }).waitFor();
+  assert.equal(await phone.locator(".them", { hasText: "the red one" }).count(), 1);
+  assert.equal(await phone.locator(".them", { hasText: "or the blue one" }).count(), 1);
+  await finish(desk);
+});
+
+test("a line that is half dead is noticed, said, and left", async () => {
+  let isDead = false;
+  let sockets = 0;
+  const desk = await deskOf(browser, world, "kim", async (page) => {
+    await page.clock.install();
+    await page.routeWebSocket(/api\/v1\/live/, (socket) => {
+      sockets += 1;
+      const host = socket.connectToServer();
+      const mine = sockets;
+      host.onMessage((message) => {
+        if (!isDead || mine > 1) socket.send(message);
+      });
+    });
+  });
+  const { write } = await phoneOf(browser, world, "+14255550114");
+  await write("are you there?");
+  await accept(desk);
+  await reply(desk).fill("half a sen");
+  isDead = true;
+  await desk.clock.fastForward(50_000);
+  await desk.waitForTimeout(1500);
+  await desk.clock.fastForward(5_000);
+  await desk.getByTestId("conversation").first().waitFor();
+  await desk.waitForFunction(() => document.querySelector('[data-testid="offline"]') === null);
+  assert.ok(sockets > 1, "another line was tried");
+  await open(desk, 0);
+  assert.equal(await reply(desk).inputValue(), "half a sen");
+  await finish(desk);
+});
+
+test("whoever loses a conversation is told to whom, and wrap-up stands there once", async () => {
+  const kim = await deskOf(browser, world, "kim");
+  const { write } = await phoneOf(browser, world, "+14255550115");
+  await write("I want the manager");
+  await accept(kim);
+  await reply(kim).fill("I could do");
+  const sam = await deskOf(browser, world, "sam");
+  await sam.getByRole("button", { name: "All open work" }).click();
+  await sam.getByRole("button", { name: "Take over" }).click();
+  await kim.getByText(/is with sam now/).waitFor();
+  // The conversation is open with whoever took it over.
+  await sam.getByTestId("transcript").getByText("I want the manager").waitFor();
+  await sam.getByRole("button", { name: "End", exact: true }).click();
+  await sam.getByRole("button", { name: "Finish wrap-up" }).waitFor();
+  await aWhile(sam);
+  assert.equal(await sam.getByRole("button", { name: "Finish wrap-up" }).count(), 1);
+  await sam.getByRole("button", { name: "Finish wrap-up" }).click();
+});
