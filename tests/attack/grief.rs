@@ -112,6 +112,21 @@ async fn under_load(what: &str, provoked: &str, counted: &[&str]) -> (Setup, Hos
     }
     let ready = host.text(&sams, "/health/ready").await;
     assert_eq!(ready, "ready\n");
+    // How long routing took to be made anew, as the log says.
+    let log = host.log();
+    let rebuilt = log.lines().filter_map(|line| {
+        line.split_once("was made anew")?
+            .1
+            .split_once(" ms=")?
+            .1
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    });
+    if let Some(most) = rebuilt.max() {
+        measured.push(format!("made anew within {most} ms"));
+    }
     held(what, &format!("{} texts kept; {}", all.len(), measured.join(", ")));
     (setup, host)
 }

@@ -7,7 +7,10 @@ import { SignIn } from "./SignIn";
 
 export function App() {
   const [who, setWho] = useState<Me | null | undefined>(undefined);
-  const look = useCallback(() => void me().then(setWho), []);
+  const look = useCallback(() => {
+    const ask = () => void me().then(setWho).catch(() => window.setTimeout(ask, 2000));
+    ask();
+  }, []);
   useEffect(look, [look]);
 
   if (who === undefined) return <Center mih="100vh"><Loader /></Center>;

@@ -17,7 +17,7 @@ import type { News as NewsItem } from "./work";
 
 export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
   const { known, onBoard } = useDesk();
-  const { work, send, select, dismiss } = useLive(onBoard);
+  const { work, send, select, dismiss } = useLive(onBoard, onSignedOut);
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;

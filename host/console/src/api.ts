@@ -47,6 +47,7 @@ export const whyNot = (agent: string, id: string) =>
 /** Who is signed in; `null` if nobody is. */
 export async function me(): Promise<Me | null> {
   const response = await fetch("/api/v1/me");
+  if (response.status >= 500 || response.status === 429) throw new Error("the host can't say now");
   return response.ok ? await response.json() : null;
 }
 

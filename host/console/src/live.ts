@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useReducer, useRef } from "react";
 
-import { type BoardFrame, type Command, type FirstFrame, type Notice, transcript } from "./api";
+import { type BoardFrame, type Command, type FirstFrame, type Notice, me, transcript } from "./api";
 import { change, nothing } from "./work";
 
 interface Answer {
@@ -22,7 +22,7 @@ const SILENCE = 40_000;
 /** A command that isn't answered in this time wasn't heard, or its answer wasn't. */
 const ANSWER_WITHIN = 15_000;
 
-export function useLive(onBoard: (frame: BoardFrame | null) => void) {
+export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut: () => void) {
   const [work, dispatch] = useReducer(change, nothing);
   const socket = useRef<WebSocket | null>(null);
   const waiting = useRef(new Map<number, (error: string | null) => void>());
@@ -67,6 +67,8 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void) {
         for (const settle of waiting.current.values()) settle("the connection broke; try again");
         waiting.current.clear();
         if (stopped) return;
+        // A session that has ended isn't a line that is lost: somebody has to sign in.
+        if (tries > 0) void me().then((who) => who === null && !stopped && onSignedOut()).catch(() => {});
         timer = window.setTimeout(connect, PAUSES[Math.min(tries, PAUSES.length - 1)]);
         tries += 1;
       };
@@ -87,7 +89,7 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void) {
       window.clearTimeout(timer);
       socket.current?.close();
     };
-  }, [onBoard]);
+  }, [onBoard, onSignedOut]);
 
   // Whoever moves the mouse or types is there; the host needs to hear it now and then only.
   useEffect(() => {

@@ -202,10 +202,10 @@ fn slow_down(request: &HttpRequest, error: ApiError) -> ApiError {
     let web = request.app_data::<Data<Web>>().expect("every worker has it");
     let address = door::address_of(request, &web.directory.config().host);
     let now = Instant::now();
-    if let Some(wait) = web.throttle.wait(None, address, now) {
+    if let Some(wait) = web.throttle.wait_of_tokens(address, now) {
         return ApiError::TooOften(wait);
     }
-    web.throttle.failed(None, address, now);
+    web.throttle.token_failed(address, now);
     error
 }
 

@@ -121,10 +121,10 @@ fn escaped(text: &str) -> String {
 fn too_late(request: &HttpRequest, web: &Web) -> ApiError {
     let address = door::address_of(request, &web.directory.config().host);
     let now = Instant::now();
-    if let Some(wait) = web.throttle.wait(None, address, now) {
+    if let Some(wait) = web.throttle.wait_of_tokens(address, now) {
         return ApiError::TooOften(wait);
     }
-    web.throttle.failed(None, address, now);
+    web.throttle.token_failed(address, now);
     ApiError::LinkUsed
 }
 

@@ -1,8 +1,9 @@
 //! Whoever guesses waits, longer each time: by account and address together, by account, and by address
-//! (SEC-07). An office behind one address isn't locked out by one of its people, nor is an account by
-//! somebody elsewhere, for longer than a minute.
+//! (SEC-07). An office behind one address isn't locked out for longer than a minute by one of its people,
+//! nor by pages that were left open with an old session; and whoever has signed in from an address before
+//! isn't kept out there by somebody elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -30,6 +31,8 @@ enum Key {
     Both(String, IpAddr),
     Account(String),
     Address(IpAddr),
+    /// Tokens, cookies and links that don't work: an old page sends one again and again.
+    Tokens(IpAddr),
 }
 
 impl Key {
@@ -37,7 +40,7 @@ impl Key {
         match self {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
             Self::Account(_) => ONE_ACCOUNT,
-            Self::Address(_) => ONE_ADDRESS,
+            Self::Address(_) | Self::Tokens(_) => ONE_ADDRESS,
         }
     }
 }
@@ -52,6 +55,8 @@ struct Failures {
 #[derive(Default)]
 pub struct Throttle {
     failures: Mutex<HashMap<Key, Failures>>,
+    /// From where each account has signed in.
+    known: Mutex<HashSet<(String, IpAddr)>>,
 }
 
 impl Throttle {
@@ -63,7 +68,12 @@ impl Throttle {
         now: Instant,
     ) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_at_home = self.is_at_home(account, address);
         let of = |key: Key| {
+            // What others get wrong elsewhere.
+            if is_at_home && matches!(key, Key::Account(_)) {
+                return None;
+            }
             let failures = known.get(&key)?;
             let due = failures.last + delay(failures.count, key.rule());
             due.checked_duration_since(now).filter(|wait| !wait.is_zero())
@@ -73,8 +83,12 @@ impl Throttle {
 
     /// They were wrong.
     pub fn failed(&self, account: Option<&str>, address: Option<IpAddr>, now: Instant) {
+        self.note(keys(account, address), now);
+    }
+
+    fn note(&self, keys: impl Iterator<Item = Key>, now: Instant) {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(account, address) {
+        for key in keys {
             let failures = known.entry(key).or_insert(Failures { count: 0, last: now });
             failures.count = failures.count.saturating_add(1);
             failures.last = now;
@@ -90,11 +104,36 @@ impl Throttle {
         }
     }
 
-    /// They were right: what they got wrong before was a mistake.
+    /// They were right: what they got wrong before was a mistake, and they are at home there.
     pub fn succeeded(&self, account: &str, address: Option<IpAddr>) {
-        let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(address) = address else { return };
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.remove(&Key::Both(account.to_owned(), address));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_REMEMBERED {
+            known.clear();
+        }
+        known.insert((account.to_owned(), address));
+    }
+
+    fn is_at_home(&self, account: Option<&str>, address: Option<IpAddr>) -> bool {
+        let Some((account, address)) = account.zip(address) else { return false };
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&(account.to_owned(), address))
+    }
+
+    /// How long somebody waits whose token, cookie or link doesn't work.
+    pub fn wait_of_tokens(&self, address: Option<IpAddr>, now: Instant) -> Option<Duration> {
+        let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = known.get(&Key::Tokens(address?))?;
+        let due = failures.last + delay(failures.count, ONE_ADDRESS);
+        due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
+
+    /// A token, cookie or link didn't work.
+    pub fn token_failed(&self, address: Option<IpAddr>, now: Instant) {
         if let Some(address) = address {
-            known.remove(&Key::Both(account.to_owned(), address));
+            self.note([Key::Tokens(address)].into_iter(), now);
         }
     }
 }
@@ -155,6 +194,21 @@ mod tests {
         }
         assert!(throttle.wait(Some("somebody"), address(1), now).is_some());
         assert!(throttle.wait(Some("kim"), address(200), now).unwrap() <= ONE_ACCOUNT.longest);
+    }
+
+    // SEC-07
+    #[test]
+    fn old_pages_and_strangers_keep_nobody_out() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        throttle.succeeded("kim", address(1));
+        for n in 0..200 {
+            throttle.token_failed(address(1), now);
+            throttle.failed(Some("kim"), address(n + 2), now);
+        }
+        assert!(throttle.wait_of_tokens(address(1), now).is_some());
+        assert_eq!(throttle.wait(Some("kim"), address(1), now), None, "at home");
+        assert_eq!(throttle.wait(Some("lee"), address(1), now), None, "old pages there");
     }
 
     // OPS-11

@@ -121,7 +121,11 @@ impl AsyncWrite for Connection {
             Io::Plain(io) => Pin::new(io).poll_flush(context),
             Io::Tls(io) => Pin::new(io).poll_flush(context),
         };
-        self.watch(flushed.map_ok(|()| 0), 0, context).map_ok(|_| ())
+        match flushed {
+            // Nothing of ours is left here: that says nothing about what the other end takes.
+            Poll::Ready(flushed) => Poll::Ready(flushed),
+            Poll::Pending => self.watch(Poll::Pending, 0, context).map_ok(|_| ()),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
