@@ -200,3 +200,45 @@ async fn files_of_another_shape_change_nothing_on_a_running_host() {
     assert!(!has_ana().await, "an empty file is one, and says so");
     held("configuration files of another shape", "refused; nobody is removed by them");
 }
+
+// CH-11 SEC-02
+#[actix_web::test]
+async fn a_report_that_outruns_its_send_counts_and_one_of_another_channel_doesnt() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let plugin = library(&plugin_folder(), "panicky");
+    let channel = format!(
+        "(channels: [(id: \"odd\", plugin: \"{}\", workstream: \"sms\", config: ())])",
+        plugin.display()
+    );
+    setup.write("odd.ron", &channel);
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    let hook = format!("{}/hooks/odd", host.url);
+    let post = |body: String| {
+        let request = reqwest::Client::new().post(&hook).body(body).send();
+        async { request.await.unwrap().status().as_u16() }
+    };
+    assert_eq!(post("hello".to_owned()).await, 200);
+    let id = kim.accept_next().await;
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "as P1" })).await;
+    // Its provider reports before it has answered.
+    let report = actix_web::rt::spawn(post("report P1".to_owned()));
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!report.is_finished(), "it is kept until the send is settled");
+    assert_eq!(post("go".to_owned()).await, 200);
+    assert_eq!(report.await.unwrap(), 200);
+    let delivered =
+        |frame: &Value| frame["type"] == "delivery" && frame["delivery"]["status"] == "delivered";
+    kim.wait_for("delivered", delivered).await;
+    // Another channel's reply by its name.
+    emulators.world.set_reports(false);
+    emulators.world.text(Provider::Twilio, "+14255550100", "hello").await;
+    let other = kim.accept_next().await;
+    kim.must(json!({ "type": "reply", "conversation": other, "text": "hi" })).await;
+    let sent = emulators.world.wait_for_sent("hi", |sent| sent.text == "hi").await;
+    assert_eq!(post(format!("report X {}", sent.reference)).await, 200);
+    assert!(!kim.sees(std::time::Duration::from_millis(500), delivered).await, "not its business");
+    held("reports that outrun their send, or name another channel's reply", "kept; passed over");
+}

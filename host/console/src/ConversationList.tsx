@@ -26,7 +26,7 @@ export function ConversationList({ me, conversations, selected, onSelect }: Prop
   const now = useNow(1000);
   if (conversations.length === 0) {
     return (
-      <Stack p="md" gap={4}>
+      <Stack p="md" gap={4} flex={1}>
         <Text fw={600}>No conversations</Text>
         <Text c="dimmed" size="sm">
           {me.light

@@ -49,10 +49,11 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar>
-        <Offers offers={work.offers} send={send} />
         {!me.light && <Load capacity={work.capacity} />}
         <ConversationList me={me} conversations={conversations} selected={work.selected}
           onSelect={select} />
+        {/* Below the list: what somebody is about to click on doesn't move. */}
+        <Offers offers={work.offers} send={send} />
         {!me.light && <Waiting queues={known.queues} send={send} onTaken={select} />}
       </AppShell.Navbar>
       <AppShell.Main h="100dvh" display="flex" style={{ flexDirection: "column" }}>
