@@ -14,7 +14,7 @@ use cordboard_sdk::QueuePlace;
 use tokio::sync::mpsc;
 
 use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
-use crate::clock;
+use crate::clock::{self, Jump};
 use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
 use crate::journal::{self, Journal, Reader};
@@ -73,10 +73,11 @@ impl Host {
         let unusable =
             |error: rusqlite::Error| anyhow::Error::msg(journal::in_words(&error, &data));
         let journal = Journal::open(&data).map_err(unusable)?;
-        let journal_file = journal::identity(&data);
 
         let began = Instant::now();
         let reader = Reader::open(&data).map_err(unusable)?;
+        // Both are there once somebody has read.
+        let journal_file = journal::identity(&data);
         let keeps_log = config.host.keep_routing_log.0 > 0;
         let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder).map_err(unusable)?;
@@ -138,7 +139,10 @@ impl Host {
         let weak = Arc::downgrade(&directory);
         let alive = keep_alive(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));
-        let journal = watch_journal(directory.clone(), config.host.data.clone(), journal_file);
+        let clock = watch_clock(directory.clone());
+        actix::spawn(Directory::supervised(weak.clone(), "the clock's watch", clock));
+        let spare = Reader::open(&config.host.data)?;
+        let journal = watch_journal(directory.clone(), spare, journal_file);
         actix::spawn(Directory::supervised(weak, "the journal's watch", journal));
         reload::watch(reloader);
         directory.look_at_outbox_again();
@@ -192,27 +196,61 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
+/// A clock that jumps is said. Where it jumps forward, what has become due meanwhile is done now.
+async fn watch_clock(directory: Arc<Directory>) {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let mut watch = clock::Watch::default();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match watch.look() {
+            None => {}
+            Some(Jump::Forward(ms)) => {
+                tracing::warn!(
+                    ms,
+                    "the machine's clock was set forward; what is due by it is done now"
+                );
+                directory.wake_everybody();
+            }
+            Some(Jump::Back(ms)) => tracing::warn!(
+                ms,
+                "the machine's clock was set back; until the next start the host goes on by its own, which is ahead by that"
+            ),
+        }
+    }
+}
+
 /// A journal whose thread has ended takes nothing any more; one whose file was deleted or replaced takes
 /// what nobody will ever read again.
-async fn watch_journal(directory: Arc<Directory>, data: PathBuf, file: Option<(u64, u64)>) {
+async fn watch_journal(directory: Arc<Directory>, spare: Reader, file: [Option<(u64, u64)>; 2]) {
     const LOOK_EVERY: Duration = Duration::from_millis(500);
+    let data = directory.config().host.data.clone();
     loop {
         if directory.journal.health().has_ended() {
             if !directory.is_stopping() {
                 directory.grief.stop("the journal's writer has ended".to_owned());
             }
-            return;
+            break;
         }
-        if journal::identity(&data) != file {
-            let (file, pid) = (data.join(journal::FILE), std::process::id());
-            directory.grief.stop(format!(
-                "the journal {} was deleted or replaced while the host ran; what it was is still in /proc/{pid}/fd until this process ends, or put a backup in its place",
-                file.display()
-            ));
-            return;
+        if journal::identity(&data) != file && !directory.is_stopping() {
+            // Whoever has it open still has all of it.
+            let rescued = data.join(format!("journal.rescued-{}.sqlite", clock::now().0));
+            let file = data.join(journal::FILE);
+            let (file, shown) = (file.display(), rescued.display());
+            let helps = match spare.copy_to(&rescued) {
+                Ok(()) => format!(
+                    "all of it was written to {shown}: put that in its place before the next start"
+                ),
+                Err(error) => format!(
+                    "it couldn't be written to {shown} either ({error}): put a backup in its place before the next start"
+                ),
+            };
+            directory.grief.stop(format!("the journal {file} (or the -wal beside it) was deleted or replaced while the host ran; {helps}"));
+            break;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    // The host is told to stop; this has nothing left to do.
+    std::future::pending().await
 }
 
 /// Nobody waits for it.

@@ -1,11 +1,95 @@
-//! The one place where the host reads the wall clock.
+//! The one place where the host reads the wall clock. It never goes back: deadlines are times of day, and a
+//! clock that was set back by an hour would let every offer stand for an hour longer.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cordboard_core::time::Timestamp;
 
-/// Now.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The farthest that the wall clock has been ahead of the time since the start, in milliseconds.
+static AHEAD: AtomicI64 = AtomicI64::new(i64::MIN);
+
+/// Now: by the wall clock, or, where that was set back, as if it hadn't been.
 pub fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    let since_start = millis(START.elapsed());
+    let ahead = wall().saturating_sub(since_start);
+    let farthest = AHEAD.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+    Timestamp(since_start.saturating_add(farthest))
+}
+
+fn wall() -> i64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What the clock did between two looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Jump {
+    /// By so many milliseconds: time has passed that nobody lived through, or it was set.
+    Forward(i64),
+    /// It shows so many milliseconds less than it would.
+    Back(i64),
+}
+
+/// Looks for jumps.
+pub struct Watch {
+    ahead: i64,
+    is_back: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { ahead: wall().saturating_sub(millis(START.elapsed())), is_back: false }
+    }
+}
+
+impl Watch {
+    /// Less than this is how clocks are kept right.
+    const JUMP: i64 = 2000;
+
+    /// What happened since the last look.
+    pub fn look(&mut self) -> Option<Jump> {
+        let ahead = wall().saturating_sub(millis(START.elapsed()));
+        self.judge(ahead)
+    }
+
+    fn judge(&mut self, ahead: i64) -> Option<Jump> {
+        let by = ahead.saturating_sub(self.ahead);
+        if by > Self::JUMP {
+            self.ahead = ahead;
+            self.is_back = false;
+            return Some(Jump::Forward(by));
+        }
+        let was_back = std::mem::replace(&mut self.is_back, by < -Self::JUMP);
+        self.ahead = self.ahead.max(ahead);
+        (self.is_back && !was_back).then_some(Jump::Back(-by))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-06
+    #[test]
+    fn jumps_are_seen_once_and_drift_isnt_one() {
+        let mut watch = Watch { ahead: 0, is_back: false };
+        assert_eq!([100, 900, 1500, 1400].map(|ahead| watch.judge(ahead)), [None; 4]);
+        assert_eq!(watch.judge(3_601_500), Some(Jump::Forward(3_600_000)));
+        assert_eq!(watch.judge(3_601_500), None);
+        assert_eq!(watch.judge(1500), Some(Jump::Back(3_600_000)));
+        assert_eq!([1500, 1600].map(|ahead| watch.judge(ahead)), [None; 2], "said once");
+    }
+
+    // OPS-06
+    #[test]
+    fn it_never_goes_back() {
+        let times: Vec<_> = (0..1000).map(|_| now()).collect();
+        assert!(times.is_sorted());
+    }
 }

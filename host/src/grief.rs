@@ -115,7 +115,7 @@ impl Grief {
         if recent.len() > Self::MOST {
             let seconds = Self::WITHIN.as_secs();
             self.stop(format!(
-                "routing came to grief {} times within {seconds} s; the last time: {why}",
+                "routing came to grief {} times within {seconds} s; what was acknowledged is on disk, start it again; the last time: {why}",
                 recent.len()
             ));
         }

@@ -14,6 +14,7 @@ use cordboard_core::conversation::Input;
 use cordboard_core::ids::{ChannelId, ConversationId};
 use cordboard_core::message::Delivery;
 use cordboard_sdk::{Media, Outbound, SendError, SendErrorKind};
+use dashmap::DashMap;
 use rand::Rng;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
@@ -43,6 +44,33 @@ impl Backlog {
     /// None.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// Sends whose outcome isn't on disk yet, by channel: a provider may report one before that.
+#[derive(Clone, Default)]
+pub struct Sending(Arc<DashMap<String, usize>>);
+
+/// One of them, until it is dropped.
+pub struct UnderWay(Sending, String);
+
+impl Sending {
+    fn begin(&self, channel: &str) -> UnderWay {
+        *self.0.entry(channel.to_owned()).or_default() += 1;
+        UnderWay(self.clone(), channel.to_owned())
+    }
+
+    /// Whether there is any on this channel.
+    pub fn is_under_way(&self, channel: &str) -> bool {
+        self.0.get(channel).is_some_and(|count| *count > 0)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(mut count) = self.0.0.get_mut(&self.1) {
+            *count -= 1;
+        }
     }
 }
 
@@ -168,12 +196,17 @@ async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limi
 async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
     loop {
         let permit = limit.acquire().await;
+        let under_way = directory.sending.begin(&row.channel);
         let verdict = attempt(&mut row, directory).await;
         drop(permit);
         match verdict {
-            Verdict::Again { after } => tokio::time::sleep(after).await,
+            Verdict::Again { after } => {
+                drop(under_way);
+                tokio::time::sleep(after).await;
+            }
             Verdict::Settled { delivery, provider_id, opted_out } => {
                 record(&row, delivery, provider_id, directory).await;
+                drop(under_way);
                 if opted_out {
                     let consent = Input::OptedOut { opted_out: true };
                     directory.deliver(Deliver::new(To::Id(row.conversation), consent));

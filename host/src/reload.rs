@@ -16,6 +16,8 @@ use crate::journal::Reader;
 
 /// Editors write a file in several steps: so long nothing more may happen to it.
 const SETTLED: Duration = Duration::from_millis(100);
+/// But for no longer than this.
+const MOST_UNSETTLED: Duration = Duration::from_secs(1);
 
 /// Why not, or not all, was changed.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +136,12 @@ pub fn watch(reloader: Arc<Reloader>) {
         // Lives as long as the task: without it nothing is watched.
         let mut watcher = watcher;
         while changed.recv().await.is_some() {
-            while tokio::time::timeout(SETTLED, changed.recv()).await.is_ok_and(|m| m.is_some()) {}
+            // Whoever saves without end doesn't keep the others' changes out.
+            let until = tokio::time::Instant::now() + MOST_UNSETTLED;
+            while tokio::time::Instant::now() < until
+                && tokio::time::timeout(SETTLED, changed.recv()).await.is_ok_and(|m| m.is_some())
+            {
+            }
             if let Ok(watcher) = &mut watcher
                 && let Err(error) = watch_folders(watcher, &reloader)
             {

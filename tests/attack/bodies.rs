@@ -6,7 +6,7 @@ use cordboard_tests::harness::{Screen, Setup};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use crate::tools::{connect, held, is_long, sent, status, times, until_closed};
+use crate::tools::{connect, held, is_long, memory, sent, status, times, until_closed};
 
 const POST: &str = "POST /hooks/sms-twilio HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
 
@@ -154,4 +154,91 @@ async fn the_last_connections_are_for_health_and_for_those_who_are_signed_in() {
     let metrics = host.text(&token, "/metrics").await;
     assert!(metrics.contains("cut_off_total{why=\"full\"}"), "{metrics}");
     held("all connections taken", "health and signed-in agents are served, others get 503");
+}
+
+// OPS-11
+#[actix_web::test]
+async fn bodies_that_are_nearly_there_dont_fill_the_memory() {
+    let mut setup = with_limits("body: \"60s\"");
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let before = memory(&host);
+    let mut crowd = Vec::new();
+    for n in 0..times(200, 480) {
+        // Every other one for a channel that isn't there.
+        let hook = if n % 2 == 0 { "sms-twilio" } else { "nosuch" };
+        let head =
+            format!("POST /hooks/{hook} HTTP/1.1\r\nhost: h\r\ncontent-length: 1090001\r\n\r\n");
+        let mut connection = sent(&host.url, head.as_bytes()).await;
+        let body = vec![b'x'; 1_090_000];
+        let write = connection.write_all(&body);
+        // One that is refused isn't read to its end.
+        let _ = tokio::time::timeout(Duration::from_millis(300), write).await;
+        crowd.push(connection);
+    }
+    let after = memory(&host);
+    assert!(after < before + 160, "{before} to {after} MB");
+    assert_eq!(status(&host.url, "/health/live", Duration::from_secs(5)).await, Some(200));
+    let count = crowd.len();
+    drop(crowd);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let taken = emulators
+        .world
+        .text(cordboard_tests::emulator::Provider::Twilio, "+14255550100", "hi")
+        .await;
+    assert_eq!(taken, 200, "there is room again");
+    held(
+        "bodies of a megabyte whose last byte doesn't come",
+        &format!("{count} of them, {before} to {after} MB"),
+    );
+}
+
+// OPS-11
+#[actix_web::test]
+async fn a_chunked_body_that_goes_on_after_its_answer_is_cut_off() {
+    let mut setup = with_limits("body: \"1s\"");
+    let _emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let head = POST.replace("content-length: 1000", "transfer-encoding: chunked");
+    let mut dripping = sent(&host.url, head.as_bytes()).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(15)
+        && dripping.write_all(b"1\r\nx\r\n").await.is_ok()
+    {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(seconds < 10.0, "{seconds} s");
+    held("a chunked body that goes on after its answer", &format!("cut off after {seconds:.1} s"));
+}
+
+// OPS-11 OPS-05
+#[actix_web::test]
+async fn operators_have_places_of_their_own_and_idlers_dont_keep_the_last_ones() {
+    let operations = format!("127.0.0.1:{}", cordboard_tests::harness::free_port());
+    let mut setup = with_limits("connections: 64, connections_per_address: 1000");
+    setup.host += &format!("operations: \"{operations}\",");
+    setup.starts_when = Some(format!("http://{operations}/health/live"));
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut idlers = Vec::new();
+    for _ in 0..80 {
+        idlers.push(connect(&host.url).await);
+    }
+    let within = Duration::from_secs(2);
+    let own = format!("http://{operations}");
+    assert_eq!(status(&own, "/health/ready", within).await, Some(200));
+    // Those who hold a last one and want nothing are gone in a moment.
+    let until = Instant::now() + Duration::from_secs(6);
+    let client = reqwest::Client::new();
+    loop {
+        let me = client.get(format!("{}/api/v1/me", host.url)).bearer_auth(&token).send().await;
+        if me.is_ok_and(|answer| answer.status() == 200) {
+            break;
+        }
+        assert!(Instant::now() < until, "idlers keep the last connections");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    held("idlers on every connection", "operators and signed-in agents get in");
 }

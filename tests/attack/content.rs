@@ -66,6 +66,19 @@ async fn fields_take_what_belongs_there_and_no_more() {
     let known = wrong["message"].as_str().unwrap();
     assert!(known.contains("no parameter \"custmer\"") && known.contains("customer"), "{wrong}");
     assert_eq!(host.get(&sams, "/api/v1/conversations/export?formt=csv").await.0, 400);
+    for path in ["/api/v1/me?x=1", "/api/v1/desk?foo=1", "/api/v1/agents?x="] {
+        assert_eq!(host.get(&sams, path).await.0, 400, "{path}");
+    }
+    assert_eq!(host.post(&kims, &path("reply?x=1"), json!({ "text": "x" })).await.0, 400);
+    for path in ["/api/v2/x", "//api/v1/me", "/nonsense"] {
+        assert_eq!(host.get(&sams, path).await.0, 404, "{path}");
+    }
+    // A name for a reply is that of one text.
+    let reply = |text: &str| json!({ "text": text, "client_key": "zz" });
+    assert_eq!(host.post(&kims, &path("reply"), reply("price is 10")).await.0, 204);
+    assert_eq!(host.post(&kims, &path("reply"), reply("price is 10")).await.0, 204);
+    let (status, other) = host.post(&kims, &path("reply"), reply("price is 100")).await;
+    assert_eq!((status, other["code"].as_str()), (409, Some("key_used")), "{other}");
     let file = reqwest::Client::new()
         .get(format!("{}/api/v1/conversations/export?format=csv", host.url))
         .bearer_auth(&sams)
@@ -184,7 +197,9 @@ async fn files_of_another_shape_change_nothing_on_a_running_host() {
         agents.as_array().unwrap().iter().any(|agent: &Value| agent["id"] == "ana")
     };
     let large = "x".repeat(5_000_000);
-    for wrong in ["x", "1", "[]", "(agents: 5)", "", &large, "(((((", "(agents: {})"] {
+    for wrong in
+        ["(5)", "(())", "([])", "x", "1", "[]", "(agents: 5)", "", &large, "(((((", "(agents: {})"]
+    {
         setup.write("ana.ron", wrong);
         let (status, refused) = reload().await;
         assert_eq!(

@@ -66,11 +66,36 @@ async fn a_damaged_journal_is_said_and_left_as_it_is() {
 #[actix_web::test]
 async fn a_journal_that_is_deleted_under_the_host_stops_it() {
     let mut setup = Setup::new();
-    let _emulators = setup.with_emulators();
+    let emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    for lost in ["journal.sqlite", "journal.sqlite-wal"] {
+        let host = setup.start(&["--strict"]).await;
+        assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", lost).await, 200);
+        let log = host.log().len();
+        std::fs::remove_file(setup.data().join(lost)).unwrap();
+        let said = |part: &str| host.log()[log..].contains(part).then_some(());
+        eventually("the host says so", || said("was deleted or replaced while the host ran")).await;
+        eventually("it stops", || said("the host couldn't go on")).await;
+        assert!(host.log().contains("put that in its place"), "{}", host.log());
+        drop(host);
+        let files = std::fs::read_dir(setup.data()).unwrap().map(|file| file.unwrap().path());
+        let rescued =
+            files.filter(|path| path.to_string_lossy().contains("rescued")).max().unwrap();
+        for end in ["", "-wal", "-shm"] {
+            // Some may be gone already.
+            let _ = std::fs::remove_file(setup.data().join(format!("journal.sqlite{end}")));
+        }
+        std::fs::rename(rescued, setup.data().join("journal.sqlite")).unwrap();
+    }
     let host = setup.start(&["--strict"]).await;
-    std::fs::remove_file(setup.data().join("journal.sqlite")).unwrap();
-    let said = || host.log().contains("was deleted or replaced while the host ran").then_some(());
-    eventually("the host says so", said).await;
-    eventually("it stops", || host.log().contains("the host couldn't go on").then_some(())).await;
-    held("a journal deleted under a running host", "the host stops and says where it still is");
+    let (_, open) = host.get(&token, "/api/v1/me").await;
+    assert_eq!(open["agent"], "kim");
+    let mut kim = Screen::connect(&host.url, &token).await;
+    let id = kim.accept_next().await;
+    let (_, seen) = host.get(&token, &format!("/api/v1/conversations/{id}")).await;
+    assert_eq!(seen["messages"].as_array().unwrap().len(), 2, "all of it: {seen}");
+    held(
+        "a journal, or its -wal, deleted under a running host",
+        "the host stops; all of it is rescued",
+    );
 }

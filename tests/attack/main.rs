@@ -4,6 +4,7 @@
 //! was measured, and that it held.
 
 mod bodies;
+mod clock;
 mod content;
 mod disk;
 mod folder;

@@ -192,7 +192,11 @@ test("whoever loses a conversation is told to whom, and wrap-up stands there onc
   await sam.getByTestId("transcript").getByText("I want the manager").waitFor();
   await sam.getByRole("button", { name: "End", exact: true }).click();
   await sam.getByRole("button", { name: "Finish wrap-up" }).waitFor();
+  await sam.getByLabel("What it was about").fill("long careful summary");
   await aWhile(sam);
   assert.equal(await sam.getByRole("button", { name: "Finish wrap-up" }).count(), 1);
+  await sam.reload();
+  await sam.getByTestId("conversation").first().click();
+  assert.equal(await sam.getByLabel("What it was about").inputValue(), "long careful summary");
   await sam.getByRole("button", { name: "Finish wrap-up" }).click();
 });

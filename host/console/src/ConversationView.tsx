@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import type { Desk, Me, Summary } from "./api";
 import { Composer } from "./Composer";
+import { type Ending, endingOf, keepEnding } from "./drafts";
 import { phone, since } from "./format";
 import { HandOver, type Run } from "./HandOver";
 import type { Send } from "./live";
@@ -22,7 +23,11 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
   const { summary, messages } = conversation;
   const [problem, setProblem] = useState<string | null>(null);
   const [whyOpen, setWhyOpen] = useState(false);
-  const run: Run = async (command) => setProblem(await send(command));
+  const run: Run = async (command) => {
+    const error = await send(command);
+    setProblem(error);
+    return error;
+  };
   const act = (type: "leave" | "rejoin" | "end" | "end_consult") => () =>
     void run({ type, conversation: summary.id });
   const isPrimary = summary.agent === me.agent;
@@ -88,10 +93,11 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
         </Alert>
       )}
       {summary.state === "wrap_up" && isPrimary && (
-        <WrapUp key={`wrap-up ${summary.id}`} title="The conversation has ended" summary={summary} run={run} />
+        <WrapUp key={`wrap-up ${summary.id}`} part="wrap-up" title="The conversation has ended" agent={me.agent}
+          summary={summary} run={run} />
       )}
       {!(summary.state === "wrap_up" && isPrimary) && summary.wrap_ups.includes(me.agent) && (
-        <WrapUp key={`before ${summary.id}`} title="How did the part before end? The customer wrote before you were done."
+        <WrapUp key={`before ${summary.id}`} part="before" agent={me.agent} title="How did the part before end? The customer wrote before you were done."
           summary={summary} run={run} />
       )}
       {summary.summary && (
@@ -128,26 +134,38 @@ function Timer({ from }: { from: number }) {
   return <span>{since(from, now)} in this session</span>;
 }
 
-function WrapUp({ title, summary, run }: { title: string; summary: Summary; run: Run }) {
-  const [disposition, setDisposition] = useState<string | null>(null);
-  const [text, setText] = useState("");
-  const finish = () =>
-    void run({
+function WrapUp({ part, title, agent, summary, run }: {
+  part: string;
+  title: string;
+  agent: string;
+  summary: Summary;
+  run: Run;
+}) {
+  const [ending, setEnding] = useState(() => endingOf(agent, summary.id, part));
+  const change = (changed: Partial<Ending>) => {
+    const now = { ...ending, ...changed };
+    keepEnding(agent, summary.id, part, now);
+    setEnding(now);
+  };
+  const finish = async () => {
+    const error = await run({
       type: "finish_wrap_up",
       conversation: summary.id,
-      disposition,
-      summary: text.trim() || null,
+      disposition: ending.disposition,
+      summary: ending.summary.trim() || null,
     });
+    if (error === null) keepEnding(agent, summary.id, part, null);
+  };
   return (
     <Alert color="violet" m="md" mb={0} title={title}>
       <Group align="flex-end">
         {summary.dispositions.length > 0 && (
-          <Select size="xs" label="How it ended" data={summary.dispositions} value={disposition}
-            onChange={setDisposition} placeholder="Choose" />
+          <Select size="xs" label="How it ended" data={summary.dispositions} value={ending.disposition}
+            onChange={(disposition) => change({ disposition })} placeholder="Choose" />
         )}
-        <TextInput size="xs" flex={1} label="What it was about" value={text} maxLength={4000}
-          onChange={(event) => setText(event.currentTarget.value)} />
-        <Button size="xs" onClick={finish}>Finish wrap-up</Button>
+        <TextInput size="xs" flex={1} label="What it was about" value={ending.summary} maxLength={4000}
+          onChange={(event) => change({ summary: event.currentTarget.value })} />
+        <Button size="xs" onClick={() => void finish()}>Finish wrap-up</Button>
       </Group>
     </Alert>
   );

@@ -3,8 +3,8 @@ import { Button, Group, Menu, ScrollArea, Text } from "@mantine/core";
 import type { Command, Desk, Summary } from "./api";
 import { COLORS, Dot } from "./PresenceMenu";
 
-/** Does a command and shows what was wrong with it. */
-export type Run = (command: Command) => Promise<void>;
+/** Does a command, shows what was wrong with it, and says it. */
+export type Run = (command: Command) => Promise<string | null>;
 
 interface Props {
   summary: Summary;

@@ -52,6 +52,33 @@ export function keep(agent: string, conversation: string, draft: Draft) {
   }
 }
 
+/** What is being said of how a conversation ended. */
+export interface Ending {
+  disposition: string | null;
+  summary: string;
+}
+
+/** `part`: a conversation may have more than one to be said of. */
+export function endingOf(agent: string, conversation: string, part: string): Ending {
+  const nothing = { disposition: null, summary: "" };
+  try {
+    const kept = localStorage.getItem(name(agent, `${conversation} ${part}`));
+    return kept === null ? nothing : { ...nothing, ...(JSON.parse(kept) as Partial<Ending>) };
+  } catch {
+    return nothing;
+  }
+}
+
+export function keepEnding(agent: string, conversation: string, part: string, ending: Ending | null) {
+  try {
+    const key = name(agent, `${conversation} ${part}`);
+    if (ending === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, JSON.stringify({ ...ending, at: Date.now() }));
+  } catch {
+    // As above.
+  }
+}
+
 export function hasDraft(agent: string, conversation: string): boolean {
   const draft = draftOf(agent, conversation);
   return draft.reply !== "" || draft.note !== "";

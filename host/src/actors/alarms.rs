@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 use crate::actors::directory::{Deliver, Directory, To};
 use crate::clock;
 
+/// The clock is looked at this often at least.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// The way to the set. Cheap to clone.
 #[derive(Clone)]
 pub struct Alarms {
@@ -55,9 +58,10 @@ impl AlarmClock {
     pub async fn run(mut self, directory: Weak<Directory>) {
         loop {
             let next = self.due.first().map(|(at, _)| *at);
+            // Never for long: a clock that is set forward makes alarms due that seemed far away.
             let wait = next.map(|at| {
                 let ms = at.0 - clock::now().0;
-                Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+                Duration::from_millis(u64::try_from(ms).unwrap_or(0)).min(LOOK_EVERY)
             });
             tokio::select! {
                 set = self.receiver.recv() => match set {

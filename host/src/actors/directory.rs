@@ -31,7 +31,7 @@ use crate::grief::{Grief, Part, contained_future};
 use crate::http::Looks;
 use crate::journal::{Journal, OutboxRow};
 use crate::metrics::Metrics;
-use crate::outbox::ToSend;
+use crate::outbox::{Sending, ToSend};
 use crate::plugin::{ChannelHandle, Strategies};
 
 /// A channel and whether it works.
@@ -129,6 +129,8 @@ pub struct Directory {
     pub recorder: Recorder,
     /// Strategy plugins (ROUTE-05).
     pub strategies: Strategies,
+    /// Sends whose outcome isn't on disk yet.
+    pub sending: Sending,
     /// What desks need to know of others.
     pub board: Board,
     /// Who has looked at what.
@@ -167,6 +169,7 @@ impl Directory {
         shard_count: usize,
     ) -> Self {
         Self {
+            sending: Sending::default(),
             board: Board::default(),
             looks: Looks::default(),
             grief: Grief::default(),
@@ -293,6 +296,16 @@ impl Directory {
         }
     }
 
+    /// The clock was set forward: whoever has a deadline looks at it.
+    pub fn wake_everybody(&self) {
+        for queue in &self.queues {
+            self.pass(queue.value(), TellQueue(queue::Input::Wake));
+        }
+        for agent in &self.agents {
+            self.pass(&agent.actor, TellAgent { input: agent::Input::Wake, answer: None });
+        }
+    }
+
     /// Everybody, for stopping.
     pub fn all_agents(&self) -> Vec<Addr<AgentActor>> {
         self.agents.iter().map(|entry| entry.value().actor.clone()).collect()
@@ -335,9 +348,13 @@ impl Directory {
         let ended = contained_future(Part::Task, task).await;
         let Some(directory) = directory.upgrade() else { return };
         if !directory.is_stopping() {
+            if let Err(why) = &ended {
+                directory.came_to_grief(Part::Task, name, &(), why);
+            }
             let why = ended.err().unwrap_or_else(|| "it has ended".to_owned());
-            directory.came_to_grief(Part::Task, name, &(), &why);
-            directory.grief.stop(format!("{name}: {why}"));
+            directory
+                .grief
+                .stop(format!("{name}: {why}; what was acknowledged is on disk, start it again"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! A change of configuration while work flows (ROUTE-17): the parts that differ are sent to the
 //! actors they concern; everything else goes on undisturbed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::actors::directory::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
-use crate::config::{ChannelConfig, Config, QueueConfig, revision};
+use crate::config::{ChannelConfig, Config, Permission, QueueConfig, Role, revision};
 use crate::journal::Reader;
 
 /// What a change did.
@@ -34,6 +34,8 @@ pub struct Change {
     pub channels: Vec<String>,
     /// What differs but takes a restart, in a sentence each.
     pub after_restart: Vec<String>,
+    /// Who may other things than before: agents' roles, roles' permissions, in a sentence each.
+    pub access: Vec<String>,
 }
 
 impl Change {
@@ -44,6 +46,7 @@ impl Change {
             && self.workstreams.is_empty()
             && self.channels.is_empty()
             && self.after_restart.is_empty()
+            && self.access.is_empty()
     }
 }
 
@@ -73,6 +76,7 @@ pub fn reconfigure(
         directory.recorder.note(&Entry::Workstreams(all));
     }
     directory.set_config(new.clone());
+    change.access = changed_access(&old, &new);
     directory.authority.send_replace(());
     let channels: HashSet<&ChannelId> = new
         .channels
@@ -266,6 +270,34 @@ fn change_agents(
         }
     }
     answers
+}
+
+/// Who may what, where that has changed: an auditor's first question (SEC-03).
+fn changed_access(old: &Config, new: &Config) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for agent in &new.agents {
+        let before = old.agent(&agent.id).map(|known| &known.role);
+        if before != Some(&agent.role) {
+            let before = before.map_or("not there", Role::as_str);
+            sentences.push(format!("{} is {}; was {before}", agent.id, agent.role.as_str()));
+        }
+    }
+    let gone = old.agents.iter().filter(|agent| new.agent(&agent.id).is_none());
+    sentences
+        .extend(gone.map(|agent| format!("{} is gone; was {}", agent.id, agent.role.as_str())));
+    let names = |list: Option<&BTreeSet<Permission>>| match list {
+        Some(list) => list.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(", "),
+        None => "nothing".to_owned(),
+    };
+    let roles: BTreeSet<_> = old.permissions.keys().chain(new.permissions.keys()).collect();
+    for role in roles {
+        let (before, now) = (old.permissions.get(role), new.permissions.get(role));
+        if before != now {
+            let (role, now, before) = (role.as_str(), names(now), names(before));
+            sentences.push(format!("role {role} may: {now}; might: {before}"));
+        }
+    }
+    sentences
 }
 
 fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {

@@ -8,10 +8,11 @@ use anyhow::{Context, bail};
 use cordboard_core::ids::AgentId;
 use cordboard_core::time::Timestamp;
 
-use crate::cli::{AgentCommand, WRONG, print};
+use crate::cli::{AgentCommand, WRONG, Wrong, print};
 use crate::clock;
 use crate::config::{self, Config, Role};
 use crate::http;
+use crate::http::audit::{self, Noted};
 use crate::journal::{Journal, Reader};
 
 /// Runs a subcommand.
@@ -33,7 +34,9 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
                 print::failure(&why);
                 return Ok(ExitCode::from(WRONG));
             }
+            let name = wanted.name.clone();
             let token = http::new_token(&journal, &agent, wanted).await;
+            note(&journal, "token.make", &agent, Some(name));
             journal.stop();
             println!("{}", token.map_err(anyhow::Error::msg)?);
             Ok(ExitCode::SUCCESS)
@@ -56,6 +59,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         AgentCommand::Revoke { config, id, token } => {
             let (_, journal, agent) = open(&config.config, &id)?;
             let count = http::revoke_tokens(&journal, &agent, token.as_deref()).await;
+            note(&journal, "token.revoke", &agent, token.clone());
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             if let (0, Some(token)) = (count, token) {
@@ -72,6 +76,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         AgentCommand::SignOut { config, id } => {
             let (_, journal, agent) = open(&config.config, &id)?;
             let count = http::end_sessions(&journal, &agent, None).await;
+            note(&journal, "session.end", &agent, None);
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             print::success(&format!(
@@ -82,6 +87,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         AgentCommand::Link { config, id } => {
             let (config, journal, agent) = open(&config.config, &id)?;
             let token = http::new_link(&journal, &agent).await.map_err(anyhow::Error::msg)?;
+            note(&journal, "link.make", &agent, None);
             println!("{}/sign-in/{token}", config.host.public_url);
             journal.stop();
             Ok(ExitCode::SUCCESS)
@@ -92,6 +98,9 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             std::io::stdin().read_to_string(&mut password).context("can't read the password")?;
             let password = password.trim_end_matches(['\n', '\r']);
             let set = http::set_password(&journal, &agent, password).await;
+            if set.is_ok() {
+                note(&journal, "password.set", &agent, None);
+            }
             journal.stop();
             if let Err(why) = set {
                 print::failure(&why);
@@ -101,6 +110,13 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// What is done here is part of the audit log, too (SEC-03): by whoever may write the data folder.
+fn note(journal: &Journal, action: &'static str, agent: &AgentId, details: Option<String>) {
+    let subject = agent.to_string();
+    let noted = Noted { actor: "command line", action, subject, address: None, details };
+    audit::note(journal, noted);
 }
 
 /// The day, as people read it.
@@ -114,7 +130,8 @@ fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
     let known = config.agents.iter().find(|agent| agent.id.as_str() == id);
     let Some(agent) = known.map(|agent| agent.id.clone()) else {
         let names: Vec<&str> = config.agents.iter().map(|agent| agent.id.as_str()).collect();
-        bail!("there is no agent \"{id}\"; known: {}", names.join(", "));
+        let known = names.join(", ");
+        return Err(Wrong(format!("there is no agent \"{id}\"; known: {known}")).into());
     };
     let data = &config.host.data;
     std::fs::create_dir_all(data)?;

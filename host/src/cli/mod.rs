@@ -225,6 +225,11 @@ pub const WRONG: u8 = 1;
 /// The host can't run.
 pub const CANNOT_RUN: u8 = 3;
 
+/// What was asked for doesn't fit the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Wrong(String);
+
 /// Runs a command.
 pub fn main(cli: Cli) -> ExitCode {
     let system = actix::System::new();
@@ -252,7 +257,7 @@ pub fn main(cli: Cli) -> ExitCode {
     });
     result.unwrap_or_else(|error| {
         print::failure(&format!("{error:#}"));
-        let is_wrong = error.is::<crate::app::NotLoaded>();
+        let is_wrong = error.is::<crate::app::NotLoaded>() || error.is::<Wrong>();
         ExitCode::from(if is_wrong { WRONG } else { CANNOT_RUN })
     })
 }

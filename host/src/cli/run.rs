@@ -86,8 +86,6 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     host.stop().await;
     match fatal {
         None => Ok(ExitCode::SUCCESS),
-        Some(why) => bail!(
-            "the host couldn't go on: {why}; what was acknowledged is on disk, start it again"
-        ),
+        Some(why) => bail!("the host couldn't go on: {why}"),
     }
 }

@@ -297,7 +297,10 @@ fn options() -> ron::Options {
 const MOST_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A regular file of a sensible size; a pipe would never end.
-fn read_whole(path: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// A sentence: what is wrong with it.
+pub fn read_whole(path: &Path) -> Result<String, String> {
     let unreadable = |error: std::io::Error| format!("can't be read: {error}");
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() {
@@ -377,12 +380,15 @@ mod tests {
     // OPS-01
     #[test]
     fn a_file_of_another_shape_is_no_empty_configuration() {
-        for text in
-            ["x", "1", "[]", "\"x\"", "true", "Some(1)", "", "{}", "'x'", "x(1)", "(1, 2)", "None"]
-        {
+        for text in [
+            "x", "1", "[]", "\"x\"", "true", "Some(1)", "", "{}", "'x'", "x(1)", "(1, 2)", "None",
+            "(5)", "(\"x\")", "([])", "((x))", "((1))", "(())", "(,)",
+        ] {
             assert!(!problems(text).is_empty(), "{text:?} is taken for a configuration");
         }
-        assert_eq!(problems("()"), Vec::<String>::new());
+        for text in ["()", "( )", "(\n// nothing yet\n)", "(/* nothing */)"] {
+            assert_eq!(problems(text), Vec::<String>::new(), "{text:?}");
+        }
         for section in
             ["agents", "queues", "channels", "workstreams", "skills", "hours", "strategies"]
         {

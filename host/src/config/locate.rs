@@ -81,9 +81,15 @@ impl Node {
         self.items().is_empty() && self.fields().is_empty() && self.is_within(text, '[', ']')
     }
 
+    /// Nothing but space and comments stands between the brackets.
     fn is_within(&self, text: &str, open: char, close: char) -> bool {
         let whole = text[self.range.clone()].trim();
-        whole.starts_with(open) && whole.ends_with(close)
+        let inner = whole.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        inner.is_some_and(|inner| {
+            let mut reader = Reader { text: inner, at: 0 };
+            reader.skip();
+            reader.rest().is_empty()
+        })
     }
 
     /// The fields of a struct or map.

@@ -13,7 +13,7 @@ mod rules;
 mod tree;
 
 pub use host::{HostConfig, HostLimits, SignIns, TlsFiles};
-pub use load::{ConfigErrors, folders, is_name, load, place_in_file};
+pub use load::{ConfigErrors, folders, is_name, load, place_in_file, read_whole};
 pub use model::{
     AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Place, QueueConfig, SecretSource,
     StrategyConfig,

@@ -20,6 +20,7 @@ use crate::http::commands;
 use crate::http::console::session_cookie;
 use crate::http::door;
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::live::origin;
 use crate::http::server::Web;
 use crate::journal::{SignInView, TokenView};
 
@@ -53,6 +54,7 @@ pub struct Credentials {
     (status = 204, description = "signed in"), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credentials>) -> Done {
+    origin::check_form(&request, &web.directory.config().host.public_url)?;
     let Credentials { agent, password } = body.into_inner();
     let address = door::address_of(&request, &web.directory.config().host);
     // An agent that nobody knows is a failure of the address only, or names could fill our memory.
@@ -61,12 +63,13 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
     if let Some(wait) = web.throttle.wait(account, address, Instant::now()) {
         return Err(ApiError::TooOften(wait));
     }
+    // Counted before it is known, or a hundred at once would all be the first.
+    web.throttle.failed(account, address, Instant::now());
     let stored = reader(&request).account(&agent)?.filter(|_| known);
     let checked = web.passwords.is_right(stored.map(|account| account.password), password).await;
     let is_right = checked
         .map_err(|_| ApiError::Busy("too many people sign in at once; try again".to_owned()))?;
     if !is_right {
-        web.throttle.failed(account, address, Instant::now());
         let noted = Noted {
             actor: "nobody",
             action: "sign_in.failed",
@@ -84,7 +87,7 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
 
 /// What somebody typed into the field for names; not more of it than a name has.
 fn agent_shown(agent: &str) -> String {
-    agent.chars().take(64).collect()
+    agent.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// Opens a session and notes it; the cookie.
@@ -172,6 +175,7 @@ pub async fn sign_ins(
     caller: Caller,
 ) -> Answer<Vec<SignInView>> {
     caller.must(Permission::ManageAccess)?;
+    caller.note(&web.directory, "access.read", "sessions", None);
     Ok(Json(list(&request, &web, &caller, None)?))
 }
 
@@ -230,8 +234,13 @@ pub async fn my_tokens(request: HttpRequest, caller: Caller) -> Answer<Vec<Token
 #[utoipa::path(get, path = "/api/v1/tokens", responses(
     (status = 200, body = Vec<TokenView>), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn tokens(request: HttpRequest, caller: Caller) -> Answer<Vec<TokenView>> {
+pub async fn tokens(
+    request: HttpRequest,
+    web: Data<Web>,
+    caller: Caller,
+) -> Answer<Vec<TokenView>> {
     caller.must(Permission::ManageAccess)?;
+    caller.note(&web.directory, "access.read", "tokens", None);
     Ok(Json(reader(&request).tokens(None, clock::now())?))
 }
 

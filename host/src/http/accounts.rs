@@ -214,10 +214,16 @@ impl NewToken {
         if let Some(lasts) = self.lasts.filter(|lasts| lasts.0 <= 0 || lasts.0 > Self::LONGEST.0) {
             return Err(format!("a token lasts from 1 ms to ten years, not {} ms", lasts.0));
         }
+        if self.name.chars().any(char::is_control) {
+            return Err("the token's name holds characters that nobody can see".to_owned());
+        }
+        if self.scopes.as_ref().is_some_and(Vec::is_empty) {
+            return Err(format!(
+                "a token for nothing: name scopes, such as {WORK}, or leave them out"
+            ));
+        }
         for scope in self.scopes.iter().flatten() {
-            let is_known =
-                scope == WORK || Permission::parse(scope).is_some_and(|p| p.as_str() == scope);
-            if !is_known {
+            if scope != WORK && Permission::parse(scope).is_none() {
                 let known = Permission::names();
                 return Err(format!("there is no scope \"{scope}\"; there are {WORK}, {known}"));
             }
@@ -239,7 +245,11 @@ pub async fn new_token(
     let (token, now) = (format!("cb_{}", random()), clock::now());
     let (key, agent, id) = (hash(&token), agent.to_string(), name());
     let expires = wanted.lasts.map(|lasts| (now + lasts).0);
-    let scopes = wanted.scopes.map(|scopes| scopes.join(" "));
+    // However they were written.
+    let canonical = |scope: &String| {
+        Permission::parse(scope).map_or(scope.clone(), |known| known.as_str().to_owned())
+    };
+    let scopes = wanted.scopes.map(|list| list.iter().map(canonical).collect::<Vec<_>>().join(" "));
     let write = journal.write_now(move |transaction| {
         transaction.execute("DELETE FROM tokens WHERE expires_at < ?1", [now.0])?;
         let statement = "INSERT INTO tokens (hash, agent, name, created_at, id, expires_at, scopes)
@@ -265,6 +275,8 @@ pub async fn set_password(
     let write = journal.write_now(move |transaction| {
         let statement = "INSERT OR REPLACE INTO accounts (agent, password) VALUES (?1, ?2)";
         transaction.execute(statement, params![agent, hashed])?;
+        // Whoever knew the old one may be signed in by it.
+        transaction.execute("DELETE FROM sessions WHERE agent = ?1", [&agent])?;
         Ok(())
     });
     write.await

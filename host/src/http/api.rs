@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use actix_web::web::{self, Data, Json, Path, ServiceConfig};
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Summary;
@@ -23,7 +23,6 @@ use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::{FirstFrame, Transcript};
-use crate::http::query::Query;
 use crate::http::server::Web;
 use crate::http::{access, audit, collaboration, live, routing, search};
 use crate::journal::Reader;
@@ -118,6 +117,7 @@ pub(super) fn seen(
     caller: &Caller,
     id: ConversationId,
 ) -> Result<Conversation, ApiError> {
+    caller.must_read()?;
     let machine = stored(reader, directory, id)?;
     if !machine.takes_part(&caller.agent) && !machine.has_wrap_up_of(&caller.agent) {
         if !caller.sees_everything(directory) {
@@ -244,12 +244,16 @@ async fn conversations(
     caller: Caller,
     query: Query<Selection>,
 ) -> Answer<Vec<Summary>> {
+    caller.must_read()?;
     if !(1..=1000).contains(&query.limit) {
         let why = format!("limit is {}; 1 to 1000", query.limit);
         return Err(ApiError::Malformed(why));
     }
     if query.all {
         caller.must_see_everything(&web.directory)?;
+        if web.directory.looks.is_new(&caller.agent, ConversationId(Uuid::nil()), Instant::now()) {
+            caller.note(&web.directory, "conversation.list", "everybody's", None);
+        }
     }
     let whose = (!query.all).then_some(&caller.agent);
     let open = reader(&request).open_conversations(whose, query.limit)?;

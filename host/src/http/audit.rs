@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::web::{self, Data, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,9 +15,11 @@ use crate::http::api::{Answer, Done, reader};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{self, Format};
-use crate::http::query::Query;
 use crate::http::server::Web;
 use crate::journal::{AuditEntry, AuditFilter, Journal, Reader};
+
+/// Characters of what else matters.
+const MOST_DETAILS: usize = 2000;
 
 /// What is written down.
 pub struct Noted<'a> {
@@ -37,7 +39,8 @@ pub struct Noted<'a> {
 pub fn note(journal: &Journal, noted: Noted<'_>) {
     let at = clock::now().0;
     let (actor, action, subject) = (noted.actor.to_owned(), noted.action, noted.subject);
-    let (address, details) = (noted.address.map(|address| address.to_string()), noted.details);
+    let address = noted.address.map(|address| address.to_string());
+    let details = noted.details.map(|text| text.chars().take(MOST_DETAILS).collect::<String>());
     let write = move |transaction: &rusqlite::Transaction<'_>| {
         let statement = "INSERT INTO audit (at, actor, action, subject, address, details)
                          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -118,6 +121,7 @@ pub async fn audit(
     query: Query<WantedEntries>,
 ) -> Answer<AuditPage> {
     caller.must(Permission::ReadAudit)?;
+    caller.note(&web.directory, "audit.read", "audit", None);
     // An empty write comes behind those under way: whoever looks finds what was done before.
     let _ = web.directory.journal.write_now(|_| Ok(())).await;
     let entries = reader(&request).audit(&query.into_inner().filter()?)?;

@@ -48,6 +48,8 @@ pub struct Caller {
     permissions: BTreeSet<Permission>,
     /// Whether they may do an agent's own work, or only look.
     works: bool,
+    /// Whether a token's scopes say what they may.
+    is_scoped: bool,
 }
 
 /// What somebody has signed in with, by its hash.
@@ -136,7 +138,19 @@ impl Caller {
     pub fn sees_everything(&self, directory: &Directory) -> bool {
         let config = directory.config();
         let is_light = config.agent(&self.agent).is_some_and(|agent| agent.settings.light);
-        is_light || self.may(Permission::ReadConversations)
+        (is_light && !self.is_scoped) || self.may(Permission::ReadConversations)
+    }
+
+    /// Refuses tokens that are for other things than conversations.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`] names the scopes.
+    pub fn must_read(&self) -> Result<(), ApiError> {
+        if self.works || self.may(Permission::ReadConversations) {
+            return Ok(());
+        }
+        let read = Permission::ReadConversations.as_str();
+        Err(ApiError::Forbidden(format!("this token has neither the scope {WORK} nor {read}")))
     }
 
     /// Refuses those who don't see everybody's conversations.
@@ -250,12 +264,13 @@ fn of_credential(
     let role = config.agent(&agent).ok_or(ApiError::NotSignedIn)?.role.clone();
     let mut permissions = config.permissions.get(&role).cloned().unwrap_or_default();
     let mut works = true;
+    let is_scoped = scopes.is_some();
     if let Some(scopes) = scopes {
         let scopes: Vec<&str> = scopes.split(' ').collect();
         permissions.retain(|permission| scopes.contains(&permission.as_str()));
         works = scopes.contains(&WORK);
     }
-    Ok(Caller { agent, role, csrf, credential, address, used_at, permissions, works })
+    Ok(Caller { agent, role, csrf, credential, address, used_at, permissions, works, is_scoped })
 }
 
 /// Whether somebody who is signed in asks.

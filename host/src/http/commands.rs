@@ -3,7 +3,7 @@
 use cordboard_core::agent;
 use cordboard_core::conversation::{Input, Refused, Reply, State, Target};
 use cordboard_core::ids::{AgentId, ConversationId, OfferId};
-use cordboard_core::message::Media;
+use cordboard_core::message::{Author, Media, Message};
 use cordboard_core::offer::ByHand;
 use cordboard_core::presence::BaseStatus;
 use serde::Deserialize;
@@ -130,16 +130,49 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
     let result = run_it(directory, caller, command).await;
     match (&result, conversation) {
         // A refusal would say that there is such a conversation, and how it stands.
-        (Err(ApiError::Refused(_)), Some(id)) if !knows_of(directory, caller, id)? => {
+        (Err(ApiError::Refused(_) | ApiError::NotMember { .. }), Some(id))
+            if !knows_of(directory, caller, id)? =>
+        {
             Err(ApiError::NotFound("such conversation".to_owned()))
         }
         _ => result,
     }
 }
 
+/// Whether they have it.
+fn is_theirs(
+    directory: &Directory,
+    conversation: ConversationId,
+    agent: &AgentId,
+) -> Result<bool, ApiError> {
+    let reader = Reader::open(&directory.config().host.data)?;
+    Ok(stored(&reader, directory, conversation)?.primary() == Some(agent))
+}
+
+/// Whether this very reply stands there: what is said again under its name must be the same.
+fn has_said(
+    directory: &Directory,
+    conversation: ConversationId,
+    input: &Input,
+) -> Result<bool, ApiError> {
+    let Input::Reply(reply) = input else { return Ok(true) };
+    let reader = Reader::open(&directory.config().host.data)?;
+    let messages = reader.transcript(conversation)?;
+    let is_it = |message: &Message| {
+        message.author == Author::Agent(reply.agent.clone())
+            && !message.internal
+            && (&message.text, &message.media) == (&reply.text, &reply.media)
+    };
+    Ok(messages.iter().any(is_it))
+}
+
 /// Whether somebody may know that there is such a conversation: it is theirs or was (whoever is just
 /// writing a reply wants to hear who has taken it over), waits in a queue of theirs, or they see others'.
-fn knows_of(directory: &Directory, caller: &Caller, id: ConversationId) -> Result<bool, ApiError> {
+pub(super) fn knows_of(
+    directory: &Directory,
+    caller: &Caller,
+    id: ConversationId,
+) -> Result<bool, ApiError> {
     if caller.sees_everything(directory) || caller.may(Permission::TakeOver) {
         return Ok(true);
     }
@@ -203,18 +236,25 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
                 let deliver = Deliver::new(To::Id(conversation), input.clone());
                 directory.ask(Deliver { dedup, ..deliver })
             };
-            match reply().await {
+            let answer = match reply().await {
                 // Whoever replies comes back (CONV-02).
                 Answer::Refused(Refused::Left) => {
                     by_hand(directory, caller, conversation, ByHand::ComeBack).await?;
-                    success(reply().await)
+                    reply().await
                 }
-                answer => success(answer),
+                answer => answer,
+            };
+            if matches!(answer, Answer::Duplicate) && !has_said(directory, conversation, &input)? {
+                return Err(ApiError::KeyUsed);
             }
+            success(answer)
         }
         Command::Note { conversation, text } => {
             content::check_text("the note", &text, Some(content::MOST_NOTE))?;
             let as_supervisor = caller.sees_everything(directory);
+            if as_supervisor {
+                caller.note(directory, "conversation.note", &conversation.to_string(), None);
+            }
             ask(directory, conversation, Input::Note { agent, text, as_supervisor }).await
         }
         Command::Leave { conversation } => {
@@ -242,16 +282,20 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
         }
         Command::TakeOver { conversation } => {
             caller.must(Permission::TakeOver)?;
+            by_hand(directory, caller, conversation, ByHand::TakeOver).await?;
             caller.note(directory, "conversation.take_over", &conversation.to_string(), None);
-            by_hand(directory, caller, conversation, ByHand::TakeOver).await
+            Ok(())
         }
         Command::End { conversation } => {
             // Who may ends anybody's (CONV-07); everybody their own.
             let supervises = caller.may(Permission::EndConversation);
-            if supervises {
+            let is_mine = is_theirs(directory, conversation, &agent)?;
+            let end = Input::End { agent: Some(agent), supervises };
+            ask(directory, conversation, end).await?;
+            if supervises && !is_mine {
                 caller.note(directory, "conversation.end", &conversation.to_string(), None);
             }
-            ask(directory, conversation, Input::End { agent: Some(agent), supervises }).await
+            Ok(())
         }
         Command::FinishWrapUp { conversation, disposition, summary } => {
             if let Some(summary) = &summary {
@@ -296,6 +340,7 @@ async fn by_hand(
             let mine = config.agent(&agent).map(|agent| &agent.settings.queues);
             if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
                 caller.must(Permission::TakeOver)?;
+                caller.note(directory, "conversation.take", &conversation.to_string(), None);
             }
         }
         machine.may_be_taken_up(&agent, by_hand)?

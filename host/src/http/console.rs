@@ -13,6 +13,7 @@ use crate::clock;
 use crate::http::api::reader;
 use crate::http::caller::COOKIE;
 use crate::http::error::ApiError;
+use crate::http::live::origin;
 use crate::http::server::Web;
 use crate::http::{access, accounts, door};
 
@@ -41,6 +42,9 @@ pub async fn file(request: HttpRequest) -> HttpResponse {
     let path = request.path().trim_start_matches('/');
     if path.starts_with("assets/") {
         return asset(&request, path);
+    }
+    if !path.is_empty() && path != "index.html" {
+        return HttpResponse::NotFound().body("there is no such page; the console is at /\n");
     }
     let Some(page) = Files::get("index.html") else {
         return HttpResponse::NotFound().body(
@@ -137,6 +141,7 @@ pub async fn use_link(
     path: Path<String>,
     web: Data<Web>,
 ) -> Result<HttpResponse, ApiError> {
+    origin::check_form(&request, &web.directory.config().host.public_url)?;
     let journal = &web.directory.journal;
     let agent = accounts::use_link(journal, &path).await.map_err(ApiError::Unavailable)?;
     let is_known = |agent: &AgentId| web.directory.config().agent(agent).is_some();

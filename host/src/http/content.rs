@@ -20,6 +20,10 @@ pub const MOST_NOTE: usize = 10_000;
 pub const MOST_VALUE: usize = 1000;
 /// Characters of a name that a program gives to a reply, and of a MIME type.
 pub const MOST_NAME: usize = 200;
+/// Characters of a customer's message.
+pub const MOST_TEXT: usize = 100_000;
+/// Characters of a provider's reason for what it didn't deliver.
+pub const MOST_REASON: usize = 1000;
 /// Characters of an address, and of a provider's name for a message.
 pub const MOST_ADDRESS: usize = 256;
 
@@ -83,6 +87,7 @@ pub fn check_media(media: &[Media], public_url: &str) -> Result<(), ApiError> {
                 "\"{shown}\" isn't a link to a file: https://, or one of this host's"
             ));
         }
+        check_text("a file's link", link, None)?;
         check_text("a file's type", &file.content_type, Some(MOST_NAME))?;
     }
     Ok(())
@@ -141,11 +146,20 @@ pub fn check_inbound(message: &sdk::Inbound) -> Result<(), String> {
                 "a message whose `{what}` has {count} characters; at most {MOST_ADDRESS}"
             ));
         }
-        if text.chars().any(char::is_control) {
-            return Err(format!("a message whose `{what}` holds control characters"));
+        if text.chars().any(|c| c.is_control() || is_disguise(c)) {
+            return Err(format!("a message whose `{what}` holds characters that nobody can see"));
         }
     }
+    let count = message.text.chars().count();
+    if count > MOST_TEXT {
+        return Err(format!("a message of {count} characters; at most {MOST_TEXT}"));
+    }
     Ok(())
+}
+
+/// A customer's text without what nobody can see and what turns it around.
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|c| !is_disguise(*c)).collect()
 }
 
 /// Links to files that can be followed; others, and more than so many, become words.

@@ -47,6 +47,11 @@ pub enum ApiError {
     /// Too many at once.
     #[error("{0}")]
     Busy(String),
+    /// A repeated key, but of another reply.
+    #[error(
+        "`client_key` has named another reply of yours here already: another text needs another key"
+    )]
+    KeyUsed,
     /// A sign-in link works once, for a while.
     #[error(
         "this sign-in link has been used or is older than 15 minutes; ask for a new one: cordboard agent link CONFIG --id AGENT"
@@ -101,6 +106,7 @@ impl ApiError {
                 agent::Refused::AlreadyThere => "already_there",
             },
             Self::NotMember { .. } => "not_member",
+            Self::KeyUsed => "key_used",
             Self::LinkUsed => "link_used",
             Self::Busy(_) => "busy",
             Self::TooOften(_) => "too_often",
@@ -120,6 +126,7 @@ impl ResponseError for ApiError {
             Self::Refused(_)
             | Self::RefusedToAgent(_)
             | Self::NotMember { .. }
+            | Self::KeyUsed
             | Self::WrongConfig(_) => StatusCode::CONFLICT,
             Self::LinkUsed => StatusCode::GONE,
             Self::Busy(_) | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,

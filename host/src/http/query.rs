@@ -1,97 +1,70 @@
-//! The query of a request: what isn't known is refused, or a filter that was misspelt would quietly
-//! find everything.
+//! The query of a request: what isn't known is refused, or a filter that was misspelt would quietly find
+//! everything. Which parameters a path has stands in the API's description, and is taken from there.
 
-use std::collections::BTreeSet;
-use std::future::{Ready, ready};
-use std::ops::Deref;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
 
-use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest};
-use serde::de::DeserializeOwned;
-use utoipa::IntoParams;
-use utoipa::openapi::path::ParameterIn;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, ResponseError};
+use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 
+use crate::http::api::ApiDoc;
 use crate::http::error::ApiError;
 
-/// The parameters of a request, all of them known.
-pub struct Query<T>(pub T);
-
-impl<T> Query<T> {
-    /// The parameters.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-}
-
-impl<T> Deref for Query<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T: DeserializeOwned + Known> FromRequest for Query<T> {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(read(request.query_string()).map(Self))
-    }
-}
-
-/// Whose names are known: they stand in the API's description.
-pub trait Known {
-    /// Names of the parameters.
-    fn names() -> BTreeSet<String>;
-}
-
-impl<T: IntoParams> Known for T {
-    fn names() -> BTreeSet<String> {
-        let params = T::into_params(|| Some(ParameterIn::Query));
-        params.into_iter().map(|param| param.name).collect()
-    }
-}
-
-/// Two kinds of parameters in one query.
-pub struct Both<A, B>(pub A, pub B);
-
-impl<A, B> FromRequest for Both<A, B>
-where
-    A: DeserializeOwned + Known,
-    B: DeserializeOwned + Known,
-{
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let text = request.query_string();
-        let mut names = A::names();
-        names.extend(B::names());
-        let both = check(text, &names).and_then(|()| Ok(Self(part(text)?, part(text)?)));
-        ready(both)
-    }
-}
-
-fn read<T: DeserializeOwned + Known>(text: &str) -> Result<T, ApiError> {
-    check(text, &T::names())?;
-    part(text)
-}
-
-fn check(text: &str, names: &BTreeSet<String>) -> Result<(), ApiError> {
-    for (name, _) in url::form_urlencoded::parse(text.as_bytes()) {
-        if !names.contains(name.as_ref()) {
-            let known: Vec<&str> = names.iter().map(String::as_str).collect();
-            let known = known.join(", ");
-            let why = format!("there is no parameter \"{name}\"; there are {known}");
-            return Err(ApiError::Malformed(why));
+/// Method and path, and the names of its parameters.
+static KNOWN: LazyLock<HashMap<(&'static str, String), BTreeSet<String>>> = LazyLock::new(|| {
+    let mut known = HashMap::new();
+    for (path, item) in ApiDoc::openapi().paths.paths {
+        let PathItem { get, put, post, delete, .. } = item;
+        for (method, operation) in [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete)]
+        {
+            let Some(operation) = operation else { continue };
+            known.insert((method, path.clone()), names(&operation));
         }
     }
-    Ok(())
+    known
+});
+
+fn names(operation: &Operation) -> BTreeSet<String> {
+    let parameters = operation.parameters.iter().flatten();
+    let in_query = parameters.filter(|one| one.parameter_in == ParameterIn::Query);
+    in_query.map(|one| one.name.clone()).collect()
 }
 
-fn part<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
-    actix_web::web::Query::<T>::from_query(text)
-        .map(actix_web::web::Query::into_inner)
-        .map_err(|error| ApiError::Malformed(format!("the query can't be read: {error}")))
+/// A middleware of the API's: parameters that a path doesn't have are refused.
+///
+/// # Errors
+/// Those of the service behind it.
+pub async fn known_only(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match unknown(&request) {
+        None => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+        Some(why) => {
+            let refused = ApiError::Malformed(why).error_response();
+            Ok(request.into_response(refused))
+        }
+    }
+}
+
+fn unknown(request: &ServiceRequest) -> Option<String> {
+    let query = request.query_string();
+    if query.is_empty() {
+        return None;
+    }
+    let method = if request.method() == "HEAD" { "GET" } else { request.method().as_str() };
+    let pattern = request.match_pattern()?;
+    let nothing = BTreeSet::new();
+    let path = KNOWN.iter().find(|((of, path), _)| *of == method && *path == pattern);
+    let names = path.map_or(&nothing, |(_, names)| names);
+    let given = url::form_urlencoded::parse(query.as_bytes());
+    let (name, _) = given.into_iter().find(|(name, _)| !names.contains(name.as_ref()))?;
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let shown: String = name.chars().take(60).collect();
+    Some(format!("there is no parameter \"{shown}\" here; there are: {known}"))
 }

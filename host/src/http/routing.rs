@@ -1,7 +1,7 @@
 //! Why routing did what it did (ROUTE-15), what waits (ROUTE-14, ROUTE-16), and what rules may know.
 
 use actix_web::HttpRequest;
-use actix_web::web::{self, Data, Json, Path, ServiceConfig};
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::Conversation;
 use cordboard_core::classification::{Attributes, Classification};
 use cordboard_core::conversation::{Input, State, Summary};
@@ -17,10 +17,9 @@ use crate::actors::{Change, Deliver, Directory, LookAtLine, Seen, To, WhyNot, st
 use crate::config::{Config, LabelConfig, Permission};
 use crate::http::api::{Answer, Done, done, reader, seen, stored};
 use crate::http::caller::Caller;
-use crate::http::content;
 use crate::http::error::{ApiError, ErrorBody, success};
-use crate::http::query::Query;
 use crate::http::server::Web;
+use crate::http::{commands, content};
 use crate::journal::Reader;
 use crate::reload::ReloadError;
 
@@ -191,11 +190,15 @@ pub async fn why_not(
     let agent = AgentId::from(path.as_str());
     if agent != caller.agent {
         caller.must(Permission::ReadAgents)?;
+        caller.note(&web.directory, "agent.read", agent.as_str(), Some("why not"));
     }
     let config = web.directory.config();
     let settings = config.agent(&agent);
     let settings = settings.ok_or_else(|| ApiError::NotFound(format!("agent `{agent}`")))?;
     let id = ConversationId(query.conversation);
+    if !commands::knows_of(&web.directory, &caller, id)? {
+        return Err(ApiError::NotFound("such conversation".to_owned()));
+    }
     web.directory.recorder.flushed().await;
     let reader = reader(&request);
     let machine = stored(&reader, &web.directory, id)?;
@@ -304,6 +307,7 @@ pub async fn waiting(
             let queue = QueueId::from(name.as_str());
             if !mine.contains(&queue) {
                 caller.must(Permission::ReadConversations)?;
+                caller.note(&web.directory, "queue.read", queue.as_str(), None);
             }
             vec![queue]
         }

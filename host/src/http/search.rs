@@ -1,6 +1,6 @@
 //! Finding and exporting conversations and sessions, however many there are (CONV-09).
 
-use actix_web::web::{self, Data, Json, ServiceConfig};
+use actix_web::web::{self, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::conversation::{State, Summary};
 use cordboard_core::ids::ConversationId;
@@ -14,12 +14,8 @@ use crate::http::api::{Answer, reader};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{Form, Format, csv, json_lines, streamed};
-use crate::http::query::{Both, Query};
 use crate::http::server::Web;
 use crate::journal::{Filter, Part, Reader, Session, SessionFilter};
-
-type ExportQuery = Both<Wanted, Form>;
-type SessionExportQuery = Both<WantedSessions, Form>;
 
 /// Conversations that are read at a time while exporting.
 const PAGE: u32 = 500;
@@ -132,7 +128,8 @@ pub async fn export(
     request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
-    both: ExportQuery,
+    query: Query<Wanted>,
+    form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.must(Permission::Export)?;
     caller.note(
@@ -142,7 +139,6 @@ pub async fn export(
         Some(request.query_string()),
     );
     let (directory, data) = (web.directory.clone(), web.data.clone());
-    let Both(query, form) = both;
     let (filter, format) = (query.filter(), form.format);
     Ok(streamed("conversations", format, move |cursor| {
         let reader = Reader::open(&data)?;
@@ -213,10 +209,12 @@ pub struct SessionPage {
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn sessions(
     request: HttpRequest,
+    web: Data<Web>,
     caller: Caller,
     query: Query<WantedSessions>,
 ) -> Answer<SessionPage> {
     caller.must(Permission::ReadConversations)?;
+    caller.note(&web.directory, "session.search", "sessions", Some(request.query_string()));
     let limit = checked_limit(query.limit)?;
     let found = reader(&request).sessions(&query.filter(), query.cursor, limit)?;
     let (sessions, next) = session_page(found, limit);
@@ -245,11 +243,11 @@ pub async fn export_sessions(
     request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
-    both: SessionExportQuery,
+    query: Query<WantedSessions>,
+    form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.must(Permission::Export)?;
     caller.note(&web.directory, "session.export", "sessions", Some(request.query_string()));
-    let Both(query, form) = both;
     let (data, filter, format) = (web.data.clone(), query.filter(), form.format);
     Ok(streamed("sessions", format, move |cursor| {
         let found = Reader::open(&data)?.sessions(&filter, cursor, PAGE)?;

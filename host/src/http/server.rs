@@ -16,7 +16,8 @@ use crate::http::error::ApiError;
 use crate::http::passwords::Passwords;
 use crate::http::throttle::Throttle;
 use crate::http::{
-    access, api, audit, collaboration, console, headers, live, operations, routing, search, webhook,
+    access, api, audit, collaboration, console, headers, live, operations, query, routing, search,
+    webhook,
 };
 use crate::journal::Reader;
 use crate::outbox::Backlog;
@@ -77,6 +78,7 @@ pub fn serve(
             .service(web::resource("/hooks/{channel}").route(web::route().to(webhook::receive)))
             .service(
                 web::scope("/api/v1")
+                    .wrap(from_fn(query::known_only))
                     .configure(access::routes)
                     .configure(audit::routes)
                     .configure(search::routes)

@@ -104,10 +104,16 @@ impl Throttle {
         }
     }
 
-    /// They were right: what they got wrong before was a mistake, and they are at home there.
+    /// They were right: what they got wrong before was a mistake, and they are at home there. This attempt
+    /// was counted as a failure until then, so that many at once don't pass as one.
     pub fn succeeded(&self, account: &str, address: Option<IpAddr>) {
-        let Some(address) = address else { return };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys(Some(account), address) {
+            if let Some(known) = failures.get_mut(&key) {
+                known.count = known.count.saturating_sub(1);
+            }
+        }
+        let Some(address) = address else { return };
         failures.remove(&Key::Both(account.to_owned(), address));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {

@@ -77,27 +77,40 @@ pub async fn receive(
     let reader = request.app_data::<Rc<Reader>>().expect("every worker has one");
     // Everything is on its way before anything is waited for; one commit takes it all.
     let mut waiting = Vec::with_capacity(received.events.len());
+    let mut early = Vec::new();
     for event in received.events {
-        let deliver = match event {
-            sdk::Event::Message(message) => Some(inbound(&channel, message)),
-            sdk::Event::Delivery(report) => {
-                match report_to(&channel, &report, reader, &web).await {
-                    Ok(deliver) => deliver,
-                    Err(error) => {
-                        tracing::error!(%error, "the journal can't be read");
-                        count("unavailable");
-                        return retry_later("the journal can't be read");
-                    }
-                }
+        let report = match event {
+            sdk::Event::Message(message) => {
+                waiting.push(directory.ask(inbound(&channel, message)));
+                continue;
             }
+            sdk::Event::Delivery(report) => report,
         };
-        waiting.extend(deliver.map(|deliver| directory.ask(deliver)));
+        match target_of(&channel, &report, reader) {
+            Ok(Some(target)) => waiting.push(directory.ask(delivery(target, &report))),
+            // It may outrun the commit of its own send.
+            Ok(None) if directory.sending.is_under_way(channel.as_str()) => early.push(report),
+            // A test message, or another system's on the account: taken and dropped.
+            Ok(None) => {
+                let provider_id = &report.provider_id;
+                tracing::debug!(%channel, provider_id, "report of an unknown message");
+            }
+            Err(error) => return unreadable(&error, &count),
+        }
     }
     for answer in futures_util::future::join_all(waiting).await {
         if let Answer::Unavailable(why) = answer {
             count("unavailable");
             return retry_later(&why);
         }
+    }
+    match early_reports(&channel, early, reader, directory).await {
+        Ok(true) => {}
+        Ok(false) => {
+            count("unavailable");
+            return retry_later("a report is of something that is still being sent");
+        }
+        Err(error) => return unreadable(&error, &count),
     }
     count("taken");
     as_response(received.response)
@@ -107,7 +120,7 @@ fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
     let key = ThreadKey { channel: channel.clone(), customer: Address::new(message.from) };
     let dedup = dedup_key(channel.as_str(), &message.provider_id);
     let (media, lost) = content::followable(message.media);
-    let mut text = message.text;
+    let mut text = content::visible(&message.text);
     if let Some(words) = lost {
         text = format!("{text}\n{words}").trim().to_owned();
     }
@@ -125,57 +138,72 @@ fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
     Deliver { dedup: Some(dedup), ..Deliver::new(to, input) }
 }
 
-/// A report finds its conversation by our own reference, or by the provider's id. One that belongs
-/// to nothing (a test message, another system on the account) is taken and dropped.
-async fn report_to(
+fn unreadable(error: &rusqlite::Error, count: &impl Fn(&str)) -> HttpResponse {
+    tracing::error!(%error, "the journal can't be read");
+    count("unavailable");
+    retry_later("the journal can't be read")
+}
+
+/// Whose report it is: by our own reference, or by the provider's id.
+fn target_of(
     channel: &ChannelId,
     report: &sdk::DeliveryReport,
     reader: &Reader,
-    web: &Web,
-) -> rusqlite::Result<Option<Deliver>> {
+) -> rusqlite::Result<Option<(ConversationId, MessageNo)>> {
     let by_reference = report.reference.as_deref().and_then(Directory::parse_reference);
-    let target = match by_reference {
-        // A name of another channel's reply is nobody's here.
-        Some((conversation, message)) => reader
-            .conversation(conversation)?
-            .filter(|machine| machine.channel() == channel)
-            .map(|_| (conversation, message)),
-        None => sent_as(channel, &report.provider_id, reader, web).await?,
+    let Some((conversation, message)) = by_reference else {
+        return reader.sent_as(channel.as_str(), &report.provider_id);
     };
-    let Some((conversation, message)) = target else {
-        tracing::debug!(%channel, provider_id = report.provider_id, "report of an unknown message");
-        return Ok(None);
-    };
+    // A name of another channel's reply is nobody's here.
+    let machine = reader.conversation(conversation)?;
+    let is_ours = machine.is_some_and(|machine| machine.channel() == channel);
+    Ok(is_ours.then_some((conversation, message)))
+}
+
+fn delivery(target: (ConversationId, MessageNo), report: &sdk::DeliveryReport) -> Deliver {
+    let (conversation, message) = target;
     let delivery = match &report.status {
         sdk::DeliveryStatus::Sent => Delivery::Sent,
         sdk::DeliveryStatus::Delivered => Delivery::Delivered,
         sdk::DeliveryStatus::Undelivered { code, reason } => {
-            Delivery::Undelivered { code: code.clone(), reason: reason.clone() }
+            let short = |text: &str| text.chars().take(content::MOST_REASON).collect::<String>();
+            Delivery::Undelivered { code: short(code), reason: short(reason) }
         }
     };
-    Ok(Some(Deliver::new(To::Id(conversation), Input::Delivery { message, delivery })))
+    Deliver::new(To::Id(conversation), Input::Delivery { message, delivery })
 }
 
-/// The reply that a provider knows by this id. A report may outrun the commit of its own send: as long as
-/// something is being sent, it may be that.
-async fn sent_as(
+/// Reports that may be of what is being sent on this channel just now: all of them wait together, and for
+/// no longer than a provider waits. False: it is still being sent, and the provider is to come again.
+async fn early_reports(
     channel: &ChannelId,
-    provider_id: &str,
+    mut reports: Vec<sdk::DeliveryReport>,
     reader: &Reader,
-    web: &Web,
-) -> rusqlite::Result<Option<(ConversationId, MessageNo)>> {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    const PAUSE: Duration = Duration::from_millis(20);
+    directory: &Directory,
+) -> rusqlite::Result<bool> {
+    const PATIENCE: Duration = Duration::from_secs(4);
+    const PAUSE: Duration = Duration::from_millis(50);
     let until = Instant::now() + PATIENCE;
-    loop {
+    while !reports.is_empty() {
         // Looked at first: what is settled between the two looks is found by the second.
-        let is_sending = !web.backlog.is_empty();
-        let found = reader.sent_as(channel.as_str(), provider_id)?;
-        if found.is_some() || !is_sending || Instant::now() > until {
-            return Ok(found);
+        let is_sending = directory.sending.is_under_way(channel.as_str());
+        let mut unknown = Vec::new();
+        for report in reports {
+            match target_of(channel, &report, reader)? {
+                Some(target) => drop(directory.ask(delivery(target, &report)).await),
+                None => unknown.push(report),
+            }
+        }
+        reports = unknown;
+        if !is_sending || reports.is_empty() {
+            return Ok(true);
+        }
+        if Instant::now() > until {
+            return Ok(false);
         }
         tokio::time::sleep(PAUSE).await;
     }
+    Ok(true)
 }
 
 /// The URL is the public one: behind a proxy, the one that the provider called and signed.

@@ -31,8 +31,12 @@ pub fn in_words(error: &Error, data: &Path) -> String {
     }
 }
 
-/// Which file a path leads to: its device and number; nothing if it leads nowhere.
-pub fn identity(data: &Path) -> Option<(u64, u64)> {
-    let about = std::fs::metadata(data.join(FILE)).ok()?;
-    Some((about.dev(), about.ino()))
+/// Which files the journal's paths lead to, of the file and of what isn't written back to it yet: device
+/// and number; nothing where one leads nowhere.
+pub fn identity(data: &Path) -> [Option<(u64, u64)>; 2] {
+    let of = |end: &str| {
+        let about = std::fs::metadata(data.join(format!("{FILE}{end}"))).ok()?;
+        Some((about.dev(), about.ino()))
+    };
+    [of(""), of("-wal")]
 }

@@ -14,7 +14,7 @@ use cordboard_sdk::{
     decode, encode,
 };
 
-use crate::config::{ChannelConfig, SecretSource};
+use crate::config::{self, ChannelConfig, SecretSource};
 
 /// The most bytes of an answer that a plugin may get.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -73,8 +73,8 @@ fn read_one(name: &str, source: &SecretSource, root: &Path) -> Result<Secret, St
         })?,
         SecretSource::File(path) => {
             let path: PathBuf = root.join(path);
-            std::fs::read_to_string(&path).map_err(|error| {
-                format!("the secret `{name}` comes from {}, which can't be read: {error}", path.display())
+            config::read_whole(&path).map_err(|why| {
+                format!("the secret `{name}` comes from {}, which {why}", path.display())
             })?
         }
         SecretSource::Credential(credential) => {
@@ -85,8 +85,8 @@ fn read_one(name: &str, source: &SecretSource, root: &Path) -> Result<Secret, St
                 format!("the secret `{name}` is the systemd credential {credential}, but systemd has passed none on (CREDENTIALS_DIRECTORY isn't set); add LoadCredential={credential}:/path to the unit")
             })?;
             let path = Path::new(&folder).join(credential);
-            std::fs::read_to_string(&path).map_err(|error| {
-                format!("the secret `{name}` is the systemd credential {credential}, which can't be read at {}: {error}", path.display())
+            config::read_whole(&path).map_err(|why| {
+                format!("the secret `{name}` is the systemd credential {credential} at {}, which {why}", path.display())
             })?
         }
     };

@@ -4,7 +4,7 @@ mod host;
 mod look;
 mod screen;
 
-pub use host::{HostProcess, Setup, library, plugin_folder, target_folder};
+pub use host::{HostProcess, Setup, free_port, library, plugin_folder, target_folder};
 pub use screen::Screen;
 
 use std::time::{Duration, Instant};

@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 
-use super::Arrival;
+use super::{Arrival, Door};
 use crate::http::caller;
 use crate::http::error::ApiError;
 use crate::http::server::Web;
@@ -40,29 +42,87 @@ pub async fn in_time(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let arrival = request.conn_data::<Arrival>().copied();
-    if arrival.is_some_and(|arrival| arrival.is_kept_back) && !is_kept_back_for(&request) {
+    let arrival = request.conn_data::<Arrival>().cloned();
+    let is_kept_back = arrival.as_ref().is_some_and(|arrival| arrival.is_kept_back);
+    if is_kept_back && !is_kept_back_for(&request) {
         let full = ApiError::Unavailable("all connections are taken; try again".to_owned());
-        return Ok(close(request.into_response(full.error_response())));
+        return Ok(close(request.into_response(full.error_response()), arrival));
     }
     // A screen's socket never ends; it has rules of its own.
-    if request.path() == LIVE || matches!(request.parts().1, Payload::None) {
+    if request.path() == LIVE {
         return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
     }
+    if matches!(request.parts().1, Payload::None) {
+        let response = next.call(request).await?.map_into_boxed_body();
+        // It makes room for the next one that needs it.
+        return Ok(if is_kept_back { close(response, arrival) } else { response });
+    }
     let web = request.app_data::<Data<Web>>().expect("every worker has it").clone();
-    let is_late = Rc::new(Cell::new(false));
+    // Nothing is collected for whom there is nothing.
+    if let Some(channel) = request.path().strip_prefix("/hooks/")
+        && web.directory.channel(&channel.into()).is_none()
+    {
+        let unknown = HttpResponse::NotFound().body(format!("there is no channel `{channel}`\n"));
+        return Ok(close(request.into_response(unknown), arrival));
+    }
+    let end = Rc::new(Cell::new(End::Fine));
     let within = web.directory.config().host.limits.body;
     let inner = request.take_payload();
-    let body = Timely::new(inner, within, is_late.clone());
+    // Until the answer: what was collected lives as long.
+    let held = Rc::new(Held { door: web.door.clone(), bytes: Cell::new(0) });
+    let body = Timely::new(inner, within, end.clone(), held.clone());
     request.set_payload(Payload::Stream { payload: Box::pin(body) });
     let response = next.call(request).await?.map_into_boxed_body();
-    if !is_late.get() {
-        return Ok(response);
+    drop(held);
+    let (metric, answer) = match end.get() {
+        End::Fine if is_kept_back => return Ok(close(response, arrival)),
+        End::Fine => return Ok(response),
+        End::Late => {
+            let (seconds, rate) = (within.as_secs_f64(), LEAST_RATE);
+            let why = format!(
+                "the body wasn't there within {seconds} s, or came slower than {rate} bytes a second\n"
+            );
+            ("slow_body", HttpResponse::RequestTimeout().body(why))
+        }
+        End::NoRoom => {
+            let full =
+                ApiError::Unavailable("too much is being sent at once; try again".to_owned());
+            ("bodies", full.error_response())
+        }
+    };
+    web.directory.metrics.cut_off(metric);
+    Ok(close(response.into_response(answer), arrival))
+}
+
+/// The most bytes of bodies at once: some sixty of the largest, and thousands of usual ones.
+const MOST_AT_ONCE: usize = 64 * 1024 * 1024;
+
+/// How a body ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Fine,
+    Late,
+    NoRoom,
+}
+
+/// Bytes that a request's body takes of what all may.
+struct Held {
+    door: Arc<Door>,
+    bytes: Cell<usize>,
+}
+
+impl Held {
+    /// Whether there is room for so many more.
+    fn add(&self, count: usize) -> bool {
+        self.bytes.set(self.bytes.get() + count);
+        self.door.bodies.fetch_add(count, Ordering::Relaxed) + count <= MOST_AT_ONCE
     }
-    web.directory.metrics.cut_off("slow_body");
-    let late = HttpResponse::RequestTimeout()
-        .body(format!("the body wasn't there within {} s\n", within.as_secs_f64()));
-    Ok(close(response.into_response(late)))
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.door.bodies.fetch_sub(self.bytes.get(), Ordering::Relaxed);
+    }
 }
 
 /// Health, metrics, and whoever is signed in.
@@ -71,7 +131,10 @@ fn is_kept_back_for(request: &ServiceRequest) -> bool {
     path.starts_with("/health/") || path == "/metrics" || caller::is_known(request.request())
 }
 
-fn close(mut response: ServiceResponse) -> ServiceResponse {
+fn close(mut response: ServiceResponse, arrival: Option<Arrival>) -> ServiceResponse {
+    if let Some(arrival) = arrival {
+        arrival.is_over.store(true, Ordering::Release);
+    }
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response.response_mut().head_mut().set_connection_type(actix_http::ConnectionType::Close);
     response
@@ -84,12 +147,13 @@ struct Timely {
     within: Duration,
     look: Option<Pin<Box<Sleep>>>,
     taken: u64,
-    is_late: Rc<Cell<bool>>,
+    end: Rc<Cell<End>>,
+    held: Rc<Held>,
 }
 
 impl Timely {
-    fn new(inner: Payload, within: Duration, is_late: Rc<Cell<bool>>) -> Self {
-        Self { inner, began: Instant::now(), within, look: None, taken: 0, is_late }
+    fn new(inner: Payload, within: Duration, end: Rc<Cell<End>>, held: Rc<Held>) -> Self {
+        Self { inner, began: Instant::now(), within, look: None, taken: 0, end, held }
     }
 
     fn is_too_slow(&self) -> bool {
@@ -107,6 +171,11 @@ impl Stream for Timely {
         if let Poll::Ready(next) = next {
             let bytes = next.as_ref().and_then(|part| part.as_ref().ok()).map_or(0, Bytes::len);
             self.taken += bytes as u64;
+            if !self.held.add(bytes) {
+                self.end.set(End::NoRoom);
+                let full = io::Error::from(io::ErrorKind::OutOfMemory);
+                return Poll::Ready(Some(Err(PayloadError::Io(full))));
+            }
             return Poll::Ready(next);
         }
         let first = self.began + RATE_COUNTS_AFTER.min(self.within);
@@ -115,7 +184,7 @@ impl Stream for Timely {
             self.look.take().unwrap_or_else(|| Box::pin(tokio::time::sleep_until(first)));
         while look.as_mut().poll(context).is_ready() {
             if self.is_too_slow() {
-                self.is_late.set(true);
+                self.end.set(End::Late);
                 let late = io::Error::from(io::ErrorKind::TimedOut);
                 return Poll::Ready(Some(Err(PayloadError::Io(late))));
             }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,6 +14,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::{Arrival, Place};
 
+/// A connection that is kept back is for those who know what they want.
+const HURRY: Duration = Duration::from_secs(2);
+/// For what is still on its way when the last answer was given.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// Somebody who takes less than this within their patience isn't reading.
 const LEAST: usize = 16 * 1024;
 
@@ -21,6 +27,9 @@ pub struct Connection {
     place: Place,
     patience: Duration,
     stalled: Option<Stalled>,
+    is_over: Arc<AtomicBool>,
+    /// Until then it has to have asked for something, or, where its last answer was given, gone.
+    hurry: Option<Pin<Box<Sleep>>>,
 }
 
 enum Io {
@@ -45,11 +54,20 @@ impl Connection {
 
     fn new(io: Io, place: Place) -> Self {
         let patience = place.door.directory.config().host.limits.screen_patience;
-        Self { io, place, patience, stalled: None }
+        let hurry = place.is_kept_back.then(|| Box::pin(tokio::time::sleep(HURRY)));
+        Self { io, place, patience, stalled: None, is_over: Arc::default(), hurry }
     }
 
     pub(super) fn arrival(&self) -> Arrival {
-        Arrival { is_kept_back: self.place.is_kept_back }
+        Arrival { is_kept_back: self.place.is_kept_back, is_over: self.is_over.clone() }
+    }
+
+    /// Whether it has to end now, though the other end would go on.
+    fn must_end(&mut self, context: &mut Context<'_>) -> bool {
+        if self.hurry.is_none() && self.is_over.load(Ordering::Acquire) {
+            self.hurry = Some(Box::pin(tokio::time::sleep(GOODBYE)));
+        }
+        self.hurry.as_mut().is_some_and(|hurry| hurry.as_mut().poll(context).is_ready())
     }
 
     /// Watches a write: one that has to wait must get on.
@@ -96,6 +114,9 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.must_end(context) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_read(context, buffer),
             Io::Tls(io) => Pin::new(io).poll_read(context, buffer),
@@ -109,6 +130,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // It has asked for something that it may have.
+        if !self.is_over.load(Ordering::Acquire) {
+            self.hurry = None;
+        }
         let written = match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_write(context, buffer),
             Io::Tls(io) => Pin::new(io).poll_write(context, buffer),

@@ -1,7 +1,7 @@
 //! The door: who may come in, how much one sender may take of us, and how long anything may take
 //! (OPS-11). What stands behind it never sees a connection that broke these rules.
 //!
-//! - So many connections in all, and so many from one address. The last ones in all are kept back: a
+//! - So many connections in all, and so many from one address. The last ones of both are kept back: a
 //!   connection that gets one of those is only good for health, metrics and whoever is signed in.
 //! - TLS, if the host has a certificate.
 //! - A request's head has ten seconds; its body is there by a deadline, and not drop by drop.
@@ -15,7 +15,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::HttpRequest;
@@ -34,6 +34,8 @@ pub struct Door {
     /// The most connections that the process' descriptors allow.
     room: usize,
     inside: AtomicUsize,
+    /// Bytes of bodies that are being read, in all.
+    bodies: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, u32>>,
 }
 
@@ -52,15 +54,23 @@ struct Place {
 }
 
 /// What a request can know of the connection that it came through.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Arrival {
     is_kept_back: bool,
+    /// Its answer is the last: what comes after it isn't read.
+    is_over: Arc<AtomicBool>,
 }
 
 impl Door {
     /// For a host whose descriptors allow so many connections.
     pub fn new(directory: Arc<Directory>, room: usize) -> Self {
-        Self { directory, room, inside: AtomicUsize::new(0), by_address: Mutex::default() }
+        Self {
+            directory,
+            room,
+            inside: AtomicUsize::new(0),
+            bodies: AtomicUsize::new(0),
+            by_address: Mutex::default(),
+        }
     }
 
     /// Connections that are open now.
@@ -87,10 +97,14 @@ impl Door {
         if let Some(address) = peer.map(|peer| peer.ip()).filter(is_counted).map(neighbourhood) {
             let mut known = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = known.entry(address).or_default();
-            if *count >= config.host.limits.connections_per_address {
+            let limit = config.host.limits.connections_per_address;
+            // Behind one address there may be an office: its people, and whoever looks after the host there,
+            // aren't kept out by one of its machines.
+            if *count >= limit.saturating_add((limit / 10).max(8)) {
                 return Err(Full::OfOneAddress);
             }
             *count += 1;
+            place.is_kept_back |= *count > limit;
             place.address = Some(address);
         }
         Ok(place)
@@ -133,17 +147,39 @@ pub fn address_of(request: &HttpRequest, host: &HostConfig) -> Option<IpAddr> {
     let named = request.headers().get_all("x-forwarded-for");
     let named: Vec<&str> = named.filter_map(|value| value.to_str().ok()).collect();
     let mut named = named.iter().rev().flat_map(|list| list.rsplit(','));
-    let client = named.find_map(|name| match name.trim().parse::<IpAddr>() {
-        Ok(ip) if is_proxy(&ip) => None,
-        Ok(ip) => Some(Some(ip)),
-        Err(_) => Some(None),
+    let client = named.find_map(|name| match named_address(name.trim()) {
+        Some(ip) if is_proxy(&ip) => None,
+        Some(ip) => Some(Some(ip)),
+        None => Some(None),
     });
     Some(neighbourhood(client.flatten().unwrap_or(peer)))
+}
+
+/// `203.0.113.9`, `2001:db8::1`, and with a port, as some proxies write it: `203.0.113.9:443`,
+/// `[2001:db8::1]:443`.
+fn named_address(text: &str) -> Option<IpAddr> {
+    let plain = || text.parse::<IpAddr>().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    plain().or_else(with_port).or_else(bracketed).map(|ip| ip.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // OPS-11
+    #[test]
+    fn proxies_name_addresses_in_several_ways() {
+        let of = |text: &str| named_address(text).map(|ip| ip.to_string());
+        for text in ["203.0.113.9", "203.0.113.9:4401", "::ffff:203.0.113.9"] {
+            assert_eq!(of(text).as_deref(), Some("203.0.113.9"), "{text}");
+        }
+        for text in ["2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443"] {
+            assert_eq!(of(text).as_deref(), Some("2001:db8::1"), "{text}");
+        }
+        assert_eq!(of("unknown"), None);
+    }
 
     // OPS-11
     #[test]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::TlsFiles;
+use crate::config::{self, TlsFiles};
 
 /// From connecting to the end of the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -89,13 +89,16 @@ fn changed_at(files: &TlsFiles) -> [Option<SystemTime>; 2] {
 fn read(files: &TlsFiles) -> Result<ServerConfig, String> {
     let named = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let (certificate, key) = (&files.certificate, &files.key);
+    let text = |path: &Path| config::read_whole(path).map_err(|why| named(path, &why));
+    let (of_certificate, of_key) = (text(certificate)?, text(key)?);
     let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+        CertificateDer::pem_slice_iter(of_certificate.as_bytes()).collect();
     let chain = chain.map_err(|error| named(certificate, &error))?;
     if chain.is_empty() {
         return Err(named(certificate, &"holds no certificate in PEM form"));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| named(key, &error))?;
+    let private =
+        PrivateKeyDer::from_pem_slice(of_key.as_bytes()).map_err(|error| named(key, &error))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))

@@ -5,7 +5,7 @@
 //! end whenever that is the simplest thing: its authority has changed, or it doesn't keep up.
 
 mod flow;
-mod origin;
+pub mod origin;
 
 use std::rc::Rc;
 use std::sync::Arc;

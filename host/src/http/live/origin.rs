@@ -21,6 +21,17 @@ pub fn check(request: &HttpRequest, caller: &Caller, public_url: &str) -> Result
     Err(ApiError::Forbidden(format!("a page of {origin} may not open this socket")))
 }
 
+/// A form of another site's page would sign somebody in as somebody else.
+pub fn check_form(request: &HttpRequest, public_url: &str) -> Result<(), ApiError> {
+    let Some(origin) = request.headers().get("origin") else { return Ok(()) };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = request.headers().get("host").and_then(|host| host.to_str().ok());
+    if is_ours(origin, public_url, host) {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(format!("a page of {origin} signs nobody in here")))
+}
+
 fn is_ours(origin: &str, public_url: &str, host: Option<&str>) -> bool {
     let Some(origin) = page(origin) else { return false };
     // Where the host is behind TLS, a page without it isn't ours: anybody on the way could have made it.

@@ -77,6 +77,16 @@ pub struct Reader {
 type Result<T> = rusqlite::Result<T>;
 
 impl Reader {
+    /// Writes all of it into a new file, also of a journal whose own file is gone.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn copy_to(&self, path: &Path) -> Result<()> {
+        self.connection.pragma_update(None, "query_only", false)?;
+        self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        self.connection.pragma_update(None, "query_only", true)
+    }
+
     /// Opens the file in the data folder; the writer must have made it.
     ///
     /// # Errors
