@@ -31,7 +31,9 @@ pub async fn secure(
         }
     };
     add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    add(header::REFERRER_POLICY, "no-referrer");
+    // Not `same-origin`: a browser then names no origin with a form either, and ours couldn't be told
+    // from another site's.
+    add(header::REFERRER_POLICY, "same-origin");
     add(header::X_FRAME_OPTIONS, "DENY");
     // Nobody but the console's own files is worth keeping, and those say so themselves.
     add(header::CACHE_CONTROL, "no-store");

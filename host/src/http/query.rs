@@ -58,9 +58,8 @@ fn unknown(request: &ServiceRequest) -> Option<String> {
     }
     let method = if request.method() == "HEAD" { "GET" } else { request.method().as_str() };
     let pattern = request.match_pattern()?;
-    let nothing = BTreeSet::new();
-    let path = KNOWN.iter().find(|((of, path), _)| *of == method && *path == pattern);
-    let names = path.map_or(&nothing, |(_, names)| names);
+    // Where nothing is described there is no such path or method, and the answer says that instead.
+    let (_, names) = KNOWN.iter().find(|((of, path), _)| *of == method && *path == pattern)?;
     let given = url::form_urlencoded::parse(query.as_bytes());
     let (name, _) = given.into_iter().find(|(name, _)| !names.contains(name.as_ref()))?;
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
