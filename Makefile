@@ -41,10 +41,11 @@ openapi: ## Write the OpenAPI description that the console's types are made from
 tools: ## Install what the tests need and this machine lacks
 	tests/install-tools
 
-lint: console ## Formatting, clippy with warnings denied, documentation
+lint: console tools ## Formatting, clippy with warnings denied, documentation, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked --quiet
+	tests/check-dependencies
 
 unit: build
 	$(CARGO) test --workspace --exclude cordboard-tests --all-features --locked

@@ -18,6 +18,7 @@ use crate::clock::{self, Jump};
 use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
 use crate::journal::{self, Journal, Reader};
+use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
 use crate::plugin::{HostAccess, LoadError, Loader, Services};
@@ -81,6 +82,7 @@ impl Host {
         let keeps_log = config.host.keep_routing_log.0 > 0;
         let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder).map_err(unusable)?;
+        leavers::warn(&config, &reader).map_err(unusable)?;
         let recovery = began.elapsed();
         let open_conversations = recovered.open;
 
@@ -139,6 +141,11 @@ impl Host {
         let weak = Arc::downgrade(&directory);
         let alive = keep_alive(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));
+        let leaving = leavers::watch(directory.clone());
+        actix::spawn(Directory::supervised(weak.clone(), "the watch for those who leave", leaving));
+        let own = directory.clone();
+        let watchers = async move { own.board.tell_watchers().await };
+        actix::spawn(Directory::supervised(weak.clone(), "news of open work", watchers));
         let clock = watch_clock(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the clock's watch", clock));
         let spare = Reader::open(&config.host.data)?;

@@ -135,13 +135,23 @@ impl Grief {
     }
 }
 
-/// Tests make parts panic: `CORDBOARD_PANIC=queue=300,agent=500` lets every so many-th input of such a
-/// part come to grief. A release build knows nothing of it.
-#[cfg(not(debug_assertions))]
-fn provoked(_: Part) {}
-
-#[cfg(debug_assertions)]
+/// Tests make parts come to grief: `CORDBOARD_PANIC=queue=300,agent=500` lets every so many-th input of such
+/// a part panic, `read=20` every so many-th read of a shard fail. A release build knows nothing of it.
 fn provoked(part: Part) {
+    if provoked_error(part.as_str()) {
+        panic!("provoked by CORDBOARD_PANIC");
+    }
+}
+
+/// Whether a test wants this to fail now.
+#[cfg(not(debug_assertions))]
+pub fn provoked_error(_: &str) -> bool {
+    false
+}
+
+/// Whether a test wants this to fail now.
+#[cfg(debug_assertions)]
+pub fn provoked_error(what: &str) -> bool {
     use std::collections::HashMap;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,11 +164,9 @@ fn provoked(part: Part) {
         };
         parts.filter_map(read).collect()
     });
-    if let Some((every, count)) = EVERY.get(part.as_str())
-        && (count.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(*every)
-    {
-        panic!("provoked by CORDBOARD_PANIC");
-    }
+    EVERY.get(what).is_some_and(|(every, count)| {
+        (count.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(*every)
+    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod config;
 pub mod grief;
 pub mod http;
 pub mod journal;
+pub mod leavers;
 pub mod lock;
 pub mod metrics;
 pub mod outbox;

@@ -16,7 +16,7 @@ use cordboard_core::message::Delivery;
 use cordboard_sdk::{Media, Outbound, SendError, SendErrorKind};
 use dashmap::DashMap;
 use rand::Rng;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::actors::{Answer, ChannelSlot, Deliver, Directory, To};
@@ -80,6 +80,8 @@ pub enum ToSend {
     Row(Box<OutboxRow>),
     /// Some may never have been told of: look at what is on disk.
     LookAgain,
+    /// Whether anybody is there (OPS-09).
+    Ping(oneshot::Sender<()>),
 }
 
 #[derive(Default)]
@@ -111,6 +113,8 @@ pub async fn run(
         match message {
             ToSend::Row(row) => outbox.take(*row),
             ToSend::LookAgain => outbox.look_again(),
+            // Whoever asked may have given up.
+            ToSend::Ping(answer) => drop(answer.send(())),
         }
     }
 }

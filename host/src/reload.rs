@@ -75,13 +75,14 @@ impl Reloader {
         let change = reconfigure(&self.directory, &self.routing, &reader, new);
         let change = change.map_err(ReloadError::HalfWay)?;
         if !change.is_empty() {
-            tracing::info!(?change, "the configuration has changed");
+            let details = serde_json::to_string(&change).ok();
+            tracing::info!(change = details, "the configuration has changed");
             let noted = Noted {
                 actor: by,
                 action: "config.change",
                 subject: "configuration".to_owned(),
                 address: None,
-                details: serde_json::to_string(&change).ok(),
+                details,
             };
             audit::note(&self.directory.journal, noted);
         }

@@ -73,7 +73,8 @@ async fn under_load(what: &str, provoked: &str, counted: &[&str]) -> (Setup, Hos
     let tokens: HashMap<&str, String> =
         AGENTS.iter().map(|agent| (*agent, setup.token(agent))).collect();
     let sams = setup.token("sam");
-    let host = setup.start(&["--strict"]).await;
+    // Conversations leave memory soon, so that they are read again.
+    let host = setup.start(&["--strict", "--idle-after", "1"]).await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let agents: Vec<_> = AGENTS
         .iter()
@@ -206,6 +207,15 @@ async fn sending_and_writing_come_to_grief_and_nothing_is_lost() {
     .await
     .1
     .stop();
+}
+
+// OPS-09 OPS-03
+#[actix_web::test]
+async fn reads_fail_and_what_nobody_waits_for_is_done_all_the_same() {
+    let (_setup, host) = under_load("reads that fail", "read=15", &[]).await;
+    let failed = host.log().matches("the journal can't be read").count();
+    assert!(failed > 10, "{failed} in\n{}", host.log());
+    host.stop();
 }
 
 // OPS-09

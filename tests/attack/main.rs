@@ -10,6 +10,7 @@ mod disk;
 mod folder;
 mod frames;
 mod grief;
+mod leavers;
 mod load;
 mod screens;
 mod sign_in;

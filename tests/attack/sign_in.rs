@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 
 use crate::tools::{held, memory, times};
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
-fn client() -> Client {
+pub fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().no_proxy().cookie_store(true);
     builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-fn set_password(setup: &Setup, agent: &str) {
+pub fn set_password(setup: &Setup, agent: &str) {
     let mut child = setup
         .command(&["agent", "password", setup.config(), "--id", agent])
         .stdin(Stdio::piped())
@@ -31,7 +31,7 @@ fn set_password(setup: &Setup, agent: &str) {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-async fn sign_in(
+pub async fn sign_in(
     client: &Client,
     host: &HostProcess,
     agent: &str,
@@ -42,7 +42,7 @@ async fn sign_in(
 }
 
 /// A browser that is signed in, and its token against forgery.
-async fn browser(host: &HostProcess, agent: &str) -> (Client, String) {
+pub async fn browser(host: &HostProcess, agent: &str) -> (Client, String) {
     let client = client();
     assert_eq!(sign_in(&client, host, agent, PASSWORD).await.status(), 204);
     let me: Value =

@@ -318,3 +318,32 @@ async fn how_it_ended_is_said_found_and_exported() {
     assert_eq!(host.get(&kims, "/api/v1/conversations/search").await.0, 403);
     setup.stop_and_replay(host);
 }
+
+// OPS-11 CONV-07
+#[actix_web::test]
+async fn whoever_watches_all_open_work_is_told_what_changes() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let (kim, sam) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kim).await;
+    let mut sam = Screen::connect(&host.url, &sam).await;
+    emulators.world.text(Provider::Twilio, "+14255550100", "before anybody watches").await;
+    let before = kim.accept_next().await;
+    let refused = kim.command(json!({ "type": "watch", "on": true })).await;
+    assert!(refused["error"].to_string().contains("conversation.read"), "{refused}");
+    assert_eq!(sam.command(json!({ "type": "watch", "on": true })).await["ok"], true);
+    emulators.world.text(Provider::Twilio, "+14255550101", "hello").await;
+    let conversation = kim.accept_next().await;
+    let mut named = Vec::new();
+    while !named.contains(&json!(conversation)) {
+        let frame = sam.wait("work").await;
+        named.extend(frame["conversations"].as_array().expect("few are named").clone());
+    }
+    assert!(!named.contains(&json!(before)), "that one hasn't changed");
+    assert_eq!(sam.command(json!({ "type": "watch", "on": false })).await["ok"], true);
+    emulators.world.text(Provider::Twilio, "+14255550102", "afterwards").await;
+    kim.accept_next().await;
+    let is_work = |frame: &Value| frame["type"] == "work";
+    assert!(!sam.sees(Duration::from_millis(700), is_work).await, "nobody watches any more");
+}

@@ -186,3 +186,24 @@ fn the_command_line_explains_itself() {
     assert_eq!(code, 1);
     assert!(output.contains("known: ada, kim"), "{output}");
 }
+
+// The benchmarks aren't run with the tests; what they start with has to be right all the same.
+// OPS-03
+#[actix_web::test]
+async fn what_benchmarks_start_with_is_taken_and_found_as_it_is() {
+    let (setup, _, agents) = cordboard_tests::bench::setup();
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.stop(), Some(0));
+    let config = cordboard_tests::bench::loaded(&setup).unwrap();
+    cordboard_tests::bench::fill(&config, 64, &agents).unwrap();
+    let sam = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    let (_, rows) = host.get(&sam, "/api/v1/agents").await;
+    let used = |row: &serde_json::Value| row["capacity"][2]["used"].as_u64().unwrap_or(0);
+    let held: u64 = rows.as_array().unwrap().iter().map(used).sum();
+    assert_eq!(held, 64);
+    // None of them was woken: they go by the settings that are in force.
+    let metrics = host.text(&sam, "/metrics").await;
+    assert!(metrics.contains("cordboard_live_conversations 0\n"), "{metrics}");
+    setup.stop_and_replay(host);
+}

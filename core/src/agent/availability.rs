@@ -98,20 +98,16 @@ impl Agent {
                 self.last_active = now;
             }
         }
-        let believed = self.restoring.take().unwrap_or_default();
+        let beliefs = self.restoring.take().unwrap_or_default();
         let (status, source) = self.status();
         self.told_attendance = Attendance::of(status, source);
         // Absent for longer than that: somebody may have written to them and not been heard.
         let was_so = kept.attendance == self.told_attendance && kept.absent_since > Timestamp(0);
         self.absent_since = if was_so { kept.absent_since } else { since };
         for conversation in self.theirs() {
-            let belief = believed.get(&conversation).copied().unwrap_or(Some(Attendance::Here));
             if self.takes_no_work() {
                 self.give_back(conversation, fx);
-            } else if belief != Some(self.told_attendance)
-                || self.told_attendance != Attendance::Here
-            {
-                // What follows from an absence may be another thing by today's settings.
+            } else if beliefs.of(conversation) != Some(self.told_attendance) {
                 self.tell_attendance(conversation, self.absent_since, fx);
             }
         }

@@ -83,8 +83,9 @@ pub enum Input {
         conversation: ConversationId,
         /// What it takes; nothing for one that is only followed.
         load: Option<Load>,
-        /// Where it believes the agent to be.
-        attendance: Attendance,
+        /// Where it believes the agent to be, and has drawn its conclusions from; nothing: by other
+        /// settings than today's.
+        attendance: Option<Attendance>,
     },
     /// After a restart: the agent's presence as it was (PRES-04), if it was ever written down.
     Recall {

@@ -70,9 +70,8 @@ pub struct Agent {
     absent_since: Timestamp,
     /// The present absence began before it was noticed.
     backdated: Option<Timestamp>,
-    /// Between a restart's first word and [`Input::Recall`]: what conversations believe that isn't
-    /// [`Attendance::Here`]; none: nobody knows.
-    restoring: Option<FxHashMap<ConversationId, Option<Attendance>>>,
+    /// Between a restart's first word and [`Input::Recall`].
+    restoring: Option<Beliefs>,
     offers: BTreeMap<OfferId, Offered>,
     picks: u64,
     last_assigned: Timestamp,
@@ -81,6 +80,22 @@ pub struct Agent {
     told: Option<Presence>,
     /// What queues were last told; none: they are to be told anew.
     told_queues: Option<MemberState>,
+}
+
+/// Where conversations believe their agent to be; nothing: that isn't known. Thousands of one agent mostly
+/// believe the same.
+#[derive(Debug, Default)]
+struct Beliefs {
+    /// What the first one believes.
+    usual: Option<Option<Attendance>>,
+    /// Those that believe something else.
+    others: FxHashMap<ConversationId, Option<Attendance>>,
+}
+
+impl Beliefs {
+    fn of(&self, conversation: ConversationId) -> Option<Attendance> {
+        self.others.get(&conversation).copied().unwrap_or_else(|| self.usual.flatten())
+    }
 }
 
 impl Agent {
@@ -239,15 +254,15 @@ impl Agent {
         &mut self,
         conversation: ConversationId,
         load: Option<Load>,
-        attendance: Attendance,
+        attendance: Option<Attendance>,
     ) {
         match load {
             Some(load) => self.ledger.hold(conversation, load),
             None => drop(self.followed.insert(conversation)),
         }
-        let believed = self.restoring.get_or_insert_default();
-        if attendance != Attendance::Here {
-            believed.insert(conversation, Some(attendance));
+        let beliefs = self.restoring.get_or_insert_default();
+        if attendance != *beliefs.usual.get_or_insert(attendance) {
+            beliefs.others.insert(conversation, attendance);
         }
     }
 
@@ -273,8 +288,8 @@ impl Agent {
         since: Timestamp,
         fx: &mut Effects,
     ) {
-        if let Some(believed) = &mut self.restoring {
-            believed.insert(conversation, None);
+        if let Some(beliefs) = &mut self.restoring {
+            beliefs.others.insert(conversation, None);
         } else if self.takes_no_work() {
             self.give_back(conversation, fx);
         } else if self.told_attendance != Attendance::Here {

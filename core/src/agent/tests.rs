@@ -276,17 +276,17 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
     let late = Input::Follow { conversation: id(3), follows: true };
     assert_eq!(absent(&step(&mut kim, late, 151_001)), [(3, Attendance::Offline, 1_000)]);
 
-    // After a restart whoever is absent says so to all: what follows from it may be another thing by
-    // today's settings. Whoever is there says so only to those that believe something else.
+    // After a restart they tell those that believe something else, or went by other settings.
     let restored = |standing| {
         let mut kim = agent(|_| {});
-        for (n, attendance) in [(1, Attendance::Here), (2, Attendance::Offline)] {
+        let beliefs = [Some(Attendance::Here), Some(Attendance::Offline), None];
+        for (n, attendance) in (1..).zip(beliefs) {
             let restore = Input::Restore { conversation: id(n), load: Some(LOAD), attendance };
             assert!(absent(&step(&mut kim, restore, 0)).is_empty(), "not before all is known");
         }
         step(&mut kim, Input::Recall { standing, alive_until: Timestamp(0) }, 5)
     };
-    let told = [(1, Attendance::Offline, 5), (2, Attendance::Offline, 5)];
+    let told = [(1, Attendance::Offline, 5), (3, Attendance::Offline, 5)];
     assert_eq!(absent(&restored(None)), told);
     let there = Standing { present: true, ..Standing::default() };
     let effects = restored(Some(there));
@@ -297,7 +297,7 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
             _ => None,
         })
         .collect();
-    assert_eq!((back, absent(&effects).len()), (vec![id(2)], 0));
+    assert_eq!((back, absent(&effects).len()), (vec![id(2), id(3)], 0));
 }
 
 // PRES-04 PRES-05

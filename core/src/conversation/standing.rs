@@ -115,7 +115,9 @@ impl Standing {
             let restore = agent::Input::Restore { conversation, load, attendance };
             Effect::Agent(agent.clone(), restore)
         };
-        let attendance = self.ticket.attendance;
+        // What follows from an absence may be another thing by today's settings.
+        let is_by_todays = self.ticket.revision == policy.revision;
+        let attendance = is_by_todays.then_some(self.ticket.attendance);
         let first = match (self.state, &self.agent) {
             (State::Open, _) => {
                 let item = queue::Input::Recover(Box::new(self.item(policy)));
@@ -128,7 +130,7 @@ impl Standing {
             _ => None,
         };
         let advice = self.ticket.consultants.iter();
-        let advice = advice.map(|agent| restore(agent, Some(load), Attendance::Here));
+        let advice = advice.map(|agent| restore(agent, Some(load), Some(Attendance::Here)));
         first.into_iter().chain(advice).collect()
     }
 

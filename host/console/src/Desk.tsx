@@ -17,7 +17,7 @@ import type { News as NewsItem } from "./work";
 
 export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
   const { known, onBoard } = useDesk();
-  const { work, send, select, dismiss } = useLive(onBoard, onSignedOut);
+  const { work, send, watch, select, dismiss } = useLive(onBoard, onSignedOut);
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;
@@ -36,7 +36,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             )}
           </Group>
           <Group gap="sm">
-            <Everybody me={me} desk={known} send={send} onTaken={select} />
+            <Everybody me={me} desk={known} send={send} watch={watch} onTaken={select} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"
               onClick={() => {

@@ -7,24 +7,23 @@ import {
 import { Composer } from "./Composer";
 import { STATES } from "./ConversationList";
 import { phone, since } from "./format";
-import type { Send } from "./live";
+import type { Send, Watch } from "./live";
 import { Transcript } from "./Transcript";
 import { useNow } from "./useNow";
 import { WhyDrawer } from "./Why";
-
-const EVERY = 3000;
 
 interface Props {
   me: Me;
   desk: Desk;
   send: Send;
+  watch: Watch;
   /** A conversation was taken over: it is to be opened. */
   onTaken: (id: string) => void;
 }
 
 /** Everybody's open work: for those who may end or take over what is stuck (CONV-07), and for light
  * agents, who read along and write notes (PRES-08). */
-export function Everybody({ me, desk, send, onTaken }: Props) {
+export function Everybody({ me, desk, send, watch, onTaken }: Props) {
   const [opened, setOpened] = useState(false);
   if (!me.light && !desk.permissions.includes("conversation.read")) return null;
   return (
@@ -33,7 +32,7 @@ export function Everybody({ me, desk, send, onTaken }: Props) {
       <Drawer opened={opened} onClose={() => setOpened(false)} position="right" size="xl"
         title={<Text fw={700}>All open work, oldest first</Text>}>
         {opened && (
-          <OpenWork me={me} desk={desk} send={send} onTaken={(id) => {
+          <OpenWork me={me} desk={desk} send={send} watch={watch} onTaken={(id) => {
             setOpened(false);
             onTaken(id);
           }} />
@@ -43,7 +42,7 @@ export function Everybody({ me, desk, send, onTaken }: Props) {
   );
 }
 
-function OpenWork({ me, desk, send, onTaken }: Props) {
+function OpenWork({ me, desk, send, watch, onTaken }: Props) {
   const [known, setKnown] = useState<Summary[] | null>(null);
   const [ending, setEnding] = useState<Summary | null>(null);
   const [asked, setAsked] = useState<string | null>(null);
@@ -53,9 +52,8 @@ function OpenWork({ me, desk, send, onTaken }: Props) {
   const ask = () => void allOpen().then((answer) => answer && setKnown(answer));
   useEffect(() => {
     ask();
-    const timer = window.setInterval(ask, EVERY);
-    return () => window.clearInterval(timer);
-  }, []);
+    return watch(ask);
+  }, [watch]);
   const run = async (type: "end" | "take_over", conversation: string) => {
     const refused = await send({ type, conversation });
     setProblem(refused);
@@ -128,21 +126,22 @@ function OpenWork({ me, desk, send, onTaken }: Props) {
         onClose={() => setAsked(null)} />
       <Drawer opened={read !== null} onClose={() => setRead(null)} position="right" size="lg"
         title={<Text fw={700}>Reading along</Text>}>
-        {read !== null && <ReadAlong key={read} id={read} agent={me.agent} send={send} />}
+        {read !== null && <ReadAlong key={read} id={read} agent={me.agent} send={send} watch={watch} />}
       </Drawer>
     </Stack>
   );
 }
 
 /** A conversation as it goes on, for somebody who takes no part in it; notes are for its agent only. */
-function ReadAlong({ id, agent, send }: { id: string; agent: string; send: Send }) {
+function ReadAlong({ id, agent, send, watch }: { id: string; agent: string; send: Send; watch: Watch }) {
   const [whole, setWhole] = useState<Whole | null>(null);
   useEffect(() => {
     const ask = () => void transcript(id).then((answer) => answer && setWhole(answer));
     ask();
-    const timer = window.setInterval(ask, EVERY);
-    return () => window.clearInterval(timer);
-  }, [id]);
+    return watch((changed) => {
+      if (changed === null || changed.includes(id)) ask();
+    });
+  }, [id, watch]);
   if (!whole) return null;
   return (
     <Stack h="80dvh" gap={0} data-testid="read-along">

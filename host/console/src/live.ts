@@ -15,6 +15,11 @@ interface Answer {
 /** Sends a command; resolves to the sentence that says why not, or to `null`. */
 export type Send = (command: Command) => Promise<string | null>;
 
+/** Hears which conversations have changed, of whomever; `null`: any may have. */
+type Watcher = (conversations: string[] | null) => void;
+/** Watches all open work; what is returned ends it. */
+export type Watch = (changed: Watcher) => () => void;
+
 const ACTIVITY_EVERY = 20_000;
 const PAUSES = [250, 500, 1000, 2000, 5000];
 /** The host says that it is alive every 15 s: whoever hears nothing for so long has lost the line. */
@@ -27,6 +32,7 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
   const socket = useRef<WebSocket | null>(null);
   const waiting = useRef(new Map<number, (error: string | null) => void>());
   const nextId = useRef(1);
+  const watchers = useRef(new Set<Watcher>());
 
   useEffect(() => {
     let stopped = false;
@@ -42,12 +48,19 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
       opened.onopen = () => {
         tries = 0;
         onBoard(null);
+        if (watchers.current.size > 0) opened.send(JSON.stringify({ type: "watch", on: true }));
+        // Whatever changed meanwhile.
+        for (const changed of watchers.current) changed(null);
         dispatch({ type: "connection", connected: true });
       };
       opened.onmessage = (event) => {
         heard = Date.now();
         const frame = JSON.parse(event.data as string) as FirstFrame | BoardFrame | Notice | Answer;
         if (frame.type === "alive") return;
+        if (frame.type === "work") {
+          for (const changed of watchers.current) changed(frame.conversations ?? null);
+          return;
+        }
         if (frame.type === "colleague" || frame.type === "line" || frame.type === "desk") {
           onBoard(frame);
           return;
@@ -141,7 +154,20 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
     });
   }, []);
 
+  const watch: Watch = useCallback((changed) => {
+    const tell = (on: boolean) => {
+      const open = socket.current;
+      if (open?.readyState === WebSocket.OPEN) open.send(JSON.stringify({ type: "watch", on }));
+    };
+    watchers.current.add(changed);
+    if (watchers.current.size === 1) tell(true);
+    return () => {
+      watchers.current.delete(changed);
+      if (watchers.current.size === 0) tell(false);
+    };
+  }, []);
+
   const select = useCallback((id: string) => dispatch({ type: "select", id }), []);
   const dismiss = useCallback((key: number) => dispatch({ type: "dismiss", key }), []);
-  return { work, send, select, dismiss };
+  return { work, send, watch, select, dismiss };
 }

@@ -18,6 +18,7 @@ use crate::actors::directory::Directory;
 use crate::actors::rebuild::{Become, GoOn, Pause, PutAsideIsWritten};
 use crate::actors::screen::ScreenSender;
 use crate::actors::timer::Timer;
+use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
@@ -35,11 +36,12 @@ pub struct AgentActor {
     written: Option<Standing>,
     /// Writes of it that the journal hasn't settled.
     unsettled: Arc<AtomicUsize>,
-    work: Work<(Input, Option<Answer>)>,
+    work: Work<TellAgent>,
 }
 
 /// Who waits for what came of an input.
-type Answer = oneshot::Sender<Result<(), Refused>>;
+/// How whoever waits hears whether an input was refused.
+pub type AgentAnswer = oneshot::Sender<Result<(), Refused>>;
 
 impl AgentActor {
     /// More screens than a person has: a program that connects again and again without end.
@@ -60,9 +62,10 @@ impl AgentActor {
         }
     }
 
-    fn step(&mut self, input: Input, answer: Option<Answer>, context: &mut Context<Self>) {
+    fn step(&mut self, message: TellAgent, context: &mut Context<Self>) {
         // Whoever waits while the machine is lost learns it from the dropped sender.
-        let Some((input, answer)) = self.work.take((input, answer)) else { return };
+        let Some(message) = self.work.take(message) else { return };
+        let TellAgent { input, answer, waits: _waits } = message;
         let now = clock::now();
         let mut fx = Effects::new();
         let (machine, told) = (&mut self.machine, input.clone());
@@ -85,9 +88,15 @@ impl AgentActor {
         self.keep_presence(answer, result);
     }
 
+    /// Something that it tells itself.
+    fn own_step(&mut self, input: Input, context: &mut Context<Self>) {
+        let message = self.directory.for_agent(input, None);
+        self.step(message, context);
+    }
+
     /// Presence is written down whenever it changes, so that a restart finds it (PRES-04); whoever
     /// waits for an answer gets it once that is on disk.
-    fn keep_presence(&mut self, answer: Option<Answer>, result: Result<(), Refused>) {
+    fn keep_presence(&mut self, answer: Option<AgentAnswer>, result: Result<(), Refused>) {
         let answers = answer.is_some();
         let tell = move || {
             if let Some(answer) = answer {
@@ -160,7 +169,7 @@ impl AgentActor {
         let wanted = self.machine.wake_at();
         self.timer.set(wanted, context, |actor, context| {
             actor.timer.clear();
-            actor.step(Input::Wake, None, context);
+            actor.own_step(Input::Wake, context);
         });
     }
 
@@ -193,14 +202,16 @@ pub struct TellAgent {
     /// What.
     pub input: Input,
     /// Who waits to hear whether it was refused.
-    pub answer: Option<oneshot::Sender<Result<(), Refused>>>,
+    pub answer: Option<AgentAnswer>,
+    /// It is on its way.
+    pub waits: Ticket,
 }
 
 impl Handler<TellAgent> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, message: TellAgent, context: &mut Self::Context) {
-        self.step(message.input, message.answer, context);
+        self.step(message, context);
     }
 }
 
@@ -217,7 +228,7 @@ impl Handler<PutAsideIsWritten> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, _: PutAsideIsWritten, _: &mut Self::Context) {
-        self.work.keep(|(input, _)| is_from_outside(input));
+        self.work.keep(|message| is_from_outside(&message.input));
     }
 }
 
@@ -269,13 +280,13 @@ impl Handler<Recalled> for AgentActor {
     fn handle(&mut self, message: Recalled, context: &mut Self::Context) {
         if !self.work.is_put_aside() {
             // Somebody new, or whose actor was started anew: nothing was put aside for them.
-            self.step(message.0, None, context);
+            self.own_step(message.0, context);
             return;
         }
-        self.work
-            .keep(|(input, _)| !matches!(input, Input::Connected | Input::Disconnected { .. }));
-        let screens = self.screens.iter().map(|_| (Input::Connected, None));
-        let all: Vec<_> = std::iter::once((message.0, None)).chain(screens).collect();
+        self.work.keep(|told| !matches!(told.input, Input::Connected | Input::Disconnected { .. }));
+        let screens = self.screens.iter().map(|_| Input::Connected);
+        let all = std::iter::once(message.0).chain(screens);
+        let all: Vec<_> = all.map(|input| self.directory.for_agent(input, None)).collect();
         self.work.first(all);
     }
 }
@@ -284,8 +295,8 @@ impl Handler<GoOn> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, _: GoOn, context: &mut Self::Context) {
-        for (input, answer) in self.work.go_on() {
-            self.step(input, answer, context);
+        for message in self.work.go_on() {
+            self.step(message, context);
         }
         self.set_timer(context);
     }
@@ -325,7 +336,7 @@ impl Handler<Attach> for AgentActor {
         self.next_screen += 1;
         self.screens.insert(id, message.screen.clone());
         self.screen_count.store(self.screens.len(), Ordering::SeqCst);
-        self.step(Input::Connected, None, context);
+        self.own_step(Input::Connected, context);
         let presence =
             Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
         let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
@@ -354,7 +365,7 @@ impl Handler<Detach> for AgentActor {
         if self.screens.remove(&message.screen).is_some() {
             self.screen_count.store(self.screens.len(), Ordering::SeqCst);
             let heard_at = message.heard_at;
-            self.step(Input::Disconnected { heard_at }, None, context);
+            self.own_step(Input::Disconnected { heard_at }, context);
         }
     }
 }
@@ -368,7 +379,7 @@ impl Handler<CloseScreens> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, _: CloseScreens, context: &mut Self::Context) {
-        self.step(Input::Stop, None, context);
+        self.own_step(Input::Stop, context);
         // What that has to show is in the mailbox already; the end comes behind it.
         context.address().do_send(DropScreens);
     }

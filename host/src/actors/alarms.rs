@@ -2,13 +2,14 @@
 //! passivated. Whoever is woken too early looks, and asks for the next.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use cordboard_core::conversation::Input;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::time::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::actors::directory::{Deliver, Directory, To};
 use crate::clock;
@@ -19,12 +20,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The way to the set. Cheap to clone.
 #[derive(Clone)]
 pub struct Alarms {
-    sender: mpsc::UnboundedSender<(Timestamp, ConversationId)>,
+    sender: mpsc::UnboundedSender<Told>,
+    count: Arc<AtomicUsize>,
+}
+
+/// What the clock is told.
+enum Told {
+    Set(Timestamp, ConversationId),
+    /// Whether it is there (OPS-09).
+    Ping(oneshot::Sender<()>),
 }
 
 /// The set's other end.
 pub struct AlarmClock {
-    receiver: mpsc::UnboundedReceiver<(Timestamp, ConversationId)>,
+    receiver: mpsc::UnboundedReceiver<Told>,
+    count: Arc<AtomicUsize>,
     due: BTreeSet<(Timestamp, ConversationId)>,
     /// The same by conversation.
     set: HashMap<ConversationId, Timestamp>,
@@ -36,15 +46,31 @@ impl Alarms {
         deadlines: impl IntoIterator<Item = (Timestamp, ConversationId)>,
     ) -> (Self, AlarmClock) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let mut clock = AlarmClock { receiver, due: BTreeSet::new(), set: HashMap::new() };
+        let count = Arc::<AtomicUsize>::default();
+        let (due, set) = (BTreeSet::new(), HashMap::new());
+        let mut clock = AlarmClock { receiver, count: count.clone(), due, set };
         deadlines.into_iter().for_each(|(at, conversation)| clock.set(at, conversation));
-        (Self { sender }, clock)
+        (Self { sender, count }, clock)
     }
 
     /// Wakes the conversation at that time. Being woken too often is harmless.
     pub fn set(&self, at: Timestamp, conversation: ConversationId) {
         // The clock ends with the host; deadlines are in the journal as well.
-        let _ = self.sender.send((at, conversation));
+        let _ = self.sender.send(Told::Set(at, conversation));
+    }
+
+    /// How many conversations have one.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Returns once the clock has answered; never, if it can't.
+    pub async fn ping(&self) {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.sender.send(Told::Ping(answer)).is_ok();
+        if !asked || answered.await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -65,7 +91,9 @@ impl AlarmClock {
             });
             tokio::select! {
                 set = self.receiver.recv() => match set {
-                    Some((at, conversation)) => self.set(at, conversation),
+                    Some(Told::Set(at, conversation)) => self.set(at, conversation),
+                    // Whoever asked may have given up.
+                    Some(Told::Ping(answer)) => drop(answer.send(())),
                     None => return,
                 },
                 () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {
@@ -87,6 +115,7 @@ impl AlarmClock {
         }
         self.set.insert(conversation, at);
         self.due.insert((at, conversation));
+        self.count.store(self.set.len(), Ordering::Relaxed);
     }
 
     fn ring(&mut self, directory: &Arc<Directory>) {
@@ -97,6 +126,7 @@ impl AlarmClock {
             }
             self.due.pop_first();
             self.set.remove(&conversation);
+            self.count.store(self.set.len(), Ordering::Relaxed);
             directory.deliver(Deliver::new(To::Id(conversation), Input::Wake));
         }
     }

@@ -259,6 +259,7 @@ impl ConversationActor {
                         None => directory.carry_out(Some(id), effects),
                     });
                     added.into_iter().for_each(|row| directory.send(row));
+                    directory.board.work_changed(id);
                     settle(&mut deliver, success);
                 }
                 // The machine has gone further than the journal: it is read again.

@@ -17,15 +17,18 @@ use cordboard_core::offer::Refusal;
 use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use crate::actors::agent::{AgentActor, Show, TellAgent};
+use crate::actors::agent::{AgentActor, AgentAnswer, Show, TellAgent};
 use crate::actors::alarms::Alarms;
 use crate::actors::board::Board;
 use crate::actors::queue::{QueueActor, TellQueue};
 use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::Shard;
+use crate::actors::waiting::{Ticket, Waiting};
 use crate::config::{Config, Permission};
 use crate::grief::{Grief, Part, contained_future};
 use crate::http::Looks;
@@ -79,12 +82,14 @@ pub struct Deliver {
     pub answer: Option<oneshot::Sender<Answer>>,
     /// How often it met a conversation that had to be read again.
     pub attempts: u8,
+    /// It is on its way.
+    pub waits: Option<Ticket>,
 }
 
 impl Deliver {
     /// Something that nobody waits for.
     pub fn new(to: To, input: Input) -> Self {
-        Self { to, input, dedup: None, settles: None, answer: None, attempts: 0 }
+        Self { to, input, dedup: None, settles: None, answer: None, attempts: 0, waits: None }
     }
 }
 
@@ -131,6 +136,8 @@ pub struct Directory {
     pub strategies: Strategies,
     /// Sends whose outcome isn't on disk yet.
     pub sending: Sending,
+    /// What lies in mailboxes.
+    pub waiting: Waiting,
     /// What desks need to know of others.
     pub board: Board,
     /// Who has looked at what.
@@ -170,6 +177,7 @@ impl Directory {
     ) -> Self {
         Self {
             sending: Sending::default(),
+            waiting: Waiting::default(),
             board: Board::default(),
             looks: Looks::default(),
             grief: Grief::default(),
@@ -292,17 +300,17 @@ impl Directory {
     /// The host stops: queues give nothing out any more (OPS-06).
     pub fn hold_queues(&self) {
         for queue in &self.queues {
-            queue.value().do_send(TellQueue(queue::Input::Hold));
+            queue.value().do_send(self.for_queue(queue::Input::Hold));
         }
     }
 
     /// The clock was set forward: whoever has a deadline looks at it.
     pub fn wake_everybody(&self) {
         for queue in &self.queues {
-            self.pass(queue.value(), TellQueue(queue::Input::Wake));
+            self.pass(queue.value(), self.for_queue(queue::Input::Wake));
         }
         for agent in &self.agents {
-            self.pass(&agent.actor, TellAgent { input: agent::Input::Wake, answer: None });
+            self.pass(&agent.actor, self.for_agent(agent::Input::Wake, None));
         }
     }
 
@@ -383,40 +391,52 @@ impl Directory {
 
     /// Parts that don't answer within a time (OPS-09).
     pub async fn silent_parts(&self, within: Duration) -> Vec<String> {
-        let missing = self.shard_count - self.shards.len();
-        let mut asked = Vec::new();
+        type Asked<'a> = (String, LocalBoxFuture<'a, bool>);
+        let mut asked: Vec<Asked<'_>> = Vec::new();
         for shard in &self.shards {
-            let (name, ping) = (format!("shard {}", shard.key()), shard.value().send(Ping));
-            asked.push((name, tokio::time::timeout(within, ping)));
+            let ping = shard.value().send(Ping).map(|answer| answer.is_ok());
+            asked.push((format!("shard {}", shard.key()), ping.boxed_local()));
         }
-        let shards =
-            asked.into_iter().map(async |(name, ping)| (name, matches!(ping.await, Ok(Ok(())))));
-        let mut asked = Vec::new();
         for queue in &self.queues {
-            let (name, ping) = (format!("queue {}", queue.key()), queue.value().send(Ping));
-            asked.push((name, tokio::time::timeout(within, ping)));
+            let ping = queue.value().send(Ping).map(|answer| answer.is_ok());
+            asked.push((format!("queue {}", queue.key()), ping.boxed_local()));
         }
-        let queues =
-            asked.into_iter().map(async |(name, ping)| (name, matches!(ping.await, Ok(Ok(())))));
-        let (shards, queues) = futures_util::future::join(
-            futures_util::future::join_all(shards),
-            futures_util::future::join_all(queues),
-        )
-        .await;
-        let silent = shards.into_iter().chain(queues).filter(|(_, answered)| !answered);
+        let (answer, answered) = oneshot::channel();
+        self.tell_outbox(ToSend::Ping(answer));
+        let answered = answered.map(|answer| answer.is_ok());
+        asked.push(("the outbox".to_owned(), answered.boxed_local()));
+        let alarms = self.alarms.ping().map(|()| true);
+        asked.push(("the alarm clock".to_owned(), alarms.boxed_local()));
+        let asked = asked.into_iter().map(async |(name, ping)| {
+            let answered = tokio::time::timeout(within, ping).await == Ok(true);
+            (!answered).then_some(name)
+        });
+        let silent = futures_util::future::join_all(asked).await;
+        let mut silent: Vec<String> = silent.into_iter().flatten().collect();
         let agents = self.agents.iter().filter(|entry| !entry.actor.connected());
-        let mut silent: Vec<String> = silent
-            .map(|(name, _)| name)
-            .chain(agents.map(|entry| format!("agent {}", entry.key())))
-            .collect();
+        silent.extend(agents.map(|entry| format!("agent {}", entry.key())));
+        let missing = self.shard_count - self.shards.len();
         if missing > 0 {
             silent.push(format!("{missing} shards"));
         }
         silent
     }
 
+    /// An input, as a queue's actor takes it.
+    pub fn for_queue(&self, input: queue::Input) -> TellQueue {
+        TellQueue { input, waits: self.waiting.queues.ticket() }
+    }
+
+    /// An input, as an agent's actor takes it, and who waits to hear whether it was refused.
+    pub fn for_agent(&self, input: agent::Input, answer: Option<AgentAnswer>) -> TellAgent {
+        TellAgent { input, answer, waits: self.waiting.agents.ticket() }
+    }
+
     /// Sends an input on its way.
-    pub fn deliver(&self, deliver: Deliver) {
+    pub fn deliver(&self, mut deliver: Deliver) {
+        if deliver.waits.is_none() {
+            deliver.waits = Some(self.waiting.conversations.ticket());
+        }
         let hash = match &deliver.to {
             To::Id(id) => hash_of_id(*id),
             To::Thread { key, .. } => hash_of_thread(key),
@@ -500,7 +520,7 @@ impl Directory {
     /// find another one, as rules and settings name only queues that are there.
     pub fn tell_queue(&self, to: &QueueId, input: queue::Input) {
         match (self.queues.get(to), input) {
-            (Some(actor), input) => self.pass(&actor, TellQueue(input)),
+            (Some(actor), input) => self.pass(&actor, self.for_queue(input)),
             (None, queue::Input::Enqueue(item)) => {
                 let bounced = Input::Bounced { queue: to.clone() };
                 self.deliver(Deliver::new(To::Id(item.conversation), bounced));
@@ -513,7 +533,7 @@ impl Directory {
     /// since the start, the answer is no: a customer who returns to them is routed anew.
     fn tell_agent(&self, to: &AgentId, input: agent::Input) {
         if let Some(entry) = self.agents.get(to) {
-            self.pass(&entry.actor, TellAgent { input, answer: None });
+            self.pass(&entry.actor, self.for_agent(input, None));
             return;
         }
         let agent = to.clone();

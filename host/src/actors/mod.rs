@@ -17,13 +17,14 @@ mod recovery;
 mod screen;
 mod shard;
 mod timer;
+mod waiting;
 mod work;
 
 pub use agent::{
-    AgentActor, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent,
+    AgentActor, AgentAnswer, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent,
 };
 pub use alarms::Alarms;
-pub use board::{Board, BoardFrame, Posted, Seen};
+pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
 pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
@@ -32,3 +33,4 @@ pub use reconfigure::{Change, channel_policy, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};
 pub use screen::{ForScreen, ScreenReceiver, ScreenSender, screen};
+pub use waiting::{Counter, Ticket, Waiting};

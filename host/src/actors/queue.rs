@@ -16,6 +16,7 @@ use cordboard_core::time::{Span, Timestamp};
 use crate::actors::directory::{Directory, Ping};
 use crate::actors::rebuild::{Become, GoOn, Pause, PutAsideIsWritten};
 use crate::actors::timer::Timer;
+use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
@@ -26,7 +27,7 @@ pub struct QueueActor {
     machine: Queue,
     directory: Arc<Directory>,
     timer: Timer,
-    work: Work<Input>,
+    work: Work<TellQueue>,
     /// Whether the board will be told in a moment.
     is_board_due: bool,
 }
@@ -43,8 +44,8 @@ impl QueueActor {
         }
     }
 
-    fn step(&mut self, input: Input, context: &mut Context<Self>) {
-        let Some(input) = self.work.take(input) else { return };
+    fn step(&mut self, message: TellQueue, context: &mut Context<Self>) {
+        let Some(TellQueue { input, waits: _waits }) = self.work.take(message) else { return };
         let now = clock::now();
         let mut fx = Effects::new();
         let (machine, told) = (&mut self.machine, input.clone());
@@ -81,7 +82,7 @@ impl QueueActor {
         let wanted = self.machine.wake_at();
         self.timer.set(wanted, context, |actor, context| {
             actor.timer.clear();
-            actor.step(Input::Wake, context);
+            actor.step(actor.directory.for_queue(Input::Wake), context);
         });
     }
 }
@@ -105,13 +106,18 @@ impl Handler<Ping> for QueueActor {
 /// An input for the machine.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct TellQueue(pub Input);
+pub struct TellQueue {
+    /// What.
+    pub input: Input,
+    /// It is on its way.
+    pub waits: Ticket,
+}
 
 impl Handler<TellQueue> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, message: TellQueue, context: &mut Self::Context) {
-        self.step(message.0, context);
+        self.step(message, context);
     }
 }
 
@@ -129,7 +135,7 @@ impl Handler<PutAsideIsWritten> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, _: PutAsideIsWritten, _: &mut Self::Context) {
-        self.work.keep(is_from_outside);
+        self.work.keep(|message| is_from_outside(&message.input));
     }
 }
 
@@ -164,8 +170,8 @@ impl Handler<GoOn> for QueueActor {
     type Result = ();
 
     fn handle(&mut self, _: GoOn, context: &mut Self::Context) {
-        for input in self.work.go_on() {
-            self.step(input, context);
+        for message in self.work.go_on() {
+            self.step(message, context);
         }
         self.set_timer(context);
     }

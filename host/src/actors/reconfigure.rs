@@ -13,7 +13,7 @@ use cordboard_core::{Agent, Queue, agent, queue};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use crate::actors::agent::{AgentActor, TellAgent};
+use crate::actors::agent::AgentActor;
 use crate::actors::directory::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
@@ -225,7 +225,7 @@ fn change_labels(directory: &Directory, old: &Config, new: &Config) {
         for actor in directory.all_agents() {
             let to = now.map(|now| (now.status, now.name.clone()));
             let input = agent::Input::Relabel { label: label.name.clone(), to };
-            actor.do_send(TellAgent { input, answer: None });
+            actor.do_send(directory.for_agent(input, None));
         }
     }
 }
@@ -240,7 +240,7 @@ fn change_agents(
     let mut answers = Vec::new();
     let mut tell = |actor: Addr<AgentActor>, input| {
         let (answer, receiver) = oneshot::channel();
-        actor.do_send(TellAgent { input, answer: Some(answer) });
+        actor.do_send(directory.for_agent(input, Some(answer)));
         answers.push(receiver);
     };
     let known: HashMap<&AgentId, _> = old.agents.iter().map(|a| (&a.id, &a.settings)).collect();

@@ -44,6 +44,8 @@ pub enum Entry {
     /// kind and their units. There may be a million. (What else they were told at a start stands by
     /// itself: it is rarer.)
     Restored(Timestamp, AgentId, Vec<(ConversationId, u8, u32)>),
+    /// The same with what those conversations believe.
+    RestoredAs(Timestamp, AgentId, Option<Attendance>, Vec<(ConversationId, u8, u32)>),
 }
 
 /// A step of a conversation that decided where it goes. What it decided by is in its events.
@@ -63,7 +65,7 @@ pub struct Routed {
 pub(super) struct Restoring<'a> {
     recorder: &'a Recorder,
     at: Timestamp,
-    pending: HashMap<AgentId, Vec<(ConversationId, u8, u32)>>,
+    pending: HashMap<AgentId, (Option<Attendance>, Vec<(ConversationId, u8, u32)>)>,
     ahead: usize,
 }
 
@@ -78,14 +80,16 @@ impl<'a> Restoring<'a> {
 
     /// Notes what an agent is about to be told; each agent's entries keep their order.
     pub fn agent(&mut self, id: &AgentId, input: &agent::Input) {
-        let agent::Input::Restore { conversation, load: Some(load), attendance: Attendance::Here } =
-            input
-        else {
+        let agent::Input::Restore { conversation, load: Some(load), attendance } = input else {
             self.write(id);
             self.recorder.agent(id, self.at, input);
             return;
         };
-        let pending = self.pending.entry(id.clone()).or_default();
+        if self.pending.get(id).is_some_and(|(others, _)| others != attendance) {
+            self.write(id);
+        }
+        let (believe, pending) = self.pending.entry(id.clone()).or_default();
+        *believe = *attendance;
         let kind = u8::try_from(load.kind.index()).expect("there are four kinds");
         pending.push((*conversation, kind, load.units.0));
         if pending.len() >= Self::MOST_PENDING {
@@ -103,11 +107,8 @@ impl<'a> Restoring<'a> {
     }
 
     fn write(&mut self, id: &AgentId) {
-        let Some(pending) = self.pending.get_mut(id).filter(|pending| !pending.is_empty()) else {
-            return;
-        };
-        let held = std::mem::take(pending);
-        self.recorder.note(&Entry::Restored(self.at, id.clone(), held));
+        let Some((believe, held)) = self.pending.remove(id) else { return };
+        self.recorder.note(&Entry::RestoredAs(self.at, id.clone(), believe, held));
         self.ahead += 1;
         if self.ahead == Self::MOST_AHEAD {
             self.ahead = 0;

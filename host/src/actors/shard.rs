@@ -16,7 +16,7 @@ use crate::actors::conversation::{
     ConversationActor, Loaded, Passivate, Replace, Step, Tally, Unopened, deal_with,
 };
 use crate::actors::directory::{Answer, Deliver, Directory, Ping, To, new_id};
-use crate::grief::{Part, contained};
+use crate::grief::{self, Part, contained};
 use crate::journal::{Reader, Settled, Stored};
 
 /// A conversation that isn't passivated.
@@ -78,7 +78,7 @@ impl Shard {
     ) -> rusqlite::Result<Option<ConversationId>> {
         let known = match self.threads.get(key) {
             Some(id) => Some(*id),
-            None => self.reader.newest_of_thread(key)?,
+            None => self.reader()?.newest_of_thread(key)?,
         };
         if let Some(id) = known.filter(|id| Some(*id) != not)
             && self.wake(id, shard)?
@@ -88,10 +88,10 @@ impl Shard {
         }
         let id = new_id(key);
         let keys = match known {
-            Some(_) => self.reader.recent_keys(key, id)?,
+            Some(_) => self.reader()?.recent_keys(key, id)?,
             None => HashSet::new(),
         };
-        let before = known.map(|known| self.reader.conversation(known)).transpose()?.flatten();
+        let before = known.map(|known| self.reader()?.conversation(known)).transpose()?.flatten();
         let last_agent = before.and_then(|before| before.last_agent().cloned());
         let Some(loaded) = self.unopened(key, own, keys, last_agent)? else { return Ok(None) };
         self.start(id, loaded, key.clone(), own.clone(), shard);
@@ -108,14 +108,25 @@ impl Shard {
         let thread =
             ThreadKey { channel: machine.channel().clone(), customer: machine.customer().clone() };
         let own = machine.own().clone();
-        let keys = self.reader.recent_keys(&thread, id)?;
+        let keys = self.reader()?.recent_keys(&thread, id)?;
         let loaded = Loaded { machine: Ok(machine), stored: Some(stored), keys };
         self.start(id, loaded, thread, own, shard);
         Ok(true)
     }
 
+    /// What is read here fails now and then, on disks that do; and in tests.
+    fn reader(&self) -> rusqlite::Result<&Reader> {
+        match grief::provoked_error("read") {
+            false => Ok(&self.reader),
+            true => Err(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
+                Some("provoked by CORDBOARD_PANIC".to_owned()),
+            )),
+        }
+    }
+
     fn read(&self, id: ConversationId) -> rusqlite::Result<Option<(Box<Conversation>, Stored)>> {
-        let stored = self.reader.conversation_and_row(id)?;
+        let stored = self.reader()?.conversation_and_row(id)?;
         let Some((machine, stored)) = stored else { return Ok(None) };
         let Some(machine) = self.directory.with_settings(machine) else {
             tracing::error!(%id, "neither channel nor workstream of this conversation is configured any more");
@@ -141,7 +152,7 @@ impl Shard {
             channel: key.channel.clone(),
             customer: key.customer.clone(),
             own: own.clone(),
-            opted_out: self.reader.opted_out(key)?,
+            opted_out: self.reader()?.opted_out(key)?,
             country: country_of(&key.customer),
             last_agent,
         };
@@ -361,7 +372,7 @@ impl Shard {
     /// Gives a live conversation what the journal has of it.
     fn reload(&mut self, id: ConversationId) -> rusqlite::Result<()> {
         let Some(live) = self.live.get(&id) else { return Ok(()) };
-        let keys = self.reader.recent_keys(&live.thread, id)?;
+        let keys = self.reader()?.recent_keys(&live.thread, id)?;
         let loaded = match self.read(id)? {
             Some((machine, stored)) => {
                 Some(Loaded { machine: Ok(machine), stored: Some(stored), keys })

@@ -30,15 +30,20 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let scopes = (!scopes.is_empty()).then_some(scopes);
             let (_, journal, agent) = open(&config.config, &id)?;
             let wanted = http::NewToken { name, scopes, lasts };
-            if let Err(why) = wanted.check() {
-                print::failure(&why);
-                return Ok(ExitCode::from(WRONG));
-            }
             let name = wanted.name.clone();
             let token = http::new_token(&journal, &agent, wanted).await;
-            note(&journal, "token.make", &agent, Some(name));
+            if token.is_ok() {
+                note(&journal, "token.make", &agent, Some(name));
+            }
             journal.stop();
-            println!("{}", token.map_err(anyhow::Error::msg)?);
+            match token {
+                Ok(token) => println!("{token}"),
+                Err(http::NoToken::Unavailable(why)) => bail!("{why}"),
+                Err(why) => {
+                    print::failure(&why.to_string());
+                    return Ok(ExitCode::from(WRONG));
+                }
+            }
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Tokens { config, id } => {
@@ -92,6 +97,26 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             journal.stop();
             Ok(ExitCode::SUCCESS)
         }
+        AgentCommand::Forget { config, id } => {
+            let loaded = config::load(&config.config)?;
+            let agent = AgentId::from(id.as_str());
+            if loaded.agent(&agent).is_some() {
+                print::failure(&format!("{id} is in the configuration: take it out there first"));
+                return Ok(ExitCode::from(WRONG));
+            }
+            let journal = open_journal(&loaded)?;
+            let count = http::end_access(&journal, &agent).await;
+            if count.as_ref().is_ok_and(|count| *count > 0) {
+                note(&journal, "access.end", &agent, None);
+            }
+            journal.stop();
+            if count.map_err(anyhow::Error::msg)? == 0 {
+                print::failure(&format!("there is nothing that \"{id}\" could sign in with"));
+                return Ok(ExitCode::from(WRONG));
+            }
+            print::success(&format!("{id} has no password, token, session or link any more"));
+            Ok(ExitCode::SUCCESS)
+        }
         AgentCommand::Password { config, id } => {
             let (_, journal, agent) = open(&config.config, &id)?;
             let mut password = String::new();
@@ -133,11 +158,14 @@ fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
         let known = names.join(", ");
         return Err(Wrong(format!("there is no agent \"{id}\"; known: {known}")).into());
     };
+    let journal = open_journal(&config)?;
+    Ok((config, journal, agent))
+}
+
+fn open_journal(config: &Config) -> anyhow::Result<Journal> {
     let data = &config.host.data;
     std::fs::create_dir_all(data)?;
-    let journal = Journal::open(data)
-        .with_context(|| format!("can't open the journal in {}", data.display()))?;
-    Ok((config, journal, agent))
+    Journal::open(data).with_context(|| format!("can't open the journal in {}", data.display()))
 }
 
 /// Writes the agent's file; takes it back if the configuration would no longer be right.

@@ -202,6 +202,14 @@ enum AgentCommand {
         #[arg(long)]
         id: String,
     },
+    /// End all access of somebody who isn't in the configuration any more: password, tokens, sessions
+    Forget {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Whose
+        #[arg(long)]
+        id: String,
+    },
     /// Make a one-time sign-in link, good for 15 minutes
     Link {
         #[command(flatten)]

@@ -12,6 +12,9 @@ use crate::app::{Host, Options};
 use crate::cli::{RunArgs, WRONG, print};
 use crate::{config, http};
 
+/// `SIGXFSZ`, on Linux.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// Runs a host until it is told to stop.
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_env("CORDBOARD_LOG")
@@ -48,6 +51,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     // Before the first door opens: a stop in the first moments withdraws offers like any other.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // A limit on the size of files (`ulimit -f`) is a write that fails, like on a full disk, and no reason
+    // to die: whoever listens to the signal gets the error.
+    let _file_too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE))?;
     let host = Host::start(config, options).await?;
     host.problems.iter().for_each(print::problem);
 

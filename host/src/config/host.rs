@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::load::Reader;
 use super::ranges::{
     BODY, CONNECTIONS, CONNECTIONS_PER_ADDRESS, JOURNAL_BACKLOG, KEEP_ROUTING_LOG, SCREEN_BACKLOG,
-    SCREEN_PATIENCE, SIGN_IN_IDLE, SIGN_IN_LAST,
+    SCREEN_PATIENCE, SIGN_IN_IDLE, SIGN_IN_LAST, SIGN_IN_REMOVED,
 };
 use super::routing::Known;
 use super::tree::Duration;
@@ -60,6 +60,8 @@ pub struct SignIns {
     pub last: Span,
     /// From the last thing that was done with it.
     pub idle: Span,
+    /// So long after an agent was taken out of the configuration their password and tokens end.
+    pub removed: Span,
 }
 
 /// How much may come in, how long it may take, and how much may wait to go out (OPS-11).
@@ -80,7 +82,7 @@ pub struct HostLimits {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "host", deny_unknown_fields)]
 pub(super) struct HostTree {
     #[serde(default = "default_listen")]
     listen: String,
@@ -112,27 +114,32 @@ pub(super) struct HostTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "tls", deny_unknown_fields)]
 struct TlsTree {
     certificate: PathBuf,
     key: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename = "sign_ins", deny_unknown_fields, default)]
 struct SignInsTree {
     last: Duration,
     idle: Duration,
+    removed: Duration,
 }
 
 impl Default for SignInsTree {
     fn default() -> Self {
-        Self { last: Duration(Span::seconds(12 * 3600)), idle: Duration(Span::seconds(2 * 3600)) }
+        Self {
+            last: Duration(Span::seconds(12 * 3600)),
+            idle: Duration(Span::seconds(2 * 3600)),
+            removed: Duration(Span::seconds(600)),
+        }
     }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename = "limits", deny_unknown_fields, default)]
 struct LimitsTree {
     connections: u32,
     connections_per_address: u32,
@@ -210,7 +217,11 @@ impl Reader {
             }),
             operations: tree.operations,
             proxies: tree.proxies.iter().filter_map(|proxy| network(proxy)).collect(),
-            sign_ins: SignIns { last: tree.sign_ins.last.0, idle: tree.sign_ins.idle.0 },
+            sign_ins: SignIns {
+                last: tree.sign_ins.last.0,
+                idle: tree.sign_ins.idle.0,
+                removed: tree.sign_ins.removed.0,
+            },
             limits: HostLimits {
                 connections: limits.connections,
                 connections_per_address: limits.connections_per_address,
@@ -249,6 +260,7 @@ impl Reader {
             ("limits.screen_patience", limits.screen_patience, SCREEN_PATIENCE),
             ("sign_ins.last", tree.sign_ins.last, SIGN_IN_LAST),
             ("sign_ins.idle", tree.sign_ins.idle, SIGN_IN_IDLE),
+            ("sign_ins.removed", tree.sign_ins.removed, SIGN_IN_REMOVED),
         ] {
             self.check_time(source, &format!("host.{name}"), Some(value), range);
         }

@@ -35,6 +35,8 @@ pub(super) const KEEP_ROUTING_LOG: Range = time("host.keep_routing_log", 0, 3650
 pub(super) const SIGN_IN_LAST: Range = time("host.sign_ins.last", 60 * SECOND, 90 * DAY);
 /// SEC-06.
 pub(super) const SIGN_IN_IDLE: Range = time("host.sign_ins.idle", 60 * SECOND, 90 * DAY);
+/// SEC-06.
+pub(super) const SIGN_IN_REMOVED: Range = time("host.sign_ins.removed", 0, 90 * DAY);
 /// OPS-11.
 pub(super) const CONNECTIONS: Range = number("host.limits.connections", 64, 1_000_000);
 /// OPS-11.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::tree::Duration;
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "workstream", deny_unknown_fields)]
 pub(super) struct WorkstreamTree {
     pub id: String,
     pub kind: ChannelKind,
@@ -80,7 +80,7 @@ pub(super) enum OnOfflineTree {
 
 /// A classification rule (ROUTE-01).
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "rule", deny_unknown_fields)]
 pub(super) struct RuleTree {
     pub name: String,
     #[serde(default)]
@@ -132,7 +132,7 @@ pub(super) enum ConditionTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "queue", deny_unknown_fields)]
 pub(super) struct QueueTree {
     pub id: String,
     #[serde(default)]
@@ -154,7 +154,7 @@ pub(super) struct QueueTree {
 
 /// A step in which the queue asks for less (ROUTE-12).
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "relax", deny_unknown_fields)]
 pub(super) struct RelaxTree {
     pub after: Duration,
     /// Every skill, if none is named.
@@ -167,7 +167,7 @@ pub(super) struct RelaxTree {
 
 /// An overflow rule (ROUTE-11).
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "overflow", deny_unknown_fields)]
 pub(super) struct OverflowTree {
     pub when: WhenTree,
     pub then: ThenTree,
@@ -198,14 +198,14 @@ pub(super) enum ThenTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "skill", deny_unknown_fields)]
 pub(super) struct SkillTree {
     pub id: String,
 }
 
 /// Operating hours (HOURS-01).
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "hours", deny_unknown_fields)]
 pub(super) struct HoursTree {
     pub id: String,
     pub zone: String,
@@ -216,7 +216,7 @@ pub(super) struct HoursTree {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename = "week", deny_unknown_fields, default)]
 pub(super) struct WeekTree {
     pub mon: Vec<String>,
     pub tue: Vec<String>,
@@ -229,7 +229,7 @@ pub(super) struct WeekTree {
 
 /// Names of attributes that rules may ask for (ROUTE-02).
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename = "field", deny_unknown_fields, default)]
 pub(super) struct FieldsTree {
     pub contact: Vec<String>,
     pub account: Vec<String>,
@@ -238,7 +238,7 @@ pub(super) struct FieldsTree {
 
 /// A strategy plugin (ROUTE-05).
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "strategy", deny_unknown_fields)]
 pub(super) struct StrategyTree {
     pub id: String,
     /// A plugin's name, looked for in `host.plugins`, or a path to its library.

@@ -39,7 +39,7 @@ impl fmt::Display for Problem {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "channel", deny_unknown_fields)]
 pub(super) struct ChannelTree {
     pub id: String,
     /// A plugin's name, looked for in `host.plugins`, or a path to its library.
@@ -65,7 +65,7 @@ pub(super) struct ChannelTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "agent", deny_unknown_fields)]
 pub(super) struct AgentTree {
     pub id: String,
     #[serde(default)]
@@ -88,7 +88,7 @@ pub(super) struct AgentTree {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename = "capacity", deny_unknown_fields, default)]
 pub(super) struct CapacityTree {
     pub voice: Option<u16>,
     pub chat: Option<u16>,
@@ -101,7 +101,7 @@ pub(super) struct CapacityTree {
 
 /// Presence for everybody.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename = "presence", deny_unknown_fields, default)]
 pub(super) struct PresenceTree {
     pub labels: Vec<LabelTree>,
     /// So many labels there may be; 100 if it isn't given.
@@ -114,7 +114,7 @@ pub(super) struct PresenceTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "label", deny_unknown_fields)]
 pub(super) struct LabelTree {
     pub id: String,
     #[serde(default)]
@@ -123,7 +123,7 @@ pub(super) struct LabelTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "idle", deny_unknown_fields)]
 pub(super) struct IdleTree {
     pub after: Duration,
     #[serde(default = "away")]
@@ -131,7 +131,7 @@ pub(super) struct IdleTree {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename = "missed_offers", deny_unknown_fields)]
 pub(super) struct MissedTree {
     pub limit: u32,
     #[serde(default = "away")]

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::config::Permission;
-use crate::http::accounts::{self, NewToken};
+use crate::http::accounts::{self, NewToken, NoToken};
 use crate::http::api::{Answer, Done, done, reader};
 use crate::http::audit::{self, Noted};
 use crate::http::caller::{COOKIE, Caller, Credential};
@@ -22,6 +22,7 @@ use crate::http::door;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::origin;
 use crate::http::server::Web;
+use crate::http::throttle::Name;
 use crate::journal::{SignInView, TokenView};
 
 /// Below `/api/v1`.
@@ -57,14 +58,13 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
     origin::check_form(&request, &web.directory.config().host.public_url)?;
     let Credentials { agent, password } = body.into_inner();
     let address = door::address_of(&request, &web.directory.config().host);
-    // An agent that nobody knows is a failure of the address only, or names could fill our memory.
     let known = web.directory.config().agent(&AgentId::from(agent.as_str())).is_some();
-    let account = known.then_some(agent.as_str());
-    if let Some(wait) = web.throttle.wait(account, address, Instant::now()) {
+    let account = Name::new(&agent, known);
+    if let Some(wait) = web.throttle.wait(&account, address, Instant::now()) {
         return Err(ApiError::TooOften(wait));
     }
     // Counted before it is known, or a hundred at once would all be the first.
-    web.throttle.failed(account, address, Instant::now());
+    web.throttle.failed(&account, address, Instant::now());
     let stored = reader(&request).account(&agent)?.filter(|_| known);
     let checked = web.passwords.is_right(stored.map(|account| account.password), password).await;
     let is_right = checked
@@ -80,7 +80,7 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         audit::note(&web.directory.journal, noted);
         return Err(ApiError::WrongPassword);
     }
-    web.throttle.succeeded(&agent, address);
+    web.throttle.succeeded(&account, address);
     let cookie = begin_session(&request, &web, &AgentId::from(agent.as_str()), "password").await?;
     Ok(HttpResponse::NoContent().cookie(cookie).finish())
 }
@@ -268,7 +268,7 @@ pub struct MadeToken {
 /// Make a token of mine. Only somebody who has signed in may: a token makes no tokens.
 #[utoipa::path(post, path = "/api/v1/me/tokens", request_body = WantedToken, responses(
     (status = 200, body = MadeToken), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn new_token(
     web: Data<Web>,
     caller: Caller,
@@ -277,9 +277,12 @@ pub async fn new_token(
     caller.must_be_in_person()?;
     let WantedToken { name, scopes, lasts_ms } = body.into_inner();
     let wanted = NewToken { name: name.clone(), scopes, lasts: lasts_ms.map(Span) };
-    wanted.check().map_err(ApiError::Malformed)?;
     let made = accounts::new_token(&web.directory.journal, &caller.agent, wanted).await;
-    let token = made.map_err(ApiError::Unavailable)?;
+    let token = made.map_err(|why| match why {
+        NoToken::Wrong(_) => ApiError::Malformed(why.to_string()),
+        NoToken::TooMany => ApiError::TooMany(why.to_string()),
+        NoToken::Unavailable(_) => ApiError::Unavailable(why.to_string()),
+    })?;
     caller.note(&web.directory, "token.make", caller.agent.as_str(), Some(&name));
     Ok(Json(MadeToken { token }))
 }

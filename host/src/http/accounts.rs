@@ -21,6 +21,8 @@ use crate::journal::Journal;
 pub const USE_IS_NOTED_EVERY: Span = Span::seconds(60);
 /// Characters of what a browser says it is.
 const MOST_DEVICE: usize = 200;
+/// Sessions of one agent at a time; with another one the oldest ends.
+const MOST_SESSIONS: i64 = 100;
 /// How long a sign-in link works.
 pub const LINK: Span = Span::seconds(15 * 60);
 
@@ -100,6 +102,10 @@ pub async fn new_session(
     let device = device.map(|device| device.chars().take(MOST_DEVICE).collect::<String>());
     let write = journal.write_now(move |transaction| {
         transaction.execute("DELETE FROM sessions WHERE expires_at < ?1", [now.0])?;
+        let statement = "DELETE FROM sessions WHERE hash IN (
+            SELECT hash FROM sessions WHERE agent = ?1
+            ORDER BY created_at DESC LIMIT -1 OFFSET ?2)";
+        transaction.execute(statement, params![agent, MOST_SESSIONS - 1])?;
         let statement = "INSERT INTO sessions
             (hash, agent, csrf, expires_at, id, created_at, used_at, address, device)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
@@ -165,6 +171,27 @@ pub async fn revoke_tokens(
     delete(journal, statement, agent, id).await
 }
 
+/// Ends all that an agent can sign in with: sessions, tokens, links, the password. How much there was.
+///
+/// # Errors
+/// A sentence with the journal's complaint.
+pub async fn end_access(journal: &Journal, agent: &AgentId) -> Result<usize, String> {
+    let (sender, count) = tokio::sync::oneshot::channel();
+    let agent = agent.to_string();
+    let write = journal.write_now(move |transaction| {
+        let mut count = 0;
+        for table in ["sessions", "tokens", "sign_in_links", "accounts"] {
+            let statement = format!("DELETE FROM {table} WHERE agent = ?1");
+            count += transaction.execute(&statement, [&agent])?;
+        }
+        // Whoever asked may have gone; what is gone is gone.
+        let _ = sender.send(count);
+        Ok(())
+    });
+    write.await?;
+    count.await.map_err(|_| "the journal's writer has ended".to_owned())
+}
+
 async fn delete(
     journal: &Journal,
     statement: &'static str,
@@ -198,6 +225,8 @@ impl NewToken {
     const MOST_NAME: usize = 100;
     /// The longest that a token may be wanted for, if not for good.
     const LONGEST: Span = Span::seconds(10 * 365 * 24 * 3600);
+    /// Tokens that one agent may have at a time.
+    pub const MOST_OF_ONE: i64 = 100;
 
     /// Whether it can be made.
     ///
@@ -232,16 +261,33 @@ impl NewToken {
     }
 }
 
+/// Why no token was made.
+#[derive(Debug, thiserror::Error)]
+pub enum NoToken {
+    /// What was asked for isn't possible.
+    #[error("{0}")]
+    Wrong(String),
+    /// They have as many as anybody may.
+    #[error(
+        "there are {} tokens already, and no more than that for one agent: revoke one first",
+        NewToken::MOST_OF_ONE
+    )]
+    TooMany,
+    /// The journal's complaint.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// Makes an API token; it is shown once and stored as its hash.
 ///
 /// # Errors
-/// A sentence: what is wrong with what was asked for, or the journal's complaint.
+/// [`NoToken`] says why there is none.
 pub async fn new_token(
     journal: &Journal,
     agent: &AgentId,
     wanted: NewToken,
-) -> Result<String, String> {
-    wanted.check()?;
+) -> Result<String, NoToken> {
+    wanted.check().map_err(NoToken::Wrong)?;
     let (token, now) = (format!("cb_{}", random()), clock::now());
     let (key, agent, id) = (hash(&token), agent.to_string(), name());
     let expires = wanted.lasts.map(|lasts| (now + lasts).0);
@@ -250,15 +296,29 @@ pub async fn new_token(
         Permission::parse(scope).map_or(scope.clone(), |known| known.as_str().to_owned())
     };
     let scopes = wanted.scopes.map(|list| list.iter().map(canonical).collect::<Vec<_>>().join(" "));
+    let (sender, has_place) = tokio::sync::oneshot::channel();
     let write = journal.write_now(move |transaction| {
         transaction.execute("DELETE FROM tokens WHERE expires_at < ?1", [now.0])?;
+        let statement = "SELECT count(*) FROM tokens WHERE agent = ?1";
+        let count: i64 = transaction.query_row(statement, [&agent], |row| row.get(0))?;
+        let has_place = count < NewToken::MOST_OF_ONE;
+        // The request may have been given up; the token is made all the same.
+        let _ = sender.send(has_place);
+        if !has_place {
+            return Ok(());
+        }
         let statement = "INSERT INTO tokens (hash, agent, name, created_at, id, expires_at, scopes)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let values = params![key, agent, wanted.name, now.0, id, expires, scopes];
         transaction.execute(statement, values)?;
         Ok(())
     });
-    write.await.map(|()| token)
+    write.await.map_err(NoToken::Unavailable)?;
+    match has_place.await {
+        Ok(true) => Ok(token),
+        Ok(false) => Err(NoToken::TooMany),
+        Err(_) => Err(NoToken::Unavailable("the journal's writer has ended".to_owned())),
+    }
 }
 
 /// Sets the password that an agent signs in with.

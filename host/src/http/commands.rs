@@ -9,7 +9,7 @@ use cordboard_core::presence::BaseStatus;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::actors::{Answer, Deliver, Directory, TellAgent, To};
+use crate::actors::{Answer, Deliver, Directory, To};
 use crate::config::{Config, Permission};
 use crate::http::api::stored;
 use crate::http::caller::Caller;
@@ -310,7 +310,7 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
 /// Whoever does something isn't idle (PRES-06).
 pub fn note_activity(directory: &Directory, caller: &Caller) {
     if let Some(actor) = directory.agent(&caller.agent) {
-        actor.do_send(TellAgent { input: agent::Input::Activity, answer: None });
+        actor.do_send(directory.for_agent(agent::Input::Activity, None));
     }
 }
 
@@ -399,7 +399,7 @@ pub(super) async fn tell(
 ) -> Result<(), ApiError> {
     let actor = directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
     let (sender, receiver) = oneshot::channel();
-    actor.do_send(TellAgent { input, answer: Some(sender) });
+    actor.do_send(directory.for_agent(input, Some(sender)));
     let stopping = |_| ApiError::Unavailable("the host is stopping".to_owned());
     receiver.await.map_err(stopping)?.map_err(ApiError::from)
 }

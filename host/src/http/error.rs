@@ -47,6 +47,9 @@ pub enum ApiError {
     /// Too many at once.
     #[error("{0}")]
     Busy(String),
+    /// There may be no more of these.
+    #[error("{0}")]
+    TooMany(String),
     /// A repeated key, but of another reply.
     #[error(
         "`client_key` has named another reply of yours here already: another text needs another key"
@@ -106,6 +109,7 @@ impl ApiError {
                 agent::Refused::AlreadyThere => "already_there",
             },
             Self::NotMember { .. } => "not_member",
+            Self::TooMany(_) => "too_many",
             Self::KeyUsed => "key_used",
             Self::LinkUsed => "link_used",
             Self::Busy(_) => "busy",
@@ -127,6 +131,7 @@ impl ResponseError for ApiError {
             | Self::RefusedToAgent(_)
             | Self::NotMember { .. }
             | Self::KeyUsed
+            | Self::TooMany(_)
             | Self::WrongConfig(_) => StatusCode::CONFLICT,
             Self::LinkUsed => StatusCode::GONE,
             Self::Busy(_) | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,

@@ -25,7 +25,9 @@ mod server;
 mod throttle;
 mod webhook;
 
-pub use accounts::{NewToken, end_sessions, new_link, new_token, revoke_tokens, set_password};
+pub use accounts::{
+    NewToken, NoToken, end_access, end_sessions, new_link, new_token, revoke_tokens, set_password,
+};
 pub use api::ApiDoc;
 pub use door::{Door, Listeners, check_tls, make_room};
 pub use looks::Looks;

@@ -56,8 +56,12 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         ("cordboard_journal_waiting".to_owned(), directory.journal.health().waiting() as f64),
         ("cordboard_journal_panics_total".to_owned(), directory.journal.health().panics() as f64),
         ("cordboard_outbox_backlog".to_owned(), web.backlog.len() as f64),
+        ("cordboard_alarms".to_owned(), directory.alarms.count() as f64),
         ("cordboard_connections".to_owned(), web.door.inside() as f64),
     ];
+    for (part, count) in directory.waiting.counts() {
+        further.push((format!("cordboard_inputs_waiting{{part=\"{part}\"}}"), count as f64));
+    }
     for channel in &directory.config().channels {
         let Some(Ok(handle)) = directory.channel(&channel.id).map(|slot| slot.state.clone()) else {
             continue;

@@ -26,16 +26,42 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Names that are remembered; beyond, the oldest are forgotten first.
 const MOST_REMEMBERED: usize = 20_000;
 
+/// What somebody typed as their name. Names that nobody has are answered like those that somebody has,
+/// or the answers would tell who has an account.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    text: String,
+    /// Whether an agent has it. Those that nobody has are forgotten first: there's no end of them.
+    is_known: bool,
+}
+
+impl Name {
+    /// Characters that are remembered; an agent's name has no more.
+    const MOST: usize = 64;
+
+    /// The name as it was typed.
+    pub fn new(text: &str, is_known: bool) -> Self {
+        Self { text: text.chars().take(Self::MOST).collect(), is_known }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Both(String, IpAddr),
-    Account(String),
+    Both(Name, IpAddr),
+    Account(Name),
     Address(IpAddr),
     /// Tokens, cookies and links that don't work: an old page sends one again and again.
     Tokens(IpAddr),
 }
 
 impl Key {
+    fn is_worth_more(&self) -> bool {
+        match self {
+            Self::Both(name, _) | Self::Account(name) => name.is_known,
+            Self::Address(_) | Self::Tokens(_) => true,
+        }
+    }
+
     fn rule(&self) -> Rule {
         match self {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
@@ -56,17 +82,12 @@ struct Failures {
 pub struct Throttle {
     failures: Mutex<HashMap<Key, Failures>>,
     /// From where each account has signed in.
-    known: Mutex<HashSet<(String, IpAddr)>>,
+    known: Mutex<HashSet<(Name, IpAddr)>>,
 }
 
 impl Throttle {
     /// How long they have to wait before they may try again; nothing: they may.
-    pub fn wait(
-        &self,
-        account: Option<&str>,
-        address: Option<IpAddr>,
-        now: Instant,
-    ) -> Option<Duration> {
+    pub fn wait(&self, account: &Name, address: Option<IpAddr>, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_at_home = self.is_at_home(account, address);
         let of = |key: Key| {
@@ -82,7 +103,7 @@ impl Throttle {
     }
 
     /// They were wrong.
-    pub fn failed(&self, account: Option<&str>, address: Option<IpAddr>, now: Instant) {
+    pub fn failed(&self, account: &Name, address: Option<IpAddr>, now: Instant) {
         self.note(keys(account, address), now);
     }
 
@@ -97,35 +118,35 @@ impl Throttle {
             known.retain(|_, failures| now.duration_since(failures.last) < FORGOTTEN_AFTER);
         }
         if known.len() > MOST_REMEMBERED {
-            let mut times: Vec<Instant> = known.values().map(|failures| failures.last).collect();
-            times.sort_unstable();
-            let oldest = times[times.len() / 2];
-            known.retain(|_, failures| failures.last > oldest);
+            forget_older_half(&mut known, |key| !key.is_worth_more());
+        }
+        if known.len() > MOST_REMEMBERED {
+            forget_older_half(&mut known, |_| true);
         }
     }
 
     /// They were right: what they got wrong before was a mistake, and they are at home there. This attempt
     /// was counted as a failure until then, so that many at once don't pass as one.
-    pub fn succeeded(&self, account: &str, address: Option<IpAddr>) {
+    pub fn succeeded(&self, account: &Name, address: Option<IpAddr>) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(Some(account), address) {
+        for key in keys(account, address) {
             if let Some(known) = failures.get_mut(&key) {
                 known.count = known.count.saturating_sub(1);
             }
         }
         let Some(address) = address else { return };
-        failures.remove(&Key::Both(account.to_owned(), address));
+        failures.remove(&Key::Both(account.clone(), address));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
             known.clear();
         }
-        known.insert((account.to_owned(), address));
+        known.insert((account.clone(), address));
     }
 
-    fn is_at_home(&self, account: Option<&str>, address: Option<IpAddr>) -> bool {
-        let Some((account, address)) = account.zip(address) else { return false };
+    fn is_at_home(&self, account: &Name, address: Option<IpAddr>) -> bool {
+        let Some(address) = address else { return false };
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&(account.to_owned(), address))
+        known.contains(&(account.clone(), address))
     }
 
     /// How long somebody waits whose token, cookie or link doesn't work.
@@ -144,10 +165,19 @@ impl Throttle {
     }
 }
 
-fn keys(account: Option<&str>, address: Option<IpAddr>) -> impl Iterator<Item = Key> {
-    let account = account.map(str::to_owned);
-    let both = account.clone().zip(address).map(|(account, address)| Key::Both(account, address));
-    both.into_iter().chain(account.map(Key::Account)).chain(address.map(Key::Address))
+fn keys(account: &Name, address: Option<IpAddr>) -> impl Iterator<Item = Key> {
+    let both = address.map(|address| Key::Both(account.clone(), address));
+    both.into_iter().chain([Key::Account(account.clone())]).chain(address.map(Key::Address))
+}
+
+/// Of those that are worth little.
+fn forget_older_half(known: &mut HashMap<Key, Failures>, is_little: impl Fn(&Key) -> bool) {
+    let of_little = known.iter().filter(|(key, _)| is_little(key));
+    let mut times: Vec<Instant> = of_little.map(|(_, failures)| failures.last).collect();
+    times.sort_unstable();
+    if let Some(oldest) = times.get(times.len() / 2).copied() {
+        known.retain(|key, failures| failures.last > oldest || !is_little(key));
+    }
 }
 
 fn delay(failures: u32, rule: Rule) -> Duration {
@@ -161,6 +191,10 @@ fn delay(failures: u32, rule: Rule) -> Duration {
 mod tests {
     use super::*;
 
+    fn known(name: &str) -> Name {
+        Name::new(name, true)
+    }
+
     fn address(last: u8) -> Option<IpAddr> {
         Some(IpAddr::from([10, 0, 0, last]))
     }
@@ -171,22 +205,22 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         for _ in 0..5 {
-            throttle.failed(Some("kim"), address(1), now);
+            throttle.failed(&known("kim"), address(1), now);
         }
-        assert_eq!(throttle.wait(Some("kim"), address(1), now), None);
-        throttle.failed(Some("kim"), address(1), now);
-        assert_eq!(throttle.wait(Some("kim"), address(1), now), Some(Duration::from_secs(1)));
+        assert_eq!(throttle.wait(&known("kim"), address(1), now), None);
+        throttle.failed(&known("kim"), address(1), now);
+        assert_eq!(throttle.wait(&known("kim"), address(1), now), Some(Duration::from_secs(1)));
         for _ in 0..30 {
-            throttle.failed(Some("kim"), address(1), now);
+            throttle.failed(&known("kim"), address(1), now);
         }
         let longest = Some(Duration::from_secs(900));
-        assert_eq!(throttle.wait(Some("kim"), address(1), now), longest);
-        assert_eq!(throttle.wait(Some("kim"), address(2), now), None, "the account's owner");
-        assert_eq!(throttle.wait(Some("lee"), address(1), now), None, "a colleague");
+        assert_eq!(throttle.wait(&known("kim"), address(1), now), longest);
+        assert_eq!(throttle.wait(&known("kim"), address(2), now), None, "the account's owner");
+        assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "a colleague");
         let later = now + Duration::from_secs(900);
-        assert_eq!(throttle.wait(Some("kim"), address(1), later), None);
-        throttle.succeeded("kim", address(1));
-        assert_eq!(throttle.wait(Some("kim"), address(1), now), None);
+        assert_eq!(throttle.wait(&known("kim"), address(1), later), None);
+        throttle.succeeded(&known("kim"), address(1));
+        assert_eq!(throttle.wait(&known("kim"), address(1), now), None);
     }
 
     // SEC-07
@@ -195,11 +229,11 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         for n in 0..60 {
-            throttle.failed(Some(&format!("agent-{n}")), address(1), now);
-            throttle.failed(Some("kim"), address(n + 2), now);
+            throttle.failed(&known(&format!("agent-{n}")), address(1), now);
+            throttle.failed(&known("kim"), address(n + 2), now);
         }
-        assert!(throttle.wait(Some("somebody"), address(1), now).is_some());
-        assert!(throttle.wait(Some("kim"), address(200), now).unwrap() <= ONE_ACCOUNT.longest);
+        assert!(throttle.wait(&known("somebody"), address(1), now).is_some());
+        assert!(throttle.wait(&known("kim"), address(200), now).unwrap() <= ONE_ACCOUNT.longest);
     }
 
     // SEC-07
@@ -207,14 +241,14 @@ mod tests {
     fn old_pages_and_strangers_keep_nobody_out() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        throttle.succeeded("kim", address(1));
+        throttle.succeeded(&known("kim"), address(1));
         for n in 0..200 {
             throttle.token_failed(address(1), now);
-            throttle.failed(Some("kim"), address(n + 2), now);
+            throttle.failed(&known("kim"), address(n + 2), now);
         }
         assert!(throttle.wait_of_tokens(address(1), now).is_some());
-        assert_eq!(throttle.wait(Some("kim"), address(1), now), None, "at home");
-        assert_eq!(throttle.wait(Some("lee"), address(1), now), None, "old pages there");
+        assert_eq!(throttle.wait(&known("kim"), address(1), now), None, "at home");
+        assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "old pages there");
     }
 
     // OPS-11
@@ -224,8 +258,29 @@ mod tests {
         let now = Instant::now();
         for n in 0..100_000_u64 {
             let name = format!("nobody-{n}");
-            throttle.failed(Some(&name), None, now + Duration::from_millis(n));
+            throttle.failed(&Name::new(&name, n % 2 == 0), None, now + Duration::from_millis(n));
         }
         assert!(throttle.failures.lock().unwrap().len() <= MOST_REMEMBERED);
+    }
+
+    // SEC-07
+    #[test]
+    fn names_that_nobody_has_are_answered_alike_and_crowd_out_nobody() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        let nobody = Name::new("nobody", false);
+        for _ in 0..8 {
+            throttle.failed(&nobody, address(1), now);
+            throttle.failed(&known("kim"), address(2), now);
+        }
+        let wait = throttle.wait(&known("kim"), address(2), now);
+        assert!(wait.is_some());
+        assert_eq!(throttle.wait(&nobody, address(1), now), wait);
+        for n in 0..60_000_u64 {
+            let later = now + Duration::from_millis(n);
+            throttle.failed(&Name::new(&format!("nobody-{n}"), false), None, later);
+        }
+        assert_eq!(throttle.wait(&known("kim"), address(2), now), wait);
+        assert_eq!(Name::new(&"x".repeat(100_000), false).text.len(), Name::MOST);
     }
 }

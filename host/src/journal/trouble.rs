@@ -11,6 +11,10 @@ use super::FILE;
 pub fn in_words(error: &Error, data: &Path) -> String {
     let file = data.join(FILE);
     let file = file.display();
+    // A sentence of our own, in the only variant that carries one.
+    if let Error::InvalidParameterName(ours) = error {
+        return format!("the journal {file} can't be used: {ours}");
+    }
     let advice = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             "it is damaged: put a backup in its place, or have `sqlite3 FILE .recover` read what is left; nothing in it was changed"

@@ -32,12 +32,14 @@ impl Strategies {
         let Some(queue) = directory.queue(&judgement.queue) else { return };
         let handle = self.0.get(&judgement.strategy).map(|handle| handle.clone());
         let (conversation, question) = (judgement.conversation, judgement.question);
+        let waits = directory.waiting.queues.ticket();
         actix::spawn(async move {
             let order = match handle {
                 Some(handle) => rank(&handle, &judgement).await,
                 None => Vec::new(),
             };
-            queue.do_send(TellQueue(Input::Judged { conversation, question, order }));
+            let input = Input::Judged { conversation, question, order };
+            queue.do_send(TellQueue { input, waits });
         });
     }
 }

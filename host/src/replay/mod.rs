@@ -144,11 +144,15 @@ impl Floor {
                 }
             }
             Entry::Restored(at, id, held) => {
+                let believe = Some(Attendance::Here);
+                return self.play(reader, Entry::RestoredAs(at, id, believe, held));
+            }
+            Entry::RestoredAs(at, id, attendance, held) => {
                 let Some(agent) = self.agents.get_mut(&id) else { return Ok(()) };
                 for (conversation, kind, units) in held {
                     let kind = ChannelKind::ALL[usize::from(kind) % ChannelKind::ALL.len()];
                     let load = Load { kind, units: Units(units) };
-                    let (load, attendance) = (Some(load), Attendance::Here);
+                    let load = Some(load);
                     let restore = agent::Input::Restore { conversation, load, attendance };
                     let _ = agent.handle(restore, at, &mut fx);
                 }

@@ -1,32 +1,35 @@
 //! A journal with many open conversations, as many assigned as wanted.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cordboard_core::capacity::ChannelKind;
 use cordboard_core::conversation::{CustomerMessage, Input, Opening};
 use cordboard_core::ids::{Address, AgentId, ConversationId, OfferId};
-use cordboard_core::time::Timestamp;
-use cordboard_core::workstream::Workstream;
+use cordboard_core::presence::Attendance;
+use cordboard_core::time::{Span, Timestamp};
 use cordboard_core::{Conversation, Effects};
+use cordboard_host::actors::channel_policy;
+use cordboard_host::config::Config;
+use cordboard_host::journal::Row;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-/// Fills a journal whose tables a host has made: conversations assigned to these agents in turn,
-/// each with one message.
+/// Fills a journal whose tables a host has made: conversations assigned to these agents in turn, or
+/// waiting if there are none, each with one message.
 ///
 /// # Errors
 /// SQLite's own.
-pub fn fill(data: &Path, count: usize, agents: &[AgentId]) -> rusqlite::Result<()> {
-    let mut connection = Connection::open(data.join("journal.sqlite"))?;
+pub fn fill(config: &Config, count: usize, agents: &[AgentId]) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(config.host.data.join("journal.sqlite"))?;
     connection.pragma_update(None, "synchronous", "OFF")?;
-    let policy = Workstream::with_defaults("sms".into(), ChannelKind::Messaging, "support".into());
-    let policy = Arc::new(policy);
+    // The settings in force: those of other settings are all classified anew at the start.
+    let channel = config.channels.iter().find(|channel| channel.id.as_str() == "sms-twilio");
+    let channel = channel.expect("the benchmarks' channel");
+    let policy = channel_policy(&config.workstreams[&channel.workstream], channel, None);
     let now = Timestamp(1_790_000_000_000);
     let transaction = connection.transaction()?;
     for n in 0..count {
-        let agent = &agents[n % agents.len()];
+        let agent = (!agents.is_empty()).then(|| &agents[n % agents.len()]);
         let customer = format!("+1425{n:07}");
         // Version 7's shape: these sort by n.
         let id = ConversationId(Uuid::from_u128(
@@ -35,7 +38,7 @@ pub fn fill(data: &Path, count: usize, agents: &[AgentId]) -> rusqlite::Result<(
         let mut fx = Effects::new();
         let opening = Opening {
             channel: "sms-twilio".into(),
-            customer: Address::new(customer.clone()),
+            customer: Address::new(customer),
             own: "+15550002002".into(),
             opted_out: false,
             country: None,
@@ -49,30 +52,42 @@ pub fn fill(data: &Path, count: usize, agents: &[AgentId]) -> rusqlite::Result<(
             consent: None,
         };
         let offer = OfferId { queue: "support".into(), number: n as u64 };
-        for input in [
-            Input::Customer(message),
-            Input::Accept {
-                agent: agent.clone(),
-                offer,
-                acceptance: cordboard_core::offer::Acceptance::Work,
-            },
-        ] {
+        let accept = agent.map(|agent| Input::Accept {
+            agent: agent.clone(),
+            offer,
+            acceptance: cordboard_core::offer::Acceptance::Work,
+        });
+        // As at the end of a day: everybody has gone home, and the conversations know.
+        let gone = agent.map(|agent| Input::AgentAbsent {
+            agent: agent.clone(),
+            attendance: Attendance::Offline,
+            since: now + Span(1),
+        });
+        for input in std::iter::once(Input::Customer(message)).chain(accept).chain(gone) {
             machine.handle(input, now, &mut fx).expect("nothing to refuse");
         }
+        let row = Row::of(&machine, &machine.standing());
         let bytes = id.0.as_bytes().as_slice();
         transaction
             .prepare_cached(
                 "INSERT INTO conversations (id, channel, customer, workstream, state, agent, occupies,
-                 asked_back, queued_at, wake_at, version, snapshot)
-                 VALUES (?1, 'sms-twilio', ?2, 'sms', 1, ?3, 1, 0, ?4, NULL, ?5, ?6)",
+                 asked_back, queued_at, wake_at, version, snapshot, ticket, queue)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?
             .execute(params![
                 bytes,
-                customer,
-                agent.as_str(),
-                now.0,
+                row.channel,
+                row.customer,
+                row.workstream,
+                u8::from(agent.is_some()),
+                row.agent.as_ref().map(AgentId::as_str),
+                row.occupies,
+                row.queued_at.0,
+                row.wake_at.map(|at| at.0),
                 machine.version() as i64,
-                rmp_serde::to_vec_named(&machine).expect("a machine can be encoded")
+                rmp_serde::to_vec_named(&machine).expect("a machine can be encoded"),
+                row.ticket,
+                row.queue,
             ])?;
     }
     transaction.commit()?;

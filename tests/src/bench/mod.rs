@@ -5,6 +5,7 @@ mod load;
 mod reference;
 mod report;
 mod routing;
+mod setup;
 mod theory;
 
 pub use journal::{fill, read_raw};
@@ -12,6 +13,7 @@ pub use load::{Load, Prepared, twilio_requests};
 pub use reference::{actor_bytes, bare_server, ledger_entry_bytes};
 pub use report::{Figure, Report};
 pub use routing::{Floor, Times, helpdesk};
+pub use setup::{loaded, setup};
 pub use theory::Point;
 
 /// Resident memory of a process, in bytes.

@@ -4,13 +4,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use cordboard_core::ids::AgentId;
 use cordboard_tests::bench::{
     Floor, Load, Point, Report, actor_bytes, bare_server, fill, helpdesk, ledger_entry_bytes,
-    read_raw, resident, twilio_requests,
+    loaded, read_raw, resident, setup, twilio_requests,
 };
 use cordboard_tests::emulator::Accounts;
-use cordboard_tests::harness::{HostProcess, Screen, Setup, target_folder};
+use cordboard_tests::harness::{HostProcess, Screen, target_folder};
 use serde_json::{Value, json};
 
 /// The host's own allocator.
@@ -60,6 +59,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted("webhook") {
         webhooks(&mut report).await?;
+    }
+    if wanted("view") {
+        views(&mut report).await?;
     }
     if wanted("bytes_live") {
         live_bytes(&mut report).await?;
@@ -194,37 +196,6 @@ impl Drop for Bare {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A host with the Twilio channel and agents who can hold everything.
-fn setup() -> (Setup, Accounts, Vec<AgentId>) {
-    let mut setup = Setup::new();
-    let accounts = Accounts::sample(&setup.url);
-    setup.environment = accounts.environment();
-    let agents: Vec<AgentId> = (0..SCREENS).map(|n| AgentId::new(format!("agent-{n}"))).collect();
-    for agent in &agents {
-        setup.agents += &format!(
-            "(id: \"{agent}\", queues: [\"support\"], capacity: (messaging: 65000, units: 100000000)),"
-        );
-    }
-    // More agents than screens, so that a million conversations have somewhere to be.
-    for n in SCREENS..32 {
-        setup.agents += &format!(
-            "(id: \"agent-{n}\", queues: [\"support\"], capacity: (messaging: 65000, units: 100000000)),"
-        );
-    }
-    setup.write_main();
-    setup.write(
-        "channels.ron",
-        &format!(
-            "(channels: [(id: \"sms-twilio\", plugin: \"twilio\", workstream: \"sms\",
-              config: (account_sid: \"{}\", numbers: [(number: \"+15550002002\", type: \"local\")]),
-              secrets: {{\"auth_token\": Env(\"TWILIO_AUTH_TOKEN\")}})])",
-            accounts.twilio_sid
-        ),
-    );
-    let all = (0..32).map(|n| AgentId::new(format!("agent-{n}"))).collect();
-    (setup, accounts, all)
 }
 
 fn address(host: &HostProcess) -> String {
@@ -383,6 +354,68 @@ async fn echo_times(
     Ok(times)
 }
 
+/// What a change costs the host while desks look on: somebody's presence, and a new customer in line.
+async fn views(report: &mut Report) -> anyhow::Result<()> {
+    let small = change_on_desks(10, 100).await?;
+    let large = change_on_desks(1_000, 100_000).await?;
+    let beside = "the same with 10 agents and 100 waiting";
+    let aim = "ratio about 1: it costs what changed";
+    report.add("view_change_cpu_us", large, "us", (small, beside), aim);
+    Ok(())
+}
+
+/// Processor time of the host per change, in microseconds: so many agents, so many items in line, ten
+/// desks that are told.
+async fn change_on_desks(agents: usize, waiting: usize) -> anyhow::Result<f64> {
+    const CHANGES: usize = 1_000;
+    const DESKS: usize = 10;
+    let (mut setup, accounts, _) = setup();
+    setup.agents.clear();
+    let label = |id: &str| format!("(id: \"{id}\", name: \"{id}\", status: away)");
+    setup.sections = format!("presence: (labels: [{}, {}]),", label("lunch"), label("break"));
+    for n in 0..agents {
+        setup.agents += &format!("(id: \"agent-{n}\", queues: [\"support\"]),");
+    }
+    setup.write_main();
+    let host = setup.start(&["--strict"]).await;
+    host.stop();
+    fill(&loaded(&setup)?, waiting, &[])?;
+    let tokens: Vec<String> = (0..DESKS).map(|n| setup.token(&format!("agent-{n}"))).collect();
+    let host = setup.start(&["--strict"]).await;
+    // They look on, and take nothing.
+    for token in &tokens {
+        let away = json!({ "status": "away" });
+        ensure!(host.put(token, "/api/v1/me/presence", away).await.0 == 204, "away");
+        let mut screen = Screen::connect(&host.url, token).await;
+        actix_web::rt::spawn(async move { while screen.try_next().await.is_some() {} });
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let texts = twilio_requests(&accounts, 5_000_000, CHANGES, 9_000_000);
+    let before = processor_time(host.pid())?;
+    for (n, text) in texts.into_iter().enumerate() {
+        let sent = Load::run(&address(&host), vec![text], 1, None).await;
+        ensure!(sent.failed == 0, "a text failed: {:?}", sent.first_failure);
+        let label = ["lunch", "break"][n % 2];
+        let presence = json!({ "label": label });
+        let put = host.put(&tokens[0], "/api/v1/me/presence", presence).await;
+        ensure!(put.0 == 204, "{put:?}");
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let spent = processor_time(host.pid())? - before;
+    Ok(spent.as_secs_f64() * 1e6 / CHANGES as f64)
+}
+
+/// What a process has had of the processors.
+fn processor_time(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may hold anything: user and system time are the 12th and 13th field.
+    let fields = stat.rsplit_once(')').context("stat's form")?.1;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+    // A tick is a hundredth of a second on every Linux that Rust runs on.
+    Ok(Duration::from_millis(ticks * 10))
+}
+
 async fn live_bytes(report: &mut Report) -> anyhow::Result<()> {
     let (setup, accounts, _) = setup();
     let host = setup.start(&["--strict", "--idle-after", "3600"]).await;
@@ -408,7 +441,7 @@ async fn start(report: &mut Report) -> anyhow::Result<()> {
     let host = setup.start(&["--strict"]).await;
     let empty = resident(host.pid());
     host.stop();
-    fill(&setup.data(), OPEN, &agents)?;
+    fill(&loaded(&setup)?, OPEN, &agents)?;
     let raw = read_raw(&setup.data())?;
     let began = Instant::now();
     let host = setup.start(&["--strict"]).await;

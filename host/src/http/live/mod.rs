@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::actors::{
-    self, AgentActor, Attach, BoardFrame, Detach, Directory, ForScreen, LookAtAgent, Posted,
-    ScreenReceiver, Show,
+    self, AgentActor, Attach, Audience, BoardFrame, Detach, Directory, ForScreen, LookAtAgent,
+    Posted, ScreenReceiver, Show, Watching,
 };
 use crate::clock;
 use crate::http::caller::Caller;
@@ -91,6 +91,8 @@ enum Sign {
     Typing { conversation: ConversationId },
     /// The agent is there (PRES-06).
     Activity,
+    /// All open work is on this screen, or isn't any more: it is told what changes (`work` frames).
+    Watch { on: bool },
 }
 
 /// What became of a command.
@@ -105,8 +107,9 @@ pub struct AnswerFrame {
 
 /// The live WebSocket of an agent's screen. The host sends JSON texts: first `FirstFrame`'s snapshot, then
 /// `Notice`s, now and then `alive`, and for each command an answer (`AnswerFrame`) that repeats its `id`.
-/// The screen sends `Command`s with an `id`, and the signs `{"type": "activity"}` and
-/// `{"type": "typing", "conversation": …}`. The socket ends with its session, token or role.
+/// The screen sends `Command`s with an `id`, and the signs `{"type": "activity"}`,
+/// `{"type": "typing", "conversation": …}` and `{"type": "watch", "on": true}`: from then on it is told by `work` frames
+/// which conversations have changed, if its agent may see them all. The socket ends with its session, token or role.
 ///
 /// # Errors
 /// [`ApiError`] if nobody is signed in, the page is another site's, or the agent has as many screens
@@ -157,6 +160,7 @@ pub async fn open(
             reader,
             caller,
             heard_at: clock::now(),
+            watching: None,
         };
         let end = match first {
             Ok(first) => line.attend(stream, taken, events, first).await,
@@ -189,6 +193,7 @@ struct Line {
     reader: Rc<Reader>,
     caller: Caller,
     heard_at: Timestamp,
+    watching: Option<Watching>,
 }
 
 impl Line {
@@ -258,7 +263,7 @@ impl Line {
                 // Whoever was signed out a moment ago gives no more commands.
                 self.renew()?;
                 self.caller.note_use(&self.directory);
-                let answer = answer(&text, &self.directory, &self.caller).await;
+                let answer = self.answer(&text).await;
                 let answer = serde_json::to_string(&answer).expect("frames become JSON");
                 self.send(&answer).await
             }
@@ -291,11 +296,54 @@ impl Line {
         Ok(())
     }
 
-    /// What is posted to a queue is for its members.
     fn concerns(&self, posted: &Posted) -> bool {
-        let Some(queue) = &posted.queue else { return true };
         let config = self.directory.config();
-        config.agent(&self.caller.agent).is_some_and(|agent| agent.settings.queues.contains(queue))
+        match &posted.audience {
+            Audience::Everybody => true,
+            Audience::Members(queue) => config
+                .agent(&self.caller.agent)
+                .is_some_and(|agent| agent.settings.queues.contains(queue)),
+            Audience::Watchers => {
+                self.watching.is_some() && self.caller.sees_everything(&self.directory)
+            }
+        }
+    }
+
+    async fn answer(&mut self, text: &str) -> AnswerFrame {
+        let frame = |id, result: Result<(), String>| AnswerFrame {
+            r#type: "answer",
+            id,
+            ok: result.is_ok(),
+            error: result.err(),
+        };
+        let request: Request = match serde_json::from_str(text) {
+            Ok(request) => request,
+            Err(error) => return frame(None, Err(format!("the frame isn't a command: {error}"))),
+        };
+        let result = match request.what {
+            What::Command(command) => commands::run(&self.directory, &self.caller, command).await,
+            What::Sign(sign) => self.take_sign(sign),
+        };
+        frame(request.id, result.map_err(|error| error.to_string()))
+    }
+
+    fn take_sign(&mut self, sign: Sign) -> Result<(), ApiError> {
+        match sign {
+            Sign::Activity => commands::note_activity(&self.directory, &self.caller),
+            Sign::Typing { conversation } => {
+                commands::note_activity(&self.directory, &self.caller);
+                if let Some(actor) = self.directory.agent(&self.caller.agent) {
+                    let agent = Some(self.caller.agent.clone());
+                    actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));
+                }
+            }
+            Sign::Watch { on: false } => self.watching = None,
+            Sign::Watch { on: true } => {
+                self.caller.must_see_everything(&self.directory)?;
+                self.watching.get_or_insert_with(|| self.directory.board.watch());
+            }
+        }
+        Ok(())
     }
 
     async fn send_own(&mut self, frame: &impl Serialize) -> Result<(), End> {
@@ -364,37 +412,6 @@ fn snapshot(
     }
     let frame = FirstFrame::Snapshot { conversations };
     Ok(serde_json::to_string(&frame).expect("frames become JSON").into())
-}
-
-async fn answer(text: &str, directory: &Directory, caller: &Caller) -> AnswerFrame {
-    let frame = |id, result: Result<(), String>| AnswerFrame {
-        r#type: "answer",
-        id,
-        ok: result.is_ok(),
-        error: result.err(),
-    };
-    let request: Request = match serde_json::from_str(text) {
-        Ok(request) => request,
-        Err(error) => return frame(None, Err(format!("the frame isn't a command: {error}"))),
-    };
-    let result = match request.what {
-        What::Command(command) => {
-            commands::run(directory, caller, command).await.map_err(|error| error.to_string())
-        }
-        What::Sign(Sign::Activity) => {
-            commands::note_activity(directory, caller);
-            Ok(())
-        }
-        What::Sign(Sign::Typing { conversation }) => {
-            commands::note_activity(directory, caller);
-            if let Some(actor) = directory.agent(&caller.agent) {
-                let agent = Some(caller.agent.clone());
-                actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));
-            }
-            Ok(())
-        }
-    };
-    frame(request.id, result)
 }
 
 fn closing(why: &str) -> actix_ws::CloseReason {

@@ -187,6 +187,16 @@ impl Reader {
         rows.collect()
     }
 
+    /// Everybody who has something to sign in with.
+    pub fn agents_with_access(&self) -> Result<Vec<AgentId>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT agent FROM accounts UNION SELECT agent FROM tokens
+             UNION SELECT agent FROM sessions UNION SELECT agent FROM sign_in_links ORDER BY agent",
+        )?;
+        let rows = statement.query_map([], |row| Ok(AgentId::new(row.get::<_, String>(0)?)))?;
+        rows.collect()
+    }
+
     /// Whose a sign-in link is, unless it has been used or has ended.
     pub fn sign_in_link(&self, hash: &[u8], now: Timestamp) -> Result<Option<AgentId>> {
         self.connection
