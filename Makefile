@@ -46,6 +46,7 @@ lint: console tools ## Formatting, clippy with warnings denied, documentation, d
 	$(CARGO) clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --all-features --no-deps --locked --quiet
 	tests/check-dependencies
+	tests/check-boundaries
 
 unit: build
 	$(CARGO) test --workspace --exclude cordboard-tests --all-features --locked

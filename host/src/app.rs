@@ -17,7 +17,7 @@ use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder
 use crate::clock::{self, Jump};
 use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
-use crate::journal::{self, Journal, Reader};
+use crate::journal::{self, Journal, JournalError, Reader, Record};
 use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
@@ -71,8 +71,7 @@ impl Host {
         // Before the journal is read: whoever comes meanwhile waits, and a port that is taken shows at
         // once.
         let listeners = Listeners::bind(&config.host)?;
-        let unusable =
-            |error: rusqlite::Error| anyhow::Error::msg(journal::in_words(&error, &data));
+        let unusable = |error: JournalError| anyhow::Error::msg(journal::in_words(&error, &data));
         let journal = Journal::open(&data).map_err(unusable)?;
 
         let began = Instant::now();
@@ -267,7 +266,7 @@ async fn upkeep(directory: Arc<Directory>) {
     match journal::trim_routing_log(&directory.journal, &host.data, before).await {
         Ok(0) => {}
         Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
-        Err(error) => tracing::warn!(error, "old routing logs couldn't be removed"),
+        Err(error) => tracing::warn!(%error, "old routing logs couldn't be removed"),
     }
 }
 
@@ -392,13 +391,8 @@ impl HostAccess for Access {
         let channel = channel.to_owned();
         Box::pin(async move {
             let journal = journal?;
-            let write = journal.write_now(move |transaction| {
-                let statement =
-                    "INSERT OR REPLACE INTO plugin_store (channel, key, value) VALUES (?1, ?2, ?3)";
-                transaction.execute(statement, rusqlite::params![channel, key, value])?;
-                Ok(())
-            });
-            write.await
+            let value = Record::PluginValue { channel, key, value };
+            journal.write_now(value).await.map(drop).map_err(|error| error.to_string())
         })
     }
 }

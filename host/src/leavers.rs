@@ -12,13 +12,13 @@ use crate::actors::Directory;
 use crate::config::Config;
 use crate::http::audit::{self, Noted};
 use crate::http::end_access;
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Says whose access the journal has though they aren't in the configuration. A start deletes nothing: it
 /// may be the wrong folder.
-pub fn warn(config: &Config, reader: &Reader) -> rusqlite::Result<()> {
+pub fn warn(config: &Config, reader: &Reader) -> Result<(), JournalError> {
     let strangers: Vec<String> = reader
         .agents_with_access()?
         .into_iter()
@@ -58,7 +58,7 @@ pub async fn watch(directory: Arc<Directory>) {
                 }
                 // Readiness says why; it's tried again at the next look.
                 Err(error) => {
-                    tracing::warn!(%agent, error, "the access of somebody who is gone couldn't be ended yet");
+                    tracing::warn!(%agent, %error, "the access of somebody who is gone couldn't be ended yet");
                 }
             }
         }

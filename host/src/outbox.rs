@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::actors::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::clock;
 use crate::grief::{Part, contained_future};
-use crate::journal::{OutboxRow, Reader};
+use crate::journal::{JournalError, OutboxRow, Reader, Record};
 
 /// Sends under way per channel.
 const SIDE_BY_SIDE: usize = 32;
@@ -236,7 +236,7 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
     }
     let is_marked = repeatable && row.first_attempt_at.is_some();
     if !is_marked && let Err(error) = mark(row, directory).await {
-        tracing::warn!(error, "the outbox waits for the journal");
+        tracing::warn!(%error, "the outbox waits for the journal");
         return Verdict::Again { after: FIRST_WAIT };
     }
     row.attempts += 1;
@@ -331,28 +331,16 @@ fn idempotency_key(reference: &str) -> Uuid {
 }
 
 /// Puts on disk that an attempt begins, so that a crash in the middle is known afterwards.
-async fn mark(row: &mut OutboxRow, directory: &Directory) -> Result<(), String> {
-    let first = *row.first_attempt_at.get_or_insert_with(clock::now);
-    let id = row.id;
-    let write = directory.journal.write_now(move |transaction| {
-        let statement = "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
-                         first_attempt_at = ?2 WHERE id = ?1";
-        transaction.prepare_cached(statement)?.execute(rusqlite::params![id, first.0])?;
-        Ok(())
-    });
-    write.await
+async fn mark(row: &mut OutboxRow, directory: &Directory) -> Result<(), JournalError> {
+    let first_attempt_at = *row.first_attempt_at.get_or_insert_with(clock::now);
+    let begins = Record::SendBegins { row: row.id, first_attempt_at };
+    directory.journal.write_now(begins).await.map(drop)
 }
 
 /// The attempt ended and certainly sent nothing.
 async fn unmark(row: &mut OutboxRow, directory: &Directory) {
-    let id = row.id;
-    let write = directory.journal.write_now(move |transaction| {
-        let statement = "UPDATE outbox SET attempting = 0 WHERE id = ?1";
-        transaction.prepare_cached(statement)?.execute([id])?;
-        Ok(())
-    });
-    if let Err(error) = write.await {
-        tracing::warn!(error, "the end of an attempt couldn't be written");
+    if let Err(error) = directory.journal.write_now(Record::SendEnds { row: row.id }).await {
+        tracing::warn!(%error, "the end of an attempt couldn't be written");
     }
 }
 

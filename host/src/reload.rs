@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::actors::{Change, Directory, reconfigure};
 use crate::config::{self, ConfigErrors, Problem};
 use crate::http::audit::{self, Noted};
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 /// Editors write a file in several steps: so long nothing more may happen to it.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -27,12 +27,12 @@ pub enum ReloadError {
     Wrong(ConfigErrors),
     /// The journal can't be opened.
     #[error("the journal can't be read; nothing was changed: {0}")]
-    Unreadable(rusqlite::Error),
+    Unreadable(JournalError),
     /// The conversations that wait can't be read.
     #[error(
         "the new configuration is in force, but what waits couldn't be read, and follows it only when something happens to it: {0}"
     )]
-    HalfWay(rusqlite::Error),
+    HalfWay(JournalError),
 }
 
 /// Reads the configuration again.

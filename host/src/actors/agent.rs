@@ -22,6 +22,7 @@ use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
+use crate::journal::Record;
 
 /// An agent, their screens, and one timer.
 pub struct AgentActor {
@@ -108,7 +109,7 @@ impl AgentActor {
         if self.written.as_ref() == Some(&standing) {
             // It may be on its way only: whoever waits hears of it behind that.
             if answers && self.unsettled.load(Ordering::Acquire) > 0 {
-                self.directory.journal.write(|_| Ok(()), move |_| tell());
+                self.directory.journal.write(Record::Barrier, move |_| tell());
             } else {
                 tell();
             }
@@ -116,18 +117,14 @@ impl AgentActor {
         }
         let body = rmp_serde::to_vec_named(&standing).expect("presence can be encoded");
         self.written = Some(standing);
-        let (agent, at) = (self.machine.id().to_string(), clock::now().0);
-        let write = move |transaction: &rusqlite::Transaction<'_>| {
-            let statement = "INSERT OR REPLACE INTO presence (agent, at, body) VALUES (?1, ?2, ?3)";
-            let values = rusqlite::params![agent, at, body];
-            transaction.prepare_cached(statement)?.execute(values).map(drop)
-        };
+        let presence =
+            Record::Presence { agent: self.machine.id().clone(), at: clock::now(), body };
         let unsettled = self.unsettled.clone();
         unsettled.fetch_add(1, Ordering::AcqRel);
-        self.directory.journal.write(write, move |written| {
+        self.directory.journal.write(presence, move |written| {
             unsettled.fetch_sub(1, Ordering::AcqRel);
             if let Err(error) = written {
-                tracing::warn!(error, "an agent's presence couldn't be written down");
+                tracing::warn!(%error, "an agent's presence couldn't be written down");
             }
             tell();
         });
@@ -147,20 +144,15 @@ impl AgentActor {
         for event in &events {
             self.directory.metrics.count_agent_event(event);
         }
-        let agent = self.machine.id().to_string();
-        let at = clock::now().0;
-        let work = move |transaction: &rusqlite::Transaction<'_>| {
-            let mut insert = transaction
-                .prepare_cached("INSERT INTO agent_events (agent, at, body) VALUES (?1, ?2, ?3)")?;
-            for event in &events {
-                let body = rmp_serde::to_vec_named(event).expect("events can be encoded");
-                insert.execute(rusqlite::params![agent, at, body])?;
-            }
-            Ok(())
+        let encoded = |event| rmp_serde::to_vec_named(event).expect("events can be encoded");
+        let history = Record::AgentHistory {
+            agent: self.machine.id().clone(),
+            at: clock::now(),
+            events: events.iter().map(encoded).collect(),
         };
-        self.directory.journal.write(work, |result| {
+        self.directory.journal.write(history, |result| {
             if let Err(error) = result {
-                tracing::warn!(error, "an agent's history couldn't be written");
+                tracing::warn!(%error, "an agent's history couldn't be written");
             }
         });
     }

@@ -20,7 +20,7 @@ use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 /// A queue and where its effects go.
 pub struct QueueActor {
@@ -272,7 +272,7 @@ pub async fn place_of_thread(
     directory: &Directory,
     data: &Path,
     key: &ThreadKey,
-) -> rusqlite::Result<Option<Standing>> {
+) -> Result<Option<Standing>, JournalError> {
     // A connection can't be taken along while it is waited.
     let waiting = {
         let reader = Reader::open(data)?;

@@ -22,7 +22,7 @@ use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
 use crate::actors::recovery::{Actors, start_agent, start_queue};
 use crate::actors::shard::{Drain, Shard};
-use crate::journal::Reader;
+use crate::journal::{Reader, Record};
 
 /// Stop and put aside what comes.
 #[derive(Message)]
@@ -109,7 +109,7 @@ async fn settle_conversations(directory: &Arc<Directory>) {
     }
     // An empty write comes behind those under way. With a journal that can't commit there is nothing to
     // be made anew from yet.
-    while directory.journal.write_now(|_| Ok(())).await.is_err() && !directory.is_stopping() {
+    while directory.journal.write_now(Record::Barrier).await.is_err() && !directory.is_stopping() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // What the commits have settled lies in the shards' mailboxes now, before this.

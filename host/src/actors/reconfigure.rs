@@ -19,7 +19,7 @@ use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
 use crate::config::{ChannelConfig, Config, Permission, QueueConfig, Role, revision};
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 /// What a change did.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
@@ -63,7 +63,7 @@ pub fn reconfigure(
     routing: &ArbiterHandle,
     reader: &Reader,
     new: Config,
-) -> rusqlite::Result<Change> {
+) -> Result<Change, JournalError> {
     let _alone = directory.changing.blocking_lock();
     let old = directory.config();
     let new = Arc::new(new);

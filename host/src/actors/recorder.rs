@@ -14,7 +14,7 @@ use cordboard_core::workstream::Workstream;
 use cordboard_core::{agent, queue};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
+use crate::journal::{Journal, Record};
 
 /// One entry of the routing log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -203,47 +203,27 @@ impl Recorder {
         let (done, written) = std::sync::mpsc::channel();
         // Whatever came of it, it has been dealt with.
         let tell = move |_| done.send(()).unwrap_or_default();
-        self.journal.write(|_| Ok(()), tell);
+        self.journal.write(Record::Barrier, tell);
         let _ = written.recv();
     }
 
     /// The journal's cache is full of what a start has written, and nobody reads it.
     fn forget_what_was_written(&self) {
-        let shrink = |transaction: &rusqlite::Transaction<'_>| {
-            transaction.execute_batch("PRAGMA shrink_memory")
-        };
-        // It is an advice.
-        self.journal.write(shrink, |_| ());
+        self.journal.forget_cache();
     }
 
     /// The same, waited for: whoever reads afterwards finds everything.
     pub async fn flushed(&self) {
         self.flush();
-        // An empty write comes behind those under way.
-        let _ = self.journal.write_now(|_| Ok(())).await;
+        self.journal.settled().await;
     }
 
     fn write(&self, collected: Buffer) {
-        let run = self.run;
-        let work = move |transaction: &rusqlite::Transaction<'_>| {
-            if !collected.log.is_empty() {
-                let at = crate::clock::now().0;
-                transaction
-                    .prepare_cached("INSERT INTO routing_log (run, at, body) VALUES (?1, ?2, ?3)")?
-                    .execute(rusqlite::params![run, at, collected.log])?;
-            }
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO decisions (run, conversation, at, body) VALUES (?1, ?2, ?3, ?4)",
-            )?;
-            for (conversation, at, body) in &collected.decisions {
-                let id = conversation.0.as_bytes().as_slice();
-                insert.execute(rusqlite::params![run, id, at.0, body])?;
-            }
-            Ok(())
-        };
-        self.journal.write(work, |result| {
+        let Buffer { log, decisions } = collected;
+        let record = Record::Routing { run: self.run, at: crate::clock::now(), log, decisions };
+        self.journal.write(record, |result| {
             if let Err(error) = result {
-                tracing::warn!(error, "the record of routing couldn't be written");
+                tracing::warn!(%error, "the record of routing couldn't be written");
             }
         });
     }

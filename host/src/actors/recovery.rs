@@ -25,7 +25,7 @@ use crate::actors::recorder::{Entry, Recorder, Restoring};
 use crate::actors::shard::{Commit, Shard};
 use crate::clock;
 use crate::config::{ChannelConfig, Config};
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 /// What recovery has read, before there is an actor.
 pub struct Actors {
@@ -60,7 +60,7 @@ impl Actors {
         config: &Config,
         reader: &Reader,
         recorder: &Recorder,
-    ) -> rusqlite::Result<(Self, Alarms)> {
+    ) -> Result<(Self, Alarms), JournalError> {
         let now = clock::now();
         // Larger than any number of an earlier run, unless that made a thousand offers a second.
         let first_offer = u64::try_from(now.0).unwrap_or(0) * 1000;

@@ -17,7 +17,7 @@ use crate::actors::conversation::{
 };
 use crate::actors::directory::{Answer, Deliver, Directory, Ping, To, new_id};
 use crate::grief::{self, Part, contained};
-use crate::journal::{Reader, Settled, Stored};
+use crate::journal::{JournalError, Reader, Settled, Stored, Trouble};
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -52,7 +52,7 @@ impl Shard {
         &mut self,
         input: &mut Option<Deliver>,
         shard: &Addr<Self>,
-    ) -> rusqlite::Result<()> {
+    ) -> Result<(), JournalError> {
         let Some(deliver) = input else { return Ok(()) };
         let id = match &deliver.to {
             To::Id(id) => self.wake(*id, shard)?.then_some(*id),
@@ -75,7 +75,7 @@ impl Shard {
         own: &Address,
         not: Option<ConversationId>,
         shard: &Addr<Self>,
-    ) -> rusqlite::Result<Option<ConversationId>> {
+    ) -> Result<Option<ConversationId>, JournalError> {
         let known = match self.threads.get(key) {
             Some(id) => Some(*id),
             None => self.reader()?.newest_of_thread(key)?,
@@ -100,7 +100,7 @@ impl Shard {
     }
 
     /// Brings a passivated conversation back; false if there is none.
-    fn wake(&mut self, id: ConversationId, shard: &Addr<Self>) -> rusqlite::Result<bool> {
+    fn wake(&mut self, id: ConversationId, shard: &Addr<Self>) -> Result<bool, JournalError> {
         if self.live.contains_key(&id) {
             return Ok(true);
         }
@@ -115,17 +115,17 @@ impl Shard {
     }
 
     /// What is read here fails now and then, on disks that do; and in tests.
-    fn reader(&self) -> rusqlite::Result<&Reader> {
+    fn reader(&self) -> Result<&Reader, JournalError> {
         match grief::provoked_error("read") {
             false => Ok(&self.reader),
-            true => Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR),
-                Some("provoked by CORDBOARD_PANIC".to_owned()),
-            )),
+            true => Err(JournalError::new(Trouble::Disk, "provoked by CORDBOARD_PANIC")),
         }
     }
 
-    fn read(&self, id: ConversationId) -> rusqlite::Result<Option<(Box<Conversation>, Stored)>> {
+    fn read(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<(Box<Conversation>, Stored)>, JournalError> {
         let stored = self.reader()?.conversation_and_row(id)?;
         let Some((machine, stored)) = stored else { return Ok(None) };
         let Some(machine) = self.directory.with_settings(machine) else {
@@ -142,7 +142,7 @@ impl Shard {
         own: &Address,
         keys: HashSet<i64>,
         last_agent: Option<AgentId>,
-    ) -> rusqlite::Result<Option<Loaded>> {
+    ) -> Result<Option<Loaded>, JournalError> {
         let Some(slot) = self.directory.channel(&key.channel) else {
             tracing::error!(channel = %key.channel, "a message of a channel that isn't configured");
             return Ok(None);
@@ -370,7 +370,7 @@ impl Handler<Reload> for Shard {
 
 impl Shard {
     /// Gives a live conversation what the journal has of it.
-    fn reload(&mut self, id: ConversationId) -> rusqlite::Result<()> {
+    fn reload(&mut self, id: ConversationId) -> Result<(), JournalError> {
         let Some(live) = self.live.get(&id) else { return Ok(()) };
         let keys = self.reader()?.recent_keys(&live.thread, id)?;
         let loaded = match self.read(id)? {

@@ -105,7 +105,7 @@ pub async fn begin_session(
     let device = request.headers().get(header::USER_AGENT).and_then(|device| device.to_str().ok());
     let lasts = config.host.sign_ins.last;
     let session = accounts::new_session(&web.directory.journal, agent, lasts, address, device);
-    let (token, _) = session.await.map_err(ApiError::Unavailable)?;
+    let (token, _) = session.await?;
     let noted = Noted {
         actor: agent.as_str(),
         action: "sign_in",
@@ -125,7 +125,7 @@ pub async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> D
     caller.must_work()?;
     if let Some(cookie) = request.cookie(COOKIE) {
         let ending = accounts::end_session(&web.directory.journal, cookie.value());
-        ending.await.map_err(ApiError::Unavailable)?;
+        ending.await?;
         web.directory.authority.send_replace(());
     }
     caller.note(&web.directory, "sign_out", caller.agent.as_str(), None);
@@ -217,7 +217,7 @@ async fn end(
     id: Option<&str>,
 ) -> Result<usize, ApiError> {
     let ended = accounts::end_sessions(&web.directory.journal, agent, id).await;
-    let count = ended.map_err(ApiError::Unavailable)?;
+    let count = ended?;
     web.directory.authority.send_replace(());
     caller.note(&web.directory, "session.end", agent.as_str(), id);
     Ok(count)
@@ -297,7 +297,7 @@ pub async fn revoke(web: Data<Web>, caller: Caller, path: Path<(String, String)>
     let agent = AgentId::from(agent.as_str());
     may_end(&caller, &agent)?;
     let revoked = accounts::revoke_tokens(&web.directory.journal, &agent, Some(&id)).await;
-    let count = revoked.map_err(ApiError::Unavailable)?;
+    let count = revoked?;
     web.directory.authority.send_replace(());
     caller.note(&web.directory, "token.revoke", agent.as_str(), Some(&id));
     match count {

@@ -8,14 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cordboard_core::ids::AgentId;
 use cordboard_core::time::Span;
 use rand::RngCore;
-use rusqlite::params;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::Permission;
 use crate::http::caller::{Credential, WORK};
 use crate::http::passwords;
-use crate::journal::Journal;
+use crate::journal::{Access, Journal, JournalError, Record, Written};
 
 /// That a session or token is used is written down this often.
 pub const USE_IS_NOTED_EVERY: Span = Span::seconds(60);
@@ -48,166 +47,105 @@ fn name() -> String {
 /// Makes a one-time sign-in link's token, good for 15 minutes.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
-pub async fn new_link(journal: &Journal, agent: &AgentId) -> Result<String, String> {
-    let token = random();
-    let (key, agent, expires) = (hash(&token), agent.to_string(), (clock::now() + LINK).0);
-    let write = journal.write_now(move |transaction| {
-        transaction.execute("DELETE FROM sign_in_links WHERE expires_at < ?1", [clock::now().0])?;
-        let statement = "INSERT INTO sign_in_links (hash, agent, expires_at) VALUES (?1, ?2, ?3)";
-        transaction.execute(statement, params![key, agent, expires])?;
-        Ok(())
-    });
-    write.await.map(|()| token)
+/// [`JournalError`]: there is none.
+pub async fn new_link(journal: &Journal, agent: &AgentId) -> Result<String, JournalError> {
+    let (token, now) = (random(), clock::now());
+    let (agent, expires_at) = (agent.clone(), now + LINK);
+    write(journal, Access::LinkMade { hash: hash(&token), agent, now, expires_at }).await?;
+    Ok(token)
 }
 
 /// Uses a link up; `None` if it is unknown, used or too old.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
-pub async fn use_link(journal: &Journal, token: &str) -> Result<Option<AgentId>, String> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    let key = hash(token);
-    let write = journal.write_now(move |transaction| {
-        let statement = "DELETE FROM sign_in_links WHERE hash = ?1 RETURNING agent, expires_at";
-        let mut delete = transaction.prepare_cached(statement)?;
-        let mut rows = delete.query([key])?;
-        let found: Option<(String, i64)> = match rows.next()? {
-            Some(row) => Some((row.get(0)?, row.get(1)?)),
-            None => None,
-        };
-        let agent = found.filter(|(_, expires)| *expires > clock::now().0).map(|(agent, _)| agent);
-        // The request may have been given up; the link is used all the same.
-        let _ = sender.send(agent.map(AgentId::new));
-        Ok(())
-    });
-    write.await?;
-    receiver.await.map_err(|_| "the journal's writer has ended".to_owned())
+/// [`JournalError`]: it isn't used up.
+pub async fn use_link(journal: &Journal, token: &str) -> Result<Option<AgentId>, JournalError> {
+    let used = Access::LinkUsed { hash: hash(token), now: clock::now() };
+    Ok(write(journal, used).await?.agent)
+}
+
+async fn write(journal: &Journal, access: Access) -> Written {
+    journal.write_now(Record::Access(access)).await
 }
 
 /// Opens a session; the cookie's value and the CSRF token.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
+/// [`JournalError`]: there is none.
 pub async fn new_session(
     journal: &Journal,
     agent: &AgentId,
     lasts: Span,
     address: Option<IpAddr>,
     device: Option<&str>,
-) -> Result<(String, String), String> {
+) -> Result<(String, String), JournalError> {
     let (token, csrf, now) = (random(), random(), clock::now());
-    let (key, agent, id, expires) = (hash(&token), agent.to_string(), name(), (now + lasts).0);
-    let (stored, address) = (csrf.clone(), address.map(|address| address.to_string()));
-    let device = device.map(|device| device.chars().take(MOST_DEVICE).collect::<String>());
-    let write = journal.write_now(move |transaction| {
-        transaction.execute("DELETE FROM sessions WHERE expires_at < ?1", [now.0])?;
-        let statement = "DELETE FROM sessions WHERE hash IN (
-            SELECT hash FROM sessions WHERE agent = ?1
-            ORDER BY created_at DESC LIMIT -1 OFFSET ?2)";
-        transaction.execute(statement, params![agent, MOST_SESSIONS - 1])?;
-        let statement = "INSERT INTO sessions
-            (hash, agent, csrf, expires_at, id, created_at, used_at, address, device)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)";
-        let values = params![key, agent, stored, expires, id, now.0, address, device];
-        transaction.execute(statement, values)?;
-        Ok(())
-    });
-    write.await.map(|()| (token, csrf))
+    let begins = Access::SessionBegins {
+        hash: hash(&token),
+        agent: agent.clone(),
+        csrf: csrf.clone(),
+        id: name(),
+        now,
+        expires_at: now + lasts,
+        address: address.map(|address| address.to_string()),
+        device: device.map(|device| device.chars().take(MOST_DEVICE).collect()),
+        most: MOST_SESSIONS,
+    };
+    write(journal, begins).await?;
+    Ok((token, csrf))
 }
 
 /// Notes that a session or token was used just now. Nothing waits for it.
 pub fn note_use(journal: &Journal, credential: &Credential) {
-    let (statement, key) = match credential {
-        Credential::Token(key) => ("UPDATE tokens SET used_at = ?2 WHERE hash = ?1", key.clone()),
-        Credential::Session(key) => {
-            ("UPDATE sessions SET used_at = ?2 WHERE hash = ?1", key.clone())
-        }
-    };
-    let now = clock::now().0;
-    let write = move |transaction: &rusqlite::Transaction<'_>| {
-        transaction.prepare_cached(statement)?.execute(params![key, now]).map(drop)
+    let now = clock::now();
+    let used = match credential.clone() {
+        Credential::Token(hash) => Access::TokenUsed { hash, now },
+        Credential::Session(hash) => Access::SessionUsed { hash, now },
     };
     // Readiness says why the journal can't commit.
-    journal.write(write, |_| ());
+    journal.write(Record::Access(used), |_| ());
 }
 
 /// Ends a session.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
-pub async fn end_session(journal: &Journal, token: &str) -> Result<(), String> {
-    let key = hash(token);
-    let write = journal.write_now(move |transaction| {
-        transaction.execute("DELETE FROM sessions WHERE hash = ?1", [key])?;
-        Ok(())
-    });
-    write.await
+/// [`JournalError`]: it goes on.
+pub async fn end_session(journal: &Journal, token: &str) -> Result<(), JournalError> {
+    write(journal, Access::SessionEnds { hash: hash(token) }).await.map(drop)
 }
 
 /// Ends sessions of an agent: the one of that name, or all. How many there were.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
+/// [`JournalError`]: they go on.
 pub async fn end_sessions(
     journal: &Journal,
     agent: &AgentId,
     id: Option<&str>,
-) -> Result<usize, String> {
-    let statement = "DELETE FROM sessions WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)";
-    delete(journal, statement, agent, id).await
+) -> Result<usize, JournalError> {
+    let (agent, id) = (agent.clone(), id.map(str::to_owned));
+    Ok(write(journal, Access::SessionsEnd { agent, id }).await?.count)
 }
 
 /// Revokes tokens of an agent: the one of that name, or all. How many there were.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
+/// [`JournalError`]: they work on.
 pub async fn revoke_tokens(
     journal: &Journal,
     agent: &AgentId,
     id: Option<&str>,
-) -> Result<usize, String> {
-    let statement = "DELETE FROM tokens WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)";
-    delete(journal, statement, agent, id).await
+) -> Result<usize, JournalError> {
+    let (agent, id) = (agent.clone(), id.map(str::to_owned));
+    Ok(write(journal, Access::TokensRevoked { agent, id }).await?.count)
 }
 
 /// Ends all that an agent can sign in with: sessions, tokens, links, the password. How much there was.
 ///
 /// # Errors
-/// A sentence with the journal's complaint.
-pub async fn end_access(journal: &Journal, agent: &AgentId) -> Result<usize, String> {
-    let (sender, count) = tokio::sync::oneshot::channel();
-    let agent = agent.to_string();
-    let write = journal.write_now(move |transaction| {
-        let mut count = 0;
-        for table in ["sessions", "tokens", "sign_in_links", "accounts"] {
-            let statement = format!("DELETE FROM {table} WHERE agent = ?1");
-            count += transaction.execute(&statement, [&agent])?;
-        }
-        // Whoever asked may have gone; what is gone is gone.
-        let _ = sender.send(count);
-        Ok(())
-    });
-    write.await?;
-    count.await.map_err(|_| "the journal's writer has ended".to_owned())
-}
-
-async fn delete(
-    journal: &Journal,
-    statement: &'static str,
-    agent: &AgentId,
-    id: Option<&str>,
-) -> Result<usize, String> {
-    let (agent, id) = (agent.to_string(), id.map(str::to_owned));
-    let (sender, count) = tokio::sync::oneshot::channel();
-    let write = journal.write_now(move |transaction| {
-        let count = transaction.execute(statement, params![agent, id])?;
-        // The request may have been given up; what is gone is gone.
-        let _ = sender.send(count);
-        Ok(())
-    });
-    write.await?;
-    count.await.map_err(|_| "the journal's writer has ended".to_owned())
+/// [`JournalError`]: nothing ended.
+pub async fn end_access(journal: &Journal, agent: &AgentId) -> Result<usize, JournalError> {
+    Ok(write(journal, Access::Ends { agent: agent.clone() }).await?.count)
 }
 
 /// What an API token is made with.
@@ -275,7 +213,7 @@ pub enum NoToken {
     TooMany,
     /// The journal's complaint.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(#[from] JournalError),
 }
 
 /// Makes an API token; it is shown once and stored as its hash.
@@ -289,35 +227,24 @@ pub async fn new_token(
 ) -> Result<String, NoToken> {
     wanted.check().map_err(NoToken::Wrong)?;
     let (token, now) = (format!("cb_{}", random()), clock::now());
-    let (key, agent, id) = (hash(&token), agent.to_string(), name());
-    let expires = wanted.lasts.map(|lasts| (now + lasts).0);
     // However they were written.
     let canonical = |scope: &String| {
         Permission::parse(scope).map_or(scope.clone(), |known| known.as_str().to_owned())
     };
     let scopes = wanted.scopes.map(|list| list.iter().map(canonical).collect::<Vec<_>>().join(" "));
-    let (sender, has_place) = tokio::sync::oneshot::channel();
-    let write = journal.write_now(move |transaction| {
-        transaction.execute("DELETE FROM tokens WHERE expires_at < ?1", [now.0])?;
-        let statement = "SELECT count(*) FROM tokens WHERE agent = ?1";
-        let count: i64 = transaction.query_row(statement, [&agent], |row| row.get(0))?;
-        let has_place = count < NewToken::MOST_OF_ONE;
-        // The request may have been given up; the token is made all the same.
-        let _ = sender.send(has_place);
-        if !has_place {
-            return Ok(());
-        }
-        let statement = "INSERT INTO tokens (hash, agent, name, created_at, id, expires_at, scopes)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let values = params![key, agent, wanted.name, now.0, id, expires, scopes];
-        transaction.execute(statement, values)?;
-        Ok(())
-    });
-    write.await.map_err(NoToken::Unavailable)?;
-    match has_place.await {
-        Ok(true) => Ok(token),
-        Ok(false) => Err(NoToken::TooMany),
-        Err(_) => Err(NoToken::Unavailable("the journal's writer has ended".to_owned())),
+    let made = Access::TokenMade {
+        hash: hash(&token),
+        agent: agent.clone(),
+        name: wanted.name,
+        id: name(),
+        now,
+        expires_at: wanted.lasts.map(|lasts| now + lasts),
+        scopes,
+        most: NewToken::MOST_OF_ONE,
+    };
+    match write(journal, made).await?.is_too_many {
+        true => Err(NoToken::TooMany),
+        false => Ok(token),
     }
 }
 
@@ -331,13 +258,6 @@ pub async fn set_password(
     password: &str,
 ) -> Result<(), String> {
     let hashed = passwords::stored(password)?;
-    let agent = agent.to_string();
-    let write = journal.write_now(move |transaction| {
-        let statement = "INSERT OR REPLACE INTO accounts (agent, password) VALUES (?1, ?2)";
-        transaction.execute(statement, params![agent, hashed])?;
-        // Whoever knew the old one may be signed in by it.
-        transaction.execute("DELETE FROM sessions WHERE agent = ?1", [&agent])?;
-        Ok(())
-    });
-    write.await
+    let set = write(journal, Access::PasswordSet { agent: agent.clone(), hashed }).await;
+    set.map(drop).map_err(|error| error.to_string())
 }

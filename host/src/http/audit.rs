@@ -16,7 +16,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{self, Format};
 use crate::http::server::Web;
-use crate::journal::{AuditEntry, AuditFilter, Journal, Reader};
+use crate::journal::{AuditEntry, AuditFilter, Journal, Reader, Record};
 
 /// Characters of what else matters.
 const MOST_DETAILS: usize = 2000;
@@ -37,19 +37,17 @@ pub struct Noted<'a> {
 
 /// Writes it down; nothing waits for it, but it is in the same journal as what it tells of.
 pub fn note(journal: &Journal, noted: Noted<'_>) {
-    let at = clock::now().0;
-    let (actor, action, subject) = (noted.actor.to_owned(), noted.action, noted.subject);
-    let address = noted.address.map(|address| address.to_string());
-    let details = noted.details.map(|text| text.chars().take(MOST_DETAILS).collect::<String>());
-    let write = move |transaction: &rusqlite::Transaction<'_>| {
-        let statement = "INSERT INTO audit (at, actor, action, subject, address, details)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let values = rusqlite::params![at, actor, action, subject, address, details];
-        transaction.prepare_cached(statement)?.execute(values).map(drop)
+    let entry = Record::Audit {
+        at: clock::now(),
+        actor: noted.actor.to_owned(),
+        action: noted.action,
+        subject: noted.subject,
+        address: noted.address.map(|address| address.to_string()),
+        details: noted.details.map(|text| text.chars().take(MOST_DETAILS).collect()),
     };
-    journal.write(write, |written| {
+    journal.write(entry, |written| {
         if let Err(error) = written {
-            tracing::error!(error, "an entry of the audit log couldn't be written");
+            tracing::error!(%error, "an entry of the audit log couldn't be written");
         }
     });
 }
@@ -122,8 +120,8 @@ pub async fn audit(
 ) -> Answer<AuditPage> {
     caller.must(Permission::ReadAudit)?;
     caller.note(&web.directory, "audit.read", "audit", None);
-    // An empty write comes behind those under way: whoever looks finds what was done before.
-    let _ = web.directory.journal.write_now(|_| Ok(())).await;
+    // Whoever looks finds what was done before.
+    web.directory.journal.settled().await;
     let entries = reader(&request).audit(&query.into_inner().filter()?)?;
     Ok(web::Json(AuditPage { entries }))
 }

@@ -143,7 +143,7 @@ pub async fn use_link(
 ) -> Result<HttpResponse, ApiError> {
     origin::check_form(&request, &web.directory.config().host.public_url)?;
     let journal = &web.directory.journal;
-    let agent = accounts::use_link(journal, &path).await.map_err(ApiError::Unavailable)?;
+    let agent = accounts::use_link(journal, &path).await?;
     let is_known = |agent: &AgentId| web.directory.config().agent(agent).is_some();
     let Some(agent) = agent.filter(is_known) else { return Err(too_late(&request, &web)) };
     let cookie = access::begin_session(&request, &web, &agent, "link").await?;

@@ -8,6 +8,7 @@ use cordboard_core::ids::{AgentId, QueueId};
 use serde::Serialize;
 
 use crate::actors::Answer;
+use crate::journal::JournalError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -155,10 +156,10 @@ impl ResponseError for ApiError {
     }
 }
 
-impl From<rusqlite::Error> for ApiError {
-    fn from(error: rusqlite::Error) -> Self {
-        tracing::error!(%error, "the journal can't be read");
-        Self::Unavailable("the journal can't be read; the host's log says why".to_owned())
+impl From<JournalError> for ApiError {
+    fn from(error: JournalError) -> Self {
+        tracing::error!(%error, "the journal can't be used");
+        Self::Unavailable("the journal can't be used; the host's log says why".to_owned())
     }
 }
 

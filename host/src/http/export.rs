@@ -9,6 +9,8 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::journal::JournalError;
+
 /// How an export is written.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -34,7 +36,7 @@ pub struct Form {
 pub fn streamed<C, P>(name: &str, format: Format, page: P) -> HttpResponse
 where
     C: Send + 'static,
-    P: Fn(Option<C>) -> rusqlite::Result<(Vec<u8>, Option<C>)> + Send + Sync + 'static,
+    P: Fn(Option<C>) -> Result<(Vec<u8>, Option<C>), JournalError> + Send + Sync + 'static,
 {
     let page = Arc::new(page);
     let pages = stream::unfold(Some(None), move |position| {

@@ -15,7 +15,7 @@ use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{Form, Format, csv, json_lines, streamed};
 use crate::http::server::Web;
-use crate::journal::{Filter, Part, Reader, Session, SessionFilter};
+use crate::journal::{Filter, JournalError, Part, Reader, Session, SessionFilter};
 
 /// Conversations that are read at a time while exporting.
 const PAGE: u32 = 500;
@@ -112,7 +112,7 @@ fn page(
     filter: &Filter,
     cursor: Option<ConversationId>,
     limit: u32,
-) -> rusqlite::Result<(Vec<Summary>, Option<ConversationId>)> {
+) -> Result<(Vec<Summary>, Option<ConversationId>), JournalError> {
     let machines = reader.search(filter, cursor, limit)?;
     let next = machines.last().map(|machine| machine.id());
     let next = next.filter(|_| machines.len() == limit as usize);

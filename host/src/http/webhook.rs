@@ -15,7 +15,7 @@ use cordboard_sdk as sdk;
 use crate::actors::{Answer, Deliver, Directory, To};
 use crate::http::content;
 use crate::http::server::Web;
-use crate::journal::{Reader, dedup_key};
+use crate::journal::{JournalError, Reader, dedup_key};
 
 /// The most bytes of one webhook: an Event Grid batch is at most 1024 KB.
 pub const MOST_BYTES: usize = 1_100_000;
@@ -138,7 +138,7 @@ fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
     Deliver { dedup: Some(dedup), ..Deliver::new(to, input) }
 }
 
-fn unreadable(error: &rusqlite::Error, count: &impl Fn(&str)) -> HttpResponse {
+fn unreadable(error: &JournalError, count: &impl Fn(&str)) -> HttpResponse {
     tracing::error!(%error, "the journal can't be read");
     count("unavailable");
     retry_later("the journal can't be read")
@@ -149,7 +149,7 @@ fn target_of(
     channel: &ChannelId,
     report: &sdk::DeliveryReport,
     reader: &Reader,
-) -> rusqlite::Result<Option<(ConversationId, MessageNo)>> {
+) -> Result<Option<(ConversationId, MessageNo)>, JournalError> {
     let by_reference = report.reference.as_deref().and_then(Directory::parse_reference);
     let Some((conversation, message)) = by_reference else {
         return reader.sent_as(channel.as_str(), &report.provider_id);
@@ -180,7 +180,7 @@ async fn early_reports(
     mut reports: Vec<sdk::DeliveryReport>,
     reader: &Reader,
     directory: &Directory,
-) -> rusqlite::Result<bool> {
+) -> Result<bool, JournalError> {
     const PATIENCE: Duration = Duration::from_secs(4);
     const PAUSE: Duration = Duration::from_millis(50);
     let until = Instant::now() + PATIENCE;

@@ -5,7 +5,9 @@
 //! of their own.
 
 mod append;
+mod error;
 mod reader;
+mod record;
 mod schema;
 mod sessions;
 mod trouble;
@@ -13,12 +15,14 @@ mod upkeep;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
+pub use error::{JournalError, Trouble};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Filter, OpenRow, Reader, SessionFilter, SignInView, SignedIn,
     Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
+pub use record::{Access, Outcome, Record};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use trouble::{identity, in_words};
 pub use upkeep::{note_alive, trim_routing_log};
-pub use writer::{Journal, JournalHealth, Settled};
+pub use writer::{Journal, JournalHealth, Settled, Written};

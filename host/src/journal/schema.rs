@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::error::{JournalError, Trouble};
 use cordboard_core::conversation::Event;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::time::Timestamp;
@@ -136,7 +137,7 @@ pub const FILE: &str = "journal.sqlite";
 ///
 /// # Errors
 /// SQLite's own, or one that names a file of a newer host.
-pub fn open(path: &Path) -> rusqlite::Result<Connection> {
+pub fn open(path: &Path) -> Result<Connection, JournalError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -146,9 +147,10 @@ pub fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > SCHEMA_VERSION {
-        return Err(rusqlite::Error::InvalidParameterName(format!(
+        let text = format!(
             "the journal is of version {version}, this host knows {SCHEMA_VERSION}: use the newer host"
-        )));
+        );
+        return Err(JournalError::new(Trouble::Newer, text));
     }
     if version < SCHEMA_VERSION {
         // Whole or not at all: a start that was cut off begins again.

@@ -3,31 +3,24 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rusqlite::{Error, ErrorCode};
-
-use super::FILE;
+use super::error::{JournalError, Trouble};
+use super::schema::FILE;
 
 /// What is wrong with the journal of a data folder, and what helps.
-pub fn in_words(error: &Error, data: &Path) -> String {
+pub fn in_words(error: &JournalError, data: &Path) -> String {
     let file = data.join(FILE);
     let file = file.display();
-    // A sentence of our own, in the only variant that carries one.
-    if let Error::InvalidParameterName(ours) = error {
-        return format!("the journal {file} can't be used: {ours}");
-    }
-    let advice = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+    let advice = match error.trouble {
+        Trouble::Damaged => {
             "it is damaged: put a backup in its place, or have `sqlite3 FILE .recover` read what is left; nothing in it was changed"
         }
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+        Trouble::NotWritable => {
             "the host can't write there: look at owner and rights of the file and its folder, and whether the disk is mounted for reading only"
         }
-        Some(ErrorCode::DiskFull) => "the disk is full: make room",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "another program holds it: end that"
-        }
-        Some(ErrorCode::SystemIoFailure) => "the disk fails: look at the system's log",
-        _ => "",
+        Trouble::Full => "the disk is full: make room",
+        Trouble::Held => "another program holds it: end that",
+        Trouble::Disk => "the disk fails: look at the system's log",
+        Trouble::Newer | Trouble::Other => "",
     };
     match advice {
         "" => format!("the journal {file} can't be used: {error}"),

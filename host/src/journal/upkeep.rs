@@ -5,34 +5,25 @@ use std::time::Duration;
 
 use cordboard_core::time::Timestamp;
 
-use super::{Journal, Reader};
+use super::{Journal, JournalError, Reader, Record};
 
 /// Removes the routing logs of runs that ended before a time. The log of a run is whole or gone:
 /// without its beginning it can't be played. Bit by bit, so that no message waits behind it.
 ///
 /// # Errors
-/// A sentence with SQLite's complaint.
+/// [`JournalError`]: it stands as it did, or some rows of the oldest run are gone.
 pub async fn trim_routing_log(
     journal: &Journal,
     data: &Path,
     before: Timestamp,
-) -> Result<usize, String> {
+) -> Result<usize, JournalError> {
     const AT_ONCE: i64 = 16;
     const PAUSE: Duration = Duration::from_millis(20);
-    let unreadable = |error: rusqlite::Error| error.to_string();
-    let reader = Reader::open(data).map_err(unreadable)?;
-    let runs = reader.runs_that_ended(before).map_err(unreadable)?;
+    let reader = Reader::open(data)?;
+    let runs = reader.runs_that_ended(before)?;
     for run in &runs {
-        let mut rows = reader.rows_of_run(*run).map_err(unreadable)?;
-        while rows > 0 {
-            let run = *run;
-            let delete = move |transaction: &rusqlite::Transaction<'_>| {
-                let statement = "DELETE FROM routing_log WHERE id IN
-                    (SELECT id FROM routing_log WHERE run = ?1 ORDER BY id LIMIT ?2)";
-                transaction.prepare_cached(statement)?.execute([run, AT_ONCE]).map(drop)
-            };
-            journal.write_now(delete).await?;
-            rows -= AT_ONCE;
+        let forgotten = || journal.write_now(Record::RoutingForgotten { run: *run, rows: AT_ONCE });
+        while forgotten().await?.count > 0 {
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -42,12 +33,8 @@ pub async fn trim_routing_log(
 /// Notes that the host runs, until this time at least: after a crash, screens that were connected then
 /// were so until about then (PRES-04). Nothing waits for it.
 pub fn note_alive(journal: &Journal, until: Timestamp) {
-    let note = move |transaction: &rusqlite::Transaction<'_>| {
-        let statement = "INSERT OR REPLACE INTO life (one, alive_at) VALUES (1, ?1)";
-        transaction.prepare_cached(statement)?.execute([until.0]).map(drop)
-    };
     // Readiness says why the journal can't commit.
-    journal.write(note, |_| ());
+    journal.write(Record::Alive { until }, |_| ());
 }
 
 #[cfg(test)]
@@ -59,18 +46,13 @@ mod tests {
     async fn whole_runs_go_and_the_others_stay_whole() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::open(folder.path()).unwrap();
-        let fill = |transaction: &rusqlite::Transaction<'_>| {
-            let statement = "INSERT INTO routing_log (run, at, body) VALUES (?1, ?2, x'00')";
-            let mut insert = transaction.prepare(statement)?;
-            // The second run began before the time in question, and ended after it.
-            for (run, from, to) in [(1, 0, 40), (40, 40, 90), (90, 90, 120)] {
-                for at in from..to {
-                    insert.execute([run, at])?;
-                }
+        // The second run began before the time in question, and ended after it.
+        for (run, from, to) in [(1, 0, 40), (40, 40, 90), (90, 90, 120)] {
+            for at in from..to {
+                let (at, log, decisions) = (Timestamp(at), vec![0], Vec::new());
+                journal.write_now(Record::Routing { run, at, log, decisions }).await.unwrap();
             }
-            Ok(())
-        };
-        journal.write_now(fill).await.unwrap();
+        }
         let gone = trim_routing_log(&journal, folder.path(), Timestamp(60)).await.unwrap();
         assert_eq!(gone, 1);
         let reader = Reader::open(folder.path()).unwrap();

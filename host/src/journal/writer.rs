@@ -14,6 +14,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use crate::grief::{Part, contained};
 
 use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row};
+use super::error::{JournalError, Trouble};
+use super::record::{Outcome, Record};
 use super::schema;
 use super::sessions::{SessionOp, part_number};
 
@@ -24,19 +26,21 @@ pub type Settled = Vec<Box<dyn FnOnce() + Send>>;
 /// home, as waking a thread costs more than most of what is done there.
 type Home = Box<dyn Fn(Settled) + Send + Sync>;
 type Homes = Arc<RwLock<HashMap<usize, Home>>>;
-type Work = Box<dyn FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send>;
-type Done = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// What has become of a record.
+pub type Written = Result<Outcome, JournalError>;
+type Done = Box<dyn FnOnce(Written) + Send>;
 
 enum Write {
     Append(Box<Append>, Committed),
-    Other(Work, Done),
+    Record(Record, Done),
+    ForgetCache,
     Stop,
 }
 
 /// What has become of one write of a batch.
-enum Outcome {
+enum Fate {
     Append(usize, Committed, Result<Vec<OutboxRow>, AppendError>),
-    Other(Done, Result<(), String>),
+    Record(Done, Written),
 }
 
 /// Whether the journal can commit, and how much it has.
@@ -118,8 +122,8 @@ impl Journal {
     /// Opens the file in the data folder and starts the writer.
     ///
     /// # Errors
-    /// SQLite's own.
-    pub fn open(data: &Path) -> rusqlite::Result<Self> {
+    /// [`JournalError`] says what is wrong with the file.
+    pub fn open(data: &Path) -> Result<Self, JournalError> {
         let mut connection = schema::open(&data.join(schema::FILE))?;
         let (queue, inbox) = mpsc::channel();
         let health = Arc::new(JournalHealth::default());
@@ -169,33 +173,39 @@ impl Journal {
         }
     }
 
-    /// Writes something else in the next transaction.
-    pub fn write(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
-        done: impl FnOnce(Result<(), String>) + Send + 'static,
-    ) {
-        let write = Write::Other(Box::new(work), Box::new(done));
+    /// Writes a record with what is written next.
+    pub fn write(&self, record: Record, done: impl FnOnce(Written) + Send + 'static) {
+        let write = Write::Record(record, Box::new(done));
         self.health.waiting.fetch_add(1, Ordering::Relaxed);
-        if let Err(mpsc::SendError(Write::Other(_, done))) = self.queue.send(write) {
-            done(Err("the host is stopping".to_owned()));
+        if let Err(mpsc::SendError(Write::Record(_, done))) = self.queue.send(write) {
+            done(Err(JournalError::new(Trouble::Other, "the host is stopping")));
         }
     }
 
     /// The same, waited for.
     ///
     /// # Errors
-    /// A sentence with SQLite's complaint.
-    pub async fn write_now(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
-    ) -> Result<(), String> {
+    /// [`JournalError`]: nothing was written.
+    pub async fn write_now(&self, record: Record) -> Written {
         let (done, result) = tokio::sync::oneshot::channel();
-        self.write(work, move |outcome| {
+        self.write(record, move |outcome| {
             // Whoever asked may have gone away; the write stands.
             let _ = done.send(outcome);
         });
-        result.await.unwrap_or_else(|_| Err("the journal's writer has ended".to_owned()))
+        result.await.unwrap_or_else(|_| Err(JournalError::ended()))
+    }
+
+    /// Returns once everything that was given before is settled.
+    pub async fn settled(&self) {
+        // Whatever came of it, it has been dealt with.
+        let _ = self.write_now(Record::Barrier).await;
+    }
+
+    /// What a start has written is in memory, and nobody reads it.
+    pub fn forget_cache(&self) {
+        self.health.waiting.fetch_add(1, Ordering::Relaxed);
+        // It is an advice, and a writer that has ended has forgotten everything.
+        let _ = self.queue.send(Write::ForgetCache);
     }
 
     /// How it is.
@@ -258,7 +268,11 @@ fn run(
         let stops = batch.iter().filter(|write| matches!(write, Write::Stop)).count();
         stopping = stops > 0;
         let count = batch.len() - stops;
+        let forgets = batch.iter().any(|write| matches!(write, Write::ForgetCache));
         commit(connection, batch, health, homes);
+        if forgets {
+            let _ = connection.execute_batch("PRAGMA shrink_memory");
+        }
         health.waiting.fetch_sub(count, Ordering::Relaxed);
     }
     // Leave one tidy file behind; what is in the WAL is safe either way.
@@ -298,22 +312,22 @@ impl Company {
 fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth, homes: &Homes) {
     let mut outcomes = Vec::with_capacity(batch.len());
     let result = write_all(connection, batch, &mut outcomes, health);
-    let failure = result.as_ref().err().map(ToString::to_string);
+    let failure = result.err().map(JournalError::from);
     health.set(match &failure {
         None => Ok(outcomes.len() as u64),
-        Some(error) => Err(error.clone()),
+        Some(error) => Err(error.to_string()),
     });
     let mut settled: HashMap<usize, Settled> = HashMap::new();
     for outcome in outcomes {
         match outcome {
-            Outcome::Append(home, committed, result) => {
+            Fate::Append(home, committed, result) => {
                 let result = match &failure {
                     None => result,
-                    Some(error) => Err(AppendError::Unavailable(error.clone())),
+                    Some(error) => Err(AppendError::Unavailable(error.to_string())),
                 };
                 settled.entry(home).or_default().push(Box::new(move || committed(result)));
             }
-            Outcome::Other(done, result) => tell(|| {
+            Fate::Record(done, result) => tell(|| {
                 done(match &failure {
                     None => result,
                     Some(error) => Err(error.clone()),
@@ -333,7 +347,7 @@ fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth
 fn write_all(
     connection: &mut Connection,
     batch: Vec<Write>,
-    outcomes: &mut Vec<Outcome>,
+    outcomes: &mut Vec<Fate>,
     health: &JournalHealth,
 ) -> rusqlite::Result<()> {
     // Immediate: a deferred one fails at once where another process (`cordboard agent token`) has
@@ -360,14 +374,14 @@ fn write_all(
                         failure = Some(error);
                         Err(AppendError::Conflict)
                     });
-                outcomes.push(Outcome::Append(append.home, committed, result));
+                outcomes.push(Fate::Append(append.home, committed, result));
             }
             // Its own failure is its own: the rest of the batch stands.
-            Write::Other(work, done) => {
-                let result = in_savepoint(&transaction, work, health);
-                outcomes.push(Outcome::Other(done, result.map_err(|error| error.to_string())));
+            Write::Record(record, done) => {
+                let result = in_savepoint(&transaction, &record, health);
+                outcomes.push(Fate::Record(done, result.map_err(JournalError::from)));
             }
-            Write::Stop => {}
+            Write::ForgetCache | Write::Stop => {}
         }
     }
     match failure {
@@ -377,13 +391,13 @@ fn write_all(
 }
 
 /// A write of a batch that came to nothing; the caller puts in the reason.
-fn undone(write: Write) -> Option<Outcome> {
+fn undone(write: Write) -> Option<Fate> {
     match write {
         Write::Append(append, committed) => {
-            Some(Outcome::Append(append.home, committed, Err(AppendError::Conflict)))
+            Some(Fate::Append(append.home, committed, Err(AppendError::Conflict)))
         }
-        Write::Other(_, done) => Some(Outcome::Other(done, Ok(()))),
-        Write::Stop => None,
+        Write::Record(_, done) => Some(Fate::Record(done, Ok(Outcome::default()))),
+        Write::ForgetCache | Write::Stop => None,
     }
 }
 
@@ -403,11 +417,11 @@ fn tell(told: impl FnOnce()) {
 
 fn in_savepoint(
     transaction: &Transaction<'_>,
-    work: Work,
+    record: &Record,
     health: &JournalHealth,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Outcome> {
     transaction.execute_batch("SAVEPOINT work")?;
-    let result = contained(Part::Journal, || work(transaction));
+    let result = contained(Part::Journal, || record.apply(transaction));
     let result = result.unwrap_or_else(|why| Err(grief(why, health)));
     if result.is_err() {
         transaction.execute_batch("ROLLBACK TO work")?;

@@ -14,7 +14,7 @@ use cordboard_core::{Conversation, Effects};
 use serde::Serialize;
 
 use crate::actors::Routed;
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 /// So many items may be under way to queues at once, or have gone to queues that weren't there.
 const MOST_DUE: usize = 64;
@@ -43,7 +43,11 @@ impl Conversations {
     }
 
     /// Plays a step; the difference in a sentence, if there is one.
-    pub fn routed(&mut self, reader: &Reader, routed: Routed) -> rusqlite::Result<Option<String>> {
+    pub fn routed(
+        &mut self,
+        reader: &Reader,
+        routed: Routed,
+    ) -> Result<Option<String>, JournalError> {
         let id = routed.conversation;
         let Some(settings) = self.settings.get(&routed.revision).cloned() else {
             return Ok(Some(format!(

@@ -19,7 +19,7 @@ use cordboard_core::{Agent, Effects, Queue, agent, queue};
 use serde::Deserialize;
 
 use crate::actors::Entry;
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 
 use conversations::Conversations;
 
@@ -41,7 +41,7 @@ pub struct Verdict {
 pub enum ReplayError {
     /// The journal can't be read.
     #[error("the journal can't be read: {0}")]
-    Unreadable(#[from] rusqlite::Error),
+    Unreadable(#[from] JournalError),
     /// An entry can't be understood: it is of another version.
     #[error("entry {entry} of the log can't be understood: {cause}")]
     NotUnderstood {
@@ -106,7 +106,7 @@ pub fn run(reader: &Reader, run: i64) -> Result<Verdict, ReplayError> {
 }
 
 impl Floor {
-    fn play(&mut self, reader: &Reader, entry: Entry) -> rusqlite::Result<()> {
+    fn play(&mut self, reader: &Reader, entry: Entry) -> Result<(), JournalError> {
         let mut fx = Effects::new();
         match entry {
             Entry::Start { first_offer, queues, agents } => {

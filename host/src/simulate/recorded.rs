@@ -5,7 +5,7 @@ use std::path::Path;
 use cordboard_core::conversation::Event;
 use cordboard_core::time::{Span, Timestamp};
 
-use crate::journal::{Filter, Reader};
+use crate::journal::{Filter, JournalError, Reader};
 
 /// A customer who came.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ pub struct Recorded {
 }
 
 /// Every conversation of a journal, in the order in which they came.
-pub fn read(data: &Path) -> rusqlite::Result<Vec<Recorded>> {
+pub fn read(data: &Path) -> Result<Vec<Recorded>, JournalError> {
     const PAGE: u32 = 500;
     let reader = Reader::open(data)?;
     let mut arrivals = Vec::new();

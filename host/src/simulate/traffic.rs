@@ -8,6 +8,7 @@ use rand::Rng;
 use serde::Deserialize;
 
 use crate::config::Duration;
+use crate::journal::JournalError;
 use crate::simulate::recorded::{self, Recorded};
 
 /// Why traffic can't be read.
@@ -207,7 +208,7 @@ impl Traffic {
     }
 
     fn of_journal(data: &Path) -> Result<Self, TrafficError> {
-        let unreadable = |cause: rusqlite::Error| TrafficError::Unreadable {
+        let unreadable = |cause: JournalError| TrafficError::Unreadable {
             file: data.display().to_string(),
             cause: cause.to_string(),
         };

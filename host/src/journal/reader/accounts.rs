@@ -5,7 +5,7 @@ use cordboard_core::time::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::{Reader, Result};
+use super::{Reader, Result, all};
 
 /// An account's password hash.
 pub struct Account {
@@ -86,17 +86,20 @@ pub struct TokenView {
 impl Reader {
     /// The account of an agent.
     pub fn account(&self, agent: &str) -> Result<Option<Account>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached("SELECT agent, password FROM accounts WHERE agent = ?1")?
             .query_row([agent], |row| {
                 Ok(Account { agent: AgentId::new(row.get::<_, String>(0)?), password: row.get(1)? })
             })
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 
     /// The owner of a token, by its hash, unless it has ended.
     pub fn token(&self, hash: &[u8], now: Timestamp) -> Result<Option<TokenOwner>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached(
                 "SELECT agent, scopes, used_at FROM tokens
                  WHERE hash = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
@@ -108,7 +111,8 @@ impl Reader {
                     used_at: time(row, 2)?,
                 })
             })
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 
     /// The session of a cookie, by its hash, unless it has ended or hasn't been used since `idle_since`.
@@ -118,7 +122,8 @@ impl Reader {
         now: Timestamp,
         idle_since: Timestamp,
     ) -> Result<Option<SignedIn>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached(
                 "SELECT agent, csrf, used_at FROM sessions
                  WHERE hash = ?1 AND expires_at > ?2 AND coalesce(used_at, created_at, ?2) > ?3",
@@ -130,7 +135,8 @@ impl Reader {
                     used_at: time(row, 2)?,
                 })
             })
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 
     /// Sessions that haven't ended, the latest first: of one agent, or everybody's. `mine` is the hash
@@ -162,7 +168,7 @@ impl Reader {
                 is_mine: row.get(7)?,
             })
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// Tokens that haven't ended, the latest first: of one agent, or everybody's.
@@ -184,7 +190,7 @@ impl Reader {
                 scopes: scopes.map(|names| names.split(' ').map(str::to_owned).collect()),
             })
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// Everybody who has something to sign in with.
@@ -194,18 +200,20 @@ impl Reader {
              UNION SELECT agent FROM sessions UNION SELECT agent FROM sign_in_links ORDER BY agent",
         )?;
         let rows = statement.query_map([], |row| Ok(AgentId::new(row.get::<_, String>(0)?)))?;
-        rows.collect()
+        all(rows)
     }
 
     /// Whose a sign-in link is, unless it has been used or has ended.
     pub fn sign_in_link(&self, hash: &[u8], now: Timestamp) -> Result<Option<AgentId>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached("SELECT agent FROM sign_in_links WHERE hash = ?1 AND expires_at > ?2")?
             .query_row(params![hash, now.0], |row| Ok(AgentId::new(row.get::<_, String>(0)?)))
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 }
 
-fn time(row: &Row<'_>, column: usize) -> Result<Option<Timestamp>> {
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp))
 }

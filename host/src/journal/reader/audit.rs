@@ -4,7 +4,7 @@ use cordboard_core::time::Timestamp;
 use rusqlite::params;
 use serde::Serialize;
 
-use super::{Reader, Result};
+use super::{Reader, Result, all};
 
 /// An entry.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -68,6 +68,6 @@ impl Reader {
                 details: row.get(6)?,
             })
         })?;
-        rows.collect()
+        all(rows)
     }
 }

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::append::{OutboxBody, OutboxRow, fold_transcript};
+use super::error::JournalError;
 use super::schema;
 use super::writer::state_of;
 
@@ -74,23 +75,28 @@ pub struct Reader {
     connection: Connection,
 }
 
-type Result<T> = rusqlite::Result<T>;
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// Every row, or the first error.
+fn all<T, C: FromIterator<T>>(rows: impl Iterator<Item = rusqlite::Result<T>>) -> Result<C> {
+    Ok(rows.collect::<rusqlite::Result<C>>()?)
+}
 
 impl Reader {
     /// Writes all of it into a new file, also of a journal whose own file is gone.
     ///
     /// # Errors
-    /// SQLite's own.
+    /// [`JournalError`] says what is wrong.
     pub fn copy_to(&self, path: &Path) -> Result<()> {
         self.connection.pragma_update(None, "query_only", false)?;
         self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
-        self.connection.pragma_update(None, "query_only", true)
+        Ok(self.connection.pragma_update(None, "query_only", true)?)
     }
 
     /// Opens the file in the data folder; the writer must have made it.
     ///
     /// # Errors
-    /// SQLite's own.
+    /// [`JournalError`] says what is wrong.
     pub fn open(data: &Path) -> Result<Self> {
         let connection = Connection::open(data.join(schema::FILE))?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
@@ -175,20 +181,24 @@ impl Reader {
 
     /// The newest conversation with a customer on a channel.
     pub fn newest_of_thread(&self, key: &ThreadKey) -> Result<Option<ConversationId>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached(
                 "SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2
                  ORDER BY id DESC LIMIT 1",
             )?
             .query_row(params![key.channel.as_str(), key.customer.as_str()], |row| id_at(row, 0))
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 
     /// Whether the customer has opted out on the channel (CH-12).
     pub fn opted_out(&self, key: &ThreadKey) -> Result<bool> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached("SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer = ?2")?
-            .exists(params![key.channel.as_str(), key.customer.as_str()])
+            .exists(params![key.channel.as_str(), key.customer.as_str()])?;
+        Ok(found)
     }
 
     /// The transcript, oldest first.
@@ -196,9 +206,8 @@ impl Reader {
         let mut statement = self
             .connection
             .prepare_cached("SELECT body FROM events WHERE conversation = ?1 ORDER BY version")?;
-        let events: Result<Vec<Event>> =
-            statement.query_map([id.0.as_bytes().as_slice()], |row| decoded(row, 0))?.collect();
-        Ok(fold_transcript(events?.into_iter()))
+        let rows = statement.query_map([id.0.as_bytes().as_slice()], |row| decoded(row, 0))?;
+        Ok(fold_transcript(all::<Event, Vec<_>>(rows)?.into_iter()))
     }
 
     /// Every open conversation, for recovery.
@@ -258,7 +267,7 @@ impl Reader {
              AND id IN (SELECT conversation FROM wrap_ups)",
         )?;
         let rows = statement.query_map([], |row| Ok((Timestamp(row.get(0)?), id_at(row, 1)?)))?;
-        rows.collect()
+        all(rows)
     }
 
     /// Conversations in which an agent still has a wrap-up to finish.
@@ -267,7 +276,7 @@ impl Reader {
             .connection
             .prepare_cached("SELECT conversation FROM wrap_ups WHERE agent = ?1 ORDER BY 1")?;
         let rows = statement.query_map([agent.as_str()], |row| id_at(row, 0))?;
-        rows.collect()
+        all(rows)
     }
 
     /// What agents were when it last changed (PRES-04).
@@ -277,13 +286,13 @@ impl Reader {
             let agent: String = row.get(0)?;
             Ok((AgentId::new(agent), decoded(row, 1)?))
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// When a host was last known to run on this journal.
     pub fn alive_at(&self) -> Result<Option<Timestamp>> {
         let mut statement = self.connection.prepare("SELECT alive_at FROM life")?;
-        statement.query_row([], |row| row.get(0).map(Timestamp)).optional()
+        Ok(statement.query_row([], |row| row.get(0).map(Timestamp)).optional()?)
     }
 
     /// Events of a conversation with their times, oldest first.
@@ -294,7 +303,7 @@ impl Reader {
         let rows = statement.query_map([id.0.as_bytes().as_slice()], |row| {
             Ok((Timestamp(row.get(0)?), decoded(row, 1)?))
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// Events of a conversation with their times, oldest first: those after a version, up to another.
@@ -312,7 +321,7 @@ impl Reader {
         let rows = statement.query_map(params![id, after as i64, up_to as i64], |row| {
             Ok((Timestamp(row.get(0)?), decoded(row, 1)?))
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// Open conversations whose channel and workstream the filter accepts: those that wait in a
@@ -355,7 +364,7 @@ impl Reader {
                 attempts: row.get(9)?,
             })
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// Which reply a provider's id belongs to.
@@ -364,22 +373,26 @@ impl Reader {
         channel: &str,
         provider_id: &str,
     ) -> Result<Option<(ConversationId, MessageNo)>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached(
                 "SELECT conversation, message FROM outbox WHERE channel = ?1 AND provider_id = ?2",
             )?
             .query_row(params![channel, provider_id], |row| {
                 Ok((id_at(row, 0)?, MessageNo(row.get(1)?)))
             })
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 
     /// A value of a channel's own store.
     pub fn plugin_value(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>> {
-        self.connection
+        let found = self
+            .connection
             .prepare_cached("SELECT value FROM plugin_store WHERE channel = ?1 AND key = ?2")?
             .query_row(params![channel, key], |row| row.get(0))
-            .optional()
+            .optional()?;
+        Ok(found)
     }
 }
 
@@ -392,11 +405,11 @@ fn interned<T: Clone + for<'a> From<&'a str>>(known: &mut HashMap<String, T>, na
     id
 }
 
-fn machine(row: &Row<'_>) -> Result<Conversation> {
+fn machine(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     decoded(row, 0)
 }
 
-fn decoded<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
+fn decoded<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let bytes = row.get_ref(column)?.as_blob()?;
     rmp_serde::from_slice(bytes).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(
@@ -407,7 +420,7 @@ fn decoded<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Resu
     })
 }
 
-fn id_at(row: &Row<'_>, column: usize) -> Result<ConversationId> {
+fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationId> {
     let bytes = row.get_ref(column)?.as_blob()?;
     let bytes: [u8; 16] = bytes.try_into().map_err(|_| {
         rusqlite::Error::InvalidColumnType(column, "id".into(), rusqlite::types::Type::Blob)

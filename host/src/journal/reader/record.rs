@@ -5,7 +5,7 @@ use cordboard_core::ids::ConversationId;
 use cordboard_core::time::Timestamp;
 use rusqlite::params;
 
-use super::{Reader, Result, decoded};
+use super::{Reader, Result, all, decoded};
 
 impl Reader {
     /// Decisions about a conversation, oldest first; the newest so many.
@@ -14,9 +14,8 @@ impl Reader {
             "SELECT body FROM (SELECT id, body FROM decisions WHERE conversation = ?1
              ORDER BY id DESC LIMIT ?2) ORDER BY id",
         )?;
-        statement
-            .query_map(params![id.0.as_bytes().as_slice(), limit], |row| decoded(row, 0))?
-            .collect()
+        let values = params![id.0.as_bytes().as_slice(), limit];
+        all(statement.query_map(values, |row| decoded(row, 0))?)
     }
 
     /// Every run that the routing log knows, with the time of its first entry.
@@ -24,7 +23,7 @@ impl Reader {
         let mut statement = self
             .connection
             .prepare_cached("SELECT run, MIN(at) FROM routing_log GROUP BY run ORDER BY run")?;
-        statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?.collect()
+        all(statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?)
     }
 
     /// Runs with a routing log that wrote nothing at or after a time.
@@ -32,13 +31,13 @@ impl Reader {
         let mut statement = self
             .connection
             .prepare("SELECT run FROM routing_log GROUP BY run HAVING MAX(at) < ?1 ORDER BY run")?;
-        statement.query_map([before.0], |row| row.get(0))?.collect()
+        all(statement.query_map([before.0], |row| row.get(0))?)
     }
 
     /// How many rows the routing log of a run has.
     pub fn rows_of_run(&self, run: i64) -> Result<i64> {
         let query = "SELECT COUNT(*) FROM routing_log WHERE run = ?1";
-        self.connection.query_row(query, [run], |row| row.get(0))
+        Ok(self.connection.query_row(query, [run], |row| row.get(0))?)
     }
 
     /// The routing log of a run, chunk by chunk.

@@ -7,7 +7,7 @@ use cordboard_core::time::Timestamp;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, params};
 
-use super::{Reader, Result, id_at, machine};
+use super::{Reader, Result, all, id_at, machine};
 use crate::journal::sessions::{Part, Session, part_number, part_of};
 use crate::journal::writer::state_number;
 
@@ -34,7 +34,7 @@ pub struct Filter {
 
 /// `tells(body, text)`: whether the text, given in lower case, stands in an encoded event. Texts stand
 /// there as they are, and people don't search by upper and lower case.
-pub(super) fn add_functions(connection: &Connection) -> Result<()> {
+pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("tells", 2, flags, |context| {
         let body = String::from_utf8_lossy(context.get_raw(0).as_blob()?).to_lowercase();
@@ -108,7 +108,7 @@ impl Reader {
             };
             Ok((row.get(0)?, session))
         })?;
-        rows.collect()
+        all(rows)
     }
 
     /// Open conversations of an agent, or of everybody, oldest first; at most `limit`.
@@ -124,9 +124,9 @@ impl Reader {
         let query =
             format!("SELECT snapshot FROM conversations WHERE {filter} ORDER BY id LIMIT ?2");
         let mut statement = self.connection.prepare_cached(&query)?;
-        let machines: Result<Vec<Conversation>> =
-            statement.query_map(params![value, limit], machine)?.collect();
-        machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
+        let machines: Vec<Conversation> =
+            all(statement.query_map(params![value, limit], machine)?)?;
+        machines.into_iter().map(|machine| self.caught_up(machine)).collect()
     }
 
     /// Conversations that match, open and closed, the newest first, behind the cursor.
@@ -162,8 +162,8 @@ impl Reader {
         );
         let mut statement = self.connection.prepare(&query)?;
         let values = rusqlite::params_from_iter(&wanted.values);
-        let machines: Result<Vec<Conversation>> = statement.query_map(values, machine)?.collect();
-        machines?.into_iter().map(|machine| self.caught_up(machine)).collect()
+        let machines: Vec<Conversation> = all(statement.query_map(values, machine)?)?;
+        machines.into_iter().map(|machine| self.caught_up(machine)).collect()
     }
 }
 

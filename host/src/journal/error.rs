@@ -1,0 +1,65 @@
+//! What can be wrong with the journal, whatever keeps it.
+
+use rusqlite::ErrorCode;
+
+/// What is wrong, as far as somebody can do something about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// What is there isn't what was written.
+    Damaged,
+    /// The host may not write there.
+    NotWritable,
+    /// There is no room left.
+    Full,
+    /// Another program holds it.
+    Held,
+    /// The disk fails.
+    Disk,
+    /// A newer host has written it.
+    Newer,
+    /// Something else.
+    Other,
+}
+
+/// The journal couldn't be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct JournalError {
+    /// What is wrong.
+    pub trouble: Trouble,
+    text: String,
+}
+
+impl JournalError {
+    /// With a sentence.
+    pub fn new(trouble: Trouble, text: impl Into<String>) -> Self {
+        Self { trouble, text: text.into() }
+    }
+
+    /// Nobody writes any more.
+    pub(super) fn ended() -> Self {
+        Self::new(Trouble::Other, "the journal's writer has ended")
+    }
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        let trouble = match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Trouble::Damaged,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+                Trouble::NotWritable
+            }
+            Some(ErrorCode::DiskFull) => Trouble::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Held,
+            Some(ErrorCode::SystemIoFailure) => Trouble::Disk,
+            _ => Trouble::Other,
+        };
+        Self::new(trouble, error.to_string())
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for JournalError {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::new(Trouble::Damaged, error.to_string())
+    }
+}

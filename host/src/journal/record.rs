@@ -1,0 +1,399 @@
+//! What is written beside conversations' steps, each kind by its name: whoever keeps the journal knows all
+//! of them, and nobody else writes. What one does depends on nothing but the journal before it, so it
+//! can be done again.
+
+use cordboard_core::ids::{AgentId, ConversationId};
+use cordboard_core::time::Timestamp;
+use rusqlite::{Transaction, params};
+
+/// Something to be written.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// Nothing: it is settled behind everything that was given before it.
+    Barrier,
+    /// What an agent is (PRES-04), encoded.
+    Presence {
+        /// Whose.
+        agent: AgentId,
+        /// When.
+        at: Timestamp,
+        /// Encoded.
+        body: Vec<u8>,
+    },
+    /// What became of an agent's presence and offers, encoded.
+    AgentHistory {
+        /// Whose.
+        agent: AgentId,
+        /// When.
+        at: Timestamp,
+        /// One each.
+        events: Vec<Vec<u8>>,
+    },
+    /// What routing was told and what it chose (ROUTE-15, OPS-08), encoded.
+    Routing {
+        /// Since when the host runs.
+        run: i64,
+        /// When.
+        at: Timestamp,
+        /// What it was told.
+        log: Vec<u8>,
+        /// What it chose, for which conversation and when.
+        decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
+    },
+    /// So many rows of what routing was told in a run aren't needed any more.
+    RoutingForgotten {
+        /// Which run.
+        run: i64,
+        /// The most that are removed.
+        rows: i64,
+    },
+    /// The host runs, until this time at least.
+    Alive {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An attempt to send begins.
+    SendBegins {
+        /// Which row of the outbox.
+        row: i64,
+        /// When it was tried first.
+        first_attempt_at: Timestamp,
+    },
+    /// It ended and certainly sent nothing.
+    SendEnds {
+        /// Which row of the outbox.
+        row: i64,
+    },
+    /// A value of a channel's own store.
+    PluginValue {
+        /// Whose.
+        channel: String,
+        /// Under which name.
+        key: String,
+        /// What.
+        value: Vec<u8>,
+    },
+    /// An entry of the audit log (SEC-03).
+    Audit {
+        /// When.
+        at: Timestamp,
+        /// Who did it.
+        actor: String,
+        /// What.
+        action: &'static str,
+        /// To what or whom.
+        subject: String,
+        /// From where.
+        address: Option<String>,
+        /// What else matters.
+        details: Option<String>,
+    },
+    /// Something about who may sign in.
+    Access(Access),
+}
+
+/// What is written about who may sign in. Nothing that opens a door is in it as it is.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// A session was opened; beyond so many of one agent the oldest end.
+    SessionBegins {
+        /// Hash of the cookie.
+        hash: Vec<u8>,
+        /// Whose.
+        agent: AgentId,
+        /// What unsafe requests carry.
+        csrf: String,
+        /// Its name in lists.
+        id: String,
+        /// When.
+        now: Timestamp,
+        /// Until when.
+        expires_at: Timestamp,
+        /// From where.
+        address: Option<String>,
+        /// With what.
+        device: Option<String>,
+        /// Sessions of one agent.
+        most: i64,
+    },
+    /// A session ended, by its hash.
+    SessionEnds {
+        /// Hash of the cookie.
+        hash: Vec<u8>,
+    },
+    /// Sessions of an agent ended: the one of that name, or all.
+    SessionsEnd {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        id: Option<String>,
+    },
+    /// A session was used.
+    SessionUsed {
+        /// Hash of the cookie.
+        hash: Vec<u8>,
+        /// When.
+        now: Timestamp,
+    },
+    /// A token was made, unless there are as many as may be.
+    TokenMade {
+        /// Its hash.
+        hash: Vec<u8>,
+        /// Whose.
+        agent: AgentId,
+        /// What for.
+        name: String,
+        /// Its name in lists.
+        id: String,
+        /// When.
+        now: Timestamp,
+        /// Until when.
+        expires_at: Option<Timestamp>,
+        /// What of the agent's rights it has, with spaces between.
+        scopes: Option<String>,
+        /// Tokens of one agent.
+        most: i64,
+    },
+    /// Tokens of an agent were revoked: the one of that name, or all.
+    TokensRevoked {
+        /// Whose.
+        agent: AgentId,
+        /// Which.
+        id: Option<String>,
+    },
+    /// A token was used.
+    TokenUsed {
+        /// Its hash.
+        hash: Vec<u8>,
+        /// When.
+        now: Timestamp,
+    },
+    /// A sign-in link was made.
+    LinkMade {
+        /// Hash of its end.
+        hash: Vec<u8>,
+        /// Whose.
+        agent: AgentId,
+        /// When.
+        now: Timestamp,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+    /// A sign-in link was used up.
+    LinkUsed {
+        /// Hash of its end.
+        hash: Vec<u8>,
+        /// When.
+        now: Timestamp,
+    },
+    /// A password was set; whoever knew the old one is signed out.
+    PasswordSet {
+        /// Whose.
+        agent: AgentId,
+        /// Argon2 in PHC form.
+        hashed: String,
+    },
+    /// All that an agent can sign in with is gone.
+    Ends {
+        /// Whose.
+        agent: AgentId,
+    },
+}
+
+/// What came of a record.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outcome {
+    /// How much there was of what was ended.
+    pub count: usize,
+    /// Whose a link was, if it could be used.
+    pub agent: Option<AgentId>,
+    /// There were as many as may be: nothing was written.
+    pub is_too_many: bool,
+}
+
+impl Outcome {
+    fn count(count: usize) -> Self {
+        Self { count, ..Self::default() }
+    }
+}
+
+impl Record {
+    /// Writes it.
+    pub(super) fn apply(&self, to: &Transaction<'_>) -> rusqlite::Result<Outcome> {
+        let done = |_| Outcome::default();
+        match self {
+            Self::Barrier => Ok(Outcome::default()),
+            Self::Presence { agent, at, body } => to
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO presence (agent, at, body) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![agent.as_str(), at.0, body])
+                .map(done),
+            Self::AgentHistory { agent, at, events } => {
+                let mut insert = to.prepare_cached(
+                    "INSERT INTO agent_events (agent, at, body) VALUES (?1, ?2, ?3)",
+                )?;
+                for body in events {
+                    insert.execute(params![agent.as_str(), at.0, body])?;
+                }
+                Ok(Outcome::default())
+            }
+            Self::Routing { run, at, log, decisions } => {
+                if !log.is_empty() {
+                    to.prepare_cached(
+                        "INSERT INTO routing_log (run, at, body) VALUES (?1, ?2, ?3)",
+                    )?
+                    .execute(params![run, at.0, log])?;
+                }
+                let mut insert = to.prepare_cached(
+                    "INSERT INTO decisions (run, conversation, at, body) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                for (conversation, at, body) in decisions {
+                    let id = conversation.0.as_bytes().as_slice();
+                    insert.execute(params![run, id, at.0, body])?;
+                }
+                Ok(Outcome::default())
+            }
+            Self::RoutingForgotten { run, rows } => to
+                .prepare_cached(
+                    "DELETE FROM routing_log WHERE id IN
+                     (SELECT id FROM routing_log WHERE run = ?1 ORDER BY id LIMIT ?2)",
+                )?
+                .execute([run, rows])
+                .map(Outcome::count),
+            Self::Alive { until } => to
+                .prepare_cached("INSERT OR REPLACE INTO life (one, alive_at) VALUES (1, ?1)")?
+                .execute([until.0])
+                .map(done),
+            Self::SendBegins { row, first_attempt_at } => to
+                .prepare_cached(
+                    "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
+                     first_attempt_at = ?2 WHERE id = ?1",
+                )?
+                .execute(params![row, first_attempt_at.0])
+                .map(done),
+            Self::SendEnds { row } => to
+                .prepare_cached("UPDATE outbox SET attempting = 0 WHERE id = ?1")?
+                .execute([row])
+                .map(done),
+            Self::PluginValue { channel, key, value } => to
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO plugin_store (channel, key, value) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![channel, key, value])
+                .map(done),
+            Self::Audit { at, actor, action, subject, address, details } => to
+                .prepare_cached(
+                    "INSERT INTO audit (at, actor, action, subject, address, details)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![at.0, actor, action, subject, address, details])
+                .map(done),
+            Self::Access(access) => access.apply(to),
+        }
+    }
+}
+
+impl Access {
+    fn apply(&self, to: &Transaction<'_>) -> rusqlite::Result<Outcome> {
+        let done = |_| Outcome::default();
+        match self {
+            Self::SessionBegins {
+                hash,
+                agent,
+                csrf,
+                id,
+                now,
+                expires_at,
+                address,
+                device,
+                most,
+            } => {
+                to.execute("DELETE FROM sessions WHERE expires_at < ?1", [now.0])?;
+                to.execute(
+                    "DELETE FROM sessions WHERE hash IN (
+                     SELECT hash FROM sessions WHERE agent = ?1
+                     ORDER BY created_at DESC LIMIT -1 OFFSET ?2)",
+                    params![agent.as_str(), most - 1],
+                )?;
+                to.execute(
+                    "INSERT INTO sessions
+                     (hash, agent, csrf, expires_at, id, created_at, used_at, address, device)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)",
+                    params![hash, agent.as_str(), csrf, expires_at.0, id, now.0, address, device],
+                )
+                .map(done)
+            }
+            Self::SessionEnds { hash } => {
+                to.execute("DELETE FROM sessions WHERE hash = ?1", [hash]).map(Outcome::count)
+            }
+            Self::SessionsEnd { agent, id } => to
+                .execute(
+                    "DELETE FROM sessions WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)",
+                    params![agent.as_str(), id],
+                )
+                .map(Outcome::count),
+            Self::SessionUsed { hash, now } => to
+                .prepare_cached("UPDATE sessions SET used_at = ?2 WHERE hash = ?1")?
+                .execute(params![hash, now.0])
+                .map(done),
+            Self::TokenMade { hash, agent, name, id, now, expires_at, scopes, most } => {
+                to.execute("DELETE FROM tokens WHERE expires_at < ?1", [now.0])?;
+                let count = "SELECT count(*) FROM tokens WHERE agent = ?1";
+                let count: i64 = to.query_row(count, [agent.as_str()], |row| row.get(0))?;
+                if count >= *most {
+                    return Ok(Outcome { is_too_many: true, ..Outcome::default() });
+                }
+                let expires_at = expires_at.map(|at| at.0);
+                to.execute(
+                    "INSERT INTO tokens (hash, agent, name, created_at, id, expires_at, scopes)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    params![hash, agent.as_str(), name, now.0, id, expires_at, scopes],
+                )
+                .map(done)
+            }
+            Self::TokensRevoked { agent, id } => to
+                .execute(
+                    "DELETE FROM tokens WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)",
+                    params![agent.as_str(), id],
+                )
+                .map(Outcome::count),
+            Self::TokenUsed { hash, now } => to
+                .prepare_cached("UPDATE tokens SET used_at = ?2 WHERE hash = ?1")?
+                .execute(params![hash, now.0])
+                .map(done),
+            Self::LinkMade { hash, agent, now, expires_at } => {
+                to.execute("DELETE FROM sign_in_links WHERE expires_at < ?1", [now.0])?;
+                to.execute(
+                    "INSERT INTO sign_in_links (hash, agent, expires_at) VALUES (?1, ?2, ?3)",
+                    params![hash, agent.as_str(), expires_at.0],
+                )
+                .map(done)
+            }
+            Self::LinkUsed { hash, now } => {
+                let mut delete = to.prepare_cached(
+                    "DELETE FROM sign_in_links WHERE hash = ?1 RETURNING agent, expires_at",
+                )?;
+                let mut rows = delete.query([hash])?;
+                let Some(row) = rows.next()? else { return Ok(Outcome::default()) };
+                let (agent, expires_at): (String, i64) = (row.get(0)?, row.get(1)?);
+                let agent = (expires_at > now.0).then(|| AgentId::new(agent));
+                Ok(Outcome { agent, ..Outcome::default() })
+            }
+            Self::PasswordSet { agent, hashed } => {
+                let set = "INSERT OR REPLACE INTO accounts (agent, password) VALUES (?1, ?2)";
+                to.execute(set, params![agent.as_str(), hashed])?;
+                let end = "DELETE FROM sessions WHERE agent = ?1";
+                to.execute(end, [agent.as_str()]).map(done)
+            }
+            Self::Ends { agent } => {
+                let mut count = 0;
+                for table in ["sessions", "tokens", "sign_in_links", "accounts"] {
+                    let end = format!("DELETE FROM {table} WHERE agent = ?1");
+                    count += to.execute(&end, [agent.as_str()])?;
+                }
+                Ok(Outcome::count(count))
+            }
+        }
+    }
+}
