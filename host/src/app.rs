@@ -17,7 +17,7 @@ use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder
 use crate::clock::{self, Jump};
 use crate::config::{Config, Place, Problem, place_in_file};
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
-use crate::journal::{self, Journal, JournalError, Reader, Record};
+use crate::journal::{self, Holds, Journal, JournalError, Reader, Record};
 use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
@@ -29,6 +29,8 @@ use crate::reload::{self, Reloader};
 pub struct Options {
     /// Refuse to start if a channel can't be loaded.
     pub strict: bool,
+    /// Begin with an empty journal where one is gone.
+    pub new_journal: bool,
     /// HTTP workers and conversation shards; the number of cores if it isn't given.
     pub workers: Option<usize>,
     /// How long an idle conversation stays in memory.
@@ -72,6 +74,16 @@ impl Host {
         // once.
         let listeners = Listeners::bind(&config.host)?;
         let unusable = |error: JournalError| anyhow::Error::msg(journal::in_words(&error, &data));
+        match journal::look(&data) {
+            Ok(Holds::Used) => {}
+            Ok(Holds::Fresh) => {
+                tracing::info!("there was no journal in {}: it is made", data.display())
+            }
+            Err(error) if options.new_journal => {
+                tracing::warn!(%error, "begun with an empty journal, as was asked for");
+            }
+            Err(error) => return Err(unusable(error)),
+        }
         let journal = Journal::open(&data).map_err(unusable)?;
 
         let began = Instant::now();
@@ -239,7 +251,7 @@ async fn watch_journal(directory: Arc<Directory>, spare: Reader, file: [Option<(
         }
         if journal::identity(&data) != file && !directory.is_stopping() {
             // Whoever has it open still has all of it.
-            let rescued = data.join(format!("journal.rescued-{}.sqlite", clock::now().0));
+            let rescued = journal::rescued(&data, clock::now().0);
             let file = data.join(journal::FILE);
             let (file, shown) = (file.display(), rescued.display());
             let helps = match spare.copy_to(&rescued) {

@@ -99,3 +99,54 @@ async fn a_journal_that_is_deleted_under_the_host_stops_it() {
         "the host stops; all of it is rescued",
     );
 }
+
+// OPS-03 OPS-06
+#[actix_web::test]
+async fn a_journal_that_is_gone_is_missed() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let fresh = setup.run(&["agent", "tokens", setup.config(), "--id", "kim"]);
+    assert!(fresh.0 == 0 && !setup.data().join("journal.sqlite").exists(), "a look makes nothing");
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    std::fs::remove_file(setup.data().join("journal.sqlite")).unwrap();
+    host.prints("the host couldn't go on").await;
+    drop(host);
+    // What starts it again by itself doesn't begin anew.
+    let refused = |what: &str, helps: &str| {
+        for command in ["run", "agent"] {
+            let link = ["agent", "link", setup.config(), "--id", "kim"];
+            let run = ["run", setup.config()];
+            let (code, text) = setup.run(if command == "run" { &run } else { &link });
+            assert!(code == 3 && text.contains(helps), "{what}, {command}: {code} {text}");
+        }
+    };
+    for end in ["-wal", "-shm"] {
+        // They may be gone already.
+        let _ = std::fs::remove_file(setup.data().join(format!("journal.sqlite{end}")));
+    }
+    refused("rescued", "move that there");
+    let files = std::fs::read_dir(setup.data()).unwrap().map(|file| file.unwrap().path());
+    let rescued = files.into_iter().find(|path| path.to_string_lossy().contains("rescued"));
+    let rescued = rescued.unwrap();
+    let aside = setup.folder.path().join("aside");
+    std::fs::rename(&rescued, &aside).unwrap();
+    refused("gone", "put a backup in its place");
+    let journal = setup.data().join("journal.sqlite");
+    std::fs::write(&journal, "").unwrap();
+    refused("empty", "it is empty, though there was one");
+    let other = rusqlite::Connection::open(&journal).unwrap();
+    other.execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
+    drop(other);
+    refused("of another program", "a database of another program");
+    std::fs::rename(&aside, &journal).unwrap();
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.get(&token, "/api/v1/me").await.0, 200);
+    assert_eq!(host.stop(), Some(0));
+    std::fs::remove_file(&journal).unwrap();
+    let host = setup.start(&["--strict", "--new-journal"]).await;
+    assert_eq!(host.get(&token, "/api/v1/me").await.0, 401);
+    assert_eq!(host.stop(), Some(0));
+    held("a journal that is gone, empty, or somebody else's", "the start is refused with advice");
+}

@@ -255,3 +255,41 @@ async fn what_cant_be_mended_stops_the_host_with_a_clear_word() {
     assert_eq!(texts.count(), acknowledged);
     held("a queue that panics each time", "the host stops, says why, and finds everything again");
 }
+
+// OPS-09
+#[actix_web::test]
+async fn parts_that_cant_go_on_stop_the_host_and_it_finds_everything_again() {
+    for (what, said) in [
+        ("journal_thread=25", "the journal's writer has ended"),
+        ("task=4", "provoked by CORDBOARD_PANIC"),
+    ] {
+        let mut setup = Setup::new();
+        let emulators = setup.with_emulators();
+        let (token, sams) = (setup.token("kim"), setup.token("sam"));
+        setup.environment.push(("CORDBOARD_PANIC", what.to_owned()));
+        let host = setup.start(&["--strict"]).await;
+        let mut acknowledged = BTreeSet::new();
+        for n in 0..40 {
+            let (id, text) = (format!("SM{n:032}"), format!("text {n}"));
+            let from = "+14255550100";
+            if emulators.world.deliver(Provider::Twilio, &id, from, &text).await == 200 {
+                acknowledged.insert(text);
+            }
+        }
+        host.prints("the host couldn't go on").await;
+        assert!(host.log().contains(said), "{what}: {}", host.log());
+        drop(host);
+        setup.environment.retain(|(name, _)| *name != "CORDBOARD_PANIC");
+        let host = setup.start(&["--strict"]).await;
+        if !acknowledged.is_empty() {
+            let mut kim = Screen::connect(&host.url, &token).await;
+            let id = kim.accept_next().await;
+            let (_, seen) = host.get(&sams, &format!("/api/v1/conversations/{id}")).await;
+            let kept = seen["messages"].as_array().unwrap().iter();
+            let kept: BTreeSet<String> =
+                kept.filter_map(|one| one["text"].as_str().map(str::to_owned)).collect();
+            assert!(kept.is_superset(&acknowledged), "{what}: {acknowledged:?} in {kept:?}");
+        }
+        held(what, &format!("the host stops and says why; {} kept", acknowledged.len()));
+    }
+}

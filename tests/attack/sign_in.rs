@@ -286,7 +286,12 @@ async fn sessions_and_tokens_are_listed_ended_and_noted() {
     let (_, listed) = setup.run(&["agent", "tokens", setup.config(), "--id", "lee"]);
     assert!(listed.contains("crm") && listed.contains("work; until 20"), "{listed}");
     let id = listed.split_whitespace().next().unwrap();
-    assert_eq!(setup.run(&["agent", "revoke", setup.config(), "--id", "lee", "--token", id]).0, 0);
+    let revoke = |token: &str| {
+        setup.run(&["agent", "revoke", setup.config(), "--id", "lee", "--token", token])
+    };
+    let lasting = setup.run(&["agent", "token", setup.config(), "--id", "lee", "--lasts", "5x"]);
+    assert!(lasting.0 == 1 && lasting.1.contains("such as"), "{}", lasting.1);
+    assert_eq!(revoke("crm").0, 0, "by its name, {id}");
     assert_eq!(host.get(made.trim(), "/api/v1/me").await.0, 401);
     assert_eq!(setup.run(&["agent", "revoke", setup.config(), "--id", "lee", "--token", id]).0, 1);
     assert_eq!(setup.run(&["agent", "sign-out", setup.config(), "--id", "kim"]).0, 0);
@@ -321,6 +326,7 @@ async fn sessions_and_tokens_are_listed_ended_and_noted() {
     let of_kim = list(&root, "/audit?actor=kim&action=token.revoke").await;
     assert_eq!(of_kim["entries"].as_array().unwrap().len(), 1, "{of_kim}");
     assert_eq!(root.get(url("/audit?actr=kim")).send().await.unwrap().status(), 400);
+    assert_eq!(root.get(url("/audit/export?limit=2")).send().await.unwrap().status(), 400);
     let file = root.get(url("/audit/export")).send().await.unwrap();
     assert!(file.headers()["content-disposition"].to_str().unwrap().contains("audit.csv"));
     assert!(file.text().await.unwrap().starts_with("id,at,actor,action"));

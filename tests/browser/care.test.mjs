@@ -90,6 +90,29 @@ test("what is written stays with its conversation and its mode", async () => {
   await finish(desk);
 });
 
+test("two tabs don't undo each other, and what was sent in one isn't unsent in the other", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const { phone, write } = await phoneOf(browser, world, "+14255550119");
+  await write("two tabs");
+  await accept(desk);
+  const tab = await desk.context().newPage();
+  await tab.goto(desk.url());
+  await open(tab, 0);
+  await desk.getByText("Internal note", { exact: true }).first().click();
+  await note(desk).fill("written in the first");
+  await reply(tab).fill("written in the second");
+  await desk.reload();
+  await open(desk, 0);
+  assert.equal(await note(desk).inputValue(), "written in the first");
+  await desk.getByText("Reply", { exact: true }).first().click();
+  assert.equal(await reply(desk).inputValue(), "written in the second");
+  await reply(tab).press("Enter");
+  await phone.locator(".them", { hasText: "written in the second" }).waitFor();
+  await desk.waitForFunction(() => document.querySelector("textarea")?.value === "");
+  await tab.close();
+  await finish(desk);
+});
+
 test("conversations are opened by keyboard", async () => {
   const desk = await deskOf(browser, world, "kim");
   const { write } = await phoneOf(browser, world, "+14255550112");
@@ -186,6 +209,14 @@ test("whoever loses a conversation is told to whom, and wrap-up stands there onc
   await reply(kim).fill("I could do");
   const sam = await deskOf(browser, world, "sam");
   await sam.getByRole("button", { name: "All open work" }).click();
+  // Reading along follows what is written, and Escape closes it alone.
+  await sam.getByRole("button", { name: "Read", exact: true }).click();
+  const along = sam.getByTestId("read-along");
+  await along.getByText("I want the manager").waitFor();
+  await write("now, please");
+  await along.getByText("now, please").waitFor({ timeout: 2500 });
+  await sam.keyboard.press("Escape");
+  await along.waitFor({ state: "detached" });
   await sam.getByRole("button", { name: "Take over" }).click();
   await kim.getByText(/is with sam now/).waitFor();
   // The conversation is open with whoever took it over.

@@ -1,8 +1,8 @@
 import { Alert, Button, Group, SegmentedControl, Stack, Text, Textarea } from "@mantine/core";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import type { Summary } from "./api";
-import { type Draft, type Mode, draftOf, keep, newKey } from "./drafts";
+import { type Draft, type Mode, draftOf, keep, newKey, onChange } from "./drafts";
 import type { Send } from "./live";
 
 interface Props {
@@ -20,9 +20,20 @@ export function Composer({ agent, summary, canReply, send }: Props) {
   const latest = useRef(draft);
   const change = (part: Partial<Draft>) => {
     latest.current = { ...latest.current, ...part };
-    keep(agent, summary.id, latest.current);
+    keep(agent, summary.id, latest.current, part);
     setDraft(latest.current);
   };
+  // What was written, or sent, in another tab. What is being sent from here is left alone.
+  const isBusy = useRef(false);
+  useEffect(
+    () => onChange(agent, summary.id, () => {
+      if (isBusy.current) return;
+      const { reply, note, key, tried } = draftOf(agent, summary.id);
+      latest.current = { ...latest.current, reply, note, key, tried };
+      setDraft(latest.current);
+    }),
+    [agent, summary.id],
+  );
   const mode: Mode = canReply ? draft.mode : "note";
   const text = draft[mode];
   const [problem, setProblem] = useState<string | null>(null);
@@ -35,6 +46,7 @@ export function Composer({ agent, summary, canReply, send }: Props) {
   const submit = async () => {
     if (!text.trim() || isOver || sending) return;
     setSending(true);
+    isBusy.current = true;
     const conversation = summary.id;
     // The same text under the same name goes out once, however often it is sent. Another text is another
     // reply: under the old name it would be taken for the one that may have arrived.
@@ -47,6 +59,7 @@ export function Composer({ agent, summary, canReply, send }: Props) {
         : { type: "note", conversation, text },
     );
     setSending(false);
+    isBusy.current = false;
     setProblem(error);
     if (error === null) {
       // What was typed meanwhile stays.

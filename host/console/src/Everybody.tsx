@@ -25,14 +25,17 @@ interface Props {
  * agents, who read along and write notes (PRES-08). */
 export function Everybody({ me, desk, send, watch, onTaken }: Props) {
   const [opened, setOpened] = useState(false);
+  // Escape closes what lies on top, and only that.
+  const [hasMore, setHasMore] = useState(false);
   if (!me.light && !desk.permissions.includes("conversation.read")) return null;
   return (
     <>
       <Button variant="subtle" size="compact-sm" onClick={() => setOpened(true)}>All open work</Button>
       <Drawer opened={opened} onClose={() => setOpened(false)} position="right" size="xl"
+        closeOnEscape={!hasMore}
         title={<Text fw={700}>All open work, oldest first</Text>}>
         {opened && (
-          <OpenWork me={me} desk={desk} send={send} watch={watch} onTaken={(id) => {
+          <OpenWork me={me} desk={desk} send={send} watch={watch} onMore={setHasMore} onTaken={(id) => {
             setOpened(false);
             onTaken(id);
           }} />
@@ -42,13 +45,15 @@ export function Everybody({ me, desk, send, watch, onTaken }: Props) {
   );
 }
 
-function OpenWork({ me, desk, send, watch, onTaken }: Props) {
+function OpenWork({ me, desk, send, watch, onMore, onTaken }: Props & { onMore: (more: boolean) => void }) {
   const [known, setKnown] = useState<Summary[] | null>(null);
   const [ending, setEnding] = useState<Summary | null>(null);
   const [asked, setAsked] = useState<string | null>(null);
   const [read, setRead] = useState<string | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const now = useNow(1000);
+  const more = ending !== null || asked !== null || read !== null;
+  useEffect(() => onMore(more), [more, onMore]);
   const ask = () => void allOpen().then((answer) => answer && setKnown(answer));
   useEffect(() => {
     ask();
@@ -66,7 +71,7 @@ function OpenWork({ me, desk, send, watch, onTaken }: Props) {
     <Stack>
       {problem && <Alert color="red" role="alert">{problem}</Alert>}
       {known?.length === MOST && (
-        <Text c="dimmed" size="sm">These are the first {MOST}; there are more.</Text>
+        <Text c="dimmed" size="sm">These are the first {MOST}; there may be more.</Text>
       )}
       {known?.length === 0 && <Text c="dimmed">Nothing is open.</Text>}
       <Table data-testid="all-open" verticalSpacing="xs">
@@ -80,14 +85,14 @@ function OpenWork({ me, desk, send, watch, onTaken }: Props) {
               <Table.Td>
                 <Badge size="sm" variant="light" color={STATES[one.state].color}>{STATES[one.state].label}</Badge>
                 <Text size="xs" c="dimmed">
-                  {one.agent ? `with ${name(one.agent)}` : "with nobody yet"}, {since(one.opened_at, now)} old
+                  {one.agent ? `with ${one.agent === me.agent ? "you" : name(one.agent)}` : "with nobody yet"}, {since(one.opened_at, now)} old
                 </Text>
               </Table.Td>
               <Table.Td>
                 <Group gap={4} justify="flex-end" wrap="nowrap">
                   <Button size="compact-xs" variant="subtle" onClick={() => setRead(one.id)}>Read</Button>
                   <Button size="compact-xs" variant="subtle" onClick={() => setAsked(one.id)}>Why?</Button>
-                  {may.has("take_over") && !me.light && one.agent && one.state !== "wrap_up" && (
+                  {may.has("take_over") && !me.light && one.agent && one.agent !== me.agent && one.state !== "wrap_up" && (
                     <Button size="compact-xs" variant="light" onClick={() => void run("take_over", one.id)}>
                       Take over
                     </Button>
@@ -135,13 +140,18 @@ function OpenWork({ me, desk, send, watch, onTaken }: Props) {
 /** A conversation as it goes on, for somebody who takes no part in it; notes are for its agent only. */
 function ReadAlong({ id, agent, send, watch }: { id: string; agent: string; send: Send; watch: Watch }) {
   const [whole, setWhole] = useState<Whole | null>(null);
+  const [isGone, setIsGone] = useState(false);
   useEffect(() => {
-    const ask = () => void transcript(id).then((answer) => answer && setWhole(answer));
+    const ask = () => void transcript(id).then((answer) => {
+      setIsGone(answer === null);
+      if (answer) setWhole(answer);
+    });
     ask();
     return watch((changed) => {
       if (changed === null || changed.includes(id)) ask();
     });
   }, [id, watch]);
+  if (isGone) return <Text c="dimmed">This conversation can't be read any more.</Text>;
   if (!whole) return null;
   return (
     <Stack h="80dvh" gap={0} data-testid="read-along">

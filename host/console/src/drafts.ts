@@ -11,7 +11,6 @@ export interface Draft {
   /** The reply's name, and the text that was last tried under it: another text gets another name. */
   key: string;
   tried: string | null;
-  at: number;
 }
 
 const PREFIX = "cordboard draft ";
@@ -24,29 +23,54 @@ export function newKey(): string {
 }
 
 function nothing(): Draft {
-  return { mode: "reply", reply: "", note: "", key: newKey(), tried: null, at: Date.now() };
+  return { mode: "reply", reply: "", note: "", key: newKey(), tried: null };
 }
 
 function name(agent: string, conversation: string): string {
   return `${PREFIX}${agent} ${conversation}`;
 }
 
+/** Each mode is kept by itself: another tab may write in the other one. */
 export function draftOf(agent: string, conversation: string): Draft {
+  const reply = read<Partial<Draft>>(name(agent, `${conversation} reply`));
+  const note = read<Partial<Draft>>(name(agent, `${conversation} note`));
+  const mode = read<Partial<Draft>>(name(agent, conversation))?.mode;
+  return { ...nothing(), ...reply, ...note, mode: mode ?? (note && !reply ? "note" : "reply") };
+}
+
+/** Keeps what of a draft has changed. */
+export function keep(agent: string, conversation: string, draft: Draft, changed: Partial<Draft>) {
+  if ("reply" in changed || "key" in changed || "tried" in changed) {
+    const { reply, key, tried } = draft;
+    write(name(agent, `${conversation} reply`), reply === "" ? null : { reply, key, tried });
+  }
+  if ("note" in changed) {
+    write(name(agent, `${conversation} note`), draft.note === "" ? null : { note: draft.note });
+  }
+  if ("mode" in changed) write(name(agent, conversation), { mode: draft.mode });
+}
+
+/** Tells when a draft of a conversation was changed in another tab: sent there, it isn't unsent here. */
+export function onChange(agent: string, conversation: string, changed: () => void): () => void {
+  const listen = (event: StorageEvent) => {
+    if (event.key?.startsWith(name(agent, conversation))) changed();
+  };
+  window.addEventListener("storage", listen);
+  return () => window.removeEventListener("storage", listen);
+}
+
+function read<T>(key: string): T | null {
   try {
-    const kept = localStorage.getItem(name(agent, conversation));
-    return kept === null ? nothing() : { ...nothing(), ...(JSON.parse(kept) as Partial<Draft>) };
+    return JSON.parse(localStorage.getItem(key) ?? "null") as T | null;
   } catch {
-    return nothing();
+    return null;
   }
 }
 
-export function keep(agent: string, conversation: string, draft: Draft) {
+function write(key: string, value: object | null) {
   try {
-    if (draft.reply === "" && draft.note === "") {
-      localStorage.removeItem(name(agent, conversation));
-    } else {
-      localStorage.setItem(name(agent, conversation), JSON.stringify({ ...draft, at: Date.now() }));
-    }
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, JSON.stringify({ ...value, at: Date.now() }));
   } catch {
     // A browser that keeps nothing still sends what is on the screen.
   }
@@ -61,22 +85,11 @@ export interface Ending {
 /** `part`: a conversation may have more than one to be said of. */
 export function endingOf(agent: string, conversation: string, part: string): Ending {
   const nothing = { disposition: null, summary: "" };
-  try {
-    const kept = localStorage.getItem(name(agent, `${conversation} ${part}`));
-    return kept === null ? nothing : { ...nothing, ...(JSON.parse(kept) as Partial<Ending>) };
-  } catch {
-    return nothing;
-  }
+  return { ...nothing, ...read<Partial<Ending>>(name(agent, `${conversation} ${part}`)) };
 }
 
 export function keepEnding(agent: string, conversation: string, part: string, ending: Ending | null) {
-  try {
-    const key = name(agent, `${conversation} ${part}`);
-    if (ending === null) localStorage.removeItem(key);
-    else localStorage.setItem(key, JSON.stringify({ ...ending, at: Date.now() }));
-  } catch {
-    // As above.
-  }
+  write(name(agent, `${conversation} ${part}`), ending);
 }
 
 export function hasDraft(agent: string, conversation: string): boolean {
@@ -89,7 +102,7 @@ export function forget(agent: string | null) {
   try {
     for (const key of Object.keys(localStorage).filter((key) => key.startsWith(PREFIX))) {
       const isTheirs = agent !== null && key.startsWith(`${PREFIX}${agent} `);
-      const at = (JSON.parse(localStorage.getItem(key) ?? "{}") as Partial<Draft>).at ?? 0;
+      const at = read<{ at?: number }>(key)?.at ?? 0;
       if (isTheirs || Date.now() - at > FORGOTTEN_AFTER) localStorage.removeItem(key);
     }
   } catch {

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::{self, Config, Role};
 use crate::http;
 use crate::http::audit::{self, Noted};
-use crate::journal::{Journal, Reader};
+use crate::journal::{self, Holds, Journal, Reader};
 
 /// Runs a subcommand.
 pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
@@ -25,7 +25,10 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let lasts = match lasts.as_deref().map(config::Duration::parse) {
                 None => None,
                 Some(Some(lasts)) => Some(lasts.0),
-                Some(None) => bail!("--lasts: write a number and a unit, such as \"90d\""),
+                Some(None) => {
+                    let text = "--lasts: write a number and a unit, such as \"90d\"";
+                    return Err(Wrong(text.to_owned()).into());
+                }
             };
             let scopes = (!scopes.is_empty()).then_some(scopes);
             let (_, journal, agent) = open(&config.config, &id)?;
@@ -47,9 +50,15 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Tokens { config, id } => {
-            let (config, journal, agent) = open(&config.config, &id)?;
-            let tokens = Reader::open(&config.host.data)?.tokens(Some(&agent), clock::now())?;
-            journal.stop();
+            let (config, agent) = known(&config.config, &id)?;
+            let data = &config.host.data;
+            let look = || Reader::open(data)?.tokens(Some(&agent), clock::now());
+            let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
+            // Whoever looks makes nothing.
+            let tokens = match journal::look(data).map_err(unusable)? {
+                Holds::Used => look().map_err(unusable)?,
+                Holds::Fresh => Vec::new(),
+            };
             for token in tokens {
                 let scopes = token.scopes.map_or("everything".to_owned(), |names| names.join(" "));
                 let until = token
@@ -62,8 +71,10 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Revoke { config, id, token } => {
-            let (_, journal, agent) = open(&config.config, &id)?;
-            let count = http::revoke_tokens(&journal, &agent, token.as_deref()).await;
+            let (config, journal, agent) = open(&config.config, &id)?;
+            let reader = Reader::open(&config.host.data)?;
+            let which = token.as_deref().map(|token| id_of(&reader, &agent, token)).transpose()?;
+            let count = http::revoke_tokens(&journal, &agent, which.as_deref()).await;
             note(&journal, "token.revoke", &agent, token.clone());
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
@@ -150,7 +161,27 @@ fn day(at: Timestamp) -> String {
         .map_or(String::new(), |at| at.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
+/// A token is named by its id, or by its name if no other of the agent has that.
+fn id_of(reader: &Reader, agent: &AgentId, token: &str) -> anyhow::Result<String> {
+    let tokens = reader.tokens(Some(agent), clock::now())?;
+    let mut named = tokens.iter().filter(|known| known.name == token);
+    match (named.next(), named.next()) {
+        (Some(one), None) => Ok(one.id.clone()),
+        (Some(_), Some(_)) => {
+            let text = format!("{agent} has more than one token \"{token}\": name it by its id");
+            Err(Wrong(text).into())
+        }
+        (None, _) => Ok(token.to_owned()),
+    }
+}
+
 fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
+    let (config, agent) = known(folder, id)?;
+    let journal = open_journal(&config)?;
+    Ok((config, journal, agent))
+}
+
+fn known(folder: &Path, id: &str) -> anyhow::Result<(Config, AgentId)> {
     let config = config::load(folder)?;
     let known = config.agents.iter().find(|agent| agent.id.as_str() == id);
     let Some(agent) = known.map(|agent| agent.id.clone()) else {
@@ -158,14 +189,15 @@ fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
         let known = names.join(", ");
         return Err(Wrong(format!("there is no agent \"{id}\"; known: {known}")).into());
     };
-    let journal = open_journal(&config)?;
-    Ok((config, journal, agent))
+    Ok((config, agent))
 }
 
 fn open_journal(config: &Config) -> anyhow::Result<Journal> {
     let data = &config.host.data;
     std::fs::create_dir_all(data)?;
-    Journal::open(data).with_context(|| format!("can't open the journal in {}", data.display()))
+    let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
+    journal::look(data).map_err(unusable)?;
+    Journal::open(data).map_err(unusable)
 }
 
 /// Writes the agent's file; takes it back if the configuration would no longer be right.
@@ -182,6 +214,10 @@ fn add(
         print::failure(&format!(
             "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, - and _"
         ));
+        return Ok(ExitCode::from(WRONG));
+    }
+    if !folder.is_dir() {
+        print::failure(&format!("there is no folder {}", folder.display()));
         return Ok(ExitCode::from(WRONG));
     }
     let file = folder.join("agents").join(format!("{id}.ron"));

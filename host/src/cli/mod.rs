@@ -86,6 +86,9 @@ struct RunArgs {
     /// Refuse to start unless every channel can be loaded
     #[arg(long)]
     strict: bool,
+    /// Begin with an empty journal where there was one and it is gone
+    #[arg(long)]
+    new_journal: bool,
     /// Print a one-time sign-in link for this agent
     #[arg(long, value_name = "AGENT")]
     sign_in: Option<String>,
@@ -190,7 +193,7 @@ enum AgentCommand {
         /// Whose
         #[arg(long)]
         id: String,
-        /// Which, by its name in the list [default: all]
+        /// Which, by its id in the list, or by its name if no other has that [default: all]
         #[arg(long)]
         token: Option<String>,
     },

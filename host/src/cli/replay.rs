@@ -3,16 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
-
 use crate::cli::{WRONG, print};
-use crate::journal::Reader;
+use crate::journal::{self, Reader};
 use crate::replay::{self, Verdict};
 
 /// Plays every run that the log has, and compares its decisions byte for byte.
 pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
-    let reader = Reader::open(data)
-        .with_context(|| format!("can't open the journal in {}", data.display()))?;
+    let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
+    let reader = Reader::open(data).map_err(unusable)?;
     let runs = reader.runs()?;
     if runs.is_empty() {
         print::failure(

@@ -43,8 +43,13 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             None => bail!("--sign-in: there is no agent \"{id}\""),
         },
     };
+    if let Some(why) = config.host.tls.as_ref().and_then(|tls| http::check_tls(tls).err()) {
+        print::failure(&format!("host.tls: {why}; nothing was started"));
+        return Ok(ExitCode::from(WRONG));
+    }
     let options = Options {
         strict: args.strict,
+        new_journal: args.new_journal,
         workers: args.workers,
         idle_after: args.idle_after.map(Duration::from_secs),
     };

@@ -274,6 +274,10 @@ impl Reader {
                 self.problem(source, &format!("host.{name}"), message);
             }
         }
+        if tree.operations.as_ref() == Some(&tree.listen) {
+            let message = "that is `listen`: leave it out, or give it an address of its own";
+            self.problem(source, "host.operations", message.to_owned());
+        }
         for (index, proxy) in tree.proxies.iter().enumerate() {
             if network(proxy).is_none() {
                 let message =

@@ -94,6 +94,34 @@ impl WantedEntries {
     }
 }
 
+/// Which entries, all of them.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct WantedForExport {
+    /// By whom.
+    #[serde(default)]
+    actor: Option<String>,
+    /// What, as `sign_in`.
+    #[serde(default)]
+    action: Option<String>,
+    /// To what or whom.
+    #[serde(default)]
+    subject: Option<String>,
+    /// From this time on.
+    #[serde(default)]
+    from: Option<i64>,
+    /// Before this time.
+    #[serde(default)]
+    until: Option<i64>,
+}
+
+impl WantedForExport {
+    fn filter(self) -> AuditFilter {
+        let Self { actor, action, subject, from, until } = self;
+        AuditFilter { actor, action, subject, from, until, ..AuditFilter::default() }
+    }
+}
+
 /// A page of the audit log.
 #[derive(Serialize, ToSchema)]
 pub struct AuditPage {
@@ -127,17 +155,16 @@ pub async fn audit(
 }
 
 /// The same as a CSV file, all of it (permission `audit.read`); that is noted, too.
-#[utoipa::path(get, path = "/api/v1/audit/export", params(WantedEntries), responses(
+#[utoipa::path(get, path = "/api/v1/audit/export", params(WantedForExport), responses(
     (status = 200, content_type = "text/csv", body = String), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedEntries>) -> Done {
+pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedForExport>) -> Done {
     caller.must(Permission::ReadAudit)?;
-    let filter = query.into_inner().filter()?;
+    let filter = query.into_inner().filter();
     caller.note(&web.directory, "audit.export", "audit", None);
     let data = web.data.clone();
-    let before = filter.before;
     Ok(export::streamed("audit", Format::Csv, move |cursor: Option<i64>| {
-        let page = AuditFilter { before: cursor.or(before), limit: 1000, ..filter.clone() };
+        let page = AuditFilter { before: cursor, limit: 1000, ..filter.clone() };
         let entries = Reader::open(&data)?.audit(&page)?;
         let next = entries.last().map(|entry| entry.id).filter(|_| entries.len() == 1000);
         Ok((export::csv(entries.into_iter()), next))

@@ -17,6 +17,8 @@ pub enum Trouble {
     Disk,
     /// A newer host has written it.
     Newer,
+    /// It was there, and isn't any more.
+    Missing,
     /// Something else.
     Other,
 }

@@ -6,6 +6,7 @@
 
 mod append;
 mod error;
+mod place;
 mod reader;
 mod record;
 mod schema;
@@ -16,6 +17,7 @@ mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
 pub use error::{JournalError, Trouble};
+pub use place::{Holds, look, rescued};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Filter, OpenRow, Reader, SessionFilter, SignInView, SignedIn,
     Stored, TokenOwner, TokenView, dedup_key, unique_key,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -99,6 +99,9 @@ CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, id);
 CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
 CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
+CREATE TRIGGER IF NOT EXISTS audit_isnt_replaced BEFORE INSERT ON audit
+    WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
 CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
 CREATE TABLE IF NOT EXISTS sign_in_links (
@@ -151,6 +154,11 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
             "the journal is of version {version}, this host knows {SCHEMA_VERSION}: use the newer host"
         );
         return Err(JournalError::new(Trouble::Newer, text));
+    }
+    let tables = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
+    if version == 0 && connection.query_row(tables, [], |row| row.get(0))? {
+        let text = "it is a database of another program";
+        return Err(JournalError::new(Trouble::Other, text));
     }
     if version < SCHEMA_VERSION {
         // Whole or not at all: a start that was cut off begins again.
@@ -231,12 +239,20 @@ mod tests {
     fn the_audit_log_is_only_appended_to() {
         let folder = tempfile::tempdir().unwrap();
         let connection = open(&folder.path().join(FILE)).unwrap();
-        let add = "INSERT INTO audit (at, actor, action, subject) VALUES (1, 'kim', 'x', 'y')";
-        connection.execute(add, []).unwrap();
-        for change in ["UPDATE audit SET actor = 'lee'", "DELETE FROM audit"] {
-            let refused = connection.execute(change, []).unwrap_err().to_string();
-            assert!(refused.contains("only appended to"), "{refused}");
+        let insert =
+            "INTO audit (id, at, actor, action, subject) VALUES (1, 0, 'kim', 'sign_in', 'kim')";
+        connection.execute_batch(&format!("INSERT {insert}")).unwrap();
+        for refused in [
+            format!("INSERT OR REPLACE {insert}"),
+            format!("REPLACE {insert}"),
+            "UPDATE audit SET actor = 'lee'".to_owned(),
+            "DELETE FROM audit".to_owned(),
+        ] {
+            let error = connection.execute_batch(&refused).unwrap_err().to_string();
+            assert!(error.contains("only appended to"), "{refused}: {error}");
         }
+        let next = "INSERT INTO audit (at, actor, action, subject) VALUES (0, 'a', 'b', 'c')";
+        connection.execute_batch(next).unwrap();
     }
 
     // CONV-09

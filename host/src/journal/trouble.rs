@@ -17,15 +17,25 @@ pub fn in_words(error: &JournalError, data: &Path) -> String {
         Trouble::NotWritable => {
             "the host can't write there: look at owner and rights of the file and its folder, and whether the disk is mounted for reading only"
         }
-        Trouble::Full => "the disk is full: make room",
+        Trouble::Full => FULL,
+        // SQLite tells some of what a full disk does as a failure of it.
+        Trouble::Disk if is_full(data) => FULL,
         Trouble::Held => "another program holds it: end that",
         Trouble::Disk => "the disk fails: look at the system's log",
-        Trouble::Newer | Trouble::Other => "",
+        Trouble::Newer | Trouble::Missing | Trouble::Other => "",
     };
     match advice {
         "" => format!("the journal {file} can't be used: {error}"),
         advice => format!("the journal {file} can't be used ({error}): {advice}"),
     }
+}
+
+const FULL: &str = "the disk is full: make room";
+
+/// Less than a journal's first pages need.
+fn is_full(data: &Path) -> bool {
+    const LEAST: u64 = 256 * 1024;
+    rustix::fs::statvfs(data).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
 }
 
 /// Which files the journal's paths lead to, of the file and of what isn't written back to it yet: device

@@ -11,13 +11,13 @@ use cordboard_core::conversation::State;
 use cordboard_core::ids::AgentId;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::grief::{Part, contained};
+use crate::grief::{Part, contained, provoked_error};
 
 use super::append::{Append, AppendError, OutboxOp, OutboxRow, Row};
 use super::error::{JournalError, Trouble};
 use super::record::{Outcome, Record};
-use super::schema;
 use super::sessions::{SessionOp, part_number};
+use super::{place, schema};
 
 type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
 /// What one commit has settled for one home, in order.
@@ -125,6 +125,7 @@ impl Journal {
     /// [`JournalError`] says what is wrong with the file.
     pub fn open(data: &Path) -> Result<Self, JournalError> {
         let mut connection = schema::open(&data.join(schema::FILE))?;
+        place::mark(data);
         let (queue, inbox) = mpsc::channel();
         let health = Arc::new(JournalHealth::default());
         let shared = health.clone();
@@ -256,6 +257,9 @@ fn run(
     let mut company = Company::default();
     while !stopping {
         let Ok(first) = inbox.recv() else { return };
+        if provoked_error("journal_thread") {
+            return;
+        }
         let mut batch = vec![first];
         loop {
             let gave_way = company.give_way();

@@ -102,7 +102,14 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, String> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|error| named(certificate, &error))?;
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => format!(
+                "the key {} doesn't belong to the certificate {}",
+                key.display(),
+                certificate.display()
+            ),
+            error => named(certificate, &error),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -1,0 +1,94 @@
+//! Whether a data folder has its journal: one that is gone is no reason to begin with an empty one, in
+//! which what customers write from then on could never be joined with what was.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{JournalError, Trouble};
+use super::schema::FILE;
+
+/// Stands in a folder once there is a journal in it.
+const MARK: &str = "journal.made";
+/// Beginning of what is written when a journal is deleted under its host.
+const RESCUED: &str = "journal.rescued-";
+
+/// What a folder holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holds {
+    /// A journal.
+    Used,
+    /// None, and there was none before.
+    Fresh,
+}
+
+/// Where a journal that was deleted under its host is written to.
+pub fn rescued(data: &Path, ms: i64) -> PathBuf {
+    data.join(format!("{RESCUED}{ms}.sqlite"))
+}
+
+/// What a data folder holds.
+///
+/// # Errors
+/// [`Trouble::Missing`]: there was a journal, and it is gone or empty; what helps.
+pub fn look(data: &Path) -> Result<Holds, JournalError> {
+    let file = data.join(FILE);
+    let length = std::fs::metadata(&file).ok().map(|about| about.len());
+    if length.is_some_and(|length| length > 0) {
+        return Ok(Holds::Used);
+    }
+    let what = if length.is_some() { "is empty" } else { "is gone" };
+    let names = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let mut saved: Vec<PathBuf> = names
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RESCUED))
+        })
+        .collect();
+    saved.sort();
+    let helps = match saved.last() {
+        Some(saved) => format!("all of it was written to {}: move that there", saved.display()),
+        None if data.join(MARK).exists() => "put a backup in its place".to_owned(),
+        None => return Ok(Holds::Fresh),
+    };
+    Err(JournalError::new(
+        Trouble::Missing,
+        format!(
+            "it {what}, though there was one; {helps} (or begin with an empty one: cordboard run CONFIG --new-journal)"
+        ),
+    ))
+}
+
+/// From now on the folder has one.
+pub(super) fn mark(data: &Path) {
+    let mark = data.join(MARK);
+    if mark.exists() {
+        return;
+    }
+    let text = format!("{FILE} was made here: a start without it is refused\n");
+    if let Err(error) = std::fs::write(&mark, text) {
+        tracing::warn!(%error, "can't write {}", mark.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-03
+    #[test]
+    fn a_journal_that_is_gone_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        assert_eq!(look(data).unwrap(), Holds::Fresh);
+        std::fs::write(data.join(FILE), "").unwrap();
+        assert_eq!(look(data).unwrap(), Holds::Fresh, "a first start that was cut off");
+        mark(data);
+        assert!(look(data).unwrap_err().to_string().contains("it is empty, though"));
+        std::fs::remove_file(data.join(FILE)).unwrap();
+        assert!(look(data).unwrap_err().to_string().contains("put a backup"));
+        std::fs::write(rescued(data, 7), "x").unwrap();
+        let error = look(data).unwrap_err();
+        assert!(error.to_string().contains("journal.rescued-7.sqlite: move that there"), "{error}");
+        std::fs::write(data.join(FILE), "x").unwrap();
+        assert_eq!(look(data).unwrap(), Holds::Used);
+    }
+}
