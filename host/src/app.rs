@@ -136,7 +136,14 @@ impl Host {
             door: Arc::new(Door::new(directory.clone(), http::make_room())),
             throttle: Throttle::default(),
             passwords: Passwords::start(),
+            reads: http::Reads::new(data.clone()),
         };
+        let signed_in = Reader::open(&data)?.sign_ins(None, clock::now(), Timestamp(0), None)?;
+        for session in signed_in {
+            if let Some(Ok(address)) = session.address.map(|address| address.parse()) {
+                web.throttle.remember(session.agent.as_str(), address);
+            }
+        }
         let (own, idle_after) = (directory.clone(), options.idle_after);
         let on_worker = move || {
             let reader = Reader::open(&data).expect("the writer has opened the same file");

@@ -177,8 +177,7 @@ async fn nothing_is_lost_or_doubled_by_twenty_kills() {
     for conversation in all.as_array().unwrap() {
         active += usize::from(conversation["state"] == "active");
         let id = conversation["id"].as_str().unwrap();
-        let (_, transcript) = host.get(&sam, &format!("/api/v1/conversations/{id}")).await;
-        for message in transcript["messages"].as_array().unwrap() {
+        for message in host.transcript(&sam, id).await {
             let text = message["text"].as_str().unwrap().to_owned();
             if message["role"] == "customer" {
                 *received.entry(text).or_default() += 1;

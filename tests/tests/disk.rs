@@ -49,7 +49,14 @@ async fn a_full_disk_is_told_to_everybody_and_loses_nothing() {
     assert_eq!(answer["ok"], false);
     assert!(answer["error"].as_str().unwrap().contains("journal can't commit"), "{answer}");
 
+    // Nobody looks at others' without its entry in the audit log.
+    let path = format!("/api/v1/conversations/{conversation}");
+    for _ in 0..2 {
+        assert_eq!(host.get(&sams, &path).await.0, 503);
+    }
+
     limit("unlimited:unlimited");
+    assert_eq!(host.get(&sams, &path).await.0, 200);
     assert_eq!(world.deliver(Provider::Twilio, &refused.0, "+14255550101", &refused.1).await, 200);
     kim.must(reply).await;
     world.wait_for_sent("the reply", |sent| sent.text == "hi").await;

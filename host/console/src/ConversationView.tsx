@@ -17,9 +17,11 @@ interface Props {
   me: Me;
   desk: Desk;
   send: Send;
+  /** Asks for what came before a message. */
+  onEarlier: (id: string, before: number) => void;
 }
 
-export function ConversationView({ conversation, me, desk, send }: Props) {
+export function ConversationView({ conversation, me, desk, send, onEarlier }: Props) {
   const { summary, messages } = conversation;
   const [problem, setProblem] = useState<string | null>(null);
   const [whyOpen, setWhyOpen] = useState(false);
@@ -105,7 +107,7 @@ export function ConversationView({ conversation, me, desk, send }: Props) {
           {summary.disposition ? `${summary.disposition}: ` : ""}{summary.summary}
         </Alert>
       )}
-      <Transcript messages={messages} />
+      <Transcript messages={messages} onEarlier={(before) => onEarlier(summary.id, before)} />
       {(isPrimary || summary.consultants.includes(me.agent)) && (
         <Composer key={`composer ${summary.id}`} agent={me.agent} summary={summary} canReply={isPrimary} send={send} />
       )}

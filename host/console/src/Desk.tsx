@@ -17,7 +17,7 @@ import type { News as NewsItem } from "./work";
 
 export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
   const { known, onBoard } = useDesk();
-  const { work, send, watch, select, dismiss } = useLive(onBoard, onSignedOut);
+  const { work, send, watch, earlier, select, dismiss } = useLive(onBoard, onSignedOut);
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;
@@ -59,7 +59,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
       <AppShell.Main h="100dvh" display="flex" style={{ flexDirection: "column" }}>
         <Offline since={work.offlineSince} />
         {selected ? (
-          <ConversationView conversation={selected} me={me} desk={known} send={send} />
+          <ConversationView conversation={selected} me={me} desk={known} send={send} onEarlier={earlier} />
         ) : (
           <Center h="100%">
             <Text c="dimmed">

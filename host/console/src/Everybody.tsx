@@ -10,6 +10,7 @@ import { phone, since } from "./format";
 import type { Send, Watch } from "./live";
 import { Transcript } from "./Transcript";
 import { useNow } from "./useNow";
+import { merge } from "./work";
 import { WhyDrawer } from "./Why";
 
 interface Props {
@@ -140,11 +141,15 @@ function OpenWork({ me, desk, send, watch, onMore, onTaken }: Props & { onMore: 
 /** A conversation as it goes on, for somebody who takes no part in it; notes are for its agent only. */
 function ReadAlong({ id, agent, send, watch }: { id: string; agent: string; send: Send; watch: Watch }) {
   const [whole, setWhole] = useState<Whole | null>(null);
+  const [messages, setMessages] = useState<Whole["messages"]>([]);
   const [isGone, setIsGone] = useState(false);
   useEffect(() => {
     const ask = () => void transcript(id).then((answer) => {
       setIsGone(answer === null);
-      if (answer) setWhole(answer);
+      if (answer) {
+        setWhole(answer);
+        setMessages((known) => merge(known, answer.messages));
+      }
     });
     ask();
     return watch((changed) => {
@@ -156,7 +161,9 @@ function ReadAlong({ id, agent, send, watch }: { id: string; agent: string; send
   return (
     <Stack h="80dvh" gap={0} data-testid="read-along">
       <Text size="sm" fw={600}>{phone(whole.conversation.customer)}</Text>
-      <Transcript messages={whole.messages} />
+      <Transcript messages={messages} onEarlier={(before) => {
+        void transcript(id, before).then((page) => page && setMessages((known) => merge(page.messages, known)));
+      }} />
       <Composer agent={agent} summary={whole.conversation} canReply={false} send={send} />
     </Stack>
   );

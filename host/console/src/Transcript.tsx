@@ -1,17 +1,31 @@
-import { Anchor, Badge, Box, Group, Paper, ScrollArea, Stack, Text } from "@mantine/core";
+import { Anchor, Badge, Box, Button, Group, Paper, ScrollArea, Stack, Text } from "@mantine/core";
 import { useEffect, useRef } from "react";
 
 import type { Message } from "./api";
 import { clockTime, deliveryText } from "./format";
 
-export function Transcript({ messages }: { messages: Message[] }) {
+interface Props {
+  messages: Message[];
+  /** Asks for what came before a message. */
+  onEarlier: (before: number) => void;
+}
+
+export function Transcript({ messages, onEarlier }: Props) {
   const end = useRef<HTMLDivElement>(null);
+  const first = messages[0]?.no ?? 1;
+  // What comes in above moves nothing.
+  const last = messages[messages.length - 1]?.no;
   useEffect(() => {
     end.current?.scrollIntoView({ block: "end" });
-  }, [messages.length]);
+  }, [last]);
   return (
     <ScrollArea flex={1} px="lg">
       <Stack gap="xs" py="lg" data-testid="transcript" role="log">
+        {first > 1 && (
+          <Button variant="subtle" size="compact-sm" onClick={() => onEarlier(first)}>
+            Show earlier messages
+          </Button>
+        )}
         {messages.map((message) => <Entry key={message.no} message={message} />)}
         <div ref={end} />
       </Stack>

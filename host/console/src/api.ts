@@ -68,8 +68,8 @@ export async function signOut(me: Me): Promise<void> {
   });
 }
 
-/** A conversation that has come to this agent while the screen was open. */
-export async function transcript(id: string): Promise<Transcript | null> {
-  const response = await fetch(`/api/v1/conversations/${id}`);
+/** The newest part of a conversation, or what came before a message of it. */
+export async function transcript(id: string, before?: number): Promise<Transcript | null> {
+  const response = await fetch(`/api/v1/conversations/${id}${before ? `?before=${before}` : ""}`);
   return response.ok ? await response.json() : null;
 }

@@ -3,7 +3,7 @@
 import { useCallback, useEffect, useReducer, useRef } from "react";
 
 import { type BoardFrame, type Command, type FirstFrame, type Notice, me, transcript } from "./api";
-import { change, nothing } from "./work";
+import { change, isIncomplete, nothing } from "./work";
 
 interface Answer {
   type: "answer";
@@ -121,9 +121,7 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
   }, []);
 
   // A conversation that is new here has a history that this screen hasn't seen.
-  const incomplete = [...work.conversations.values()].find(
-    (c) => c.summary.state !== "closed" && c.messages.length < c.summary.messages,
-  );
+  const incomplete = [...work.conversations.values()].find(isIncomplete);
   const incompleteId = incomplete?.summary.id;
   const expected = incomplete?.summary.messages;
   useEffect(() => {
@@ -167,7 +165,12 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
     };
   }, []);
 
+  const earlier = useCallback((id: string, before: number) => {
+    void transcript(id, before).then((loaded) => {
+      if (loaded) dispatch({ type: "loaded", summary: loaded.conversation, messages: loaded.messages });
+    });
+  }, []);
   const select = useCallback((id: string) => dispatch({ type: "select", id }), []);
   const dismiss = useCallback((key: number) => dispatch({ type: "dismiss", key }), []);
-  return { work, send, watch, select, dismiss };
+  return { work, send, watch, earlier, select, dismiss };
 }

@@ -5,7 +5,10 @@ import type { FirstFrame, Message, Notice, Offer, Presence, Summary, Usage } fro
 
 export interface Conversation {
   summary: Summary;
+  /** The newest part; numbers begin with 1, so the first one tells whether there is more. */
   messages: Message[];
+  /** Whether it was asked for: a message that comes by itself isn't all there is. */
+  loaded: boolean;
   /** Customer messages that came while another conversation was looked at. */
   unread: number;
 }
@@ -57,6 +60,7 @@ export function change(work: Work, change: Change): Work {
       return update(work, change.summary.id, (known) => ({
         ...known,
         summary: change.summary,
+        loaded: true,
         messages: merge(change.messages, known.messages),
       }));
     case "frame":
@@ -73,6 +77,7 @@ function onFrame(work: Work, frame: FirstFrame | Notice): Work {
           {
             summary: conversation,
             messages,
+            loaded: true,
             unread: work.conversations.get(conversation.id)?.unread ?? 0,
           },
         ]),
@@ -100,6 +105,7 @@ function onFrame(work: Work, frame: FirstFrame | Notice): Work {
       const conversations = new Map(work.conversations);
       conversations.set(frame.id, {
         messages: known?.messages ?? [],
+        loaded: known?.loaded ?? false,
         unread: known?.unread ?? 0,
         summary: frame,
       });
@@ -152,8 +158,15 @@ function update(work: Work, id: string, how: (c: Conversation) => Conversation):
   return { ...work, conversations: new Map(work.conversations).set(id, how(known)) };
 }
 
+/** Whether something of it is missing behind the first message that is there. */
+export function isIncomplete({ summary, messages, loaded }: Conversation): boolean {
+  if (summary.state === "closed" || summary.messages === 0) return false;
+  const first = messages[0]?.no;
+  return !loaded || first === undefined || messages.length < summary.messages - first + 1;
+}
+
 /** Both, in order, each message once; the later list knows better. */
-function merge(earlier: Message[], later: Message[]): Message[] {
+export function merge(earlier: Message[], later: Message[]): Message[] {
   const byNumber = new Map([...earlier, ...later].map((message) => [message.no, message]));
   return [...byNumber.values()].sort((a, b) => a.no - b.no);
 }

@@ -61,11 +61,15 @@ pub struct Routed {
     pub revision: u64,
 }
 
+/// Conversations of an agent with what they take, kind and units.
+type Held = Vec<(ConversationId, u8, u32)>;
+
 /// Collects what agents are told to restore, so that a million entries stay small.
 pub(super) struct Restoring<'a> {
     recorder: &'a Recorder,
     at: Timestamp,
-    pending: HashMap<AgentId, (Option<Attendance>, Vec<(ConversationId, u8, u32)>)>,
+    /// What an agent's conversations believe, and those that do.
+    pending: HashMap<AgentId, (Option<Attendance>, Held)>,
     ahead: usize,
 }
 

@@ -273,6 +273,7 @@ impl Handler<Deliver> for Shard {
         let why = match dealt_with {
             Ok(Ok(())) => return,
             Ok(Err(error)) => {
+                self.directory.journal.health().read_failed(&error);
                 tracing::error!(%error, "the journal can't be read");
                 format!("the journal can't be read: {error}")
             }

@@ -129,7 +129,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Password { config, id } => {
-            let (_, journal, agent) = open(&config.config, &id)?;
+            let (config, journal, agent) = open(&config.config, &id)?;
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("can't read the password")?;
             let password = password.trim_end_matches(['\n', '\r']);
@@ -143,6 +143,12 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(WRONG));
             }
             print::success(&format!("{agent} can sign in with the new password"));
+            let tokens = Reader::open(&config.host.data)?.tokens(Some(&agent), clock::now())?;
+            if !tokens.is_empty() {
+                // A program may live by one, so they stay; whoever knew the old password may have made one.
+                let count = tokens.len();
+                println!("  {count} API tokens work on; see: cordboard agent tokens, and revoke");
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -18,6 +18,7 @@ use crate::http::audit::{self, Noted};
 use crate::http::caller::{COOKIE, Caller, Credential};
 use crate::http::commands;
 use crate::http::console::session_cookie;
+use crate::http::content;
 use crate::http::door;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::origin;
@@ -87,7 +88,7 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
 
 /// What somebody typed into the field for names; not more of it than a name has.
 fn agent_shown(agent: &str) -> String {
-    agent.chars().filter(|c| !c.is_control()).take(64).collect()
+    content::visible(agent).chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// Opens a session and notes it; the cookie.
@@ -175,7 +176,7 @@ pub async fn sign_ins(
     caller: Caller,
 ) -> Answer<Vec<SignInView>> {
     caller.must(Permission::ManageAccess)?;
-    caller.note(&web.directory, "access.read", "sessions", None);
+    caller.noted(&web.directory, "access.read", "sessions", None).await?;
     Ok(Json(list(&request, &web, &caller, None)?))
 }
 
@@ -216,10 +217,9 @@ async fn end(
     agent: &AgentId,
     id: Option<&str>,
 ) -> Result<usize, ApiError> {
-    let ended = accounts::end_sessions(&web.directory.journal, agent, id).await;
-    let count = ended?;
+    caller.noted(&web.directory, "session.end", agent.as_str(), id).await?;
+    let count = accounts::end_sessions(&web.directory.journal, agent, id).await?;
     web.directory.authority.send_replace(());
-    caller.note(&web.directory, "session.end", agent.as_str(), id);
     Ok(count)
 }
 
@@ -240,7 +240,7 @@ pub async fn tokens(
     caller: Caller,
 ) -> Answer<Vec<TokenView>> {
     caller.must(Permission::ManageAccess)?;
-    caller.note(&web.directory, "access.read", "tokens", None);
+    caller.noted(&web.directory, "access.read", "tokens", None).await?;
     Ok(Json(reader(&request).tokens(None, clock::now())?))
 }
 
@@ -277,13 +277,15 @@ pub async fn new_token(
     caller.must_be_in_person()?;
     let WantedToken { name, scopes, lasts_ms } = body.into_inner();
     let wanted = NewToken { name: name.clone(), scopes, lasts: lasts_ms.map(Span) };
+    // Before it is there: nobody has a token that nobody was seen to make.
+    wanted.check().map_err(ApiError::Malformed)?;
+    caller.noted(&web.directory, "token.make", caller.agent.as_str(), Some(&name)).await?;
     let made = accounts::new_token(&web.directory.journal, &caller.agent, wanted).await;
     let token = made.map_err(|why| match why {
         NoToken::Wrong(_) => ApiError::Malformed(why.to_string()),
         NoToken::TooMany => ApiError::TooMany(why.to_string()),
         NoToken::Unavailable(_) => ApiError::Unavailable(why.to_string()),
     })?;
-    caller.note(&web.directory, "token.make", caller.agent.as_str(), Some(&name));
     Ok(Json(MadeToken { token }))
 }
 
@@ -296,10 +298,9 @@ pub async fn revoke(web: Data<Web>, caller: Caller, path: Path<(String, String)>
     let (agent, id) = path.into_inner();
     let agent = AgentId::from(agent.as_str());
     may_end(&caller, &agent)?;
-    let revoked = accounts::revoke_tokens(&web.directory.journal, &agent, Some(&id)).await;
-    let count = revoked?;
+    caller.noted(&web.directory, "token.revoke", agent.as_str(), Some(&id)).await?;
+    let count = accounts::revoke_tokens(&web.directory.journal, &agent, Some(&id)).await?;
     web.directory.authority.send_replace(());
-    caller.note(&web.directory, "token.revoke", agent.as_str(), Some(&id));
     match count {
         0 => Err(ApiError::NotFound("such token".to_owned())),
         _ => Ok(done()),

@@ -23,9 +23,10 @@ use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::{FirstFrame, Transcript};
+use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::http::{access, audit, collaboration, live, routing, search};
-use crate::journal::Reader;
+use crate::journal::{Fits, Reader};
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 pub(super) type Done = Result<HttpResponse, ApiError>;
@@ -110,7 +111,7 @@ pub(super) fn stored(
 }
 
 /// The same, for somebody who may see it. Whoever may not doesn't learn either that it is there; of those
-/// who may see others' it is noted (SEC-03).
+/// who may see others' it is noted (SEC-03) before they see it: for threads that may wait.
 pub(super) fn seen(
     reader: &Reader,
     directory: &Directory,
@@ -125,7 +126,8 @@ pub(super) fn seen(
         }
         // A screen that looks again and again is one look.
         if directory.looks.is_new(&caller.agent, id, Instant::now()) {
-            caller.note(directory, "conversation.read", &id.to_string(), None);
+            let noted = caller.noted_blocking(directory, "conversation.read", &id.to_string());
+            noted.inspect_err(|_| directory.looks.forget(&caller.agent, id))?;
         }
     }
     Ok(machine)
@@ -239,7 +241,6 @@ fn default_limit() -> u32 {
     (status = 200, body = Vec<Summary>), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 async fn conversations(
-    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
     query: Query<Selection>,
@@ -252,31 +253,66 @@ async fn conversations(
     if query.all {
         caller.must_see_everything(&web.directory)?;
         if web.directory.looks.is_new(&caller.agent, ConversationId(Uuid::nil()), Instant::now()) {
-            caller.note(&web.directory, "conversation.list", "everybody's", None);
+            let noted =
+                caller.noted(&web.directory, "conversation.list", "everybody's", None).await;
+            let everybodys = ConversationId(Uuid::nil());
+            noted.inspect_err(|_| web.directory.looks.forget(&caller.agent, everybodys))?;
         }
     }
     let whose = (!query.all).then_some(&caller.agent);
-    let open = reader(&request).open_conversations(whose, query.limit)?;
-    let open = open.into_iter().filter_map(|machine| web.directory.with_settings(machine));
+    let (whose, limit) = (whose.cloned(), query.limit);
+    let open =
+        web.reads.run(Reach::Part, move |reader| reader.open_conversations(whose.as_ref(), limit));
+    let open = open.await?.into_iter().filter_map(|machine| web.directory.with_settings(machine));
     Ok(Json(open.map(|machine| machine.summary()).collect()))
 }
 
-/// One conversation with its transcript. Agents see their own, supervisors and light agents all.
+/// Which part of a transcript.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Part {
+    /// Before the message of this number; the newest if none is named.
+    #[serde(default)]
+    before: Option<u32>,
+    /// The most messages; 1 to 500. A page has no more than 1 MB of them.
+    #[serde(default = "a_page")]
+    #[param(minimum = 1, maximum = 500, default = 200)]
+    limit: u32,
+}
+
+fn a_page() -> u32 {
+    200
+}
+
+/// Bytes of messages in one answer.
+const MOST_OF_TRANSCRIPT: usize = 1024 * 1024;
+
+/// One conversation with its transcript: the newest of it, or what came before a message. Where the first one
+/// has a number above 1 there are earlier ones. Agents see their own, supervisors and light agents all.
 #[utoipa::path(get, path = "/api/v1/conversations/{id}",
-    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    params(("id" = Uuid, Path, description = "the conversation"), Part), responses(
     (status = 200, body = Transcript), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 async fn conversation(
-    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
     path: Path<Uuid>,
+    query: Query<Part>,
 ) -> Answer<Transcript> {
-    let reader = reader(&request);
+    if !(1..=500).contains(&query.limit) {
+        let why = format!("limit is {}; 1 to 500", query.limit);
+        return Err(ApiError::Malformed(why));
+    }
     let id = ConversationId(*path);
-    let machine = seen(&reader, &web.directory, &caller, id)?;
-    let messages = reader.transcript(id)?;
-    Ok(Json(Transcript { conversation: machine.summary(), messages }))
+    let directory = web.directory.clone();
+    let before = query.before.map(cordboard_core::ids::MessageNo);
+    let fits = Fits { messages: query.limit as usize, bytes: MOST_OF_TRANSCRIPT };
+    let read = web.reads.run(Reach::Part, move |reader| {
+        let machine = seen(reader, &directory, &caller, id)?;
+        let messages = reader.transcript(id, before, fits)?;
+        Ok::<_, ApiError>(Transcript { conversation: machine.summary(), messages })
+    });
+    Ok(Json(read.await?))
 }
 
 /// A reply.

@@ -4,19 +4,19 @@
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Query, ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock;
 use crate::config::Permission;
-use crate::http::api::{Answer, Done, reader};
+use crate::http::api::{Answer, Done};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{self, Format};
+use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::journal::{AuditEntry, AuditFilter, Journal, Reader, Record};
+use crate::journal::{AuditEntry, AuditFilter, Journal, JournalError, Reader, Record};
 
 /// Characters of what else matters.
 const MOST_DETAILS: usize = 2000;
@@ -35,21 +35,43 @@ pub struct Noted<'a> {
     pub details: Option<String>,
 }
 
-/// Writes it down; nothing waits for it, but it is in the same journal as what it tells of.
-pub fn note(journal: &Journal, noted: Noted<'_>) {
-    let entry = Record::Audit {
+fn entry(noted: Noted<'_>) -> Record {
+    Record::Audit {
         at: clock::now(),
         actor: noted.actor.to_owned(),
         action: noted.action,
         subject: noted.subject,
         address: noted.address.map(|address| address.to_string()),
         details: noted.details.map(|text| text.chars().take(MOST_DETAILS).collect()),
-    };
-    journal.write(entry, |written| {
+    }
+}
+
+/// Writes it down; nothing waits for it, but it is in the same journal as what it tells of.
+pub fn note(journal: &Journal, noted: Noted<'_>) {
+    journal.write(entry(noted), |written| {
         if let Err(error) = written {
             tracing::error!(%error, "an entry of the audit log couldn't be written");
         }
     });
+}
+
+/// The same, waited for: what leaves no trace in the journal itself isn't done without its entry.
+///
+/// # Errors
+/// [`JournalError`]: it wasn't written, and what it tells of mustn't be done.
+pub async fn noted(journal: &Journal, noted: Noted<'_>) -> Result<(), JournalError> {
+    journal.write_now(entry(noted)).await.map(drop)
+}
+
+/// The same on a thread that may wait.
+///
+/// # Errors
+/// As above.
+pub fn noted_blocking(journal: &Journal, noted: Noted<'_>) -> Result<(), JournalError> {
+    let (done, written) = std::sync::mpsc::channel();
+    // It is waited for below.
+    journal.write(entry(noted), move |outcome| drop(done.send(outcome)));
+    written.recv().unwrap_or_else(|_| Err(JournalError::ended())).map(drop)
 }
 
 /// Which entries.
@@ -141,16 +163,16 @@ pub fn routes(config: &mut ServiceConfig) {
     (status = 200, body = AuditPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn audit(
-    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
     query: Query<WantedEntries>,
 ) -> Answer<AuditPage> {
     caller.must(Permission::ReadAudit)?;
-    caller.note(&web.directory, "audit.read", "audit", None);
+    caller.noted(&web.directory, "audit.read", "audit", None).await?;
     // Whoever looks finds what was done before.
     web.directory.journal.settled().await;
-    let entries = reader(&request).audit(&query.into_inner().filter()?)?;
+    let filter = query.into_inner().filter()?;
+    let entries = web.reads.run(Reach::All, move |reader| reader.audit(&filter)).await?;
     Ok(web::Json(AuditPage { entries }))
 }
 
@@ -161,7 +183,7 @@ pub async fn audit(
 pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedForExport>) -> Done {
     caller.must(Permission::ReadAudit)?;
     let filter = query.into_inner().filter();
-    caller.note(&web.directory, "audit.export", "audit", None);
+    caller.noted(&web.directory, "audit.export", "audit", None).await?;
     let data = web.data.clone();
     Ok(export::streamed("audit", Format::Csv, move |cursor: Option<i64>| {
         let page = AuditFilter { before: cursor, limit: 1000, ..filter.clone() };

@@ -164,7 +164,7 @@ impl Caller {
         }
     }
 
-    /// Writes into the audit log what they do (SEC-03).
+    /// Writes into the audit log what they do (SEC-03), where what they do is in the journal, too.
     pub fn note(
         &self,
         directory: &Directory,
@@ -172,14 +172,46 @@ impl Caller {
         subject: &str,
         details: Option<&str>,
     ) {
-        let noted = Noted {
+        audit::note(&directory.journal, self.entry(action, subject, details));
+    }
+
+    /// The same before it is done: without its entry it isn't.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`]: it couldn't be written.
+    pub async fn noted(
+        &self,
+        directory: &Directory,
+        action: &'static str,
+        subject: &str,
+        details: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let entry = self.entry(action, subject, details);
+        Ok(audit::noted(&directory.journal, entry).await?)
+    }
+
+    /// The same on a thread that may wait.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn noted_blocking(
+        &self,
+        directory: &Directory,
+        action: &'static str,
+        subject: &str,
+    ) -> Result<(), ApiError> {
+        let entry = self.entry(action, subject, None);
+        Ok(audit::noted_blocking(&directory.journal, entry)?)
+    }
+
+    fn entry(&self, action: &'static str, subject: &str, details: Option<&str>) -> Noted<'_> {
+        Noted {
             actor: self.agent.as_str(),
             action,
             subject: subject.to_owned(),
             address: self.address,
             details: details.filter(|details| !details.is_empty()).map(str::to_owned),
-        };
-        audit::note(&directory.journal, noted);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::http::api::stored;
 use crate::http::caller::Caller;
 use crate::http::content;
 use crate::http::error::{ApiError, success};
-use crate::journal::{Reader, SessionFilter, dedup_key};
+use crate::journal::{Fits, Reader, SessionFilter, dedup_key};
 
 /// A command, as the WebSocket carries it.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -157,7 +157,8 @@ fn has_said(
 ) -> Result<bool, ApiError> {
     let Input::Reply(reply) = input else { return Ok(true) };
     let reader = Reader::open(&directory.config().host.data)?;
-    let messages = reader.transcript(conversation)?;
+    let lately = Fits { messages: 500, bytes: 4 * 1024 * 1024 };
+    let messages = reader.transcript(conversation, None, lately)?;
     let is_it = |message: &Message| {
         message.author == Author::Agent(reply.agent.clone())
             && !message.internal

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use actix_web::cookie::{Cookie, SameSite, time};
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::ids::AgentId;
@@ -39,6 +39,11 @@ fn policy(nonce: &str) -> String {
 
 /// A file, or the page for every path of the console's own.
 pub async fn file(request: HttpRequest) -> HttpResponse {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return HttpResponse::MethodNotAllowed()
+            .insert_header((header::ALLOW, "GET, HEAD"))
+            .finish();
+    }
     let path = request.path().trim_start_matches('/');
     if path.starts_with("assets/") {
         return asset(&request, path);
@@ -143,6 +148,10 @@ pub async fn use_link(
 ) -> Result<HttpResponse, ApiError> {
     origin::check_form(&request, &web.directory.config().host.public_url)?;
     let journal = &web.directory.journal;
+    // Guessing writes nothing.
+    if reader(&request).sign_in_link(&accounts::hash(&path), clock::now())?.is_none() {
+        return Err(too_late(&request, &web));
+    }
     let agent = accounts::use_link(journal, &path).await?;
     let is_known = |agent: &AgentId| web.directory.config().agent(agent).is_some();
     let Some(agent) = agent.filter(is_known) else { return Err(too_late(&request, &web)) };

@@ -102,7 +102,10 @@ pub fn csv<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<u8> {
 /// A spreadsheet takes what begins so for a formula, and what customers write would be run by whoever
 /// opens the file. Numbers, also those of telephones, aren't formulas.
 fn as_text(field: &str) -> String {
-    let begins = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // Some take it for one behind blanks, too, and some split at semicolons whatever stands around.
+    let starts = |part: &str| part.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let begins =
+        starts(field) || field.starts_with(['\t', '\r']) || field.split(';').skip(1).any(starts);
     let is_number = field.chars().skip(1).all(|c| c.is_ascii_digit() || " .".contains(c));
     match begins && !(field.starts_with(['+', '-']) && is_number) {
         true => format!("'{field}"),
@@ -117,10 +120,10 @@ mod tests {
     // CONV-09
     #[test]
     fn what_customers_write_is_no_formula() {
-        for formula in ["=HYPERLINK(\"x\")", "+1+1", "-2+3", "@SUM(A1)", "\t=1"] {
+        for formula in ["=HYPERLINK(\"x\")", "+1+1", "-2+3", "@SUM(A1)", "\t=1", " =1", "x;=1+1"] {
             assert_eq!(as_text(formula), format!("'{formula}"));
         }
-        for text in ["+14255550100", "-5", "hello", "", "a=1"] {
+        for text in ["+14255550100", "-5", "hello", "", "a=1", "a; b"] {
             assert_eq!(as_text(text), text);
         }
         #[derive(Serialize)]

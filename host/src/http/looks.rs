@@ -28,4 +28,10 @@ impl Looks {
         let before = known.insert((agent.clone(), conversation), now);
         before.is_none_or(|at| now.duration_since(at) >= ONE_LOOK)
     }
+
+    /// It couldn't be noted, so it is new when it comes again.
+    pub fn forget(&self, agent: &AgentId, conversation: ConversationId) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&(agent.clone(), conversation));
+    }
 }

@@ -27,6 +27,9 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
     if let Some(problem) = web.directory.journal.health().problem() {
         problems.push(format!("the journal can't commit: {problem}"));
     }
+    if let Some(problem) = web.directory.journal.health().unreadable() {
+        problems.push(format!("the journal couldn't be read: {problem}"));
+    }
     for channel in &web.directory.config().channels {
         // Why, with paths of this machine, is for the log and for those who are signed in.
         if web.directory.channel(&channel.id).is_some_and(|slot| slot.state.is_err()) {

@@ -18,6 +18,7 @@ use crate::config::{Config, LabelConfig, Permission};
 use crate::http::api::{Answer, Done, done, reader, seen, stored};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody, success};
+use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::http::{commands, content};
 use crate::journal::Reader;
@@ -98,26 +99,22 @@ pub struct Why {
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 200, body = Why), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn why(
-    request: HttpRequest,
-    web: Data<Web>,
-    caller: Caller,
-    path: Path<Uuid>,
-) -> Answer<Why> {
+pub async fn why(web: Data<Web>, caller: Caller, path: Path<Uuid>) -> Answer<Why> {
     let id = ConversationId(*path);
     web.directory.recorder.flushed().await;
-    let reader = reader(&request);
-    let machine = seen(&reader, &web.directory, &caller, id)?;
+    let directory = web.directory.clone();
+    let read = web.reads.run(Reach::Part, move |reader| {
+        let machine = seen(reader, &directory, &caller, id)?;
+        let (events, decisions) = (reader.events(id)?, reader.decisions(id, MOST_DECISIONS)?);
+        Ok::<_, ApiError>((machine, events, decisions))
+    });
+    let (machine, events, decisions) = read.await?;
     let config = web.directory.config();
-    let mut steps: Vec<Step> = reader
-        .events(id)?
-        .into_iter()
-        .filter_map(|(at, event)| {
-            let sentence = event.sentence()?;
-            Some(Step { at, sentence, passed_over: Vec::new() })
-        })
-        .collect();
-    let decisions = reader.decisions(id, MOST_DECISIONS)?;
+    let steps = events.into_iter().filter_map(|(at, event)| {
+        let sentence = event.sentence()?;
+        Some(Step { at, sentence, passed_over: Vec::new() })
+    });
+    let mut steps: Vec<Step> = steps.collect();
     steps.extend(decisions.into_iter().map(|decision| step_of(&config, decision)));
     steps.sort_by_key(|step| step.at);
     let end = machine.summary();
@@ -187,10 +184,11 @@ pub async fn why_not(
     path: Path<String>,
     query: Query<About>,
 ) -> Answer<WhyNotView> {
+    caller.must_read()?;
     let agent = AgentId::from(path.as_str());
     if agent != caller.agent {
         caller.must(Permission::ReadAgents)?;
-        caller.note(&web.directory, "agent.read", agent.as_str(), Some("why not"));
+        caller.noted(&web.directory, "agent.read", agent.as_str(), Some("why not")).await?;
     }
     let config = web.directory.config();
     let settings = config.agent(&agent);
@@ -289,11 +287,11 @@ pub struct WaitingItem {
     (status = 200, body = Vec<WaitingItem>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn waiting(
-    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
     query: Query<Line>,
 ) -> Answer<Vec<WaitingItem>> {
+    caller.must_read()?;
     if !(1..=1000).contains(&query.limit) {
         let why = format!("limit is {}; 1 to 1000", query.limit);
         return Err(ApiError::Malformed(why));
@@ -307,25 +305,29 @@ pub async fn waiting(
             let queue = QueueId::from(name.as_str());
             if !mine.contains(&queue) {
                 caller.must(Permission::ReadConversations)?;
-                caller.note(&web.directory, "queue.read", queue.as_str(), None);
+                caller.noted(&web.directory, "queue.read", queue.as_str(), None).await?;
             }
             vec![queue]
         }
     };
-    let reader = reader(&request);
-    let mut items = Vec::new();
+    let mut lines = Vec::new();
     for queue in queues {
         let Some(actor) = web.directory.queue(&queue) else {
             return Err(ApiError::NotFound(format!("queue `{queue}`")));
         };
         let line = actor.send(LookAtLine(query.limit as usize)).await.unwrap_or_default();
-        for (index, id) in line.into_iter().enumerate() {
-            // It may have been taken between the two looks.
-            if let Ok(machine) = stored(&reader, &web.directory, id) {
-                items.push(WaitingItem { position: index + 1, conversation: machine.summary() });
-            }
-        }
+        lines.extend(line.into_iter().enumerate());
     }
+    let directory = web.directory.clone();
+    let read = web.reads.run(Reach::Part, move |reader| {
+        // One may have been taken between the two looks.
+        let items = lines.into_iter().filter_map(|(index, id)| {
+            let machine = stored(reader, &directory, id).ok()?;
+            Some(WaitingItem { position: index + 1, conversation: machine.summary() })
+        });
+        Ok::<Vec<_>, ApiError>(items.collect())
+    });
+    let items = read.await?;
     Ok(Json(items))
 }
 
@@ -344,7 +346,7 @@ pub async fn set_attributes(
 ) -> Done {
     caller.must(Permission::SetAttributes)?;
     content::check_attributes(&body, &web.directory.config().fields)?;
-    caller.note(&web.directory, "attributes.set", &path.to_string(), None);
+    caller.noted(&web.directory, "attributes.set", &path.to_string(), None).await?;
     let input = Input::Attributes(Box::new(body.into_inner()));
     success(web.directory.ask(Deliver::new(To::Id(ConversationId(*path)), input)).await)?;
     Ok(done())
@@ -428,7 +430,7 @@ pub async fn desk(web: Data<Web>, caller: Caller) -> Json<DeskView> {
     (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn reload(web: Data<Web>, caller: Caller) -> Answer<Change> {
     caller.must(Permission::Reload)?;
-    caller.note(&web.directory, "config.reload", "configuration", None);
+    caller.noted(&web.directory, "config.reload", "configuration", None).await?;
     let (reloader, by) = (web.reloader.clone(), caller.agent.to_string());
     let reloaded = web::block(move || reloader.reload(&by)).await;
     let stopping = |_| ApiError::Unavailable("the host is stopping".to_owned());

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::actors::Directory;
 use crate::config::Permission;
-use crate::http::api::{Answer, reader};
+use crate::http::api::Answer;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{Form, Format, csv, json_lines, streamed};
+use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::journal::{Filter, JournalError, Part, Reader, Session, SessionFilter};
 
@@ -93,16 +94,14 @@ pub async fn search(
     query: Query<Wanted>,
 ) -> Answer<Page> {
     caller.must(Permission::ReadConversations)?;
-    caller.note(
-        &web.directory,
-        "conversation.search",
-        "conversations",
-        Some(request.query_string()),
-    );
     let limit = checked_limit(query.limit)?;
+    let asked = Some(request.query_string());
+    caller.noted(&web.directory, "conversation.search", "conversations", asked).await?;
     let cursor = query.cursor.map(ConversationId);
-    let (conversations, next) =
-        page(&reader(&request), &web.directory, &query.filter(), cursor, limit)?;
+    let (directory, filter) = (web.directory.clone(), query.filter());
+    let found =
+        web.reads.run(Reach::All, move |reader| page(reader, &directory, &filter, cursor, limit));
+    let (conversations, next) = found.await?;
     Ok(Json(Page { conversations, next: next.map(|id| id.0) }))
 }
 
@@ -132,12 +131,8 @@ pub async fn export(
     form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.must(Permission::Export)?;
-    caller.note(
-        &web.directory,
-        "conversation.export",
-        "conversations",
-        Some(request.query_string()),
-    );
+    let asked = Some(request.query_string());
+    caller.noted(&web.directory, "conversation.export", "conversations", asked).await?;
     let (directory, data) = (web.directory.clone(), web.data.clone());
     let (filter, format) = (query.filter(), form.format);
     Ok(streamed("conversations", format, move |cursor| {
@@ -214,9 +209,12 @@ pub async fn sessions(
     query: Query<WantedSessions>,
 ) -> Answer<SessionPage> {
     caller.must(Permission::ReadConversations)?;
-    caller.note(&web.directory, "session.search", "sessions", Some(request.query_string()));
+    let asked = Some(request.query_string());
+    caller.noted(&web.directory, "session.search", "sessions", asked).await?;
     let limit = checked_limit(query.limit)?;
-    let found = reader(&request).sessions(&query.filter(), query.cursor, limit)?;
+    let (filter, cursor) = (query.filter(), query.cursor);
+    let found = web.reads.run(Reach::All, move |reader| reader.sessions(&filter, cursor, limit));
+    let found = found.await?;
     let (sessions, next) = session_page(found, limit);
     Ok(Json(SessionPage { sessions, next }))
 }
@@ -247,7 +245,8 @@ pub async fn export_sessions(
     form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.must(Permission::Export)?;
-    caller.note(&web.directory, "session.export", "sessions", Some(request.query_string()));
+    let asked = Some(request.query_string());
+    caller.noted(&web.directory, "session.export", "sessions", asked).await?;
     let (data, filter, format) = (web.data.clone(), query.filter(), form.format);
     Ok(streamed("sessions", format, move |cursor| {
         let found = Reader::open(&data)?.sessions(&filter, cursor, PAGE)?;

@@ -14,6 +14,7 @@ use crate::actors::Directory;
 use crate::http::door::{self, Door, Listeners, Service, Tls};
 use crate::http::error::ApiError;
 use crate::http::passwords::Passwords;
+use crate::http::reads::Reads;
 use crate::http::throttle::Throttle;
 use crate::http::{
     access, api, audit, collaboration, console, headers, live, operations, query, routing, search,
@@ -39,6 +40,8 @@ pub struct Web {
     pub throttle: Throttle,
     /// Checks them.
     pub passwords: Passwords,
+    /// Looks things up.
+    pub reads: Reads,
 }
 
 /// The most bytes of one API request.
@@ -99,7 +102,7 @@ pub fn serve(
                     operations::routes(app);
                 }
             })
-            .default_service(web::get().to(console::file))
+            .default_service(web::route().to(console::file))
     };
     let for_operators = move || {
         let reader = Reader::open(&operators.data).expect("the writer has opened the same file");

@@ -91,8 +91,8 @@ impl Throttle {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_at_home = self.is_at_home(account, address);
         let of = |key: Key| {
-            // What others get wrong elsewhere.
-            if is_at_home && matches!(key, Key::Account(_)) {
+            // What others get wrong: elsewhere with this name, or here with another one.
+            if is_at_home && matches!(key, Key::Account(_) | Key::Address(_)) {
                 return None;
             }
             let failures = known.get(&key)?;
@@ -141,6 +141,12 @@ impl Throttle {
             known.clear();
         }
         known.insert((account.clone(), address));
+    }
+
+    /// They have signed in from there before, in an earlier run.
+    pub fn remember(&self, agent: &str, address: IpAddr) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert((Name::new(agent, true), address));
     }
 
     fn is_at_home(&self, account: &Name, address: Option<IpAddr>) -> bool {
@@ -247,8 +253,13 @@ mod tests {
             throttle.failed(&known("kim"), address(n + 2), now);
         }
         assert!(throttle.wait_of_tokens(address(1), now).is_some());
+        for n in 0..200 {
+            throttle.failed(&known(&format!("agent-{n}")), address(1), now);
+        }
         assert_eq!(throttle.wait(&known("kim"), address(1), now), None, "at home");
-        assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "old pages there");
+        assert!(throttle.wait(&known("lee"), address(1), now).is_some());
+        throttle.remember("lee", address(1).unwrap());
+        assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "from before a restart");
     }
 
     // OPS-11

@@ -64,21 +64,25 @@ pub async fn receive(
             return HttpResponse::InternalServerError().body("the channel's plugin failed\n");
         }
     };
-    // Nothing of it is taken if the plugin breaks its word: the provider tries again, and somebody sees it.
-    let promises = received.events.iter().map(|event| match event {
-        sdk::Event::Message(message) => content::check_inbound(message),
-        sdk::Event::Delivery(_) => Ok(()),
-    });
-    if let Err(why) = promises.collect::<Result<(), String>>() {
+    // What can't be taken costs nothing of what came with it. If nothing is left of what was sent, the
+    // provider tries again, and somebody sees it.
+    let count_before = received.events.len();
+    let mut events = received.events;
+    events.retain(|event| {
+        let sdk::Event::Message(message) = event else { return true };
+        let Err(why) = content::check_inbound(message) else { return true };
         count("failed");
-        tracing::error!(%channel, why, "the plugin handed over what it mustn't");
+        tracing::error!(%channel, why, "a message can't be taken");
+        false
+    });
+    if events.is_empty() && count_before > 0 {
         return HttpResponse::InternalServerError().body("the channel's plugin failed\n");
     }
     let reader = request.app_data::<Rc<Reader>>().expect("every worker has one");
     // Everything is on its way before anything is waited for; one commit takes it all.
-    let mut waiting = Vec::with_capacity(received.events.len());
+    let mut waiting = Vec::with_capacity(events.len());
     let mut early = Vec::new();
-    for event in received.events {
+    for event in events {
         let report = match event {
             sdk::Event::Message(message) => {
                 waiting.push(directory.ask(inbound(&channel, message)));
@@ -95,7 +99,7 @@ pub async fn receive(
                 let provider_id = &report.provider_id;
                 tracing::debug!(%channel, provider_id, "report of an unknown message");
             }
-            Err(error) => return unreadable(&error, &count),
+            Err(error) => return unreadable(directory, &error, &count),
         }
     }
     for answer in futures_util::future::join_all(waiting).await {
@@ -110,7 +114,7 @@ pub async fn receive(
             count("unavailable");
             return retry_later("a report is of something that is still being sent");
         }
-        Err(error) => return unreadable(&error, &count),
+        Err(error) => return unreadable(directory, &error, &count),
     }
     count("taken");
     as_response(received.response)
@@ -138,7 +142,8 @@ fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
     Deliver { dedup: Some(dedup), ..Deliver::new(to, input) }
 }
 
-fn unreadable(error: &JournalError, count: &impl Fn(&str)) -> HttpResponse {
+fn unreadable(directory: &Directory, error: &JournalError, count: &impl Fn(&str)) -> HttpResponse {
+    directory.journal.health().read_failed(error);
     tracing::error!(%error, "the journal can't be read");
     count("unavailable");
     retry_later("the journal can't be read")

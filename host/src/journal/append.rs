@@ -1,9 +1,9 @@
 //! One conversation's step, ready to be written.
 
 use cordboard_core::Conversation;
-use cordboard_core::conversation::{Event, Standing, State};
+use cordboard_core::conversation::{Standing, State};
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo};
-use cordboard_core::message::{Delivery, Media, Message};
+use cordboard_core::message::Media;
 use cordboard_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -142,27 +142,4 @@ pub struct OutboxBody {
     /// Files.
     #[serde(default)]
     pub media: Vec<Media>,
-}
-
-/// A transcript is told by its events: messages, and how far replies have come.
-pub fn fold_transcript(events: impl Iterator<Item = Event>) -> Vec<Message> {
-    let mut messages: Vec<Message> = Vec::new();
-    for event in events {
-        match event {
-            Event::MessageReceived { message, .. }
-            | Event::ReplyQueued { message }
-            | Event::NoteAdded { message } => messages.push(message),
-            Event::DeliveryChanged { message, delivery } => {
-                set_delivery(&mut messages, message, delivery);
-            }
-            _ => {}
-        }
-    }
-    messages
-}
-
-fn set_delivery(messages: &mut [Message], no: MessageNo, delivery: Delivery) {
-    if let Some(message) = messages.iter_mut().find(|message| message.no == no) {
-        message.delivery = Some(delivery);
-    }
 }

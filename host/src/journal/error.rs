@@ -39,7 +39,7 @@ impl JournalError {
     }
 
     /// Nobody writes any more.
-    pub(super) fn ended() -> Self {
+    pub fn ended() -> Self {
         Self::new(Trouble::Other, "the journal's writer has ended")
     }
 }

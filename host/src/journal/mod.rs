@@ -11,6 +11,7 @@ mod reader;
 mod record;
 mod schema;
 mod sessions;
+mod transcript;
 mod trouble;
 mod upkeep;
 mod writer;
@@ -25,6 +26,7 @@ pub use reader::{
 pub use record::{Access, Outcome, Record};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
+pub use transcript::Fits;
 pub use trouble::{identity, in_words};
 pub use upkeep::{note_alive, trim_routing_log};
 pub use writer::{Journal, JournalHealth, Settled, Written};

@@ -186,7 +186,7 @@ pub enum Access {
         /// When.
         now: Timestamp,
     },
-    /// A password was set; whoever knew the old one is signed out.
+    /// A password was set; whoever knew the old one is signed out, and has no link any more.
     PasswordSet {
         /// Whose.
         agent: AgentId,
@@ -383,8 +383,11 @@ impl Access {
             Self::PasswordSet { agent, hashed } => {
                 let set = "INSERT OR REPLACE INTO accounts (agent, password) VALUES (?1, ?2)";
                 to.execute(set, params![agent.as_str(), hashed])?;
-                let end = "DELETE FROM sessions WHERE agent = ?1";
-                to.execute(end, [agent.as_str()]).map(done)
+                for table in ["sessions", "sign_in_links"] {
+                    let end = format!("DELETE FROM {table} WHERE agent = ?1");
+                    to.execute(&end, [agent.as_str()])?;
+                }
+                Ok(Outcome::default())
             }
             Self::Ends { agent } => {
                 let mut count = 0;

@@ -53,6 +53,8 @@ pub struct JournalHealth {
     waiting: AtomicUsize,
     panics: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// The last read that failed.
+    unread: Mutex<Option<(Instant, String)>>,
 }
 
 impl JournalHealth {
@@ -60,6 +62,19 @@ impl JournalHealth {
     pub fn problem(&self) -> Option<String> {
         let error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         self.failing.load(Ordering::Relaxed).then(|| error.clone().unwrap_or_default())
+    }
+
+    /// A read failed.
+    pub fn read_failed(&self, error: &JournalError) {
+        let failed = Some((Instant::now(), error.to_string()));
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    }
+
+    /// Why a read failed within the last half minute.
+    pub fn unreadable(&self) -> Option<String> {
+        const LATELY: Duration = Duration::from_secs(30);
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.as_ref().filter(|(at, _)| at.elapsed() < LATELY).map(|(_, why)| why.clone())
     }
 
     /// Writes that were given to it and aren't settled.

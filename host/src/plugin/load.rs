@@ -114,11 +114,25 @@ pub struct Inspected {
 /// # Errors
 /// [`LoadError::Unreadable`] or [`LoadError::NotAPlugin`].
 pub fn inspect(file: &Path) -> Result<Inspected, LoadError> {
-    let bytes = std::fs::read(file)
+    let bytes = read_library(file)
         .map_err(|cause| LoadError::Unreadable { file: file.to_owned(), cause })?;
     let manifest = manifest::read(&bytes)
         .map_err(|cause| LoadError::NotAPlugin { file: file.to_owned(), cause })?;
     Ok(Inspected { manifest, sha256: cache::hash(&bytes), bytes })
+}
+
+/// A regular file of a sensible size: a pipe would never begin, and a device never end.
+fn read_library(file: &Path) -> std::io::Result<Vec<u8>> {
+    const MOST_BYTES: u64 = 512 * 1024 * 1024;
+    let refused = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+    let about = std::fs::metadata(file)?;
+    if !about.is_file() {
+        return Err(refused("it isn't a regular file".to_owned()));
+    }
+    if about.len() > MOST_BYTES {
+        return Err(refused(format!("it has {} bytes; at most {MOST_BYTES}", about.len())));
+    }
+    std::fs::read(file)
 }
 
 /// Loads channels.

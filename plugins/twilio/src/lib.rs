@@ -80,6 +80,9 @@ impl Channel for Twilio {
         let fields = request.form();
         self.check_signature(&request, &fields)?;
         let form = Form(fields);
+        if let Some(sid) = form.get("AccountSid").filter(|sid| *sid != self.config.account_sid) {
+            return Err(Rejection::NotAuthentic(format!("it is of another account, {sid}")));
+        }
         let event = match form.get("MessageStatus") {
             Some(status) => Event::Delivery(DeliveryReport {
                 reference: request.query_value("reference"),
@@ -184,14 +187,26 @@ fn inbound(form: &Form) -> Result<Inbound, Rejection> {
         let content_type = form.get(&format!("MediaContentType{n}")).unwrap_or_default();
         Some(Media { url, content_type: content_type.to_owned() })
     });
+    let sid = form.need("MessageSid")?;
+    // The signature joins names and values without anything between them, so whoever has one request could
+    // move the beginning of the next field into this one, and the message would seem to be another.
+    if !is_message_sid(sid) {
+        let text = format!("\"{sid}\" isn't a message's SID: SM or MM and 32 hexadecimal digits");
+        return Err(Rejection::NotUnderstood(text));
+    }
     Ok(Inbound {
-        provider_id: form.need("MessageSid")?.to_owned(),
+        provider_id: sid.to_owned(),
         from: sms::canonical(form.need("From")?),
         to: sms::canonical(form.need("To")?),
         text: text.to_owned(),
         media: media.collect(),
         consent,
     })
+}
+
+fn is_message_sid(sid: &str) -> bool {
+    let digits = sid.strip_prefix("SM").or_else(|| sid.strip_prefix("MM")).unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Twilio's states in the host's words.

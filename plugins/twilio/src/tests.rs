@@ -128,6 +128,19 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     unknown.headers.push((header.into(), "key=1,algorithm=HMAC_MD5".into()));
     assert!(matches!(run(channel.receive(unknown)), Err(Rejection::NotAuthentic(_))));
 
+    // The next field's name and value, moved into the SID: the signature is the same, and it is no other message.
+    let mut moved: Vec<(&str, &str)> =
+        INBOUND.iter().copied().filter(|(name, _)| *name != "NumMedia").collect();
+    moved[0].1 = "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaNumMedia1";
+    let same = post(url, &INBOUND, TOKEN).headers;
+    let moved = WebhookRequest { headers: same, ..post(url, &moved, TOKEN) };
+    let Err(Rejection::NotUnderstood(why)) = run(channel.receive(moved)) else { panic!() };
+    assert!(why.contains("isn't a message's SID"), "{why}");
+    let mut foreign = INBOUND.to_vec();
+    foreign[1].1 = "ACffffffffffffffffffffffffffffffff";
+    let foreign = run(channel.receive(post(url, &foreign, TOKEN)));
+    assert!(matches!(foreign, Err(Rejection::NotAuthentic(_))));
+
     let mut stop = INBOUND.to_vec();
     stop.push(("OptOutType", "STOP"));
     let received = run(channel.receive(post(url, &stop, TOKEN))).unwrap();

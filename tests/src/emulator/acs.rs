@@ -115,6 +115,10 @@ fn report(world: World, id: String, tag: String, to: String) {
 }
 
 fn event(world: &World, id: &str, kind: &str, data: &Value) -> reqwest::RequestBuilder {
+    post(world, &sign::event_grid_event(id, kind, data))
+}
+
+fn post(world: &World, events: &Value) -> reqwest::RequestBuilder {
     let accounts = &world.accounts;
     let url = format!(
         "{}/hooks/{}?secret={}",
@@ -122,21 +126,34 @@ fn event(world: &World, id: &str, kind: &str, data: &Value) -> reqwest::RequestB
         Provider::Acs.channel(),
         accounts.acs_webhook_secret
     );
-    world
-        .client
-        .post(url)
-        .header("aeg-event-type", "Notification")
-        .json(&sign::event_grid_event(id, kind, data))
+    world.client.post(url).header("aeg-event-type", "Notification").json(events)
 }
 
-pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::RequestBuilder {
-    let data = json!({
+/// Several messages (id, sender, text) in one request, as Event Grid sends them.
+pub fn inbound_batch(
+    world: &World,
+    messages: &[(String, String, String)],
+) -> reqwest::RequestBuilder {
+    let events = messages.iter().flat_map(|(id, from, text)| {
+        let data = received(id, from, text);
+        let event = sign::event_grid_event(id, "Microsoft.Communication.SMSReceived", &data);
+        event.as_array().expect("events come as a list").clone()
+    });
+    post(world, &Value::Array(events.collect()))
+}
+
+fn received(id: &str, from: &str, text: &str) -> Value {
+    json!({
         "messageId": format!("Incoming_{id}"),
         "from": from,
         "to": Provider::Acs.our_number(),
         "message": text,
         "receivedTimestamp": "2026-01-01T00:00:00Z",
         "segmentCount": 1,
-    });
+    })
+}
+
+pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::RequestBuilder {
+    let data = received(id, from, text);
     event(world, id, "Microsoft.Communication.SMSReceived", &data)
 }

@@ -259,6 +259,12 @@ impl World {
         request.send().await.map_or(0, |response| response.status().as_u16())
     }
 
+    /// Several texts (id, sender, text) through ACS in one request; the host's answer.
+    pub async fn deliver_acs_batch(&self, messages: &[(String, String, String)]) -> u16 {
+        let request = acs::inbound_batch(self, messages);
+        request.send().await.map_or(0, |response| response.status().as_u16())
+    }
+
     /// Waits until a sent message satisfies the predicate.
     ///
     /// # Panics

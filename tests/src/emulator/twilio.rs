@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::web::{Bytes, Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::telesign::{cut, set_retry_after};
 use super::{Failure, Provider, World, sign};
@@ -139,6 +140,17 @@ fn signed(world: &World, url: &str, fields: &BTreeMap<String, String>) -> reqwes
     world.client.post(url).header("x-twilio-signature", signature).form(fields)
 }
 
+/// A message's SID as Twilio makes them, the same for the same name.
+fn sid_of(id: &str) -> String {
+    let is_sid = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_sid {
+        return format!("SM{}", id.to_ascii_lowercase());
+    }
+    let digest = Sha256::digest(id.as_bytes());
+    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("SM{hex}")
+}
+
 pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::RequestBuilder {
     let number = from.to_owned();
     match text.trim().to_ascii_uppercase().as_str() {
@@ -146,7 +158,7 @@ pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::Requ
         "START" => world.inside().opted_out.remove(&(Provider::Twilio, number)),
         _ => false,
     };
-    let sid = format!("SM{}", id.to_ascii_lowercase());
+    let sid = sid_of(id);
     let mut fields = BTreeMap::from(
         [
             ("MessageSid", sid.as_str()),

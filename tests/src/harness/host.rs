@@ -319,6 +319,24 @@ impl HostProcess {
         answered(request).await
     }
 
+    /// All messages of a conversation, page by page.
+    pub async fn transcript(&self, token: &str, id: &str) -> Vec<Value> {
+        let mut messages: Vec<Value> = Vec::new();
+        loop {
+            let first = messages.first().and_then(|message| message["no"].as_u64());
+            let before = first.map(|no| format!("&before={no}")).unwrap_or_default();
+            let path = format!("/api/v1/conversations/{id}?limit=500{before}");
+            let (status, page) = self.get(token, &path).await;
+            assert_eq!(status, 200, "{page}");
+            let page = page["messages"].as_array().expect("a list").clone();
+            let is_first = page.first().is_none_or(|message| message["no"] == 1);
+            messages.splice(0..0, page);
+            if is_first {
+                return messages;
+            }
+        }
+    }
+
     /// GET with a token; the body as text.
     pub async fn text(&self, token: &str, path: &str) -> String {
         let request = client().get(format!("{}{path}", self.url)).bearer_auth(token);

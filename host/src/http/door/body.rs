@@ -2,11 +2,13 @@
 //! came through a connection that is kept back is only for those it is kept back for.
 
 use std::cell::Cell;
+use std::collections::hash_map::Entry;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ use crate::http::server::Web;
 /// The path of the live socket.
 const LIVE: &str = "/api/v1/live";
 
-/// From then on a body has to keep to the least rate.
+/// A body has to keep to the least rate over so long.
 const RATE_COUNTS_AFTER: Duration = Duration::from_secs(5);
 /// Bytes a second.
 const LEAST_RATE: u64 = 1024;
@@ -69,7 +71,8 @@ pub async fn in_time(
     let within = web.directory.config().host.limits.body;
     let inner = request.take_payload();
     // Until the answer: what was collected lives as long.
-    let held = Rc::new(Held { door: web.door.clone(), bytes: Cell::new(0) });
+    let address = super::address_of(request.request(), &web.directory.config().host);
+    let held = Rc::new(Held { door: web.door.clone(), address, bytes: Cell::new(0) });
     let body = Timely::new(inner, within, end.clone(), held.clone());
     request.set_payload(Payload::Stream { payload: Box::pin(body) });
     let response = next.call(request).await?.map_into_boxed_body();
@@ -96,6 +99,11 @@ pub async fn in_time(
 
 /// The most bytes of bodies at once: some sixty of the largest, and thousands of usual ones.
 const MOST_AT_ONCE: usize = 64 * 1024 * 1024;
+/// The most from one address, so that nobody takes the room of all.
+const MOST_OF_ONE: usize = 16 * 1024 * 1024;
+/// Kept back for bodies of usual size.
+const KEPT_BACK: usize = 16 * 1024 * 1024;
+const USUAL: usize = 64 * 1024;
 
 /// How a body ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,6 +116,7 @@ enum End {
 /// Bytes that a request's body takes of what all may.
 struct Held {
     door: Arc<Door>,
+    address: Option<IpAddr>,
     bytes: Cell<usize>,
 }
 
@@ -115,13 +124,29 @@ impl Held {
     /// Whether there is room for so many more.
     fn add(&self, count: usize) -> bool {
         self.bytes.set(self.bytes.get() + count);
-        self.door.bodies.fetch_add(count, Ordering::Relaxed) + count <= MOST_AT_ONCE
+        let all = self.door.bodies.fetch_add(count, Ordering::Relaxed) + count;
+        let most = if self.bytes.get() <= USUAL { MOST_AT_ONCE } else { MOST_AT_ONCE - KEPT_BACK };
+        let of_one = self.address.map_or(0, |address| {
+            let mut of = self.door.bodies_of.lock().unwrap_or_else(PoisonError::into_inner);
+            let bytes = of.entry(address).or_default();
+            *bytes += count;
+            *bytes
+        });
+        all <= most && of_one <= MOST_OF_ONE
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         self.door.bodies.fetch_sub(self.bytes.get(), Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let mut of = self.door.bodies_of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut bytes) = of.entry(address) {
+            *bytes.get_mut() -= self.bytes.get();
+            if *bytes.get() == 0 {
+                bytes.remove();
+            }
+        }
     }
 }
 
@@ -146,20 +171,28 @@ struct Timely {
     began: Instant,
     within: Duration,
     look: Option<Pin<Box<Sleep>>>,
+    /// Since the last look, and when that was.
     taken: u64,
+    looked: Instant,
     end: Rc<Cell<End>>,
     held: Rc<Held>,
 }
 
 impl Timely {
     fn new(inner: Payload, within: Duration, end: Rc<Cell<End>>, held: Rc<Held>) -> Self {
-        Self { inner, began: Instant::now(), within, look: None, taken: 0, end, held }
+        let began = Instant::now();
+        Self { inner, began, within, look: None, taken: 0, looked: began, end, held }
     }
 
-    fn is_too_slow(&self) -> bool {
-        let elapsed = self.began.elapsed();
+    /// What came at once at the beginning doesn't pay for what comes no more.
+    fn is_too_slow(&mut self) -> bool {
+        let elapsed = self.looked.elapsed();
         let due = elapsed.as_secs().saturating_mul(LEAST_RATE);
-        elapsed >= self.within || (elapsed >= RATE_COUNTS_AFTER && self.taken < due)
+        let is_slow = elapsed >= RATE_COUNTS_AFTER && self.taken < due;
+        if elapsed >= RATE_COUNTS_AFTER {
+            (self.looked, self.taken) = (Instant::now(), 0);
+        }
+        self.began.elapsed() >= self.within || is_slow
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Door {
     inside: AtomicUsize,
     /// Bytes of bodies that are being read, in all.
     bodies: AtomicUsize,
+    /// The same by address.
+    bodies_of: Mutex<HashMap<IpAddr, usize>>,
     by_address: Mutex<HashMap<IpAddr, u32>>,
 }
 
@@ -69,6 +71,7 @@ impl Door {
             room,
             inside: AtomicUsize::new(0),
             bodies: AtomicUsize::new(0),
+            bodies_of: Mutex::default(),
             by_address: Mutex::default(),
         }
     }

@@ -31,8 +31,9 @@ use crate::clock;
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::journal::Reader;
+use crate::journal::{Fits, Reader};
 
 use flow::Taken;
 
@@ -44,12 +45,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The most bytes of one frame from a screen.
 const MOST_BYTES: usize = 64 * 1024;
 
+/// Bytes of messages of one conversation in a snapshot; pages ask for what is before.
+const MOST_OF_ONE: usize = 256 * 1024;
+/// And of all of them.
+const MOST_OF_SNAPSHOT: usize = 2 * 1024 * 1024;
+
 /// One conversation with its history.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Transcript {
     /// Where it stands.
     pub conversation: Summary,
-    /// All of it, oldest first.
+    /// The newest part of it, oldest first. If the first one's number is above 1, there are earlier ones
+    /// (`GET /api/v1/conversations/{id}?before=`).
     pub messages: Vec<Message>,
 }
 
@@ -151,7 +158,9 @@ pub async fn open(
     actix_web::rt::spawn(async move {
         // Attached first, read second: what happens in between is in both, and that is harmless.
         let held = actor.send(LookAtAgent).await.map(|view| view.held).unwrap_or_default();
-        let first = snapshot(&reader, &directory, &caller, &held);
+        let (own, who) = (directory.clone(), caller.clone());
+        let read = move |reader: &Reader| snapshot(reader, &own, &who, &held);
+        let first = web.reads.run(Reach::Part, read).await;
         let agent = caller.agent.clone();
         let mut line = Line {
             session,
@@ -393,6 +402,7 @@ fn snapshot(
     held: &[ConversationId],
 ) -> Result<Arc<str>, ApiError> {
     let mut conversations = Vec::new();
+    let mut left = MOST_OF_SNAPSHOT;
     let mut machines = reader.open_conversations(Some(&caller.agent), 1000)?;
     for id in held {
         if !machines.iter().any(|machine| machine.id() == *id) {
@@ -407,7 +417,12 @@ fn snapshot(
     }
     for machine in machines {
         let Some(machine) = directory.with_settings(machine) else { continue };
-        let messages = reader.transcript(machine.id())?;
+        let fits = Fits { messages: 100, bytes: left.min(MOST_OF_ONE) };
+        let messages = match left {
+            0 => Vec::new(),
+            _ => reader.transcript(machine.id(), None, fits)?,
+        };
+        left = left.saturating_sub(messages.iter().map(|message| message.text.len()).sum());
         conversations.push(Transcript { conversation: machine.summary(), messages });
     }
     let frame = FirstFrame::Snapshot { conversations };

@@ -18,9 +18,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::append::{OutboxBody, OutboxRow, fold_transcript};
+use super::append::{OutboxBody, OutboxRow};
 use super::error::JournalError;
 use super::schema;
+use super::transcript::{Fits, TranscriptPage};
 use super::writer::state_of;
 
 pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
@@ -201,13 +202,27 @@ impl Reader {
         Ok(found)
     }
 
-    /// The transcript, oldest first.
-    pub fn transcript(&self, id: ConversationId) -> Result<Vec<Message>> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT body FROM events WHERE conversation = ?1 ORDER BY version")?;
-        let rows = statement.query_map([id.0.as_bytes().as_slice()], |row| decoded(row, 0))?;
-        Ok(fold_transcript(all::<Event, Vec<_>>(rows)?.into_iter()))
+    /// The newest entries of a transcript, or the newest before one of them, oldest first: as many as fit,
+    /// and at least one if there is any. Numbers begin with 1, so the first one says whether there are
+    /// earlier ones.
+    pub fn transcript(
+        &self,
+        id: ConversationId,
+        before: Option<MessageNo>,
+        fits: Fits,
+    ) -> Result<Vec<Message>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM events WHERE conversation = ?1 ORDER BY version DESC",
+        )?;
+        let mut rows = statement.query([id.0.as_bytes().as_slice()])?;
+        let mut page = TranscriptPage::new(before, fits);
+        while let Some(row) = rows.next()? {
+            let length = row.get_ref(0)?.as_blob()?.len();
+            if !page.take(decoded::<Event>(row, 0)?, length) {
+                break;
+            }
+        }
+        Ok(page.finish())
     }
 
     /// Every open conversation, for recovery.

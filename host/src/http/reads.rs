@@ -1,0 +1,81 @@
+//! Reads that may take long are done beside the HTTP workers, and only so many at a time: a worker serves
+//! webhooks and screens, and a search may look through everything.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::http::error::ApiError;
+use crate::journal::{JournalError, Reader};
+
+/// Searches at a time: the others wait, and a machine with two processors still has one for customers.
+const SEARCHES: usize = 1;
+/// Other reads at a time.
+const OTHERS: usize = 8;
+/// Whoever has waited for so long is told to come again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much a read may look through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Everything there is.
+    All,
+    /// A conversation, or a page of a list.
+    Part,
+}
+
+/// Where reads are done.
+pub struct Reads {
+    data: PathBuf,
+    searches: Semaphore,
+    others: Semaphore,
+    /// Readers that nobody uses just now.
+    idle: Mutex<Vec<Reader>>,
+}
+
+impl Reads {
+    /// Of the journal in this folder.
+    pub fn new(data: PathBuf) -> Self {
+        let (searches, others) = (Semaphore::new(SEARCHES), Semaphore::new(OTHERS));
+        Self { data, searches, others, idle: Mutex::default() }
+    }
+
+    /// Reads something.
+    ///
+    /// # Errors
+    /// [`ApiError::Busy`] if too many read at once; whatever the read says.
+    pub async fn run<T, E>(
+        &self,
+        reach: Reach,
+        read: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        E: Into<ApiError> + Send + 'static,
+    {
+        let places = match reach {
+            Reach::All => &self.searches,
+            Reach::Part => &self.others,
+        };
+        let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, places.acquire()).await else {
+            return Err(ApiError::Busy("too many look things up at once; try again".to_owned()));
+        };
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let data = self.data.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let reader = match idle {
+                Some(reader) => reader,
+                None => Reader::open(&data)?,
+            };
+            let found = read(&reader);
+            Ok::<_, JournalError>((reader, found))
+        });
+        let gone =
+            |_| ApiError::Unavailable("the read came to grief; the log says more".to_owned());
+        let (reader, found) = reading.await.map_err(gone)??;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        found.map_err(Into::into)
+    }
+}
