@@ -113,6 +113,34 @@ test("two tabs don't undo each other, and what was sent in one isn't unsent in t
   await finish(desk);
 });
 
+test("a long conversation shows its newest part, and what was before when it is asked for", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const { phone, write } = await phoneOf(browser, world, "+14255550118");
+  await write("the very first");
+  await accept(desk);
+  await phone.evaluate(async () => {
+    for (let n = 2; n <= 130; n++) {
+      const provider = document.querySelector("#provider").value;
+      const body = JSON.stringify({ provider, from: "+14255550118", text: `message ${n}` });
+      await fetch("/api/text", { method: "POST", headers: { "content-type": "application/json" }, body });
+    }
+  });
+  await desk.reload();
+  await open(desk, 0);
+  const transcript = desk.getByTestId("transcript");
+  await transcript.getByText("message 130", { exact: true }).waitFor();
+  assert.equal(await transcript.getByTestId("message").count(), 100);
+  await desk.getByRole("button", { name: "Show earlier messages" }).click();
+  await transcript.getByText("the very first").waitFor();
+  assert.equal(await transcript.getByTestId("message").count(), 130);
+  assert.equal(await desk.getByRole("button", { name: "Show earlier messages" }).count(), 0);
+  // What comes now stands below, and nothing is lost above.
+  await write("and the last");
+  await transcript.getByText("and the last").waitFor();
+  assert.equal(await transcript.getByTestId("message").count(), 131);
+  await finish(desk);
+});
+
 test("conversations are opened by keyboard", async () => {
   const desk = await deskOf(browser, world, "kim");
   const { write } = await phoneOf(browser, world, "+14255550112");

@@ -2,7 +2,7 @@
 //! webhooks and screens, and a search may look through everything.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -29,23 +29,23 @@ pub enum Reach {
 /// Where reads are done.
 pub struct Reads {
     data: PathBuf,
-    searches: Semaphore,
-    others: Semaphore,
+    searches: Arc<Semaphore>,
+    others: Arc<Semaphore>,
     /// Readers that nobody uses just now.
-    idle: Mutex<Vec<Reader>>,
+    idle: Arc<Mutex<Vec<Reader>>>,
 }
 
 impl Reads {
     /// Of the journal in this folder.
     pub fn new(data: PathBuf) -> Self {
-        let (searches, others) = (Semaphore::new(SEARCHES), Semaphore::new(OTHERS));
-        Self { data, searches, others, idle: Mutex::default() }
+        let place = |count| Arc::new(Semaphore::new(count));
+        Self { data, searches: place(SEARCHES), others: place(OTHERS), idle: Arc::default() }
     }
 
     /// Reads something.
     ///
     /// # Errors
-    /// [`ApiError::Busy`] if too many read at once; whatever the read says.
+    /// Busy (429) if too many read at once; whatever the read says.
     pub async fn run<T, E>(
         &self,
         reach: Reach,
@@ -59,23 +59,25 @@ impl Reads {
             Reach::All => &self.searches,
             Reach::Part => &self.others,
         };
-        let Ok(Ok(_place)) = tokio::time::timeout(PATIENCE, places.acquire()).await else {
+        let place = tokio::time::timeout(PATIENCE, places.clone().acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
             return Err(ApiError::Busy("too many look things up at once; try again".to_owned()));
         };
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let data = self.data.clone();
+        let (data, idle) = (self.data.clone(), self.idle.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            let reader = match idle {
+            // Until it is done: whoever asked may hang up, and what they asked for goes on.
+            let _place = place;
+            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reader = match known {
                 Some(reader) => reader,
                 None => Reader::open(&data)?,
             };
             let found = read(&reader);
-            Ok::<_, JournalError>((reader, found))
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            Ok::<_, JournalError>(found)
         });
         let gone =
             |_| ApiError::Unavailable("the read came to grief; the log says more".to_owned());
-        let (reader, found) = reading.await.map_err(gone)??;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-        found.map_err(Into::into)
+        reading.await.map_err(gone)??.map_err(Into::into)
     }
 }
