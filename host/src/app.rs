@@ -136,7 +136,7 @@ impl Host {
             door: Arc::new(Door::new(directory.clone(), http::make_room())),
             throttle: Throttle::default(),
             passwords: Passwords::start(),
-            reads: http::Reads::new(data.clone()),
+            reads: Arc::new(http::Reads::new(data.clone())),
         };
         let signed_in = Reader::open(&data)?.sign_ins(None, clock::now(), Timestamp(0), None)?;
         for session in signed_in {

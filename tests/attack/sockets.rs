@@ -6,7 +6,7 @@ use cordboard_tests::emulator::Provider;
 use cordboard_tests::harness::{Screen, Setup};
 use serde_json::json;
 
-use crate::tools::held;
+use crate::tools::{held, times};
 
 /// Whether the connection ends in time. Commands that it still takes are answered by a refusal.
 async fn ends(screen: &mut Screen) -> bool {
@@ -71,4 +71,34 @@ async fn session(url: &str, link: &str) -> Session {
     let me: serde_json::Value = me.json().await.unwrap();
     let screen = Screen::with_cookie(url, cookie.split(';').next().unwrap()).await;
     Session { client, csrf: me["csrf"].as_str().unwrap().to_owned(), screen }
+}
+
+// PRES-04 OPS-11
+#[actix_web::test]
+async fn sockets_that_are_torn_down_while_they_open_leave_no_screen_behind() {
+    let mut setup = Setup::new();
+    setup.host = "limits: (connections: 100000, connections_per_address: 100000),".to_owned();
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let request = format!(
+        "GET /api/v1/live HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    let count = times(1500, 10_000);
+    for n in 0..count {
+        let connection = crate::tools::sent(&host.url, request.as_bytes()).await;
+        tokio::time::sleep(Duration::from_micros(n as u64 % 16 * 200)).await;
+        // Reset, not closed: nothing that was sent before is waited for.
+        connection.set_zero_linger().unwrap();
+        drop(connection);
+    }
+    let mut screens = Vec::new();
+    for _ in 0..32 {
+        screens.push(Screen::connect(&host.url, &token).await);
+    }
+    drop(screens);
+    held(
+        "live sockets that are reset while they open",
+        &format!("{count} of them, no screen left"),
+    );
 }

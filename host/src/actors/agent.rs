@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use cordboard_core::Effects;
@@ -32,6 +33,7 @@ pub struct AgentActor {
     /// The same number, for those who have something to show.
     screen_count: Arc<AtomicUsize>,
     next_screen: u64,
+    looks_after_screens: bool,
     timer: Timer,
     /// What is on disk of their presence, or on its way there.
     written: Option<Standing>,
@@ -56,6 +58,7 @@ impl AgentActor {
             screens: HashMap::new(),
             screen_count,
             next_screen: 1,
+            looks_after_screens: false,
             timer: Timer::default(),
             written: None,
             unsettled: Arc::default(),
@@ -321,6 +324,7 @@ impl Handler<Attach> for AgentActor {
     type Result = Option<u64>;
 
     fn handle(&mut self, message: Attach, context: &mut Self::Context) -> Option<u64> {
+        self.let_go_of_closed_screens(context);
         if self.screens.len() >= Self::MOST_SCREENS {
             return None;
         }
@@ -328,6 +332,7 @@ impl Handler<Attach> for AgentActor {
         self.next_screen += 1;
         self.screens.insert(id, message.screen.clone());
         self.screen_count.store(self.screens.len(), Ordering::SeqCst);
+        self.look_after_screens(context);
         self.own_step(Input::Connected, context);
         let presence =
             Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
@@ -354,10 +359,39 @@ impl Handler<Detach> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, message: Detach, context: &mut Self::Context) {
-        if self.screens.remove(&message.screen).is_some() {
+        self.detach(message.screen, message.heard_at, context);
+    }
+}
+
+impl AgentActor {
+    fn detach(&mut self, screen: u64, heard_at: Timestamp, context: &mut Context<Self>) {
+        if self.screens.remove(&screen).is_some() {
             self.screen_count.store(self.screens.len(), Ordering::SeqCst);
-            let heard_at = message.heard_at;
             self.own_step(Input::Disconnected { heard_at }, context);
+        }
+    }
+
+    /// A request that is torn down before it has heard which screen it is says nothing when it goes. So
+    /// screens that nobody takes anything of are let go of, now and then as long as there are any.
+    fn look_after_screens(&mut self, context: &mut Context<Self>) {
+        const EVERY: Duration = Duration::from_secs(5);
+        if std::mem::replace(&mut self.looks_after_screens, true) {
+            return;
+        }
+        context.run_later(EVERY, |actor, context| {
+            actor.looks_after_screens = false;
+            actor.let_go_of_closed_screens(context);
+            if !actor.screens.is_empty() {
+                actor.look_after_screens(context);
+            }
+        });
+    }
+
+    fn let_go_of_closed_screens(&mut self, context: &mut Context<Self>) {
+        let closed = self.screens.iter().filter(|(_, screen)| screen.is_closed());
+        let closed: Vec<u64> = closed.map(|(id, _)| *id).collect();
+        for id in closed {
+            self.detach(id, clock::now(), context);
         }
     }
 }

@@ -69,6 +69,13 @@ impl ScreenSender {
     }
 }
 
+impl ScreenSender {
+    /// Whether nobody takes anything any more.
+    pub fn is_closed(&self) -> bool {
+        self.frames.is_closed()
+    }
+}
+
 impl ScreenReceiver {
     /// What comes next. Safe to be dropped and called anew.
     pub async fn next(&mut self) -> ForScreen {

@@ -10,6 +10,7 @@ use crate::replay::{self, Verdict};
 /// Plays every run that the log has, and compares its decisions byte for byte.
 pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
     let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
+    journal::look(data).map_err(unusable)?;
     let reader = Reader::open(data).map_err(unusable)?;
     let runs = reader.runs()?;
     if runs.is_empty() {

@@ -239,7 +239,7 @@ fn default_limit() -> u32 {
 /// Open conversations, oldest first.
 #[utoipa::path(get, path = "/api/v1/conversations", params(Selection), responses(
     (status = 200, body = Vec<Summary>), (status = 400, body = ErrorBody),
-    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 async fn conversations(
     web: Data<Web>,
     caller: Caller,
@@ -261,8 +261,9 @@ async fn conversations(
     }
     let whose = (!query.all).then_some(&caller.agent);
     let (whose, limit) = (whose.cloned(), query.limit);
-    let open =
-        web.reads.run(Reach::Part, move |reader| reader.open_conversations(whose.as_ref(), limit));
+    let open = web.reads.run(&caller.agent, Reach::Part, move |reader| {
+        reader.open_conversations(whose.as_ref(), limit)
+    });
     let open = open.await?.into_iter().filter_map(|machine| web.directory.with_settings(machine));
     Ok(Json(open.map(|machine| machine.summary()).collect()))
 }
@@ -292,7 +293,7 @@ const MOST_OF_TRANSCRIPT: usize = 1024 * 1024;
 #[utoipa::path(get, path = "/api/v1/conversations/{id}",
     params(("id" = Uuid, Path, description = "the conversation"), Part), responses(
     (status = 200, body = Transcript), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 async fn conversation(
     web: Data<Web>,
     caller: Caller,
@@ -307,7 +308,8 @@ async fn conversation(
     let directory = web.directory.clone();
     let before = query.before.map(cordboard_core::ids::MessageNo);
     let fits = Fits { messages: query.limit as usize, bytes: MOST_OF_TRANSCRIPT };
-    let read = web.reads.run(Reach::Part, move |reader| {
+    let who = caller.agent.clone();
+    let read = web.reads.run(&who, Reach::Part, move |reader| {
         let machine = seen(reader, &directory, &caller, id)?;
         let messages = reader.transcript(id, before, fits)?;
         Ok::<_, ApiError>(Transcript { conversation: machine.summary(), messages })

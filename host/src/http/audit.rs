@@ -16,7 +16,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{self, Format};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::journal::{AuditEntry, AuditFilter, Journal, JournalError, Reader, Record};
+use crate::journal::{AuditEntry, AuditFilter, Journal, JournalError, Record};
 
 /// Characters of what else matters.
 const MOST_DETAILS: usize = 2000;
@@ -161,7 +161,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Who did what, the latest first (permission `audit.read`).
 #[utoipa::path(get, path = "/api/v1/audit", params(WantedEntries), responses(
     (status = 200, body = AuditPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn audit(
     web: Data<Web>,
     caller: Caller,
@@ -172,7 +172,8 @@ pub async fn audit(
     // Whoever looks finds what was done before.
     web.directory.journal.settled().await;
     let filter = query.into_inner().filter()?;
-    let entries = web.reads.run(Reach::All, move |reader| reader.audit(&filter)).await?;
+    let entries =
+        web.reads.run(&caller.agent, Reach::Part, move |reader| reader.audit(&filter)).await?;
     Ok(web::Json(AuditPage { entries }))
 }
 
@@ -184,10 +185,10 @@ pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedFor
     caller.must(Permission::ReadAudit)?;
     let filter = query.into_inner().filter();
     caller.noted(&web.directory, "audit.export", "audit", None).await?;
-    let data = web.data.clone();
-    Ok(export::streamed("audit", Format::Csv, move |cursor: Option<i64>| {
+    let reads = (web.reads.clone(), caller.agent);
+    Ok(export::streamed(reads, "audit", Format::Csv, move |reader, cursor: Option<i64>| {
         let page = AuditFilter { before: cursor, limit: 1000, ..filter.clone() };
-        let entries = Reader::open(&data)?.audit(&page)?;
+        let entries = reader.audit(&page)?;
         let next = entries.last().map(|entry| entry.id).filter(|_| entries.len() == 1000);
         Ok((export::csv(entries.into_iter()), next))
     }))

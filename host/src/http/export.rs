@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentDisposition;
-use actix_web::web::{self, Bytes};
+use actix_web::web::Bytes;
+use cordboard_core::ids::AgentId;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::journal::JournalError;
+use crate::http::error::ApiError;
+use crate::http::reads::{Reach, Reads};
+use crate::journal::{JournalError, Reader};
 
 /// How an export is written.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
@@ -32,20 +35,35 @@ pub struct Form {
     pub format: Format,
 }
 
-/// Page by page: a million rows are never in memory together. `page` reads one, behind a cursor.
-pub fn streamed<C, P>(name: &str, format: Format, page: P) -> HttpResponse
+/// Page by page: a million rows are never in memory together, and others' reads come in between. `page`
+/// reads one, behind a cursor.
+pub fn streamed<C, P>(
+    (reads, who): (Arc<Reads>, AgentId),
+    name: &str,
+    format: Format,
+    page: P,
+) -> HttpResponse
 where
-    C: Send + 'static,
-    P: Fn(Option<C>) -> Result<(Vec<u8>, Option<C>), JournalError> + Send + Sync + 'static,
+    C: Clone + Send + 'static,
+    P: Fn(&Reader, Option<C>) -> Result<(Vec<u8>, Option<C>), JournalError> + Send + Sync + 'static,
 {
     let page = Arc::new(page);
     let pages = stream::unfold(Some(None), move |position| {
-        let page = page.clone();
+        let (page, reads, who) = (page.clone(), reads.clone(), who.clone());
         async move {
             let cursor: Option<C> = position?;
             let is_first = cursor.is_none();
-            match web::block(move || page(cursor)).await {
-                Ok(Ok((mut bytes, next))) => {
+            let read = || {
+                let (page, cursor) = (page.clone(), cursor.clone());
+                reads.run(&who, Reach::All, move |reader: &Reader| page(reader, cursor))
+            };
+            // Whoever has begun to take a file out gets it to its end, if not at once.
+            let mut found = read().await;
+            while matches!(found, Err(ApiError::Busy(_))) {
+                found = read().await;
+            }
+            match found {
+                Ok((mut bytes, next)) => {
                     if !is_first && matches!(format, Format::Csv) {
                         // The names stand once, at the top.
                         let names =
@@ -54,11 +72,10 @@ where
                     }
                     Some((Ok(Bytes::from(bytes)), next.map(Some)))
                 }
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "the journal can't be read");
+                Err(error) => {
+                    tracing::error!(%error, "an export was broken off");
                     Some((Err(actix_web::error::ErrorServiceUnavailable("")), None))
                 }
-                Err(_) => None,
             }
         }
     });

@@ -1,5 +1,7 @@
 //! Why routing did what it did (ROUTE-15), what waits (ROUTE-14, ROUTE-16), and what rules may know.
 
+use std::collections::VecDeque;
+
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::Conversation;
@@ -38,6 +40,8 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Records of decisions in one answer, the newest.
 const MOST_DECISIONS: u32 = 500;
+/// What happened, in sentences; the newest so many.
+const MOST_STEPS: usize = 500;
 
 /// Where an item stands now.
 #[derive(Serialize, ToSchema)]
@@ -98,23 +102,28 @@ pub struct Why {
 #[utoipa::path(get, path = "/api/v1/conversations/{id}/why",
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 200, body = Why), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn why(web: Data<Web>, caller: Caller, path: Path<Uuid>) -> Answer<Why> {
     let id = ConversationId(*path);
     web.directory.recorder.flushed().await;
     let directory = web.directory.clone();
-    let read = web.reads.run(Reach::Part, move |reader| {
+    let who = caller.agent.clone();
+    let read = web.reads.run(&who, Reach::Part, move |reader| {
         let machine = seen(reader, &directory, &caller, id)?;
-        let (events, decisions) = (reader.events(id)?, reader.decisions(id, MOST_DECISIONS)?);
-        Ok::<_, ApiError>((machine, events, decisions))
+        // The newest: a conversation of years has no end of them.
+        let mut steps = VecDeque::new();
+        reader.each_event(id, |at, event| {
+            let Some(sentence) = event.sentence() else { return };
+            if steps.len() == MOST_STEPS {
+                steps.pop_front();
+            }
+            steps.push_back(Step { at, sentence, passed_over: Vec::new() });
+        })?;
+        let decisions = reader.decisions(id, MOST_DECISIONS)?;
+        Ok::<_, ApiError>((machine, Vec::from(steps), decisions))
     });
-    let (machine, events, decisions) = read.await?;
+    let (machine, mut steps, decisions) = read.await?;
     let config = web.directory.config();
-    let steps = events.into_iter().filter_map(|(at, event)| {
-        let sentence = event.sentence()?;
-        Some(Step { at, sentence, passed_over: Vec::new() })
-    });
-    let mut steps: Vec<Step> = steps.collect();
     steps.extend(decisions.into_iter().map(|decision| step_of(&config, decision)));
     steps.sort_by_key(|step| step.at);
     let end = machine.summary();
@@ -285,7 +294,7 @@ pub struct WaitingItem {
 /// What waits in my queues, best first; supervisors may look at any queue.
 #[utoipa::path(get, path = "/api/v1/waiting", params(Line), responses(
     (status = 200, body = Vec<WaitingItem>), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn waiting(
     web: Data<Web>,
     caller: Caller,
@@ -319,13 +328,17 @@ pub async fn waiting(
         lines.extend(line.into_iter().enumerate());
     }
     let directory = web.directory.clone();
-    let read = web.reads.run(Reach::Part, move |reader| {
+    let read = web.reads.run(&caller.agent, Reach::Part, move |reader| {
         // One may have been taken between the two looks.
-        let items = lines.into_iter().filter_map(|(index, id)| {
-            let machine = stored(reader, &directory, id).ok()?;
-            Some(WaitingItem { position: index + 1, conversation: machine.summary() })
-        });
-        Ok::<Vec<_>, ApiError>(items.collect())
+        let items =
+            lines.into_iter().filter_map(|(index, id)| match stored(reader, &directory, id) {
+                Err(ApiError::NotFound(_)) => None,
+                found => Some(found.map(|machine| WaitingItem {
+                    position: index + 1,
+                    conversation: machine.summary(),
+                })),
+            });
+        items.collect::<Result<Vec<_>, ApiError>>()
     });
     let items = read.await?;
     Ok(Json(items))

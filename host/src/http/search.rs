@@ -86,7 +86,7 @@ pub struct Page {
 /// Find conversations, open and closed, the newest first (permission `conversation.read`).
 #[utoipa::path(get, path = "/api/v1/conversations/search", params(Wanted), responses(
     (status = 200, body = Page), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn search(
     request: HttpRequest,
     web: Data<Web>,
@@ -99,8 +99,11 @@ pub async fn search(
     caller.noted(&web.directory, "conversation.search", "conversations", asked).await?;
     let cursor = query.cursor.map(ConversationId);
     let (directory, filter) = (web.directory.clone(), query.filter());
-    let found =
-        web.reads.run(Reach::All, move |reader| page(reader, &directory, &filter, cursor, limit));
+    // Only a text is looked for everywhere.
+    let reach = if filter.text.is_some() { Reach::All } else { Reach::Part };
+    let found = web
+        .reads
+        .run(&caller.agent, reach, move |reader| page(reader, &directory, &filter, cursor, limit));
     let (conversations, next) = found.await?;
     Ok(Json(Page { conversations, next: next.map(|id| id.0) }))
 }
@@ -133,11 +136,11 @@ pub async fn export(
     caller.must(Permission::Export)?;
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "conversation.export", "conversations", asked).await?;
-    let (directory, data) = (web.directory.clone(), web.data.clone());
+    let directory = web.directory.clone();
     let (filter, format) = (query.filter(), form.format);
-    Ok(streamed("conversations", format, move |cursor| {
-        let reader = Reader::open(&data)?;
-        let (summaries, next) = page(&reader, &directory, &filter, cursor, PAGE)?;
+    let reads = (web.reads.clone(), caller.agent);
+    Ok(streamed(reads, "conversations", format, move |reader, cursor| {
+        let (summaries, next) = page(reader, &directory, &filter, cursor, PAGE)?;
         Ok((conversation_rows(summaries, format), next))
     }))
 }
@@ -201,7 +204,7 @@ pub struct SessionPage {
 /// Find sessions, the newest first (permission `conversation.read`).
 #[utoipa::path(get, path = "/api/v1/sessions/search", params(WantedSessions), responses(
     (status = 200, body = SessionPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-    (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn sessions(
     request: HttpRequest,
     web: Data<Web>,
@@ -213,7 +216,9 @@ pub async fn sessions(
     caller.noted(&web.directory, "session.search", "sessions", asked).await?;
     let limit = checked_limit(query.limit)?;
     let (filter, cursor) = (query.filter(), query.cursor);
-    let found = web.reads.run(Reach::All, move |reader| reader.sessions(&filter, cursor, limit));
+    let found = web
+        .reads
+        .run(&caller.agent, Reach::Part, move |reader| reader.sessions(&filter, cursor, limit));
     let found = found.await?;
     let (sessions, next) = session_page(found, limit);
     Ok(Json(SessionPage { sessions, next }))
@@ -247,9 +252,10 @@ pub async fn export_sessions(
     caller.must(Permission::Export)?;
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "session.export", "sessions", asked).await?;
-    let (data, filter, format) = (web.data.clone(), query.filter(), form.format);
-    Ok(streamed("sessions", format, move |cursor| {
-        let found = Reader::open(&data)?.sessions(&filter, cursor, PAGE)?;
+    let (filter, format) = (query.filter(), form.format);
+    let reads = (web.reads.clone(), caller.agent);
+    Ok(streamed(reads, "sessions", format, move |reader, cursor| {
+        let found = reader.sessions(&filter, cursor, PAGE)?;
         let (sessions, next) = session_page(found, PAGE);
         let bytes = match format {
             Format::Ndjson => json_lines(&sessions),

@@ -41,7 +41,7 @@ pub struct Web {
     /// Checks them.
     pub passwords: Passwords,
     /// Looks things up.
-    pub reads: Reads,
+    pub reads: Arc<Reads>,
 }
 
 /// The most bytes of one API request.

@@ -20,6 +20,8 @@ struct Rule {
 
 const ONE_ACCOUNT_FROM_ONE_ADDRESS: Rule = Rule { free: 5, longest: Duration::from_secs(15 * 60) };
 const ONE_ACCOUNT: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
+/// For whoever has signed in from there before.
+const AT_HOME: Rule = Rule { free: 5, longest: Duration::from_secs(60) };
 const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// Failures are forgotten after this long without another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
@@ -96,7 +98,9 @@ impl Throttle {
                 return None;
             }
             let failures = known.get(&key)?;
-            let due = failures.last + delay(failures.count, key.rule());
+            // Somebody beside them keeps whoever is at home out for a minute at most.
+            let rule = if is_at_home { AT_HOME } else { key.rule() };
+            let due = failures.last + delay(failures.count, rule);
             due.checked_duration_since(now).filter(|wait| !wait.is_zero())
         };
         keys(account, address).filter_map(of).max()
@@ -258,6 +262,11 @@ mod tests {
         }
         assert_eq!(throttle.wait(&known("kim"), address(1), now), None, "at home");
         assert!(throttle.wait(&known("lee"), address(1), now).is_some());
+        for _ in 0..40 {
+            throttle.failed(&known("kim"), address(1), now);
+        }
+        let wait = throttle.wait(&known("kim"), address(1), now);
+        assert!(wait.is_some_and(|wait| wait <= AT_HOME.longest), "{wait:?}");
         throttle.remember("lee", address(1).unwrap());
         assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "from before a restart");
     }

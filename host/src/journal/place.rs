@@ -1,6 +1,7 @@
 //! Whether a data folder has its journal: one that is gone is no reason to begin with an empty one, in
 //! which what customers write from then on could never be joined with what was.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
@@ -32,7 +33,7 @@ pub fn rescued(data: &Path, ms: i64) -> PathBuf {
 pub fn look(data: &Path) -> Result<Holds, JournalError> {
     let file = data.join(FILE);
     let length = std::fs::metadata(&file).ok().map(|about| about.len());
-    if length.is_some_and(|length| length > 0) {
+    if length.is_some_and(|length| length > 0) && !is_unused(data) {
         return Ok(Holds::Used);
     }
     let what = if length.is_some() { "is empty" } else { "is gone" };
@@ -55,6 +56,18 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
             "it {what}, though there was one; {helps} (or begin with an empty one: cordboard run CONFIG --new-journal)"
         ),
     ))
+}
+
+/// A database into which nobody has written anything: its version is that of none of ours, and nothing waits
+/// to be written back to it.
+fn is_unused(data: &Path) -> bool {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    const VERSION: std::ops::Range<usize> = 60..64;
+    let waits = std::fs::metadata(data.join(format!("{FILE}-wal"))).is_ok_and(|wal| wal.len() > 0);
+    let mut head = [0; 100];
+    let read = std::fs::File::open(data.join(FILE)).and_then(|mut file| file.read_exact(&mut head));
+    let has_tables = std::fs::metadata(data.join(FILE)).is_ok_and(|file| file.len() > 4096);
+    !waits && !has_tables && read.is_ok() && head.starts_with(MAGIC) && head[VERSION] == [0; 4]
 }
 
 /// From now on the folder has one.

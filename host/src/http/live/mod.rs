@@ -160,7 +160,7 @@ pub async fn open(
         let held = actor.send(LookAtAgent).await.map(|view| view.held).unwrap_or_default();
         let (own, who) = (directory.clone(), caller.clone());
         let read = move |reader: &Reader| snapshot(reader, &own, &who, &held);
-        let first = web.reads.run(Reach::Part, read).await;
+        let first = web.reads.run(&caller.agent, Reach::Screen, read).await;
         let agent = caller.agent.clone();
         let mut line = Line {
             session,

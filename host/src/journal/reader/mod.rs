@@ -310,6 +310,22 @@ impl Reader {
         Ok(statement.query_row([], |row| row.get(0).map(Timestamp)).optional()?)
     }
 
+    /// Each event of a conversation with its time, oldest first: however many there are, one at a time.
+    pub fn each_event(
+        &self,
+        id: ConversationId,
+        mut each: impl FnMut(Timestamp, Event),
+    ) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT at, body FROM events WHERE conversation = ?1 ORDER BY version",
+        )?;
+        let mut rows = statement.query([id.0.as_bytes().as_slice()])?;
+        while let Some(row) = rows.next()? {
+            each(Timestamp(row.get(0)?), decoded(row, 1)?);
+        }
+        Ok(())
+    }
+
     /// Events of a conversation with their times, oldest first.
     pub fn events(&self, id: ConversationId) -> Result<Vec<(Timestamp, Event)>> {
         let mut statement = self.connection.prepare_cached(
