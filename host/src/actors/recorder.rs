@@ -14,7 +14,7 @@ use cordboard_core::workstream::Workstream;
 use cordboard_core::{agent, queue};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Journal, Record};
+use crate::journal::{Journal, Record, RoutingEntries};
 
 /// One entry of the routing log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,10 +128,37 @@ enum Told<'a> {
     Agent(Timestamp, &'a AgentId, &'a agent::Input),
 }
 
+/// What has been collected, and whether a part of it is on its way: one at a time, so that they are written
+/// in their order, and one that couldn't be written comes before those behind it.
 #[derive(Default)]
-struct Buffer {
-    log: Vec<u8>,
-    decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
+struct Collected {
+    entries: RoutingEntries,
+    is_under_way: bool,
+    /// So much couldn't be written that the log of this run was given up.
+    is_given_up: bool,
+}
+
+impl Collected {
+    fn is_empty(&self) -> bool {
+        self.entries.log.is_empty() && self.entries.decisions.is_empty()
+    }
+
+    /// What couldn't be written comes first, the next time.
+    fn put_back(&mut self, entries: Arc<RoutingEntries>) {
+        let mut before = Arc::unwrap_or_clone(entries);
+        before.log.append(&mut self.entries.log);
+        before.decisions.append(&mut self.entries.decisions);
+        if before.log.len() > Recorder::MOST_WAITING {
+            tracing::error!(
+                "the record of routing couldn't be written for so long that it ends here"
+            );
+            self.is_given_up = true;
+            before.log = Vec::new();
+        }
+        let surplus = before.decisions.len().saturating_sub(Recorder::MOST_DECISIONS_WAITING);
+        before.decisions.drain(..surplus);
+        self.entries = before;
+    }
 }
 
 /// Collects entries; [`Recorder::flush`] writes them.
@@ -139,20 +166,23 @@ pub struct Recorder {
     journal: Journal,
     /// Names this start of the host.
     run: i64,
-    buffer: Mutex<Buffer>,
+    collected: Arc<Mutex<Collected>>,
     /// Whether the log is kept; decisions always are.
     keeps_log: bool,
-    flush_is_due: AtomicBool,
+    flush_is_due: Arc<AtomicBool>,
 }
 
 impl Recorder {
     /// Written at the latest when so much has been collected.
     const MOST_BYTES: usize = 256 * 1024;
+    /// Kept at most while the journal can't write.
+    const MOST_WAITING: usize = 64 * 1024 * 1024;
+    const MOST_DECISIONS_WAITING: usize = 100_000;
 
     /// For a start of the host.
     pub fn new(journal: Journal, run: i64, keeps_log: bool) -> Self {
-        let flush_is_due = AtomicBool::new(false);
-        Self { journal, run, buffer: Mutex::default(), keeps_log, flush_is_due }
+        let (collected, flush_is_due) = (Arc::default(), Arc::default());
+        Self { journal, run, collected, keeps_log, flush_is_due }
     }
 
     /// Notes an [`Entry`].
@@ -160,12 +190,18 @@ impl Recorder {
         if !self.keeps_log {
             return;
         }
-        let mut buffer = self.buffer();
-        rmp_serde::encode::write_named(&mut buffer.log, entry).expect("entries can be encoded");
-        if buffer.log.len() >= Self::MOST_BYTES {
-            self.write(std::mem::take(&mut *buffer));
+        let mut collected = self.collected();
+        if collected.is_given_up {
+            return;
         }
+        let log = &mut collected.entries.log;
+        rmp_serde::encode::write_named(log, entry).expect("entries can be encoded");
+        let is_much = log.len() >= Self::MOST_BYTES;
         self.flush_is_due.store(true, Ordering::Relaxed);
+        drop(collected);
+        if is_much {
+            self.flush();
+        }
     }
 
     /// Notes what a queue is about to be told.
@@ -186,30 +222,65 @@ impl Recorder {
     /// Notes a decision.
     pub fn decided(&self, decision: &Decision) {
         let body = rmp_serde::to_vec_named(decision).expect("decisions can be encoded");
-        let mut buffer = self.buffer();
-        buffer.decisions.push((decision.conversation, decision.at, body));
+        let decided = (decision.conversation, decision.at, body);
+        self.collected().entries.decisions.push(decided);
         self.flush_is_due.store(true, Ordering::Relaxed);
     }
 
-    /// Writes what has been collected.
+    /// Writes what has been collected, unless a part is still on its way.
     pub fn flush(&self) {
         if !self.flush_is_due.swap(false, Ordering::Relaxed) {
             return;
         }
-        let collected = std::mem::take(&mut *self.buffer());
-        self.write(collected);
+        let mut collected = self.collected();
+        if collected.is_under_way || collected.is_empty() {
+            let waits = collected.is_under_way;
+            self.flush_is_due.store(waits, Ordering::Relaxed);
+            return;
+        }
+        collected.is_under_way = true;
+        let entries = Arc::new(std::mem::take(&mut collected.entries));
+        // A journal that has ended answers at once, and wants the lock for it.
+        drop(collected);
+        let record =
+            Record::Routing { run: self.run, at: crate::clock::now(), entries: entries.clone() };
+        let (known, flush_is_due) = (self.collected.clone(), self.flush_is_due.clone());
+        self.journal.write(record, move |result| {
+            let mut collected = known.lock().unwrap_or_else(PoisonError::into_inner);
+            collected.is_under_way = false;
+            if let Err(error) = result {
+                tracing::warn!(%error, "the record of routing couldn't be written yet");
+                collected.put_back(entries);
+                flush_is_due.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Whether all of it has been written.
+    fn is_written(&self) -> bool {
+        let collected = self.collected();
+        !collected.is_under_way && collected.is_empty()
     }
 
     /// Writes what has been collected, and returns once it is on disk. Blocks the thread: for the
     /// start, when nobody needs it yet.
     fn wait_for_the_journal(&self) {
-        self.flush();
-        let (done, written) = std::sync::mpsc::channel();
-        // Whatever came of it, it has been dealt with.
-        let tell = move |_| done.send(()).unwrap_or_default();
-        self.journal.write(Record::Barrier, tell);
-        let _ = written.recv();
+        for _ in 0..Self::MOST_ROUNDS {
+            self.flush();
+            let (done, written) = std::sync::mpsc::channel();
+            // Whatever came of it, it has been dealt with.
+            let tell = move |_| done.send(()).unwrap_or_default();
+            self.journal.write(Record::Barrier, tell);
+            let _ = written.recv();
+            if self.is_written() {
+                return;
+            }
+        }
     }
+
+    /// One for what is on its way, one for what came since; and a journal that can't write is no reason to
+    /// wait for ever.
+    const MOST_ROUNDS: usize = 4;
 
     /// The journal's cache is full of what a start has written, and nobody reads it.
     fn forget_what_was_written(&self) {
@@ -218,21 +289,16 @@ impl Recorder {
 
     /// The same, waited for: whoever reads afterwards finds everything.
     pub async fn flushed(&self) {
-        self.flush();
-        self.journal.settled().await;
-    }
-
-    fn write(&self, collected: Buffer) {
-        let Buffer { log, decisions } = collected;
-        let record = Record::Routing { run: self.run, at: crate::clock::now(), log, decisions };
-        self.journal.write(record, |result| {
-            if let Err(error) = result {
-                tracing::warn!(%error, "the record of routing couldn't be written");
+        for _ in 0..Self::MOST_ROUNDS {
+            self.flush();
+            self.journal.settled().await;
+            if self.is_written() {
+                return;
             }
-        });
+        }
     }
 
-    fn buffer(&self) -> MutexGuard<'_, Buffer> {
-        self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn collected(&self) -> MutexGuard<'_, Collected> {
+        self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

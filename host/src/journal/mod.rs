@@ -23,7 +23,7 @@ pub use reader::{
     Account, AuditEntry, AuditFilter, Filter, OpenRow, Reader, SessionFilter, SignInView, SignedIn,
     Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
-pub use record::{Access, Outcome, Record};
+pub use record::{Access, Outcome, Record, RoutingEntries};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use transcript::Fits;

@@ -2,6 +2,8 @@
 //! of them, and nobody else writes. What one does depends on nothing but the journal before it, so it
 //! can be done again.
 
+use std::sync::Arc;
+
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
 use rusqlite::{Transaction, params};
@@ -35,10 +37,8 @@ pub enum Record {
         run: i64,
         /// When.
         at: Timestamp,
-        /// What it was told.
-        log: Vec<u8>,
-        /// What it chose, for which conversation and when.
-        decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
+        /// What.
+        entries: Arc<RoutingEntries>,
     },
     /// So many rows of what routing was told in a run aren't needed any more.
     RoutingForgotten {
@@ -90,6 +90,15 @@ pub enum Record {
     },
     /// Something about who may sign in.
     Access(Access),
+}
+
+/// A part of the record of routing.
+#[derive(Clone, Debug, Default)]
+pub struct RoutingEntries {
+    /// What it was told.
+    pub log: Vec<u8>,
+    /// What it chose, for which conversation and when.
+    pub decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
 }
 
 /// What is written about who may sign in. Nothing that opens a door is in it as it is.
@@ -238,7 +247,8 @@ impl Record {
                 }
                 Ok(Outcome::default())
             }
-            Self::Routing { run, at, log, decisions } => {
+            Self::Routing { run, at, entries } => {
+                let RoutingEntries { log, decisions } = entries.as_ref();
                 if !log.is_empty() {
                     to.prepare_cached(
                         "INSERT INTO routing_log (run, at, body) VALUES (?1, ?2, ?3)",

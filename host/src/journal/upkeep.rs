@@ -39,7 +39,10 @@ pub fn note_alive(journal: &Journal, until: Timestamp) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::journal::RoutingEntries;
 
     // OPS-08
     #[tokio::test]
@@ -49,8 +52,9 @@ mod tests {
         // The second run began before the time in question, and ended after it.
         for (run, from, to) in [(1, 0, 40), (40, 40, 90), (90, 90, 120)] {
             for at in from..to {
-                let (at, log, decisions) = (Timestamp(at), vec![0], Vec::new());
-                journal.write_now(Record::Routing { run, at, log, decisions }).await.unwrap();
+                let entries = RoutingEntries { log: vec![0], decisions: Vec::new() };
+                let (at, entries) = (Timestamp(at), Arc::new(entries));
+                journal.write_now(Record::Routing { run, at, entries }).await.unwrap();
             }
         }
         let gone = trim_routing_log(&journal, folder.path(), Timestamp(60)).await.unwrap();
