@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use crate::decision::OverflowReason;
 use crate::ids::{AgentId, ConversationId, QueueId};
 use crate::offer::Purpose;
 use crate::queue::{Declined, Demand, Item, Order, Preference};
@@ -39,8 +40,9 @@ pub(super) struct Story {
     pub again: Option<AgentId>,
     pub prefer: Option<Preference>,
     pub visited: Vec<QueueId>,
-    /// Overflow rules that have been applied, as bits.
-    pub applied: u64,
+    /// Messages that it has been sent while it waits: by when, and which of those. So a change of the
+    /// settings that moves rules about, or mends a text, sends none of them once more.
+    pub told: Vec<(OverflowReason, usize)>,
     /// The question to a strategy plugin that is under way.
     pub judging: Option<u64>,
     /// Advice, not work.

@@ -7,7 +7,7 @@ use crate::conversation;
 use crate::decision::{Choice, OverflowReason};
 use crate::effect::{Effect, Effects};
 use crate::ids::ConversationId;
-use crate::queue::{OverflowAction, Queue};
+use crate::queue::{Overflow, OverflowAction, Queue};
 use crate::time::Timestamp;
 
 impl Queue {
@@ -132,10 +132,16 @@ impl Queue {
         }
         let settings = self.settings.clone();
         for (index, rule) in settings.overflow.iter().enumerate() {
-            let bit = 1u64 << (index % 64);
             let Some(entry) = self.backlog.waiting_entry(conversation) else { return };
             let story = entry.story.as_deref();
-            let is_applied = story.is_some_and(|story| story.applied & bit != 0);
+            let is_message = |rule: &Overflow| matches!(rule.then, OverflowAction::Message(_));
+            let told = is_message(rule).then(|| {
+                let before = settings.overflow[..index].iter();
+                let same = before.filter(|other| other.when == rule.when && is_message(other));
+                (rule.when, same.count())
+            });
+            let is_told =
+                story.is_some_and(|story| told.is_some_and(|told| story.told.contains(&told)));
             let is_there = match &rule.then {
                 OverflowAction::Queue(to) => {
                     *to == self.id || story.is_some_and(|story| story.visited.contains(to))
@@ -145,14 +151,14 @@ impl Queue {
             // Advice for a colleague is nobody's wait.
             let is_consult = story.is_some_and(|story| story.consult.is_some());
             let applies = counts(rule.when) && self.applies(rule.when, conversation, now);
-            if is_applied || is_there || is_consult || !applies {
+            if is_told || is_there || is_consult || !applies {
                 continue;
             }
-            if let Some(entry) = self.backlog.entry_mut(conversation) {
-                entry.story_mut().applied |= bit;
+            if let (Some(told), Some(entry)) = (told, self.backlog.entry_mut(conversation)) {
+                entry.story_mut().told.push(told);
             }
             self.apply(rule.when, &rule.then, conversation, now, fx);
-            if !matches!(rule.then, OverflowAction::Message(_)) {
+            if !is_message(rule) {
                 return;
             }
         }

@@ -369,3 +369,48 @@ fn a_refusal_counts_in_the_next_queue_until_a_new_sign_in() {
         assert_eq!(step(&mut queue, Input::Enqueue(Box::new(item))).len(), offers);
     }
 }
+
+// ROUTE-11 ROUTE-17
+#[test]
+fn a_message_is_sent_once_however_rules_are_moved_about() {
+    let after = |ms: i64, text: &str| Overflow {
+        when: crate::decision::OverflowReason::Wait(ms),
+        then: OverflowAction::Message(text.into()),
+    };
+    let told = |queue: &mut Queue, input: Input, at: i64| {
+        let mut fx = Effects::new();
+        queue.handle(input, Timestamp(at), &mut fx);
+        let texts = fx.then.into_iter().filter_map(|effect| match effect {
+            Effect::Conversation(_, conversation::Input::Overflow(overflow)) => {
+                match overflow.then {
+                    OverflowAction::Message(text) => Some(text),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+        texts.collect::<Vec<String>>()
+    };
+    let configured = |rules: Vec<Overflow>| {
+        let mut settings = Settings::default();
+        settings.overflow = rules;
+        Input::Configure(Arc::new(settings))
+    };
+    let mut queue = queue_with(|settings| {
+        settings.overflow = vec![after(1_000, "soon"), after(5_000, "later")];
+    });
+    step(&mut queue, member("kim", BaseStatus::Away, 1, 0));
+    step_at(&mut queue, Input::Enqueue(Box::new(item(1, 0, 0))), 0);
+    assert_eq!(told(&mut queue, Input::Wake, 1_000), ["soon"]);
+    // Another one before it, its text mended, and more of them than there are bits in a word.
+    let mut rules = vec![after(60_000, "much later"), after(1_000, "soon!"), after(5_000, "later")];
+    rules.extend((0..70).map(|n| after(100_000 + n, &n.to_string())));
+    assert!(told(&mut queue, configured(rules.clone()), 2_000).is_empty());
+    assert_eq!(told(&mut queue, Input::Wake, 5_000), ["later"]);
+    rules.reverse();
+    assert!(told(&mut queue, configured(rules), 6_000).is_empty());
+    assert_eq!(told(&mut queue, Input::Wake, 60_000), ["much later"]);
+    let rest = told(&mut queue, Input::Wake, 200_000);
+    assert_eq!(rest.len(), 70, "each once: {rest:?}");
+    assert!(told(&mut queue, Input::Wake, 300_000).is_empty());
+}

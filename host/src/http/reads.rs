@@ -95,7 +95,7 @@ impl Reads {
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let reader = match known {
                 Some(reader) => reader,
-                None => Reader::open(&data)?,
+                None => Reader::open_small(&data)?,
             };
             let found = read(&reader);
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
