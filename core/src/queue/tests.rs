@@ -392,9 +392,7 @@ fn a_message_is_sent_once_however_rules_are_moved_about() {
         texts.collect::<Vec<String>>()
     };
     let configured = |rules: Vec<Overflow>| {
-        let mut settings = Settings::default();
-        settings.overflow = rules;
-        Input::Configure(Arc::new(settings))
+        Input::Configure(Arc::new(Settings { overflow: rules, ..Settings::default() }))
     };
     let mut queue = queue_with(|settings| {
         settings.overflow = vec![after(1_000, "soon"), after(5_000, "later")];
