@@ -257,3 +257,30 @@ async fn a_report_that_outruns_its_send_counts_and_one_of_another_channel_doesnt
     assert!(!kim.sees(std::time::Duration::from_millis(500), delivered).await, "not its business");
     held("reports that outrun their send, or name another channel's reply", "kept; passed over");
 }
+
+// OPS-11 OPS-08
+#[actix_web::test]
+async fn what_is_refused_leaves_nothing_on_the_disk() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    let long = format!("{}.1", "q".repeat(60_000));
+    let answer = kim.command(json!({ "type": "refuse", "offer": long })).await;
+    assert_eq!(answer["ok"], false);
+    assert!(answer.to_string().len() < 1000, "it isn't said back");
+    let size = || {
+        let files = std::fs::read_dir(setup.data()).unwrap().map(|file| file.unwrap().metadata());
+        files.map(|about| about.unwrap().len()).sum::<u64>()
+    };
+    let before = size();
+    for n in 0..500 {
+        let offer = format!("{}.{n}", "q".repeat(150));
+        assert_eq!(kim.command(json!({ "type": "refuse", "offer": offer })).await["ok"], false);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let grown = size().saturating_sub(before);
+    assert!(grown < 200_000, "{grown} bytes");
+    setup.stop_and_replay(host);
+}

@@ -83,8 +83,11 @@ impl AgentActor {
                 return;
             }
         };
-        // One that came to grief isn't part of the record: its machine isn't either.
-        self.directory.recorder.agent(self.machine.id(), now, &input);
+        // One that came to grief isn't part of the record: its machine isn't either. What was refused has
+        // changed nothing, and could be said without end.
+        if result.is_ok() {
+            self.directory.recorder.agent(self.machine.id(), now, &input);
+        }
         self.keep_history(&mut fx);
         self.directory.carry_out(None, fx.then);
         self.set_timer(context);

@@ -2,9 +2,10 @@
 //! it, and what queues chose (ROUTE-15, OPS-08). It is written in bulk, some milliseconds later, and
 //! nothing waits for it: a crash costs the last moment of the record, never a work item.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use cordboard_core::decision::Decision;
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
@@ -132,32 +133,52 @@ enum Told<'a> {
 /// in their order, and one that couldn't be written comes before those behind it.
 #[derive(Default)]
 struct Collected {
-    entries: RoutingEntries,
+    /// Whole entries in each, the oldest first: what is written at once is never much.
+    log: VecDeque<Vec<u8>>,
+    decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
     is_under_way: bool,
+    /// The last write failed: the next one is small, and not before this time.
+    retry_at: Option<Instant>,
     /// So much couldn't be written that the log of this run was given up.
     is_given_up: bool,
 }
 
 impl Collected {
     fn is_empty(&self) -> bool {
-        self.entries.log.is_empty() && self.entries.decisions.is_empty()
+        self.log.is_empty() && self.decisions.is_empty()
+    }
+
+    /// What is written next.
+    fn take(&mut self) -> RoutingEntries {
+        let (chunks, decisions) = match self.retry_at {
+            None => (4, self.decisions.len()),
+            Some(_) => (1, self.decisions.len().min(500)),
+        };
+        let chunks = self.log.len().min(chunks);
+        RoutingEntries {
+            log: self.log.drain(..chunks).flatten().collect(),
+            decisions: self.decisions.drain(..decisions).collect(),
+        }
     }
 
     /// What couldn't be written comes first, the next time.
     fn put_back(&mut self, entries: Arc<RoutingEntries>) {
         let mut before = Arc::unwrap_or_clone(entries);
-        before.log.append(&mut self.entries.log);
-        before.decisions.append(&mut self.entries.decisions);
-        if before.log.len() > Recorder::MOST_WAITING {
+        if !before.log.is_empty() {
+            self.log.push_front(before.log);
+        }
+        before.decisions.append(&mut self.decisions);
+        let surplus = before.decisions.len().saturating_sub(Recorder::MOST_DECISIONS_WAITING);
+        before.decisions.drain(..surplus);
+        self.decisions = before.decisions;
+        self.retry_at = Some(Instant::now() + Recorder::PAUSE);
+        if self.log.iter().map(Vec::len).sum::<usize>() > Recorder::MOST_WAITING {
             tracing::error!(
                 "the record of routing couldn't be written for so long that it ends here"
             );
             self.is_given_up = true;
-            before.log = Vec::new();
+            self.log.clear();
         }
-        let surplus = before.decisions.len().saturating_sub(Recorder::MOST_DECISIONS_WAITING);
-        before.decisions.drain(..surplus);
-        self.entries = before;
     }
 }
 
@@ -176,8 +197,10 @@ impl Recorder {
     /// Written at the latest when so much has been collected.
     const MOST_BYTES: usize = 256 * 1024;
     /// Kept at most while the journal can't write.
-    const MOST_WAITING: usize = 64 * 1024 * 1024;
-    const MOST_DECISIONS_WAITING: usize = 100_000;
+    const MOST_WAITING: usize = 16 * 1024 * 1024;
+    const MOST_DECISIONS_WAITING: usize = 20_000;
+    /// After a write that failed: what customers write comes first.
+    const PAUSE: Duration = Duration::from_secs(1);
 
     /// For a start of the host.
     pub fn new(journal: Journal, run: i64, keeps_log: bool) -> Self {
@@ -194,9 +217,12 @@ impl Recorder {
         if collected.is_given_up {
             return;
         }
-        let log = &mut collected.entries.log;
-        rmp_serde::encode::write_named(log, entry).expect("entries can be encoded");
-        let is_much = log.len() >= Self::MOST_BYTES;
+        if collected.log.back().is_none_or(|chunk| chunk.len() >= Self::MOST_BYTES) {
+            collected.log.push_back(Vec::new());
+        }
+        let chunk = collected.log.back_mut().expect("it was made just now");
+        rmp_serde::encode::write_named(chunk, entry).expect("entries can be encoded");
+        let is_much = chunk.len() >= Self::MOST_BYTES;
         self.flush_is_due.store(true, Ordering::Relaxed);
         drop(collected);
         if is_much {
@@ -223,7 +249,7 @@ impl Recorder {
     pub fn decided(&self, decision: &Decision) {
         let body = rmp_serde::to_vec_named(decision).expect("decisions can be encoded");
         let decided = (decision.conversation, decision.at, body);
-        self.collected().entries.decisions.push(decided);
+        self.collected().decisions.push(decided);
         self.flush_is_due.store(true, Ordering::Relaxed);
     }
 
@@ -233,13 +259,15 @@ impl Recorder {
             return;
         }
         let mut collected = self.collected();
-        if collected.is_under_way || collected.is_empty() {
-            let waits = collected.is_under_way;
+        let pauses = collected.retry_at.is_some_and(|at| at > Instant::now());
+        if collected.is_under_way || pauses || collected.is_empty() {
+            let waits = collected.is_under_way || pauses;
             self.flush_is_due.store(waits, Ordering::Relaxed);
             return;
         }
         collected.is_under_way = true;
-        let entries = Arc::new(std::mem::take(&mut collected.entries));
+        let entries = Arc::new(collected.take());
+        self.flush_is_due.store(!collected.is_empty(), Ordering::Relaxed);
         // A journal that has ended answers at once, and wants the lock for it.
         drop(collected);
         let record =
@@ -248,6 +276,9 @@ impl Recorder {
         self.journal.write(record, move |result| {
             let mut collected = known.lock().unwrap_or_else(PoisonError::into_inner);
             collected.is_under_way = false;
+            if result.is_ok() {
+                collected.retry_at = None;
+            }
             if let Err(error) = result {
                 tracing::warn!(%error, "the record of routing couldn't be written yet");
                 collected.put_back(entries);

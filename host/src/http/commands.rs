@@ -218,8 +218,22 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
     let agent = caller.agent.clone();
     note_activity(directory, caller);
     match command {
-        Command::Accept { offer } => tell(directory, caller, agent::Input::Accept { offer }).await,
-        Command::Refuse { offer } => tell(directory, caller, agent::Input::Refuse { offer }).await,
+        Command::Accept { offer } => {
+            content::check_text(
+                "the offer's queue",
+                offer.queue.as_str(),
+                Some(content::MOST_NAME),
+            )?;
+            tell(directory, caller, agent::Input::Accept { offer }).await
+        }
+        Command::Refuse { offer } => {
+            content::check_text(
+                "the offer's queue",
+                offer.queue.as_str(),
+                Some(content::MOST_NAME),
+            )?;
+            tell(directory, caller, agent::Input::Refuse { offer }).await
+        }
         Command::Presence { status, label } => {
             let choice = chosen_presence(&directory.config(), status, label)?;
             tell(directory, caller, agent::Input::SetPresence(choice)).await

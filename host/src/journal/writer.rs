@@ -331,7 +331,7 @@ impl Company {
 fn commit(connection: &mut Connection, batch: Vec<Write>, health: &JournalHealth, homes: &Homes) {
     let mut outcomes = Vec::with_capacity(batch.len());
     let result = write_all(connection, batch, &mut outcomes, health);
-    let failure = result.err().map(JournalError::from);
+    let failure = result.err();
     health.set(match &failure {
         None => Ok(outcomes.len() as u64),
         Some(error) => Err(error.to_string()),
@@ -368,14 +368,14 @@ fn write_all(
     batch: Vec<Write>,
     outcomes: &mut Vec<Fate>,
     health: &JournalHealth,
-) -> rusqlite::Result<()> {
+) -> Result<(), JournalError> {
     // Immediate: a deferred one fails at once where another process (`cordboard agent token`) has
     // written since its first read; this one waits for its turn.
     let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
         Err(error) => {
             outcomes.extend(batch.into_iter().filter_map(undone));
-            return Err(error);
+            return Err(error.into());
         }
     };
     let mut failure = None;
@@ -390,7 +390,7 @@ fn write_all(
                 // A write that came to grief may have written half: none of the batch stands.
                 let result =
                     written.unwrap_or_else(|why| Err(grief(why, health))).unwrap_or_else(|error| {
-                        failure = Some(error);
+                        failure = Some(JournalError::from(error));
                         Err(AppendError::Conflict)
                     });
                 outcomes.push(Fate::Append(append.home, committed, result));
@@ -398,14 +398,21 @@ fn write_all(
             // Its own failure is its own: the rest of the batch stands.
             Write::Record(record, done) => {
                 let result = in_savepoint(&transaction, &record, health);
-                outcomes.push(Fate::Record(done, result.map_err(JournalError::from)));
+                let result = result.map_err(JournalError::from);
+                // Some errors (a full disk is one) undo the whole transaction, and not just what met them:
+                // what came before is gone, and what follows would be written without one, bit by bit.
+                if transaction.is_autocommit() {
+                    let lost = || JournalError::new(Trouble::Other, "the transaction was lost");
+                    failure = Some(result.as_ref().err().cloned().unwrap_or_else(lost));
+                }
+                outcomes.push(Fate::Record(done, result));
             }
             Write::ForgetCache | Write::Stop => {}
         }
     }
     match failure {
         Some(error) => Err(error),
-        None => transaction.commit(),
+        None => Ok(transaction.commit()?),
     }
 }
 
@@ -442,6 +449,9 @@ fn in_savepoint(
     transaction.execute_batch("SAVEPOINT work")?;
     let result = contained(Part::Journal, || record.apply(transaction));
     let result = result.unwrap_or_else(|why| Err(grief(why, health)));
+    if transaction.is_autocommit() {
+        return result;
+    }
     if result.is_err() {
         transaction.execute_batch("ROLLBACK TO work")?;
     }
@@ -620,5 +630,63 @@ pub(super) fn state_of(number: i64) -> State {
         2 => State::Waiting,
         3 => State::WrapUp,
         _ => State::Closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use cordboard_core::time::Timestamp;
+
+    use super::*;
+
+    fn audit(actor: &str) -> Record {
+        Record::Audit {
+            at: Timestamp(0),
+            actor: actor.to_owned(),
+            action: "test",
+            subject: "x".to_owned(),
+            address: None,
+            details: None,
+        }
+    }
+
+    // OPS-03: a statement on a full disk undoes the whole transaction; so does this trigger.
+    #[test]
+    fn what_undoes_the_transaction_fails_the_whole_batch_and_leaves_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let other = Connection::open(folder.path().join(schema::FILE)).unwrap();
+        other.busy_timeout(Duration::from_secs(5)).unwrap();
+        other
+            .execute_batch(
+                "CREATE TRIGGER tears BEFORE INSERT ON audit WHEN NEW.actor = 'torn'
+                 BEGIN SELECT RAISE(ROLLBACK, 'torn'); END",
+            )
+            .unwrap();
+        let (sender, results) = channel();
+        // One batch: all of them wait for the same commit.
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        for actor in ["first", "before", "torn", "behind", "last"] {
+            let sender = sender.clone();
+            journal.write(audit(actor), move |written| {
+                sender.send((actor, written.is_ok())).unwrap();
+            });
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        other.execute_batch("ROLLBACK").unwrap();
+        let results: HashMap<&str, bool> = (0..5).map(|_| results.recv().unwrap()).collect();
+        let count = "SELECT count(*) FROM audit WHERE actor = ?1";
+        for (actor, is_written) in &results {
+            let there: i64 = other.query_row(count, [actor], |row| row.get(0)).unwrap();
+            assert_eq!(there == 1, *is_written, "{actor}: told {is_written}, {there} on disk");
+        }
+        assert!(!results["torn"] && !results["before"] && !results["behind"], "{results:?}");
+        // The next one is written as if nothing had been.
+        let (sender, result) = channel();
+        journal.write(audit("afterwards"), move |written| sender.send(written).unwrap());
+        assert!(result.recv().unwrap().is_ok());
+        journal.stop();
     }
 }
