@@ -138,7 +138,7 @@ impl Host {
             passwords: Passwords::start(),
             reads: Arc::new(http::Reads::new(data.clone())),
         };
-        let signed_in = Reader::open(&data)?.sign_ins(None, clock::now(), Timestamp(0), None)?;
+        let signed_in = reader.sign_ins(None, clock::now(), Timestamp(0), None)?;
         for session in signed_in {
             if let Some(Ok(address)) = session.address.map(|address| address.parse()) {
                 web.throttle.remember(session.agent.as_str(), address);

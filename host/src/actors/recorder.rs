@@ -276,13 +276,13 @@ impl Recorder {
         self.journal.write(record, move |result| {
             let mut collected = known.lock().unwrap_or_else(PoisonError::into_inner);
             collected.is_under_way = false;
-            if result.is_ok() {
-                collected.retry_at = None;
-            }
-            if let Err(error) = result {
-                tracing::warn!(%error, "the record of routing couldn't be written yet");
-                collected.put_back(entries);
-                flush_is_due.store(true, Ordering::Relaxed);
+            match result {
+                Ok(_) => collected.retry_at = None,
+                Err(error) => {
+                    tracing::warn!(%error, "the record of routing couldn't be written yet");
+                    collected.put_back(entries);
+                    flush_is_due.store(true, Ordering::Relaxed);
+                }
             }
         });
     }

@@ -51,6 +51,11 @@ pub fn screen(most: usize) -> (ScreenSender, ScreenReceiver) {
 }
 
 impl ScreenSender {
+    /// Whether nobody takes anything any more.
+    pub fn is_closed(&self) -> bool {
+        self.frames.is_closed()
+    }
+
     /// Sends a frame; false if the screen is gone or has been given up, now or before.
     pub fn send(&self, frame: Arc<str>) -> bool {
         let shared = &self.shared;
@@ -66,13 +71,6 @@ impl ScreenSender {
             return false;
         }
         self.frames.send(frame).is_ok()
-    }
-}
-
-impl ScreenSender {
-    /// Whether nobody takes anything any more.
-    pub fn is_closed(&self) -> bool {
-        self.frames.is_closed()
     }
 }
 

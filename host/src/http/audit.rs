@@ -93,6 +93,19 @@ pub struct WantedEntries {
     /// Before this time.
     #[serde(default)]
     until: Option<i64>,
+}
+
+impl WantedEntries {
+    fn filter(self) -> AuditFilter {
+        let Self { actor, action, subject, from, until } = self;
+        AuditFilter { actor, action, subject, from, until, ..AuditFilter::default() }
+    }
+}
+
+/// How many of them, and from where on.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageOfEntries {
     /// Older than this entry: the last one of the page before.
     #[serde(default)]
     before: Option<i64>,
@@ -104,44 +117,6 @@ pub struct WantedEntries {
 
 fn a_page() -> u32 {
     100
-}
-
-impl WantedEntries {
-    fn filter(self) -> Result<AuditFilter, ApiError> {
-        if !(1..=1000).contains(&self.limit) {
-            return Err(ApiError::Malformed(format!("limit is {}; 1 to 1000", self.limit)));
-        }
-        let Self { actor, action, subject, from, until, before, limit } = self;
-        Ok(AuditFilter { actor, action, subject, from, until, before, limit: i64::from(limit) })
-    }
-}
-
-/// Which entries, all of them.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct WantedForExport {
-    /// By whom.
-    #[serde(default)]
-    actor: Option<String>,
-    /// What, as `sign_in`.
-    #[serde(default)]
-    action: Option<String>,
-    /// To what or whom.
-    #[serde(default)]
-    subject: Option<String>,
-    /// From this time on.
-    #[serde(default)]
-    from: Option<i64>,
-    /// Before this time.
-    #[serde(default)]
-    until: Option<i64>,
-}
-
-impl WantedForExport {
-    fn filter(self) -> AuditFilter {
-        let Self { actor, action, subject, from, until } = self;
-        AuditFilter { actor, action, subject, from, until, ..AuditFilter::default() }
-    }
 }
 
 /// A page of the audit log.
@@ -159,29 +134,34 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// Who did what, the latest first (permission `audit.read`).
-#[utoipa::path(get, path = "/api/v1/audit", params(WantedEntries), responses(
+#[utoipa::path(get, path = "/api/v1/audit", params(WantedEntries, PageOfEntries), responses(
     (status = 200, body = AuditPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn audit(
     web: Data<Web>,
     caller: Caller,
     query: Query<WantedEntries>,
+    page: Query<PageOfEntries>,
 ) -> Answer<AuditPage> {
     caller.must(Permission::ReadAudit)?;
+    // What was done before is on disk with it, so whoever looks finds that.
     caller.noted(&web.directory, "audit.read", "audit", None).await?;
-    // Whoever looks finds what was done before.
-    web.directory.journal.settled().await;
-    let filter = query.into_inner().filter()?;
+    let PageOfEntries { before, limit } = page.into_inner();
+    if !(1..=1000).contains(&limit) {
+        return Err(ApiError::Malformed(format!("limit is {limit}; 1 to 1000")));
+    }
+    let limit = i64::from(limit);
+    let filter = AuditFilter { before, limit, ..query.into_inner().filter() };
     let entries =
         web.reads.run(&caller.agent, Reach::Part, move |reader| reader.audit(&filter)).await?;
     Ok(web::Json(AuditPage { entries }))
 }
 
 /// The same as a CSV file, all of it (permission `audit.read`); that is noted, too.
-#[utoipa::path(get, path = "/api/v1/audit/export", params(WantedForExport), responses(
+#[utoipa::path(get, path = "/api/v1/audit/export", params(WantedEntries), responses(
     (status = 200, content_type = "text/csv", body = String), (status = 400, body = ErrorBody),
     (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedForExport>) -> Done {
+pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedEntries>) -> Done {
     caller.must(Permission::ReadAudit)?;
     let filter = query.into_inner().filter();
     caller.noted(&web.directory, "audit.export", "audit", None).await?;

@@ -219,19 +219,11 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
     note_activity(directory, caller);
     match command {
         Command::Accept { offer } => {
-            content::check_text(
-                "the offer's queue",
-                offer.queue.as_str(),
-                Some(content::MOST_NAME),
-            )?;
+            check_offer(&offer)?;
             tell(directory, caller, agent::Input::Accept { offer }).await
         }
         Command::Refuse { offer } => {
-            content::check_text(
-                "the offer's queue",
-                offer.queue.as_str(),
-                Some(content::MOST_NAME),
-            )?;
+            check_offer(&offer)?;
             tell(directory, caller, agent::Input::Refuse { offer }).await
         }
         Command::Presence { status, label } => {
@@ -320,6 +312,11 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
             ask(directory, conversation, input).await
         }
     }
+}
+
+/// An offer that nobody can have made, however long, isn't passed on.
+fn check_offer(offer: &OfferId) -> Result<(), ApiError> {
+    content::check_text("the offer's queue", offer.queue.as_str(), Some(content::MOST_NAME))
 }
 
 /// Whoever does something isn't idle (PRES-06).

@@ -340,13 +340,9 @@ impl Reader {
 
     /// Events of a conversation with their times, oldest first.
     pub fn events(&self, id: ConversationId) -> Result<Vec<(Timestamp, Event)>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT at, body FROM events WHERE conversation = ?1 ORDER BY version",
-        )?;
-        let rows = statement.query_map([id.0.as_bytes().as_slice()], |row| {
-            Ok((Timestamp(row.get(0)?), decoded(row, 1)?))
-        })?;
-        all(rows)
+        let mut events = Vec::new();
+        self.each_event(id, |at, event| events.push((at, event)))?;
+        Ok(events)
     }
 
     /// Events of a conversation with their times, oldest first: those after a version, up to another.
