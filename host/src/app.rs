@@ -1,6 +1,5 @@
 //! A host from start to stop: journal, recovery, channels, actors, HTTP; and back in order.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -14,15 +13,17 @@ use cordboard_sdk::QueuePlace;
 use tokio::sync::mpsc;
 
 use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
-use crate::clock::{self, Jump};
+use crate::clock;
 use crate::config::{Config, Place, Problem, place_in_file};
+use crate::errands;
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
-use crate::journal::{self, Holds, Journal, JournalError, Reader, Record};
+use crate::journal::{self, Files, Holds, Journal, JournalError, Reader, Record};
 use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
-use crate::plugin::{HostAccess, LoadError, Loader, Services};
+use crate::plugin::{self, HostAccess, LoadError, Loader, Services};
 use crate::reload::{self, Reloader};
+use crate::watch;
 
 /// How a host is started.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +74,8 @@ impl Host {
         // Before the journal is read: whoever comes meanwhile waits, and a port that is taken shows at
         // once.
         let listeners = Listeners::bind(&config.host)?;
+        let errands = errands::listen(&data)
+            .with_context(|| format!("can't open a socket for commands in {}", data.display()))?;
         let unusable = |error: JournalError| anyhow::Error::msg(journal::in_words(&error, &data));
         match journal::look(&data) {
             Ok(Holds::Used) => {}
@@ -80,6 +83,7 @@ impl Host {
                 tracing::info!("there was no journal in {}: it is made", data.display())
             }
             Err(error) if options.new_journal => {
+                journal::put_aside(&data, clock::now().0).map_err(unusable)?;
                 tracing::warn!(%error, "begun with an empty journal, as was asked for");
             }
             Err(error) => return Err(unusable(error)),
@@ -88,8 +92,8 @@ impl Host {
 
         let began = Instant::now();
         let reader = Reader::open(&data).map_err(unusable)?;
-        // Both are there once somebody has read.
-        let journal_file = journal::identity(&data);
+        // All of them are there once somebody has read.
+        let files = Files::of(&data);
         let keeps_log = config.host.keep_routing_log.0 > 0;
         let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder).map_err(unusable)?;
@@ -136,7 +140,7 @@ impl Host {
             door: Arc::new(Door::new(directory.clone(), http::make_room())),
             throttle: Throttle::default(),
             passwords: Passwords::start(),
-            reads: Arc::new(http::Reads::new(data.clone())),
+            reads: Arc::new(http::Reads::new(journal.clone())),
         };
         let signed_in = reader.sign_ins(None, clock::now(), Timestamp(0), None)?;
         for session in signed_in {
@@ -155,19 +159,21 @@ impl Host {
         while !directory.has_all_shards() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        actix::spawn(upkeep(directory.clone()));
+        actix::spawn(watch::upkeep(directory.clone()));
         let weak = Arc::downgrade(&directory);
-        let alive = keep_alive(directory.clone());
+        let alive = watch::keep_alive(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));
         let leaving = leavers::watch(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the watch for those who leave", leaving));
+        let errands = errands::serve(errands, directory.clone());
+        actix::spawn(Directory::supervised(weak.clone(), "the door for commands", errands));
         let own = directory.clone();
         let watchers = async move { own.board.tell_watchers().await };
         actix::spawn(Directory::supervised(weak.clone(), "news of open work", watchers));
-        let clock = watch_clock(directory.clone());
+        let clock = watch::clock(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the clock's watch", clock));
         let spare = Reader::open(&config.host.data)?;
-        let journal = watch_journal(directory.clone(), spare, journal_file);
+        let journal = watch::journal(directory.clone(), spare, files);
         actix::spawn(Directory::supervised(weak, "the journal's watch", journal));
         reload::watch(reloader);
         directory.look_at_outbox_again();
@@ -198,14 +204,16 @@ impl Host {
         for agent in self.directory.all_agents() {
             agent.do_send(CloseScreens);
         }
-        self.directory.stop();
-        self.server.stop(true).await;
-        // The server's own result was seen by whoever waited for it.
-        let _ = self.finished.await;
+        // While conversations are still there to hear what became of their replies.
+        self.server.pause().await;
         let until = Instant::now() + OUTBOX_TIME;
         while !self.backlog.is_empty() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.directory.stop();
+        self.server.stop(true).await;
+        // The server's own result was seen by whoever waited for it.
+        let _ = self.finished.await;
         journal::note_alive(&self.directory.journal, clock::now());
         self.directory.recorder.flushed().await;
         let journal = self.directory.journal.clone();
@@ -221,87 +229,6 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
-/// A clock that jumps is said. Where it jumps forward, what has become due meanwhile is done now.
-async fn watch_clock(directory: Arc<Directory>) {
-    const LOOK_EVERY: Duration = Duration::from_secs(1);
-    let mut watch = clock::Watch::default();
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        match watch.look() {
-            None => {}
-            Some(Jump::Forward(ms)) => {
-                tracing::warn!(
-                    ms,
-                    "the machine's clock was set forward; what is due by it is done now"
-                );
-                directory.wake_everybody();
-            }
-            Some(Jump::Back(ms)) => tracing::warn!(
-                ms,
-                "the machine's clock was set back; until the next start the host goes on by its own, which is ahead by that"
-            ),
-        }
-    }
-}
-
-/// A journal whose thread has ended takes nothing any more; one whose file was deleted or replaced takes
-/// what nobody will ever read again.
-async fn watch_journal(directory: Arc<Directory>, spare: Reader, file: [Option<(u64, u64)>; 2]) {
-    const LOOK_EVERY: Duration = Duration::from_millis(500);
-    let data = directory.config().host.data.clone();
-    loop {
-        if directory.journal.health().has_ended() {
-            if !directory.is_stopping() {
-                directory.grief.stop("the journal's writer has ended".to_owned());
-            }
-            break;
-        }
-        if journal::identity(&data) != file && !directory.is_stopping() {
-            // Whoever has it open still has all of it.
-            let rescued = journal::rescued(&data, clock::now().0);
-            let file = data.join(journal::FILE);
-            let (file, shown) = (file.display(), rescued.display());
-            let helps = match spare.copy_to(&rescued) {
-                Ok(()) => format!(
-                    "all of it was written to {shown}: put that in its place before the next start"
-                ),
-                Err(error) => format!(
-                    "it couldn't be written to {shown} either ({error}): put a backup in its place before the next start"
-                ),
-            };
-            directory.grief.stop(format!("the journal {file} (or the -wal beside it) was deleted or replaced while the host ran; {helps}"));
-            break;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    // The host is told to stop; this has nothing left to do.
-    std::future::pending().await
-}
-
-/// Nobody waits for it.
-async fn upkeep(directory: Arc<Directory>) {
-    let host = directory.config().host.clone();
-    let before = Timestamp(clock::now().0 - host.keep_routing_log.0);
-    match journal::trim_routing_log(&directory.journal, &host.data, before).await {
-        Ok(0) => {}
-        Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
-        Err(error) => tracing::warn!(%error, "old routing logs couldn't be removed"),
-    }
-}
-
-/// A sign of life for the next start (PRES-04): until when it was due again, so that nobody's grace is
-/// shortened by a crash in between. A short grace is known more exactly than a long one.
-async fn keep_alive(directory: Arc<Directory>) {
-    const LEAST: i64 = 200;
-    const MOST: i64 = 5_000;
-    loop {
-        let graces = directory.config().agents.iter().map(|agent| agent.settings.grace.0).min();
-        let every = (graces.unwrap_or(MOST) / 10).clamp(LEAST, MOST);
-        journal::note_alive(&directory.journal, Timestamp(clock::now().0 + every));
-        tokio::time::sleep(Duration::from_millis(every.unsigned_abs())).await;
-    }
-}
-
 /// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the
 /// reason, a strategy leaves its queues to the default.
 async fn load_plugins(
@@ -309,7 +236,7 @@ async fn load_plugins(
     data: &std::path::Path,
 ) -> anyhow::Result<Vec<Problem>> {
     let config = directory.config();
-    let access = Access { directory: Arc::downgrade(directory), data: data.to_owned() };
+    let access = Access { directory: Arc::downgrade(directory) };
     let loader = Loader {
         cache: data.join("plugins"),
         root: config.root.clone(),
@@ -366,7 +293,6 @@ pub fn as_problem(place: &Place, error: &LoadError) -> Problem {
 /// What plugins see of the host. They live in its directory, so they can't keep it alive.
 struct Access {
     directory: Weak<Directory>,
-    data: PathBuf,
 }
 
 impl Access {
@@ -376,21 +302,22 @@ impl Access {
 }
 
 impl HostAccess for Access {
-    fn get(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>, String> {
-        let reader = Reader::open(&self.data).map_err(|error| error.to_string())?;
-        reader.plugin_value(channel, key).map_err(|error| error.to_string())
+    fn get(&self, channel: &str, key: String) -> plugin::Answer<Option<Vec<u8>>> {
+        let journal = self.directory().map(|directory| directory.journal.clone());
+        let channel = channel.to_owned();
+        Box::pin(async move {
+            let journal = journal?;
+            let read = journal.read(move |reader| reader.plugin_value(&channel, &key));
+            read.await.map_err(|error| error.to_string())
+        })
     }
 
-    fn place(
-        &self,
-        channel: &str,
-        customer: String,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Option<QueuePlace>, String>> + Send>> {
+    fn place(&self, channel: &str, customer: String) -> plugin::Answer<Option<QueuePlace>> {
         let key = ThreadKey { channel: channel.into(), customer: Address::new(customer) };
-        let (directory, data) = (self.directory(), self.data.clone());
+        let directory = self.directory();
         Box::pin(async move {
             let directory = directory?;
-            let place = actors::place_of_thread(&directory, &data, &key).await;
+            let place = actors::place_of_thread(&directory, &key).await;
             let place = place.map_err(|error| error.to_string())?;
             Ok(place.map(|standing| QueuePlace {
                 position: standing.position.and_then(|position| u32::try_from(position).ok()),
@@ -400,12 +327,7 @@ impl HostAccess for Access {
         })
     }
 
-    fn put(
-        &self,
-        channel: &str,
-        key: String,
-        value: Vec<u8>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+    fn put(&self, channel: &str, key: String, value: Vec<u8>) -> plugin::Answer<()> {
         let journal = self.directory().map(|directory| directory.journal.clone());
         let channel = channel.to_owned();
         Box::pin(async move {

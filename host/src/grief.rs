@@ -25,6 +25,8 @@ pub enum Part {
     Outbox,
     /// A write of the journal.
     Journal,
+    /// Making what was written visible.
+    Views,
     /// A task that runs as long as the host.
     Task,
 }
@@ -39,6 +41,7 @@ impl Part {
             Self::Shard => "shard",
             Self::Outbox => "outbox",
             Self::Journal => "journal",
+            Self::Views => "views",
             Self::Task => "task",
         }
     }

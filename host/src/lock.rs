@@ -3,26 +3,45 @@
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
 /// Says who holds the folder; the lock itself is on the folder, which can't be deleted by mistake while
 /// something lies in it.
 const NOTE: &str = "host.pid";
+/// Longer than a command needs it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The folder is this process', until it is dropped or the process ends, however it ends.
 pub struct FolderLock {
     _folder: File,
 }
 
-/// Takes the folder.
+/// Takes the folder for the moment that a command needs it; `None`: somebody else has it, or may have it.
+///
+/// # Errors
+/// It can't be opened.
+pub fn try_lock(folder: &Path) -> anyhow::Result<Option<FolderLock>> {
+    let shown = folder.display();
+    let held = File::open(folder).with_context(|| format!("can't open the data folder {shown}"))?;
+    Ok(held.try_lock().is_ok().then_some(FolderLock { _folder: held }))
+}
+
+/// Takes the folder. A command (`cordboard agent token`) that has it just now is waited for.
 ///
 /// # Errors
 /// Another process has it, and which; or it can't be opened.
 pub fn lock(folder: &Path, listen: &str) -> anyhow::Result<FolderLock> {
     let shown = folder.display();
     let held = File::open(folder).with_context(|| format!("can't open the data folder {shown}"))?;
-    match held.try_lock() {
+    let until = Instant::now() + PATIENCE;
+    let mut locked = held.try_lock();
+    while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+        locked = held.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let who = std::fs::read_to_string(folder.join(NOTE)).unwrap_or_default();

@@ -112,7 +112,7 @@ pub async fn run(
     while let Some(message) = inbox.recv().await {
         match message {
             ToSend::Row(row) => outbox.take(*row),
-            ToSend::LookAgain => outbox.look_again(),
+            ToSend::LookAgain => outbox.look_again().await,
             // Whoever asked may have given up.
             ToSend::Ping(answer) => drop(answer.send(())),
         }
@@ -128,9 +128,8 @@ struct Outbox {
 
 impl Outbox {
     /// Whatever is open on disk and in no lane. A row leaves its lane only once it is settled there.
-    fn look_again(&self) {
-        let open = Reader::open(&self.directory.config().host.data).and_then(|disk| disk.outbox());
-        match open {
+    async fn look_again(&self) {
+        match self.directory.journal.read(Reader::outbox).await {
             Ok(rows) => rows.into_iter().for_each(|row| self.take(row)),
             Err(error) => {
                 tracing::error!(%error, "the outbox can't be read; it is looked at again in a moment");
@@ -168,10 +167,19 @@ impl Outbox {
                 let id = row.id;
                 settle_whatever_happens(row, &directory, &limit).await;
                 backlog.0.fetch_sub(1, Ordering::Relaxed);
-                lanes.borrow_mut().known.remove(&id);
+                forget_once_seen(id, &lanes, &directory);
             }
         });
     }
+}
+
+/// Whoever looks at what is open on disk (`look_again`) must not find it there once nobody knows of it.
+fn forget_once_seen(id: i64, lanes: &Rc<RefCell<Lanes>>, directory: &Arc<Directory>) {
+    let (lanes, directory) = (lanes.clone(), directory.clone());
+    actix::spawn(async move {
+        while directory.journal.caught_up().await.is_err() {}
+        lanes.borrow_mut().known.remove(&id);
+    });
 }
 
 /// What an attempt means for the reply.
@@ -234,6 +242,7 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
     if row.attempting && !repeatable {
         return unconfirmed("the host stopped while the message was being sent");
     }
+    // One mark is enough for all repetitions of what may be repeated.
     let is_marked = repeatable && row.first_attempt_at.is_some();
     if !is_marked && let Err(error) = mark(row, directory).await {
         tracing::warn!(%error, "the outbox waits for the journal");
@@ -332,9 +341,11 @@ fn idempotency_key(reference: &str) -> Uuid {
 
 /// Puts on disk that an attempt begins, so that a crash in the middle is known afterwards.
 async fn mark(row: &mut OutboxRow, directory: &Directory) -> Result<(), JournalError> {
-    let first_attempt_at = *row.first_attempt_at.get_or_insert_with(clock::now);
+    let first_attempt_at = row.first_attempt_at.unwrap_or_else(clock::now);
     let begins = Record::SendBegins { row: row.id, first_attempt_at };
-    directory.journal.write_now(begins).await.map(drop)
+    directory.journal.write_now(begins).await?;
+    row.first_attempt_at = Some(first_attempt_at);
+    Ok(())
 }
 
 /// The attempt ended and certainly sent nothing.

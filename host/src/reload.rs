@@ -2,6 +2,7 @@
 //! asks (ROUTE-17). One that is wrong changes nothing; what was in force stays in force.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use actix::ArbiterHandle;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::actors::{Change, Directory, reconfigure};
+use crate::actors::{Change, Directory, HalfWay, reconfigure};
 use crate::config::{self, ConfigErrors, Problem};
 use crate::http::audit::{self, Noted};
 use crate::journal::{JournalError, Reader};
@@ -30,7 +31,7 @@ pub enum ReloadError {
     Unreadable(JournalError),
     /// The conversations that wait can't be read.
     #[error(
-        "the new configuration is in force, but what waits couldn't be read, and follows it only when something happens to it: {0}"
+        "the new configuration is in force, but what waits couldn't be read, and follows it with the next change, or when something happens to it: {0}"
     )]
     HalfWay(JournalError),
 }
@@ -45,6 +46,8 @@ pub struct Reloader {
     problems: Mutex<Vec<Problem>>,
     /// One change at a time.
     changing: Mutex<()>,
+    /// The last one is in force, but what waits wasn't told.
+    unfinished: AtomicBool,
 }
 
 impl Reloader {
@@ -52,7 +55,8 @@ impl Reloader {
     pub fn new(directory: Arc<Directory>, routing: ArbiterHandle, data: PathBuf) -> Self {
         let root = directory.config().root.clone();
         let (problems, changing) = (Mutex::default(), Mutex::default());
-        Self { directory, routing, root, data, problems, changing }
+        let unfinished = AtomicBool::new(false);
+        Self { directory, routing, root, data, problems, changing, unfinished }
     }
 
     /// What was wrong with the configuration the last time it was read; empty: it is in force.
@@ -71,9 +75,16 @@ impl Reloader {
         *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
         self.directory.board.changed();
         let new = loaded.map_err(ReloadError::Wrong)?;
+        let journal = &self.directory.journal;
+        journal.wait_until_caught_up().map_err(ReloadError::Unreadable)?;
         let reader = Reader::open(&self.data).map_err(ReloadError::Unreadable)?;
-        let change = reconfigure(&self.directory, &self.routing, &reader, new);
-        let change = change.map_err(ReloadError::HalfWay)?;
+        let unfinished = self.unfinished.swap(true, Ordering::AcqRel);
+        let changed = reconfigure(&self.directory, &self.routing, &reader, new, unfinished);
+        let (change, error) = match changed {
+            Ok(change) => (change, None),
+            Err(HalfWay { change, error }) => (*change, Some(error)),
+        };
+        self.unfinished.store(error.is_some(), Ordering::Release);
         if !change.is_empty() {
             let details = serde_json::to_string(&change).ok();
             tracing::info!(change = details, "the configuration has changed");
@@ -89,7 +100,10 @@ impl Reloader {
         for sentence in &change.after_restart {
             tracing::warn!("takes effect after a restart: {sentence}");
         }
-        Ok(change)
+        match error {
+            Some(error) => Err(ReloadError::HalfWay(error)),
+            None => Ok(change),
+        }
     }
 
     fn reload_and_log(&self) {

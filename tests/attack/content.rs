@@ -275,12 +275,13 @@ async fn what_is_refused_leaves_nothing_on_the_disk() {
         files.map(|about| about.unwrap().len()).sum::<u64>()
     };
     let before = size();
-    for n in 0..500 {
+    for n in 0..3000 {
         let offer = format!("{}.{n}", "q".repeat(150));
         assert_eq!(kim.command(json!({ "type": "refuse", "offer": offer })).await["ok"], false);
     }
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let grown = size().saturating_sub(before);
-    assert!(grown < 200_000, "{grown} bytes");
+    // Signs of life and the like come meanwhile, a page or two each.
+    assert!(grown < 450_000, "{grown} bytes");
     setup.stop_and_replay(host);
 }

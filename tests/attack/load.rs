@@ -20,7 +20,7 @@ async fn beyond_the_journals_backlog_webhooks_are_put_off_and_nothing_is_lost() 
     let host = setup.start(&["--strict"]).await;
     let mut kim = Screen::at_desk(&host.url, &kims).await;
     // However fast the disk is: somebody else writes into the same file, and takes their time.
-    let slow = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    let slow = rusqlite::Connection::open(setup.data().join("log.sqlite")).unwrap();
     slow.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     slow.execute_batch("BEGIN IMMEDIATE").unwrap();
     let count = times(1000, 20_000);

@@ -12,6 +12,7 @@ mod frames;
 mod grief;
 mod leavers;
 mod load;
+mod promises;
 mod readers;
 mod screens;
 mod sign_in;

@@ -396,3 +396,69 @@ async fn a_role_of_ones_own_may_what_it_names() {
         "{text}"
     );
 }
+
+// SEC-07
+#[actix_web::test]
+async fn no_session_of_an_old_password_outlives_its_change() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    set_password(&setup, "kim");
+    let host = setup.start(&["--strict"]).await;
+    let attempts: Vec<_> = (0..8)
+        .map(|n| {
+            let url = host.url.clone();
+            actix_web::rt::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(15 * n)).await;
+                let client = client();
+                let body = json!({ "agent": "kim", "password": PASSWORD });
+                let sign_in = client.post(format!("{url}/api/v1/sign-in")).json(&body);
+                (sign_in.send().await.unwrap().status(), client)
+            })
+        })
+        .collect();
+    let mut change = setup
+        .command(&["agent", "password", setup.config(), "--id", "kim"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    change.stdin.take().unwrap().write_all(b"another horse battery").unwrap();
+    // Not waited for on the thread that has to sign in.
+    let changed = actix_web::rt::task::spawn_blocking(move || change.wait());
+    assert_eq!(changed.await.unwrap().unwrap().code(), Some(0));
+    let mut signed_in = 0;
+    for attempt in attempts {
+        let (status, client) = attempt.await.unwrap();
+        signed_in += usize::from(status == 204);
+        let me = client.get(format!("{}/api/v1/me", host.url)).send().await.unwrap();
+        assert_eq!(me.status(), 401, "signed in with the old password ({status})");
+    }
+    let text = format!("{signed_in} of 8 signed in meanwhile, none of them stays");
+    held("sign-ins while the password is changed", &text);
+}
+
+// SEC-01 SEC-06
+#[actix_web::test]
+async fn authority_is_looked_up_once_the_body_is_there() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let body = r#"{"status":"away"}"#;
+    let head = format!(
+        "PUT /api/v1/me/presence HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len() + 10
+    );
+    let mut connection = crate::tools::sent(&host.url, head.as_bytes()).await;
+    connection.write_all(&[b' '; 10]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (code, _) = setup.run(&["agent", "revoke", setup.config(), "--id", "kim"]);
+    assert_eq!(code, 0);
+    connection.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    held("a body that comes once its token is revoked", "401");
+}

@@ -225,6 +225,11 @@ impl Agent {
         self.screens
     }
 
+    /// The conversation that an offer of theirs is of, also while it is being accepted.
+    pub fn conversation_of(&self, offer: &OfferId) -> Option<ConversationId> {
+        self.offers.get(offer).map(|offered| offered.conversation)
+    }
+
     /// What has to be written down of their presence.
     pub fn standing(&self) -> Standing {
         Standing {

@@ -117,6 +117,8 @@ pub enum Input {
     Confirm {
         /// Who.
         agent: AgentId,
+        /// Those who advise count as well.
+        or_advises: bool,
     },
     /// The agent's machine has taken the returning conversation's place.
     Resumed {

@@ -304,7 +304,10 @@ impl Conversation {
             Input::Accept { agent, offer, acceptance } => {
                 self.on_accept(agent, offer, acceptance, now, fx);
             }
-            Input::Confirm { agent } => self.must_be_primary(&agent)?,
+            Input::Confirm { agent, or_advises } => match or_advises {
+                true => self.must_take_part(&agent)?,
+                false => self.must_be_primary(&agent)?,
+            },
             Input::Resumed { agent, question } => self.on_resumed(agent, question, now, fx),
             Input::ResumeRefused { agent, question, is_absent } => {
                 self.on_resume_refused(agent, question, is_absent, now, fx);

@@ -327,7 +327,7 @@ impl Life {
             }
             2 => Input::Note { agent, text: "psst".into(), as_supervisor: true },
             3 => Input::Leave { agent },
-            4 => Input::Confirm { agent },
+            4 => Input::Confirm { agent, or_advises: true },
             5 => Input::End { agent: Some(agent), supervises: self.rng.u8(..4) == 0 },
             6 => Input::FinishWrapUp { agent, disposition: None, summary: None },
             7 => Input::Transfer { agent, to: Target::Agent(other) },

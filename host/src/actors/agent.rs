@@ -1,6 +1,6 @@
 //! An agent's actor: the machine, and the screens that show what happens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
 use cordboard_core::presence::Presence;
 use cordboard_core::time::Timestamp;
+use serde_bytes::ByteBuf;
 use tokio::sync::oneshot;
 
 use crate::actors::board::Seen;
@@ -23,7 +24,7 @@ use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
-use crate::journal::Record;
+use crate::journal::{JournalError, Outcome, Record, Written};
 
 /// An agent, their screens, and one timer.
 pub struct AgentActor {
@@ -39,12 +40,23 @@ pub struct AgentActor {
     written: Option<Standing>,
     /// Writes of it that the journal hasn't settled.
     unsettled: Arc<AtomicUsize>,
+    /// What the journal couldn't take of their history, in order; the oldest goes if there is too much.
+    history: VecDeque<Record>,
     work: Work<TellAgent>,
 }
 
-/// Who waits for what came of an input.
-/// How whoever waits hears whether an input was refused.
-pub type AgentAnswer = oneshot::Sender<Result<(), Refused>>;
+/// How whoever waits hears what came of an input. Of an offer that is being accepted: the conversation, which
+/// has the last word.
+pub type AgentAnswer = oneshot::Sender<Result<Option<ConversationId>, NotDone>>;
+
+/// Why an input came to nothing.
+#[derive(Clone, Debug)]
+pub enum NotDone {
+    /// The machine's own sentence.
+    Refused(Refused),
+    /// The journal couldn't take it; it is written as soon as it can.
+    Unwritten(String),
+}
 
 impl AgentActor {
     /// More screens than a person has: a program that connects again and again without end.
@@ -62,6 +74,7 @@ impl AgentActor {
             timer: Timer::default(),
             written: None,
             unsettled: Arc::default(),
+            history: VecDeque::new(),
             work: Work::default(),
         }
     }
@@ -72,6 +85,10 @@ impl AgentActor {
         let TellAgent { input, answer, waits: _waits } = message;
         let now = clock::now();
         let mut fx = Effects::new();
+        let accepted = match &input {
+            Input::Accept { offer } => self.machine.conversation_of(offer),
+            _ => None,
+        };
         let (machine, told) = (&mut self.machine, input.clone());
         let result = match contained(Part::Agent, || machine.handle(told, now, &mut fx)) {
             Ok(result) => result,
@@ -88,11 +105,12 @@ impl AgentActor {
         if result.is_ok() {
             self.directory.recorder.agent(self.machine.id(), now, &input);
         }
-        self.keep_history(&mut fx);
+        self.keep_history(&mut fx, context);
         self.directory.carry_out(None, fx.then);
         self.set_timer(context);
         self.show_on_board();
-        self.keep_presence(answer, result);
+        let result = result.map(|()| accepted).map_err(NotDone::Refused);
+        self.keep_presence(answer, result, context);
     }
 
     /// Something that it tells itself.
@@ -103,36 +121,43 @@ impl AgentActor {
 
     /// Presence is written down whenever it changes, so that a restart finds it (PRES-04); whoever
     /// waits for an answer gets it once that is on disk.
-    fn keep_presence(&mut self, answer: Option<AgentAnswer>, result: Result<(), Refused>) {
+    fn keep_presence(
+        &mut self,
+        answer: Option<AgentAnswer>,
+        result: Result<Option<ConversationId>, NotDone>,
+        context: &mut Context<Self>,
+    ) {
         let answers = answer.is_some();
-        let tell = move || {
+        let tell = move |written: Written| {
             if let Some(answer) = answer {
+                let unwritten = |error: JournalError| NotDone::Unwritten(error.to_string());
                 // Whoever asked may have closed the page.
-                let _ = answer.send(result);
+                let _ = answer.send(written.map_err(unwritten).and(result));
             }
         };
         let standing = self.machine.standing();
-        if self.written.as_ref() == Some(&standing) {
-            // It may be on its way only: whoever waits hears of it behind that.
-            if answers && self.unsettled.load(Ordering::Acquire) > 0 {
-                self.directory.journal.write(Record::Barrier, move |_| tell());
-            } else {
-                tell();
-            }
+        let is_unsettled = self.unsettled.load(Ordering::Acquire) > 0;
+        if self.written.as_ref() == Some(&standing) && !is_unsettled {
+            tell(Ok(Outcome::default()));
+            return;
+        }
+        // One that is on its way only may yet fail, and whoever waits must hear of it: it is written again.
+        if self.written.as_ref() == Some(&standing) && !answers {
             return;
         }
         let body = rmp_serde::to_vec_named(&standing).expect("presence can be encoded");
         self.written = Some(standing);
         let presence =
             Record::Presence { agent: self.machine.id().clone(), at: clock::now(), body };
-        let unsettled = self.unsettled.clone();
+        let (unsettled, own) = (self.unsettled.clone(), context.address());
         unsettled.fetch_add(1, Ordering::AcqRel);
         self.directory.journal.write(presence, move |written| {
             unsettled.fetch_sub(1, Ordering::AcqRel);
-            if let Err(error) = written {
-                tracing::warn!(%error, "an agent's presence couldn't be written down");
+            if let Err(error) = &written {
+                tracing::warn!(%error, "an agent's presence couldn't be written down; it is tried again");
+                own.do_send(Unwritten::Presence);
             }
-            tell();
+            tell(written);
         });
     }
 
@@ -142,7 +167,7 @@ impl AgentActor {
     }
 
     /// Presence spans and offers: written, never waited for.
-    fn keep_history(&self, fx: &mut Effects) {
+    fn keep_history(&self, fx: &mut Effects, context: &Context<Self>) {
         let events = std::mem::take(&mut fx.agent_events);
         if events.is_empty() {
             return;
@@ -150,15 +175,22 @@ impl AgentActor {
         for event in &events {
             self.directory.metrics.count_agent_event(event);
         }
-        let encoded = |event| rmp_serde::to_vec_named(event).expect("events can be encoded");
+        let encoded =
+            |event| ByteBuf::from(rmp_serde::to_vec_named(event).expect("events can be encoded"));
         let history = Record::AgentHistory {
             agent: self.machine.id().clone(),
             at: clock::now(),
             events: events.iter().map(encoded).collect(),
         };
-        self.directory.journal.write(history, |result| {
+        self.write_history(history, context);
+    }
+
+    fn write_history(&self, history: Record, context: &Context<Self>) {
+        let (own, again) = (context.address(), history.clone());
+        self.directory.journal.write(history, move |result| {
             if let Err(error) = result {
-                tracing::warn!(%error, "an agent's history couldn't be written");
+                tracing::warn!(%error, "an agent's history couldn't be written; it is tried again");
+                own.do_send(Unwritten::History(again));
             }
         });
     }
@@ -210,6 +242,50 @@ impl Handler<TellAgent> for AgentActor {
 
     fn handle(&mut self, message: TellAgent, context: &mut Self::Context) {
         self.step(message, context);
+    }
+}
+
+/// Something that the journal couldn't take.
+#[derive(Message)]
+#[rtype(result = "()")]
+enum Unwritten {
+    Presence,
+    History(Record),
+}
+
+impl AgentActor {
+    const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
+    /// Pieces of history that are kept for better times.
+    const MOST_HISTORY: usize = 1000;
+}
+
+impl Handler<Unwritten> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Unwritten, context: &mut Self::Context) {
+        match message {
+            Unwritten::Presence => {
+                // Whatever it is by then.
+                self.written = None;
+                context.run_later(Self::TRIED_AGAIN_AFTER, |actor, context| {
+                    actor.keep_presence(None, Ok(None), context);
+                });
+            }
+            Unwritten::History(record) => {
+                self.history.push_back(record);
+                if self.history.len() > Self::MOST_HISTORY {
+                    self.history.pop_front();
+                }
+                if self.history.len() > 1 {
+                    return;
+                }
+                context.run_later(Self::TRIED_AGAIN_AFTER, |actor, context| {
+                    for record in std::mem::take(&mut actor.history) {
+                        actor.write_history(record, context);
+                    }
+                });
+            }
+        }
     }
 }
 

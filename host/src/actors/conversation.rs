@@ -15,11 +15,12 @@ use cordboard_core::{Conversation, Effects};
 
 use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
 use crate::actors::recorder::Routed;
-use crate::actors::shard::{Reload, Setback, Shard};
+use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
 use crate::grief::{Part, contained};
 use crate::journal::{
     Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, SessionOp, Settled, Stored,
+    StoredEvent,
 };
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
@@ -74,6 +75,8 @@ pub(super) struct ConversationActor {
     tally: Arc<Tally>,
     /// The edition of the configuration that its settings are of.
     edition: u64,
+    /// A panic has left its machine in the midst of something: it waits to be given another.
+    is_lost: bool,
 }
 
 /// To whoever waits; what was lost is in the log.
@@ -90,15 +93,21 @@ impl ConversationActor {
     ) -> Self {
         let written = written(&loaded);
         // It was given its settings just now, perhaps in the moment of a change: it looks once more.
-        Self { id, loaded, written, directory, shard, tally, edition: 0 }
+        Self { id, loaded, written, directory, shard, tally, edition: 0, is_lost: false }
     }
 
     /// A panic costs this conversation its memory, and it is read again; what came to grief is tried once
     /// more, or whoever waits is told to (OPS-09).
     fn step(&mut self, deliver: Deliver) {
+        if self.is_lost {
+            // Behind what it is given.
+            self.shard.do_send(TryAgain(deliver));
+            return;
+        }
         let mut deliver = Some(deliver);
         let done = contained(Part::Conversation, || self.deal_with(&mut deliver));
         let Err(why) = done else { return };
+        self.is_lost = true;
         let (id, who) = (self.id, self.id.to_string());
         let input = deliver.as_ref().map(|deliver| &deliver.input);
         self.directory.came_to_grief(Part::Conversation, &who, &input, &why);
@@ -321,8 +330,9 @@ fn settle(deliver: &mut Deliver, result: Answer) {
     }
 }
 
-fn encoded(event: &Event) -> (&'static str, Vec<u8>) {
-    (event.kind(), rmp_serde::to_vec_named(event).expect("events can be encoded"))
+fn encoded(event: &Event) -> StoredEvent {
+    let body = rmp_serde::to_vec_named(event).expect("events can be encoded");
+    StoredEvent { kind: event.kind().into(), body }
 }
 
 /// Replies to be sent, and the one that this step settles.
@@ -389,6 +399,7 @@ impl Handler<Replace> for ConversationActor {
         self.written = written(&message.0);
         self.loaded = message.0;
         self.edition = 0;
+        self.is_lost = false;
         self.tally.handled.fetch_add(1, Ordering::AcqRel);
     }
 }

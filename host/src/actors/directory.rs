@@ -68,6 +68,17 @@ pub enum To {
     },
 }
 
+impl To {
+    /// Whether both lead to the same place.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Id(one), Self::Id(other)) => one == other,
+            (Self::Thread { key: one, .. }, Self::Thread { key: other, .. }) => one == other,
+            (Self::Id(_), Self::Thread { .. }) | (Self::Thread { .. }, Self::Id(_)) => false,
+        }
+    }
+}
+
 /// An input on its way to a conversation.
 pub struct Deliver {
     /// Where.

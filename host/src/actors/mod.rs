@@ -21,7 +21,8 @@ mod waiting;
 mod work;
 
 pub use agent::{
-    AgentActor, AgentAnswer, AgentView, Attach, CloseScreens, Detach, LookAtAgent, Show, TellAgent,
+    AgentActor, AgentAnswer, AgentView, Attach, CloseScreens, Detach, LookAtAgent, NotDone, Show,
+    TellAgent,
 };
 pub use alarms::Alarms;
 pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
@@ -29,7 +30,7 @@ pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
 };
-pub use reconfigure::{Change, channel_policy, reconfigure};
+pub use reconfigure::{Change, HalfWay, channel_policy, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};
 pub use screen::{ForScreen, ScreenReceiver, ScreenSender, screen};

@@ -1,6 +1,5 @@
 //! A queue's actor.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
-use crate::journal::{JournalError, Reader};
+use crate::journal::JournalError;
 
 /// A queue and where its effects go.
 pub struct QueueActor {
@@ -270,16 +269,14 @@ pub async fn standing(
 /// SQLite's own.
 pub async fn place_of_thread(
     directory: &Directory,
-    data: &Path,
     key: &ThreadKey,
 ) -> Result<Option<Standing>, JournalError> {
-    // A connection can't be taken along while it is waited.
-    let waiting = {
-        let reader = Reader::open(data)?;
-        let newest = reader.newest_of_thread(key)?;
-        let machine = newest.map(|id| reader.conversation(id)).transpose()?.flatten();
-        machine.and_then(|machine| directory.with_settings(machine))
-    };
+    let key = key.clone();
+    let newest = directory.journal.read(move |reader| {
+        let newest = reader.newest_of_thread(&key)?;
+        Ok::<_, JournalError>(newest.map(|id| reader.conversation(id)).transpose()?.flatten())
+    });
+    let waiting = newest.await?.and_then(|machine| directory.with_settings(machine));
     let Some(machine) = waiting.filter(|machine| machine.state() == State::Open) else {
         return Ok(None);
     };

@@ -104,7 +104,8 @@ async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<
 /// What queues and agents had said arrives, what follows is on disk, and everybody was told of it.
 async fn settle_conversations(directory: &Arc<Directory>) {
     let shards: Vec<Addr<Shard>> = directory.shard_actors();
-    for shard in &shards {
+    // What had been put off is on its way after the first time.
+    for shard in shards.iter().chain(&shards) {
         told(shard.send(Drain).await);
     }
     // An empty write comes behind those under way. With a journal that can't commit there is nothing to

@@ -14,12 +14,14 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::actors::agent::AgentActor;
+use crate::actors::agent::NotDone;
 use crate::actors::directory::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
 use crate::config::{ChannelConfig, Config, Permission, QueueConfig, Role, revision};
-use crate::journal::{JournalError, Reader};
+use crate::grief::provoked_error;
+use crate::journal::{JournalError, Reader, Trouble};
 
 /// What a change did.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
@@ -36,6 +38,15 @@ pub struct Change {
     pub after_restart: Vec<String>,
     /// Who may other things than before: agents' roles, roles' permissions, in a sentence each.
     pub access: Vec<String>,
+}
+
+/// What was changed, though not all that had to follow could be told.
+#[derive(Debug)]
+pub struct HalfWay {
+    /// What is in force.
+    pub change: Box<Change>,
+    /// Why.
+    pub error: JournalError,
 }
 
 impl Change {
@@ -55,15 +66,18 @@ impl Change {
 /// been classified anew, nothing is given out: or a newer item would go by the new settings before an
 /// older one that still goes by the old.
 ///
+/// `unfinished`: the last change couldn't tell the open conversations, so all of them are told now.
+///
 /// # Errors
-/// SQLite's own, if the open conversations can't be read; then they follow their new settings only
-/// when something happens to them.
+/// [`HalfWay`]: the open conversations can't be read; they follow their new settings only when something
+/// happens to them, or with the next change.
 pub fn reconfigure(
     directory: &Arc<Directory>,
     routing: &ArbiterHandle,
     reader: &Reader,
     new: Config,
-) -> Result<Change, JournalError> {
+    unfinished: bool,
+) -> Result<Change, HalfWay> {
     let _alone = directory.changing.blocking_lock();
     let old = directory.config();
     let new = Arc::new(new);
@@ -86,7 +100,7 @@ pub fn reconfigure(
         .collect();
     change.channels = channels.iter().map(ToString::to_string).collect();
     change.channels.sort_unstable();
-    let moves_items = !channels.is_empty() || !workstreams.is_empty();
+    let moves_items = unfinished || !channels.is_empty() || !workstreams.is_empty();
     let held = Held::all_that_change(directory, &old, &new, moves_items);
     directory.next_edition();
     change_queues(directory, routing, &old, &new, &mut change);
@@ -99,10 +113,19 @@ pub fn reconfigure(
     let is_concerned = |channel: &str, workstream: &str| {
         let channel = ChannelId::from(channel);
         let goes_by_workstream = directory.channel(&channel).is_none();
-        channels.contains(&channel) || (goes_by_workstream && workstreams.contains(&workstream))
+        unfinished
+            || channels.contains(&channel)
+            || (goes_by_workstream && workstreams.contains(&workstream))
     };
     if moves_items {
-        let (waiting, others) = reader.open_of(is_concerned)?;
+        let read = match provoked_error("open_of") {
+            false => reader.open_of(is_concerned),
+            true => Err(JournalError::new(Trouble::Disk, "provoked by CORDBOARD_PANIC")),
+        };
+        let (waiting, others) = match read {
+            Ok(open) => open,
+            Err(error) => return Err(HalfWay { change: Box::new(change), error }),
+        };
         reroute(directory, waiting);
         for id in others {
             directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
@@ -236,7 +259,7 @@ fn change_agents(
     old: &Config,
     new: &Config,
     change: &mut Change,
-) -> Vec<oneshot::Receiver<Result<(), agent::Refused>>> {
+) -> Vec<oneshot::Receiver<Result<Option<ConversationId>, NotDone>>> {
     let mut answers = Vec::new();
     let mut tell = |actor: Addr<AgentActor>, input| {
         let (answer, receiver) = oneshot::channel();

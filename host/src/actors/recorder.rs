@@ -14,6 +14,7 @@ use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{agent, queue};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::journal::{Journal, Record, RoutingEntries};
 
@@ -135,7 +136,7 @@ enum Told<'a> {
 struct Collected {
     /// Whole entries in each, the oldest first: what is written at once is never much.
     log: VecDeque<Vec<u8>>,
-    decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
+    decisions: Vec<(ConversationId, Timestamp, ByteBuf)>,
     is_under_way: bool,
     /// The last write failed: the next one is small, and not before this time.
     retry_at: Option<Instant>,
@@ -248,6 +249,7 @@ impl Recorder {
     /// Notes a decision.
     pub fn decided(&self, decision: &Decision) {
         let body = rmp_serde::to_vec_named(decision).expect("decisions can be encoded");
+        let body = ByteBuf::from(body);
         let decided = (decision.conversation, decision.at, body);
         self.collected().decisions.push(decided);
         self.flush_is_due.store(true, Ordering::Relaxed);

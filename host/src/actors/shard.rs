@@ -1,9 +1,9 @@
 //! A shard: the conversations whose names hash to it, all on one arbiter. It alone sends to them,
 //! so it knows when one is idle, and nothing is lost between passivation and return.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
@@ -17,7 +17,7 @@ use crate::actors::conversation::{
 };
 use crate::actors::directory::{Answer, Deliver, Directory, Ping, To, new_id};
 use crate::grief::{self, Part, contained};
-use crate::journal::{JournalError, Reader, Settled, Stored, Trouble};
+use crate::journal::{JournalError, Position, Reader, Settled, Stored, Trouble};
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -27,11 +27,20 @@ struct Live {
     last_used: Instant,
     thread: ThreadKey,
     own: Address,
+    /// Who had the one before it (ROUTE-19), until it is on disk.
+    last_agent: Option<AgentId>,
 }
 
 pub struct Shard {
     directory: Arc<Directory>,
     reader: Reader,
+    /// What was committed before it was there must be visible before it looks: one that went before it
+    /// may have left something on its way.
+    from: Position,
+    /// Inputs that wait until the views show what they need.
+    held: VecDeque<Deliver>,
+    /// Inputs that are tried again in a moment, held ones among them.
+    put_off: Arc<AtomicUsize>,
     live: HashMap<ConversationId, Live>,
     /// Which of the live ones a thread's next message goes to.
     threads: HashMap<ThreadKey, ConversationId>,
@@ -42,9 +51,20 @@ impl Shard {
     /// How long a conversation stays in memory after its last input.
     pub const IDLE_AFTER: Duration = Duration::from_secs(30);
     const LOOK_EVERY: Duration = Duration::from_secs(5);
+    /// What is committed can be seen after about so long.
+    const VISIBLE_SOON: Duration = Duration::from_millis(1);
 
     pub fn new(directory: Arc<Directory>, reader: Reader, idle_after: Duration) -> Self {
-        Self { directory, reader, live: HashMap::new(), threads: HashMap::new(), idle_after }
+        Self {
+            from: directory.journal.committed(),
+            held: VecDeque::new(),
+            put_off: Arc::default(),
+            directory,
+            reader,
+            live: HashMap::new(),
+            threads: HashMap::new(),
+            idle_after,
+        }
     }
 
     /// What is left in `input` hasn't been passed on.
@@ -169,6 +189,8 @@ impl Shard {
         shard: &Addr<Self>,
     ) {
         let tally = Arc::new(Tally::default());
+        let last_agent =
+            loaded.machine.as_ref().err().and_then(|new| new.opening.last_agent.clone());
         let actor = ConversationActor::new(
             id,
             loaded,
@@ -178,16 +200,59 @@ impl Shard {
         )
         .start();
         let last_used = Instant::now();
-        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, own });
+        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, own, last_agent });
         self.directory.metrics.live_conversations.inc();
+    }
+
+    /// Whether the views don't show yet what has to be looked at for it. What is live needs no looking.
+    fn must_wait(&self, deliver: &Deliver) -> bool {
+        if self.held.iter().any(|held| held.to.is_as(&deliver.to)) {
+            return true;
+        }
+        let journal = &self.directory.journal;
+        let is_new_here = || !journal.shows(self.from);
+        match &deliver.to {
+            To::Id(id) => !self.live.contains_key(id) && (is_new_here() || journal.is_behind(*id)),
+            To::Thread { key, not, .. } => match self.threads.get(key) {
+                // The next one begins where it ended.
+                Some(known) if Some(*known) == *not => journal.is_behind(*known),
+                Some(_) => false,
+                None => is_new_here() || not.is_some_and(|not| journal.is_behind(not)),
+            },
+        }
+    }
+
+    /// Keeps it for a moment; what waits is gone on with in order. Where the views are stuck, nobody is
+    /// kept waiting for them.
+    fn hold(&mut self, deliver: Deliver, context: &mut Context<Self>) {
+        if deliver.answer.is_some()
+            && let Some(problem) = self.directory.journal.health().problem()
+        {
+            answer(deliver, Answer::Unavailable(problem));
+            return;
+        }
+        self.held.push_back(deliver);
+        self.put_off.fetch_add(1, Ordering::AcqRel);
+        if self.held.len() > 1 {
+            return;
+        }
+        context.run_later(Self::VISIBLE_SOON, |shard, context| {
+            let held = std::mem::take(&mut shard.held);
+            shard.put_off.fetch_sub(held.len(), Ordering::AcqRel);
+            for deliver in held {
+                Handler::handle(shard, deliver, context);
+            }
+        });
     }
 
     /// Lets go of conversations that nothing is on its way to or from.
     fn passivate_idle(&mut self) {
-        let (idle_after, threads, metrics) =
-            (self.idle_after, &mut self.threads, &self.directory.metrics);
+        let (idle_after, threads) = (self.idle_after, &mut self.threads);
+        let (metrics, journal) = (&self.directory.metrics, &self.directory.journal);
         self.live.retain(|id, live| {
-            if live.last_used.elapsed() < idle_after || !live.is_quiet() {
+            // One that isn't live can be seen as it is.
+            let is_busy = || !live.is_quiet() || journal.is_behind(*id);
+            if live.last_used.elapsed() < idle_after || is_busy() {
                 return true;
             }
             live.actor.do_send(Passivate);
@@ -268,6 +333,10 @@ impl Handler<Deliver> for Shard {
 
     fn handle(&mut self, message: Deliver, context: &mut Self::Context) {
         let shard = context.address();
+        if self.must_wait(&message) {
+            self.hold(message, context);
+            return;
+        }
         let mut deliver = Some(message);
         let dealt_with = contained(Part::Shard, || self.on_deliver(&mut deliver, &shard));
         let why = match dealt_with {
@@ -300,7 +369,7 @@ impl Handler<Ping> for Shard {
 }
 
 /// Answered once everything that has come here before has been dealt with, and whatever had to be
-/// written for it was given to the journal.
+/// written for it was given to the journal; also what had been put off, if the journal takes it.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Drain;
@@ -315,7 +384,14 @@ impl Handler<Drain> for Shard {
             .filter(|live| live.tally.handled.load(Ordering::Acquire) != live.sent)
             .map(|live| (live.tally.clone(), live.sent))
             .collect();
+        let put_off = self.put_off.clone();
         Box::pin(async move {
+            /// A journal that takes nothing has nothing to be waited for.
+            const LONGEST: Duration = Duration::from_secs(10);
+            let until = Instant::now() + LONGEST;
+            while put_off.load(Ordering::Acquire) > 0 && Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             for (tally, sent) in under_way {
                 // It wraps, and is never half of all numbers behind.
                 let is_behind =
@@ -325,6 +401,19 @@ impl Handler<Drain> for Shard {
                 }
             }
         })
+    }
+}
+
+/// An input that couldn't be dealt with just now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TryAgain(pub Deliver);
+
+impl Handler<TryAgain> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: TryAgain, context: &mut Self::Context) {
+        self.try_again(message.0, context);
     }
 }
 
@@ -353,11 +442,15 @@ impl Handler<Reload> for Shard {
 
     fn handle(&mut self, message: Reload, context: &mut Self::Context) {
         let Reload { id, retry, attempts } = message;
+        if self.directory.journal.is_behind(id) {
+            self.reload_later(Reload { id, retry, attempts }, Self::VISIBLE_SOON, context);
+            return;
+        }
         if let Err(error) = self.reload(id) {
             // It keeps its machine, which the journal refuses to follow, until it can be read.
             tracing::error!(%error, %id, "the journal can't be read");
             let attempts = attempts.saturating_add(1);
-            context.notify_later(Reload { id, retry, attempts }, backoff(attempts));
+            self.reload_later(Reload { id, retry, attempts }, backoff(attempts), context);
             return;
         }
         let Some((deliver, setback)) = retry else { return };
@@ -379,7 +472,7 @@ impl Shard {
                 Some(Loaded { machine: Ok(machine), stored: Some(stored), keys })
             }
             // Its first event never came to the journal.
-            None => self.unopened(&live.thread, &live.own, keys, None)?,
+            None => self.unopened(&live.thread, &live.own, keys, live.last_agent.clone())?,
         };
         if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
             live.send(Replace(loaded));
@@ -387,15 +480,23 @@ impl Shard {
         Ok(())
     }
 
+    fn reload_later(&self, reload: Reload, wait: Duration, context: &mut Context<Self>) {
+        self.put_off.fetch_add(1, Ordering::AcqRel);
+        context.run_later(wait, |shard, context| {
+            shard.put_off.fetch_sub(1, Ordering::AcqRel);
+            Handler::handle(shard, reload, context);
+        });
+    }
+
     /// At once, the first time; then it waits, longer each time. Never dropped, never spun.
     fn try_again(&self, mut deliver: Deliver, context: &mut Context<Self>) {
         let wait = backoff(deliver.attempts);
         deliver.attempts = deliver.attempts.saturating_add(1);
-        if wait.is_zero() {
-            context.notify(deliver);
-        } else {
-            context.notify_later(deliver, wait);
-        }
+        self.put_off.fetch_add(1, Ordering::AcqRel);
+        context.run_later(wait, |shard, context| {
+            shard.put_off.fetch_sub(1, Ordering::AcqRel);
+            Handler::handle(shard, deliver, context);
+        });
     }
 }
 

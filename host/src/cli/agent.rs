@@ -11,9 +11,11 @@ use cordboard_core::time::Timestamp;
 use crate::cli::{AgentCommand, WRONG, Wrong, print};
 use crate::clock;
 use crate::config::{self, Config, Role};
+use crate::errands::OfHost;
 use crate::http;
 use crate::http::audit::{self, Noted};
-use crate::journal::{self, Holds, Journal, Reader};
+use crate::journal::{self, Holds, Journal, Reader, Record, Records, Written};
+use crate::lock::{self, FolderLock};
 
 /// Runs a subcommand.
 pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
@@ -34,9 +36,9 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let (_, journal, agent) = open(&config.config, &id)?;
             let wanted = http::NewToken { name, scopes, lasts };
             let name = wanted.name.clone();
-            let token = http::new_token(&journal, &agent, wanted).await;
+            let token = http::new_token(&journal, &agent, None, wanted).await;
             if token.is_ok() {
-                note(&journal, "token.make", &agent, Some(name));
+                note(&journal, "token.make", &agent, Some(name)).await;
             }
             journal.stop();
             match token {
@@ -75,7 +77,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let reader = Reader::open(&config.host.data)?;
             let which = token.as_deref().map(|token| id_of(&reader, &agent, token)).transpose()?;
             let count = http::revoke_tokens(&journal, &agent, which.as_deref()).await;
-            note(&journal, "token.revoke", &agent, token.clone());
+            note(&journal, "token.revoke", &agent, token.clone()).await;
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             if let (0, Some(token)) = (count, token) {
@@ -92,7 +94,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         AgentCommand::SignOut { config, id } => {
             let (_, journal, agent) = open(&config.config, &id)?;
             let count = http::end_sessions(&journal, &agent, None).await;
-            note(&journal, "session.end", &agent, None);
+            note(&journal, "session.end", &agent, None).await;
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             print::success(&format!(
@@ -103,7 +105,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         AgentCommand::Link { config, id } => {
             let (config, journal, agent) = open(&config.config, &id)?;
             let token = http::new_link(&journal, &agent).await.map_err(anyhow::Error::msg)?;
-            note(&journal, "link.make", &agent, None);
+            note(&journal, "link.make", &agent, None).await;
             println!("{}/sign-in/{token}", config.host.public_url);
             journal.stop();
             Ok(ExitCode::SUCCESS)
@@ -118,7 +120,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let journal = open_journal(&loaded)?;
             let count = http::end_access(&journal, &agent).await;
             if count.as_ref().is_ok_and(|count| *count > 0) {
-                note(&journal, "access.end", &agent, None);
+                note(&journal, "access.end", &agent, None).await;
             }
             journal.stop();
             if count.map_err(anyhow::Error::msg)? == 0 {
@@ -135,7 +137,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let password = password.trim_end_matches(['\n', '\r']);
             let set = http::set_password(&journal, &agent, password).await;
             if set.is_ok() {
-                note(&journal, "password.set", &agent, None);
+                note(&journal, "password.set", &agent, None).await;
             }
             journal.stop();
             if let Err(why) = set {
@@ -155,10 +157,12 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
 }
 
 /// What is done here is part of the audit log, too (SEC-03): by whoever may write the data folder.
-fn note(journal: &Journal, action: &'static str, agent: &AgentId, details: Option<String>) {
+async fn note(journal: &Keeper, action: &'static str, agent: &AgentId, details: Option<String>) {
     let subject = agent.to_string();
     let noted = Noted { actor: "command line", action, subject, address: None, details };
-    audit::note(journal, noted);
+    if let Err(error) = audit::noted(journal, noted).await {
+        print::failure(&format!("done, but the audit log couldn't take it: {error}"));
+    }
 }
 
 /// The day, as people read it.
@@ -181,7 +185,7 @@ fn id_of(reader: &Reader, agent: &AgentId, token: &str) -> anyhow::Result<String
     }
 }
 
-fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Journal, AgentId)> {
+fn open(folder: &Path, id: &str) -> anyhow::Result<(Config, Keeper, AgentId)> {
     let (config, agent) = known(folder, id)?;
     let journal = open_journal(&config)?;
     Ok((config, journal, agent))
@@ -198,12 +202,44 @@ fn known(folder: &Path, id: &str) -> anyhow::Result<(Config, AgentId)> {
     Ok((config, agent))
 }
 
-fn open_journal(config: &Config) -> anyhow::Result<Journal> {
+fn open_journal(config: &Config) -> anyhow::Result<Keeper> {
     let data = &config.host.data;
     std::fs::create_dir_all(data)?;
     let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
     journal::look(data).map_err(unusable)?;
-    Journal::open(data).map_err(unusable)
+    Ok(match lock::try_lock(data)? {
+        Some(lock) => Keeper::Own { journal: Journal::open(data).map_err(unusable)?, _lock: lock },
+        None => Keeper::Host(OfHost::new(data)),
+    })
+}
+
+/// Who writes what a command wants written.
+enum Keeper {
+    /// Nobody has the folder: the command itself.
+    Own {
+        journal: Journal,
+        /// Until it is closed again.
+        _lock: FolderLock,
+    },
+    /// The host that runs there.
+    Host(OfHost),
+}
+
+impl Keeper {
+    fn stop(&self) {
+        if let Self::Own { journal, .. } = self {
+            journal.stop();
+        }
+    }
+}
+
+impl Records for Keeper {
+    async fn write_now(&self, record: Record) -> Written {
+        match self {
+            Self::Own { journal, .. } => journal.write_now(record).await,
+            Self::Host(host) => host.write_now(record).await,
+        }
+    }
 }
 
 /// Writes the agent's file; takes it back if the configuration would no longer be right.

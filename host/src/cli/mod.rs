@@ -2,6 +2,7 @@
 
 mod agent;
 mod check;
+mod journal;
 mod plugin;
 mod print;
 mod replay;
@@ -64,6 +65,9 @@ enum Command {
     /// Add agents, and let them in
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Look at the journal, back it up, restore it
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Print the OpenAPI description of the REST API
     #[command(hide = true)]
     Openapi,
@@ -231,6 +235,36 @@ enum AgentCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum JournalCommand {
+    /// Read all of it, and say what is damaged or doesn't agree; also while the host runs
+    Verify {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+    /// Write a copy with everything that was acknowledged before; also while the host runs
+    Backup {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Where to; it mustn't be there yet
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Put a copy in the journal's place; what was there is kept beside it
+    Restore {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// The copy
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Compute anew what follows from conversations' events
+    Rebuild {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
+}
+
 /// Something is wrong with configuration or plugins.
 pub const WRONG: u8 = 1;
 /// The host can't run.
@@ -257,6 +291,7 @@ pub fn main(cli: Cli) -> ExitCode {
             Command::Plugin(PluginCommand::List(arg)) => plugin::list(&arg.config).await,
             Command::Plugin(PluginCommand::Inspect { file }) => plugin::show(&file),
             Command::Agent(command) => agent::run(command).await,
+            Command::Journal(command) => journal::run(command),
             Command::Openapi => {
                 use utoipa::OpenApi;
                 let description = crate::http::ApiDoc::openapi().to_pretty_json()?;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::clock;
 use crate::config::Permission;
 use crate::http::accounts::{self, NewToken, NoToken};
-use crate::http::api::{Answer, Done, done, reader};
+use crate::http::api::{Answer, Done, done};
 use crate::http::audit::{self, Noted};
 use crate::http::caller::{COOKIE, Caller, Credential};
 use crate::http::commands;
@@ -24,7 +24,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::origin;
 use crate::http::server::Web;
 use crate::http::throttle::Name;
-use crate::journal::{SignInView, TokenView};
+use crate::journal::{Reader, SignInView, TokenView, With};
 
 /// Below `/api/v1`.
 pub fn routes(config: &mut ServiceConfig) {
@@ -65,12 +65,16 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         return Err(ApiError::TooOften(wait));
     }
     // Counted before it is known, or a hundred at once would all be the first.
-    web.throttle.failed(&account, address, Instant::now());
-    let stored = reader(&request).account(&agent)?.filter(|_| known);
-    let checked = web.passwords.is_right(stored.map(|account| account.password), password).await;
+    let attempt = web.throttle.attempt(&account, address, Instant::now());
+    let name = agent.clone();
+    let stored = web.directory.journal.read(move |reader| reader.account(&name)).await?;
+    let stored = stored.filter(|_| known);
+    let hashed = stored.map(|account| account.password);
+    let checked = web.passwords.is_right(hashed.clone(), password).await;
     let is_right = checked
         .map_err(|_| ApiError::Busy("too many people sign in at once; try again".to_owned()))?;
     if !is_right {
+        attempt.was_wrong();
         let noted = Noted {
             actor: "nobody",
             action: "sign_in.failed",
@@ -81,8 +85,11 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         audit::note(&web.directory.journal, noted);
         return Err(ApiError::WrongPassword);
     }
-    web.throttle.succeeded(&account, address);
-    let cookie = begin_session(&request, &web, &AgentId::from(agent.as_str()), "password").await?;
+    attempt.was_right();
+    let by = With::Password(hashed.unwrap_or_default());
+    let agent = AgentId::from(agent.as_str());
+    let cookie = begin_session(&request, &web, &agent, by).await?;
+    let cookie = cookie.ok_or(ApiError::WrongPassword)?;
     Ok(HttpResponse::NoContent().cookie(cookie).finish())
 }
 
@@ -91,7 +98,7 @@ fn agent_shown(agent: &str) -> String {
     content::visible(agent).chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-/// Opens a session and notes it; the cookie.
+/// Opens a session and notes it; the cookie, or none if what they sign in with doesn't hold any more.
 ///
 /// # Errors
 /// [`ApiError::Unavailable`] if the journal can't commit.
@@ -99,14 +106,19 @@ pub async fn begin_session(
     request: &HttpRequest,
     web: &Web,
     agent: &AgentId,
-    by: &str,
-) -> Result<actix_web::cookie::Cookie<'static>, ApiError> {
+    with: With,
+) -> Result<Option<actix_web::cookie::Cookie<'static>>, ApiError> {
     let config = web.directory.config();
     let address = door::address_of(request, &config.host);
     let device = request.headers().get(header::USER_AGENT).and_then(|device| device.to_str().ok());
     let lasts = config.host.sign_ins.last;
-    let session = accounts::new_session(&web.directory.journal, agent, lasts, address, device);
-    let (token, _) = session.await?;
+    let by = match with {
+        With::Password(_) => "password",
+        With::Link(_) => "link",
+    };
+    let session =
+        accounts::new_session(&web.directory.journal, agent, with, lasts, address, device);
+    let Some((token, _)) = session.await? else { return Ok(None) };
     let noted = Noted {
         actor: agent.as_str(),
         action: "sign_in",
@@ -115,7 +127,7 @@ pub async fn begin_session(
         details: Some(by.to_owned()),
     };
     audit::note(&web.directory.journal, noted);
-    Ok(session_cookie(web, token))
+    Ok(Some(session_cookie(web, token)))
 }
 
 /// Sign out: the session ends, its open sockets end, and presence goes offline.
@@ -144,40 +156,34 @@ fn mine(caller: &Caller) -> Option<&[u8]> {
     }
 }
 
-fn list(
-    request: &HttpRequest,
+async fn list(
     web: &Web,
     caller: &Caller,
-    agent: Option<&AgentId>,
+    agent: Option<AgentId>,
 ) -> Result<Vec<SignInView>, ApiError> {
     let now = clock::now();
     let idle_since = Timestamp(now.0 - web.directory.config().host.sign_ins.idle.0);
-    Ok(reader(request).sign_ins(agent, now, idle_since, mine(caller))?)
+    let mine = mine(caller).map(<[u8]>::to_vec);
+    let read =
+        move |reader: &Reader| reader.sign_ins(agent.as_ref(), now, idle_since, mine.as_deref());
+    Ok(web.directory.journal.read(read).await?)
 }
 
 /// Where I am signed in.
 #[utoipa::path(get, path = "/api/v1/me/sign-ins", responses(
     (status = 200, body = Vec<SignInView>), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn my_sign_ins(
-    request: HttpRequest,
-    web: Data<Web>,
-    caller: Caller,
-) -> Answer<Vec<SignInView>> {
-    Ok(Json(list(&request, &web, &caller, Some(&caller.agent))?))
+pub async fn my_sign_ins(web: Data<Web>, caller: Caller) -> Answer<Vec<SignInView>> {
+    Ok(Json(list(&web, &caller, Some(caller.agent.clone())).await?))
 }
 
 /// Who is signed in where (permission `access.manage`).
 #[utoipa::path(get, path = "/api/v1/sign-ins", responses(
     (status = 200, body = Vec<SignInView>), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn sign_ins(
-    request: HttpRequest,
-    web: Data<Web>,
-    caller: Caller,
-) -> Answer<Vec<SignInView>> {
+pub async fn sign_ins(web: Data<Web>, caller: Caller) -> Answer<Vec<SignInView>> {
     caller.must(Permission::ManageAccess)?;
     caller.noted(&web.directory, "access.read", "sessions", None).await?;
-    Ok(Json(list(&request, &web, &caller, None)?))
+    Ok(Json(list(&web, &caller, None).await?))
 }
 
 /// Own ones anybody may end; others' with the permission.
@@ -226,22 +232,20 @@ async fn end(
 /// My tokens; never the tokens themselves.
 #[utoipa::path(get, path = "/api/v1/me/tokens", responses(
     (status = 200, body = Vec<TokenView>), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn my_tokens(request: HttpRequest, caller: Caller) -> Answer<Vec<TokenView>> {
-    Ok(Json(reader(&request).tokens(Some(&caller.agent), clock::now())?))
+pub async fn my_tokens(web: Data<Web>, caller: Caller) -> Answer<Vec<TokenView>> {
+    let read = move |reader: &Reader| reader.tokens(Some(&caller.agent), clock::now());
+    Ok(Json(web.directory.journal.read(read).await?))
 }
 
 /// Everybody's tokens (permission `access.manage`).
 #[utoipa::path(get, path = "/api/v1/tokens", responses(
     (status = 200, body = Vec<TokenView>), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
-pub async fn tokens(
-    request: HttpRequest,
-    web: Data<Web>,
-    caller: Caller,
-) -> Answer<Vec<TokenView>> {
+pub async fn tokens(web: Data<Web>, caller: Caller) -> Answer<Vec<TokenView>> {
     caller.must(Permission::ManageAccess)?;
     caller.noted(&web.directory, "access.read", "tokens", None).await?;
-    Ok(Json(reader(&request).tokens(None, clock::now())?))
+    let read = |reader: &Reader| reader.tokens(None, clock::now());
+    Ok(Json(web.directory.journal.read(read).await?))
 }
 
 /// A token that is wanted.
@@ -280,10 +284,16 @@ pub async fn new_token(
     // Before it is there: nobody has a token that nobody was seen to make.
     wanted.check().map_err(ApiError::Malformed)?;
     caller.noted(&web.directory, "token.make", caller.agent.as_str(), Some(&name)).await?;
-    let made = accounts::new_token(&web.directory.journal, &caller.agent, wanted).await;
+    // Whoever was signed out or left meanwhile makes none.
+    let by = match &caller.credential {
+        Credential::Session(hash) => Some(hash.clone()),
+        Credential::Token(_) => None,
+    };
+    let made = accounts::new_token(&web.directory.journal, &caller.agent, by, wanted).await;
     let token = made.map_err(|why| match why {
         NoToken::Wrong(_) => ApiError::Malformed(why.to_string()),
         NoToken::TooMany => ApiError::TooMany(why.to_string()),
+        NoToken::SignedOut => ApiError::NotSignedIn,
         NoToken::Unavailable(_) => ApiError::Unavailable(why.to_string()),
     })?;
     Ok(Json(MadeToken { token }))

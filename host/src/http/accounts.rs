@@ -8,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cordboard_core::ids::AgentId;
 use cordboard_core::time::Span;
 use rand::RngCore;
+use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::config::Permission;
 use crate::http::caller::{Credential, WORK};
 use crate::http::passwords;
-use crate::journal::{Access, Journal, JournalError, Record, Written};
+use crate::journal::{Access, Journal, JournalError, Record, Records, With, Written};
 
 /// That a session or token is used is written down this often.
 pub const USE_IS_NOTED_EVERY: Span = Span::seconds(60);
@@ -48,37 +49,29 @@ fn name() -> String {
 ///
 /// # Errors
 /// [`JournalError`]: there is none.
-pub async fn new_link(journal: &Journal, agent: &AgentId) -> Result<String, JournalError> {
+pub async fn new_link(journal: &impl Records, agent: &AgentId) -> Result<String, JournalError> {
     let (token, now) = (random(), clock::now());
     let (agent, expires_at) = (agent.clone(), now + LINK);
     write(journal, Access::LinkMade { hash: hash(&token), agent, now, expires_at }).await?;
     Ok(token)
 }
 
-/// Uses a link up; `None` if it is unknown, used or too old.
-///
-/// # Errors
-/// [`JournalError`]: it isn't used up.
-pub async fn use_link(journal: &Journal, token: &str) -> Result<Option<AgentId>, JournalError> {
-    let used = Access::LinkUsed { hash: hash(token), now: clock::now() };
-    Ok(write(journal, used).await?.agent)
-}
-
-async fn write(journal: &Journal, access: Access) -> Written {
+async fn write(journal: &impl Records, access: Access) -> Written {
     journal.write_now(Record::Access(access)).await
 }
 
-/// Opens a session; the cookie's value and the CSRF token.
+/// Opens a session; the cookie's value and the CSRF token. None: what they sign in with doesn't hold any more.
 ///
 /// # Errors
 /// [`JournalError`]: there is none.
 pub async fn new_session(
-    journal: &Journal,
+    journal: &impl Records,
     agent: &AgentId,
+    with: With,
     lasts: Span,
     address: Option<IpAddr>,
     device: Option<&str>,
-) -> Result<(String, String), JournalError> {
+) -> Result<Option<(String, String)>, JournalError> {
     let (token, csrf, now) = (random(), random(), clock::now());
     let begins = Access::SessionBegins {
         hash: hash(&token),
@@ -90,9 +83,10 @@ pub async fn new_session(
         address: address.map(|address| address.to_string()),
         device: device.map(|device| device.chars().take(MOST_DEVICE).collect()),
         most: MOST_SESSIONS,
+        with,
     };
-    write(journal, begins).await?;
-    Ok((token, csrf))
+    let is_refused = write(journal, begins).await?.is_outdated;
+    Ok((!is_refused).then_some((token, csrf)))
 }
 
 /// Notes that a session or token was used just now. Nothing waits for it.
@@ -110,7 +104,7 @@ pub fn note_use(journal: &Journal, credential: &Credential) {
 ///
 /// # Errors
 /// [`JournalError`]: it goes on.
-pub async fn end_session(journal: &Journal, token: &str) -> Result<(), JournalError> {
+pub async fn end_session(journal: &impl Records, token: &str) -> Result<(), JournalError> {
     write(journal, Access::SessionEnds { hash: hash(token) }).await.map(drop)
 }
 
@@ -119,7 +113,7 @@ pub async fn end_session(journal: &Journal, token: &str) -> Result<(), JournalEr
 /// # Errors
 /// [`JournalError`]: they go on.
 pub async fn end_sessions(
-    journal: &Journal,
+    journal: &impl Records,
     agent: &AgentId,
     id: Option<&str>,
 ) -> Result<usize, JournalError> {
@@ -132,7 +126,7 @@ pub async fn end_sessions(
 /// # Errors
 /// [`JournalError`]: they work on.
 pub async fn revoke_tokens(
-    journal: &Journal,
+    journal: &impl Records,
     agent: &AgentId,
     id: Option<&str>,
 ) -> Result<usize, JournalError> {
@@ -144,7 +138,7 @@ pub async fn revoke_tokens(
 ///
 /// # Errors
 /// [`JournalError`]: nothing ended.
-pub async fn end_access(journal: &Journal, agent: &AgentId) -> Result<usize, JournalError> {
+pub async fn end_access(journal: &impl Records, agent: &AgentId) -> Result<usize, JournalError> {
     Ok(write(journal, Access::Ends { agent: agent.clone() }).await?.count)
 }
 
@@ -211,18 +205,22 @@ pub enum NoToken {
         NewToken::MOST_OF_ONE
     )]
     TooMany,
+    /// Whoever wants it isn't signed in any more.
+    #[error("the session that asks for it has ended")]
+    SignedOut,
     /// The journal's complaint.
     #[error("{0}")]
     Unavailable(#[from] JournalError),
 }
 
-/// Makes an API token; it is shown once and stored as its hash.
+/// Makes an API token; it is shown once and stored as its hash. `by` is the session that asks for it.
 ///
 /// # Errors
 /// [`NoToken`] says why there is none.
 pub async fn new_token(
-    journal: &Journal,
+    journal: &impl Records,
     agent: &AgentId,
+    by: Option<Vec<u8>>,
     wanted: NewToken,
 ) -> Result<String, NoToken> {
     wanted.check().map_err(NoToken::Wrong)?;
@@ -241,10 +239,13 @@ pub async fn new_token(
         expires_at: wanted.lasts.map(|lasts| now + lasts),
         scopes,
         most: NewToken::MOST_OF_ONE,
+        by: by.map(ByteBuf::from),
     };
-    match write(journal, made).await?.is_too_many {
-        true => Err(NoToken::TooMany),
-        false => Ok(token),
+    let outcome = write(journal, made).await?;
+    match (outcome.is_too_many, outcome.is_outdated) {
+        (true, _) => Err(NoToken::TooMany),
+        (_, true) => Err(NoToken::SignedOut),
+        (false, false) => Ok(token),
     }
 }
 
@@ -253,7 +254,7 @@ pub async fn new_token(
 /// # Errors
 /// A sentence: too short, or the journal's complaint.
 pub async fn set_password(
-    journal: &Journal,
+    journal: &impl Records,
     agent: &AgentId,
     password: &str,
 ) -> Result<(), String> {

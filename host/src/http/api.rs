@@ -1,10 +1,9 @@
 //! The REST API under `/api/v1`, and its OpenAPI description.
 
-use std::rc::Rc;
 use std::time::Instant;
 
+use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Summary;
 use cordboard_core::ids::ConversationId;
@@ -93,10 +92,6 @@ pub fn routes(config: &mut ServiceConfig) {
 
 async fn openapi() -> HttpResponse {
     HttpResponse::Ok().json(ApiDoc::openapi())
-}
-
-pub(super) fn reader(request: &HttpRequest) -> Rc<Reader> {
-    request.app_data::<Rc<Reader>>().expect("every worker has one").clone()
 }
 
 /// A conversation as it is on disk, under its present settings.

@@ -13,10 +13,10 @@ use crate::config::Permission;
 use crate::http::api::{Answer, Done};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::export::{self, Format};
+use crate::http::export::{self, Format, Taker};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::journal::{AuditEntry, AuditFilter, Journal, JournalError, Record};
+use crate::journal::{AuditEntry, AuditFilter, Journal, JournalError, Record, Records};
 
 /// Characters of what else matters.
 const MOST_DETAILS: usize = 2000;
@@ -39,7 +39,7 @@ fn entry(noted: Noted<'_>) -> Record {
     Record::Audit {
         at: clock::now(),
         actor: noted.actor.to_owned(),
-        action: noted.action,
+        action: noted.action.into(),
         subject: noted.subject,
         address: noted.address.map(|address| address.to_string()),
         details: noted.details.map(|text| text.chars().take(MOST_DETAILS).collect()),
@@ -59,7 +59,7 @@ pub fn note(journal: &Journal, noted: Noted<'_>) {
 ///
 /// # Errors
 /// [`JournalError`]: it wasn't written, and what it tells of mustn't be done.
-pub async fn noted(journal: &Journal, noted: Noted<'_>) -> Result<(), JournalError> {
+pub async fn noted(journal: &impl Records, noted: Noted<'_>) -> Result<(), JournalError> {
     journal.write_now(entry(noted)).await.map(drop)
 }
 
@@ -165,11 +165,12 @@ pub async fn export_audit(web: Data<Web>, caller: Caller, query: Query<WantedEnt
     caller.must(Permission::ReadAudit)?;
     let filter = query.into_inner().filter();
     caller.noted(&web.directory, "audit.export", "audit", None).await?;
-    let reads = (web.reads.clone(), caller.agent);
-    Ok(export::streamed(reads, "audit", Format::Csv, move |reader, cursor: Option<i64>| {
-        let page = AuditFilter { before: cursor, limit: 1000, ..filter.clone() };
+    let taker = Taker { web: &web, caller, permission: Permission::ReadAudit };
+    export::streamed(taker, "audit", Format::Csv, move |reader, cursor: Option<i64>| {
+        const LIMIT: usize = 500;
+        let page = AuditFilter { before: cursor, limit: LIMIT as i64, ..filter.clone() };
         let entries = reader.audit(&page)?;
-        let next = entries.last().map(|entry| entry.id).filter(|_| entries.len() == 1000);
+        let next = entries.last().map(|entry| entry.id).filter(|_| entries.len() == LIMIT);
         Ok((export::csv(entries.into_iter()), next))
-    }))
+    })
 }

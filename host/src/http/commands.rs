@@ -1,21 +1,24 @@
 //! What agents do, the same over REST and WebSocket.
 
+use std::sync::Arc;
+
+use cordboard_core::Conversation;
 use cordboard_core::agent;
-use cordboard_core::conversation::{Input, Refused, Reply, State, Target};
+use cordboard_core::conversation::{Event, Input, Refused, Reply, State, Target};
 use cordboard_core::ids::{AgentId, ConversationId, OfferId};
-use cordboard_core::message::{Author, Media, Message};
+use cordboard_core::message::Media;
 use cordboard_core::offer::ByHand;
 use cordboard_core::presence::BaseStatus;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use crate::actors::{Answer, Deliver, Directory, To};
+use crate::actors::{Answer, Deliver, Directory, NotDone, To};
 use crate::config::{Config, Permission};
 use crate::http::api::stored;
 use crate::http::caller::Caller;
 use crate::http::content;
 use crate::http::error::{ApiError, success};
-use crate::journal::{Fits, Reader, SessionFilter, dedup_key};
+use crate::journal::{SessionFilter, dedup_key};
 
 /// A command, as the WebSocket carries it.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -125,13 +128,23 @@ pub enum Command {
 ///
 /// # Errors
 /// [`ApiError`] with the machine's own sentence.
-pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Result<(), ApiError> {
+pub async fn run(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    command: Command,
+) -> Result<(), ApiError> {
     let conversation = command.conversation();
-    let result = run_it(directory, caller, command).await;
+    // To its end: whoever hangs up in the midst of it leaves nothing half done, and nothing out of the audit
+    // log.
+    let (own, who) = (directory.clone(), caller.clone());
+    let run = actix_web::rt::spawn(async move { run_it(&own, &who, command).await });
+    let grief =
+        |_| ApiError::Unavailable("the command came to grief; the log says more".to_owned());
+    let result = run.await.map_err(grief)?;
     match (&result, conversation) {
         // A refusal would say that there is such a conversation, and how it stands.
         (Err(ApiError::Refused(_) | ApiError::NotMember { .. }), Some(id))
-            if !knows_of(directory, caller, id)? =>
+            if !knows_of(directory, caller, id).await? =>
         {
             Err(ApiError::NotFound("such conversation".to_owned()))
         }
@@ -140,37 +153,44 @@ pub async fn run(directory: &Directory, caller: &Caller, command: Command) -> Re
 }
 
 /// Whether they have it.
-fn is_theirs(
-    directory: &Directory,
+async fn is_theirs(
+    directory: &Arc<Directory>,
     conversation: ConversationId,
     agent: &AgentId,
 ) -> Result<bool, ApiError> {
-    let reader = Reader::open(&directory.config().host.data)?;
-    Ok(stored(&reader, directory, conversation)?.primary() == Some(agent))
+    Ok(current(directory, conversation).await?.primary() == Some(agent))
 }
 
-/// Whether this very reply stands there: what is said again under its name must be the same.
-fn has_said(
+/// A conversation as it is now.
+async fn current(
+    directory: &Arc<Directory>,
+    conversation: ConversationId,
+) -> Result<Conversation, ApiError> {
+    let own = directory.clone();
+    directory.journal.read(move |reader| stored(reader, &own, conversation)).await
+}
+
+/// Whether this very reply stands there under its key: what is said again under a name must be the same.
+async fn has_said(
     directory: &Directory,
     conversation: ConversationId,
+    key: Option<i64>,
     input: &Input,
 ) -> Result<bool, ApiError> {
-    let Input::Reply(reply) = input else { return Ok(true) };
-    let reader = Reader::open(&directory.config().host.data)?;
-    let lately = Fits { messages: 500, bytes: 4 * 1024 * 1024 };
-    let messages = reader.transcript(conversation, None, lately)?;
-    let is_it = |message: &Message| {
-        message.author == Author::Agent(reply.agent.clone())
-            && !message.internal
-            && (&message.text, &message.media) == (&reply.text, &reply.media)
-    };
-    Ok(messages.iter().any(is_it))
+    let (Input::Reply(reply), Some(key)) = (input, key) else { return Ok(true) };
+    let read = directory.journal.read(move |reader| reader.event_by_key(conversation, key));
+    Ok(match read.await? {
+        Some(Event::ReplyQueued { message }) => {
+            (message.text, message.media) == (reply.text.clone(), reply.media.clone())
+        }
+        _ => false,
+    })
 }
 
 /// Whether somebody may know that there is such a conversation: it is theirs or was (whoever is just
 /// writing a reply wants to hear who has taken it over), waits in a queue of theirs, or they see others'.
-pub(super) fn knows_of(
-    directory: &Directory,
+pub(super) async fn knows_of(
+    directory: &Arc<Directory>,
     caller: &Caller,
     id: ConversationId,
 ) -> Result<bool, ApiError> {
@@ -178,8 +198,7 @@ pub(super) fn knows_of(
         return Ok(true);
     }
     let config = directory.config();
-    let reader = Reader::open(&config.host.data)?;
-    let machine = stored(&reader, directory, id)?;
+    let machine = current(directory, id).await?;
     let agent = &caller.agent;
     let mine = config.agent(agent).map(|agent| &agent.settings.queues);
     let waits_for_me = machine.state() == State::Open
@@ -190,7 +209,8 @@ pub(super) fn knows_of(
     let conversation = Some(id);
     let agent = Some(agent.to_string());
     let had_it = SessionFilter { agent, conversation, ..SessionFilter::default() };
-    Ok(!reader.sessions(&had_it, None, 1)?.is_empty())
+    let sessions = directory.journal.read(move |reader| reader.sessions(&had_it, None, 1));
+    Ok(!sessions.await?.is_empty())
 }
 
 impl Command {
@@ -213,22 +233,33 @@ impl Command {
     }
 }
 
-async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Result<(), ApiError> {
+async fn run_it(
+    directory: &Arc<Directory>,
+    caller: &Caller,
+    command: Command,
+) -> Result<(), ApiError> {
     caller.must_work()?;
     let agent = caller.agent.clone();
     note_activity(directory, caller);
     match command {
         Command::Accept { offer } => {
             check_offer(&offer)?;
-            tell(directory, caller, agent::Input::Accept { offer }).await
+            let input = agent::Input::Accept { offer: offer.clone() };
+            // The conversation has the last word, behind what the agent's machine has just sent.
+            let Some(conversation) = tell(directory, caller, input).await? else { return Ok(()) };
+            let confirm = Input::Confirm { agent, or_advises: true };
+            match ask(directory, conversation, confirm).await {
+                Err(ApiError::Refused(_)) => Err(agent::Refused::OfferGone { offer }.into()),
+                answer => answer,
+            }
         }
         Command::Refuse { offer } => {
             check_offer(&offer)?;
-            tell(directory, caller, agent::Input::Refuse { offer }).await
+            tell(directory, caller, agent::Input::Refuse { offer }).await.map(drop)
         }
         Command::Presence { status, label } => {
             let choice = chosen_presence(&directory.config(), status, label)?;
-            tell(directory, caller, agent::Input::SetPresence(choice)).await
+            tell(directory, caller, agent::Input::SetPresence(choice)).await.map(drop)
         }
         Command::Reply { conversation, text, media, client_key } => {
             content::check_text("the reply", &text, None)?;
@@ -251,7 +282,9 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
                 }
                 answer => answer,
             };
-            if matches!(answer, Answer::Duplicate) && !has_said(directory, conversation, &input)? {
+            if matches!(answer, Answer::Duplicate)
+                && !has_said(directory, conversation, dedup, &input).await?
+            {
                 return Err(ApiError::KeyUsed);
             }
             success(answer)
@@ -260,7 +293,8 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
             content::check_text("the note", &text, Some(content::MOST_NOTE))?;
             let as_supervisor = caller.sees_everything(directory);
             if as_supervisor {
-                caller.note(directory, "conversation.note", &conversation.to_string(), None);
+                let subject = conversation.to_string();
+                caller.noted(directory, "conversation.note", &subject, None).await?;
             }
             ask(directory, conversation, Input::Note { agent, text, as_supervisor }).await
         }
@@ -280,7 +314,7 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
         Command::Consult { conversation, agent: with } => {
             if let Some(with) = &with {
                 must_exist(directory, &Target::Agent(with.clone()))?;
-                must_be_member(directory, conversation, with)?;
+                must_be_member(directory, conversation, with).await?;
             }
             ask(directory, conversation, Input::Consult { agent, with }).await
         }
@@ -289,20 +323,20 @@ async fn run_it(directory: &Directory, caller: &Caller, command: Command) -> Res
         }
         Command::TakeOver { conversation } => {
             caller.must(Permission::TakeOver)?;
-            by_hand(directory, caller, conversation, ByHand::TakeOver).await?;
-            caller.note(directory, "conversation.take_over", &conversation.to_string(), None);
-            Ok(())
+            // Before it is done: nothing that others' conversations suffer is without its entry.
+            let subject = conversation.to_string();
+            caller.noted(directory, "conversation.take_over", &subject, None).await?;
+            by_hand(directory, caller, conversation, ByHand::TakeOver).await
         }
         Command::End { conversation } => {
             // Who may ends anybody's (CONV-07); everybody their own.
             let supervises = caller.may(Permission::EndConversation);
-            let is_mine = is_theirs(directory, conversation, &agent)?;
-            let end = Input::End { agent: Some(agent), supervises };
-            ask(directory, conversation, end).await?;
-            if supervises && !is_mine {
-                caller.note(directory, "conversation.end", &conversation.to_string(), None);
+            if supervises && !is_theirs(directory, conversation, &agent).await? {
+                let subject = conversation.to_string();
+                caller.noted(directory, "conversation.end", &subject, None).await?;
             }
-            Ok(())
+            let end = Input::End { agent: Some(agent), supervises };
+            ask(directory, conversation, end).await
         }
         Command::FinishWrapUp { conversation, disposition, summary } => {
             if let Some(summary) = &summary {
@@ -332,7 +366,7 @@ const MOST_SUMMARY: usize = 4000;
 /// Self-assignment (ROUTE-10): the agent's machine sets a place aside, beyond capacity only with the
 /// permission, and asks the conversation; the answer is the conversation's.
 async fn by_hand(
-    directory: &Directory,
+    directory: &Arc<Directory>,
     caller: &Caller,
     conversation: ConversationId,
     by_hand: ByHand,
@@ -340,8 +374,7 @@ async fn by_hand(
     let agent = caller.agent.clone();
     let config = directory.config();
     let load = {
-        let reader = Reader::open(&config.host.data)?;
-        let machine = stored(&reader, directory, conversation)?;
+        let machine = current(directory, conversation).await?;
         if by_hand == ByHand::ComeBack
             && machine.state() == State::Active
             && machine.primary() == Some(&agent)
@@ -352,7 +385,8 @@ async fn by_hand(
             let mine = config.agent(&agent).map(|agent| &agent.settings.queues);
             if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
                 caller.must(Permission::TakeOver)?;
-                caller.note(directory, "conversation.take", &conversation.to_string(), None);
+                let subject = conversation.to_string();
+                caller.noted(directory, "conversation.take", &subject, None).await?;
             }
         }
         machine.may_be_taken_up(&agent, by_hand)?
@@ -361,19 +395,18 @@ async fn by_hand(
     let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
     tell(directory, caller, pick).await?;
     // Behind what the agent's machine has just sent.
-    ask(directory, conversation, Input::Confirm { agent }).await
+    ask(directory, conversation, Input::Confirm { agent, or_advises: false }).await
 }
 
 /// Only members of a conversation's queue advise (CONV-03). The machines see to it, too; this says so
 /// at once.
-fn must_be_member(
-    directory: &Directory,
+async fn must_be_member(
+    directory: &Arc<Directory>,
     conversation: ConversationId,
     agent: &AgentId,
 ) -> Result<(), ApiError> {
     let config = directory.config();
-    let reader = Reader::open(&config.host.data)?;
-    let machine = stored(&reader, directory, conversation)?;
+    let machine = current(directory, conversation).await?;
     let queue = machine.queue();
     let is_member = config.agent(agent).is_some_and(|agent| agent.settings.queues.contains(queue));
     if is_member {
@@ -403,17 +436,21 @@ async fn ask(
     success(directory.ask(Deliver::new(To::Id(conversation), input)).await)
 }
 
-/// Tells the caller's own machine something, and waits until that stands.
+/// Tells the caller's own machine something, and waits until that stands. Of an offer that is accepted: the
+/// conversation, which has the last word.
 pub(super) async fn tell(
     directory: &Directory,
     caller: &Caller,
     input: agent::Input,
-) -> Result<(), ApiError> {
+) -> Result<Option<ConversationId>, ApiError> {
     let actor = directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
     let (sender, receiver) = oneshot::channel();
     actor.do_send(directory.for_agent(input, Some(sender)));
     let stopping = |_| ApiError::Unavailable("the host is stopping".to_owned());
-    receiver.await.map_err(stopping)?.map_err(ApiError::from)
+    receiver.await.map_err(stopping)?.map_err(|not_done| match not_done {
+        NotDone::Refused(refused) => refused.into(),
+        NotDone::Unwritten(why) => ApiError::Unavailable(why),
+    })
 }
 
 fn chosen_presence(

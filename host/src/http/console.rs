@@ -10,12 +10,13 @@ use cordboard_core::ids::AgentId;
 use rust_embed::RustEmbed;
 
 use crate::clock;
-use crate::http::api::reader;
 use crate::http::caller::COOKIE;
 use crate::http::error::ApiError;
 use crate::http::live::origin;
 use crate::http::server::Web;
 use crate::http::{access, accounts, door};
+use crate::journal::{Reader, With};
+use serde_bytes::ByteBuf;
 
 #[derive(RustEmbed)]
 #[folder = "console/dist"]
@@ -107,7 +108,7 @@ pub async fn show_link(
     path: Path<String>,
     web: Data<Web>,
 ) -> Result<HttpResponse, ApiError> {
-    let agent = reader(&request).sign_in_link(&accounts::hash(&path), clock::now())?;
+    let agent = whose_link(&web, &path).await?;
     let config = web.directory.config();
     let Some(agent) = agent.as_ref().and_then(|agent| config.agent(agent)) else {
         return Err(too_late(&request, &web));
@@ -120,6 +121,13 @@ pub async fn show_link(
             "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
         ))
         .body(page))
+}
+
+/// Whose link it is, if it can still be used.
+async fn whose_link(web: &Web, link: &str) -> Result<Option<AgentId>, ApiError> {
+    let hash = accounts::hash(link);
+    let read = move |reader: &Reader| reader.sign_in_link(&hash, clock::now());
+    Ok(web.directory.journal.read(read).await?)
 }
 
 fn escaped(text: &str) -> String {
@@ -147,15 +155,14 @@ pub async fn use_link(
     web: Data<Web>,
 ) -> Result<HttpResponse, ApiError> {
     origin::check_form(&request, &web.directory.config().host.public_url)?;
-    let journal = &web.directory.journal;
     // Guessing writes nothing.
-    if reader(&request).sign_in_link(&accounts::hash(&path), clock::now())?.is_none() {
-        return Err(too_late(&request, &web));
-    }
-    let agent = accounts::use_link(journal, &path).await?;
+    let agent = whose_link(&web, &path).await?;
     let is_known = |agent: &AgentId| web.directory.config().agent(agent).is_some();
     let Some(agent) = agent.filter(is_known) else { return Err(too_late(&request, &web)) };
-    let cookie = access::begin_session(&request, &web, &agent, "link").await?;
+    // The link is used up as the session begins, or neither.
+    let with = With::Link(ByteBuf::from(accounts::hash(&path)));
+    let cookie = access::begin_session(&request, &web, &agent, with).await?;
+    let Some(cookie) = cookie else { return Err(too_late(&request, &web)) };
     Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/")).cookie(cookie).finish())
 }
 

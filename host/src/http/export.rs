@@ -5,13 +5,15 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentDisposition;
 use actix_web::web::Bytes;
-use cordboard_core::ids::AgentId;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::config::Permission;
+use crate::http::caller::Caller;
 use crate::http::error::ApiError;
-use crate::http::reads::{Reach, Reads};
+use crate::http::reads::Reach;
+use crate::http::server::Web;
 use crate::journal::{JournalError, Reader};
 
 /// How an export is written.
@@ -37,25 +39,38 @@ pub struct Form {
 
 /// Page by page: a million rows are never in memory together, and others' reads come in between. `page`
 /// reads one, behind a cursor.
+///
+/// # Errors
+/// Busy (429): they take out as much as one may at a time.
 pub fn streamed<C, P>(
-    (reads, who): (Arc<Reads>, AgentId),
+    taker: Taker<'_>,
     name: &str,
     format: Format,
     page: P,
-) -> HttpResponse
+) -> Result<HttpResponse, ApiError>
 where
     C: Clone + Send + 'static,
     P: Fn(&Reader, Option<C>) -> Result<(Vec<u8>, Option<C>), JournalError> + Send + Sync + 'static,
 {
+    let Taker { web, caller, permission } = taker;
+    let (directory, reads) = (web.directory.clone(), web.reads.clone());
+    let place = Arc::new(reads.place_of_export(&caller.agent)?);
     let page = Arc::new(page);
-    let pages = stream::unfold(Some(None), move |position| {
-        let (page, reads, who) = (page.clone(), reads.clone(), who.clone());
+    let pages = stream::unfold(Some((None, true)), move |position| {
+        let (page, reads, caller) = (page.clone(), reads.clone(), caller.clone());
+        let (directory, place) = (directory.clone(), place.clone());
         async move {
-            let cursor: Option<C> = position?;
-            let is_first = cursor.is_none();
+            let _place = place;
+            let (cursor, is_first): (Option<C>, bool) = position?;
+            let who = &caller.agent;
             let read = || {
                 let (page, cursor) = (page.clone(), cursor.clone());
-                reads.run(&who, Reach::All, move |reader: &Reader| page(reader, cursor))
+                let (caller, directory) = (caller.clone(), directory.clone());
+                reads.run(who, Reach::All, move |reader: &Reader| {
+                    // They may be somebody else by now, and have been sent away.
+                    caller.renewed(&directory, reader)?.must(permission)?;
+                    page(reader, cursor).map_err(ApiError::from)
+                })
             };
             // Whoever has begun to take a file out gets it to its end, if not at once.
             let mut found = read().await;
@@ -70,7 +85,9 @@ where
                             bytes.iter().position(|byte| *byte == b'\n').map_or(0, |n| n + 1);
                         bytes.drain(..names);
                     }
-                    Some((Ok(Bytes::from(bytes)), next.map(Some)))
+                    let is_still_first = is_first && bytes.is_empty();
+                    let next = next.map(|next| (Some(next), is_still_first));
+                    Some((Ok(Bytes::from(bytes)), next))
                 }
                 Err(error) => {
                     tracing::error!(%error, "an export was broken off");
@@ -83,11 +100,24 @@ where
         Format::Ndjson => ("application/x-ndjson", "ndjson"),
         Format::Csv => ("text/csv; charset=utf-8", "csv"),
     };
-    HttpResponse::Ok()
+    Ok(HttpResponse::Ok()
         .content_type(content_type)
         .insert_header(ContentDisposition::attachment(format!("{name}.{end}")))
-        .streaming(pages)
+        .streaming(pages))
 }
+
+/// Who takes something out.
+pub struct Taker<'a> {
+    /// Where.
+    pub web: &'a Web,
+    /// Who.
+    pub caller: Caller,
+    /// What they need for it, until the end.
+    pub permission: Permission,
+}
+
+/// Rows of a page: whoever reads slowly holds one.
+pub const PAGE: u32 = 50;
 
 /// One object a line.
 pub fn json_lines<T: Serialize>(items: &[T]) -> Vec<u8> {

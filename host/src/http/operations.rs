@@ -25,7 +25,7 @@ pub async fn alive() -> HttpResponse {
 pub async fn ready(web: Data<Web>) -> HttpResponse {
     let mut problems = parts_that_are_silent(&web.directory).await;
     if let Some(problem) = web.directory.journal.health().problem() {
-        problems.push(format!("the journal can't commit: {problem}"));
+        problems.push(problem);
     }
     if let Some(problem) = web.directory.journal.health().unreadable() {
         problems.push(format!("the journal couldn't be read: {problem}"));

@@ -1,16 +1,15 @@
 //! Reads that may take long are done beside the HTTP workers, and only so many at a time: a worker serves
 //! webhooks and screens, and a search may look through everything.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cordboard_core::ids::AgentId;
 use dashmap::DashMap;
-use tokio::sync::{AcquireError, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::http::error::ApiError;
-use crate::journal::{JournalError, Reader};
+use crate::journal::{Journal, Reader};
 
 /// Searches at a time: the others wait, and a machine with two processors still has one for customers.
 const SEARCHES: usize = 1;
@@ -20,6 +19,8 @@ const OTHERS: usize = 8;
 const SCREENS: usize = 4;
 /// Reads of one person at a time: whoever asks for more waits behind themselves.
 const OF_ONE: usize = 2;
+/// Files that one person takes out at a time: each may be read slowly, and holds a page.
+const EXPORTS_OF_ONE: usize = 4;
 /// Whoever has waited for so long is told to come again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -36,27 +37,27 @@ pub enum Reach {
 
 /// Where reads are done.
 pub struct Reads {
-    data: PathBuf,
+    journal: Journal,
     searches: Arc<Semaphore>,
     others: Arc<Semaphore>,
     screens: Arc<Semaphore>,
+    /// Files that one person takes out.
+    exports: DashMap<AgentId, Arc<Semaphore>>,
     /// By who asks, and whether through everything.
     own: DashMap<(AgentId, bool), Arc<Semaphore>>,
-    /// Readers that nobody uses just now.
-    idle: Arc<Mutex<Vec<Reader>>>,
 }
 
 impl Reads {
-    /// Of the journal in this folder.
-    pub fn new(data: PathBuf) -> Self {
+    /// Of this journal.
+    pub fn new(journal: Journal) -> Self {
         let place = |count| Arc::new(Semaphore::new(count));
         Self {
-            data,
+            journal,
             searches: place(SEARCHES),
             others: place(OTHERS),
             screens: place(SCREENS),
+            exports: DashMap::new(),
             own: DashMap::new(),
-            idle: Arc::default(),
         }
     }
 
@@ -88,22 +89,29 @@ impl Reads {
         let Ok(Ok(place)) = place else {
             return Err(ApiError::Busy("too many look things up at once; try again".to_owned()));
         };
-        let (data, idle) = (self.data.clone(), self.idle.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            // Until it is done: whoever asked may hang up, and what they asked for goes on.
-            let _place = place;
-            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let reader = match known {
-                Some(reader) => reader,
-                None => Reader::open_small(&data)?,
-            };
-            let found = read(&reader);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
-            Ok::<_, JournalError>(found)
-        });
-        let gone =
-            |_| ApiError::Unavailable("the read came to grief; the log says more".to_owned());
-        reading.await.map_err(gone)??.map_err(Into::into)
+        self.journal
+            .read(move |reader| {
+                // Until it is done: whoever asked may hang up, and what they asked for goes on.
+                let _place = place;
+                read(reader).map_err(Into::into)
+            })
+            .await
+    }
+
+    /// A place to take something out, as long as it is held.
+    ///
+    /// # Errors
+    /// Busy (429): they have as many as one may.
+    pub fn place_of_export(&self, who: &AgentId) -> Result<OwnedSemaphorePermit, ApiError> {
+        let own = self
+            .exports
+            .entry(who.clone())
+            .or_insert_with(|| Arc::new(Semaphore::new(EXPORTS_OF_ONE)));
+        own.clone().try_acquire_owned().map_err(|_| {
+            ApiError::Busy(format!(
+                "{who} takes out {EXPORTS_OF_ONE} files already: wait until one is done"
+            ))
+        })
     }
 
     /// No lock of the map is held when this returns: what follows is awaited.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::Conversation;
 use cordboard_core::classification::{Attributes, Classification};
@@ -17,13 +16,12 @@ use uuid::Uuid;
 
 use crate::actors::{Change, Deliver, Directory, LookAtLine, Seen, To, WhyNot, standing};
 use crate::config::{Config, LabelConfig, Permission};
-use crate::http::api::{Answer, Done, done, reader, seen, stored};
+use crate::http::api::{Answer, Done, done, seen, stored};
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody, success};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::http::{commands, content};
-use crate::journal::Reader;
 use crate::reload::ReloadError;
 
 /// What this file serves.
@@ -187,7 +185,6 @@ pub struct WhyNotView {
     (status = 200, body = WhyNotView), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn why_not(
-    request: HttpRequest,
     web: Data<Web>,
     caller: Caller,
     path: Path<String>,
@@ -203,12 +200,16 @@ pub async fn why_not(
     let settings = config.agent(&agent);
     let settings = settings.ok_or_else(|| ApiError::NotFound(format!("agent `{agent}`")))?;
     let id = ConversationId(query.conversation);
-    if !commands::knows_of(&web.directory, &caller, id)? {
+    if !commands::knows_of(&web.directory, &caller, id).await? {
         return Err(ApiError::NotFound("such conversation".to_owned()));
     }
     web.directory.recorder.flushed().await;
-    let reader = reader(&request);
-    let machine = stored(&reader, &web.directory, id)?;
+    let own = web.directory.clone();
+    let read = web.directory.journal.read(move |reader| {
+        let decisions = reader.decisions(id, MOST_DECISIONS)?;
+        Ok::<_, ApiError>((stored(reader, &own, id)?, decisions))
+    });
+    let (machine, decisions) = read.await?;
     let name = name_of(&config, &agent);
     let (could, sentence) = if machine.primary() == Some(&agent) {
         (true, format!("{name} has it"))
@@ -217,7 +218,7 @@ pub async fn why_not(
     } else if machine.state() == State::Open {
         in_queue(&web.directory, &machine, &agent, &name).await
     } else {
-        (false, in_record(&reader, &config, &machine, &agent, &name)?)
+        (false, in_record(&decisions, &config, &machine, &agent, &name))
     };
     Ok(Json(WhyNotView { agent: agent.to_string(), could, sentence }))
 }
@@ -242,28 +243,27 @@ async fn in_queue(
 
 /// Once it is somebody's, the records of its decisions say it, the last word first.
 fn in_record(
-    reader: &Reader,
+    decisions: &[Decision],
     config: &Config,
     machine: &Conversation,
     agent: &AgentId,
     name: &str,
-) -> Result<String, ApiError> {
-    let decisions = reader.decisions(machine.id(), MOST_DECISIONS)?;
+) -> String {
     let word = decisions.iter().rev().find_map(|decision| {
         let (_, why) = decision.considered.iter().find(|(who, _)| who == agent)?;
         Some(format!("{name}: {why}"))
     });
     if let Some(word) = word {
-        return Ok(word);
+        return word;
     }
     let is_member =
         config.agent(agent).is_some_and(|a| a.settings.queues.contains(machine.queue()));
     if !is_member {
-        return Ok(format!("{name} isn't a member of {}", machine.queue()));
+        return format!("{name} isn't a member of {}", machine.queue());
     }
     let holder = machine.last_agent().map_or("somebody".to_owned(), |a| name_of(config, a));
     let strategy = decisions.last().map_or("the strategy", |decision| decision.strategy.as_str());
-    Ok(format!("{name} wasn't looked at: {holder} came first by {strategy}"))
+    format!("{name} wasn't looked at: {holder} came first by {strategy}")
 }
 
 /// Which waiting items.

@@ -13,7 +13,7 @@ use crate::config::Permission;
 use crate::http::api::Answer;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::export::{Form, Format, csv, json_lines, streamed};
+use crate::http::export::{self, Form, Format, Taker, csv, json_lines, streamed};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::journal::{Filter, JournalError, Part, Reader, Session, SessionFilter};
@@ -74,6 +74,9 @@ impl Wanted {
     }
 }
 
+/// A page ends before it has more.
+const MOST_BYTES_OF_PAGE: usize = 1024 * 1024;
+
 /// A page of conversations, the newest first.
 #[derive(Serialize, ToSchema)]
 pub struct Page {
@@ -99,8 +102,9 @@ pub async fn search(
     caller.noted(&web.directory, "conversation.search", "conversations", asked).await?;
     let cursor = query.cursor.map(ConversationId);
     let (directory, filter) = (web.directory.clone(), query.filter());
-    // Only a text is looked for everywhere.
-    let reach = if filter.text.is_some() { Reach::All } else { Reach::Part };
+    // A thread's conversations are found by an index; whatever else is wanted is looked for everywhere.
+    let is_thread = filter.channel.is_some() && filter.customer.is_some() && filter.text.is_none();
+    let reach = if is_thread { Reach::Part } else { Reach::All };
     let found = web
         .reads
         .run(&caller.agent, reach, move |reader| page(reader, &directory, &filter, cursor, limit));
@@ -116,10 +120,22 @@ fn page(
     limit: u32,
 ) -> Result<(Vec<Summary>, Option<ConversationId>), JournalError> {
     let machines = reader.search(filter, cursor, limit)?;
-    let next = machines.last().map(|machine| machine.id());
-    let next = next.filter(|_| machines.len() == limit as usize);
-    let known = machines.into_iter().filter_map(|machine| directory.with_settings(machine));
-    Ok((known.map(|machine| machine.summary()).collect(), next))
+    let is_full = machines.len() == limit as usize;
+    let (mut page, mut bytes, mut last) = (Vec::new(), 0, None);
+    for machine in machines {
+        let id = machine.id();
+        if let Some(machine) = directory.with_settings(machine) {
+            let summary = machine.summary();
+            bytes += serde_json::to_vec(&summary).map_or(0, |text| text.len());
+            // Some have long texts: the rest comes with the next page.
+            if bytes > MOST_BYTES_OF_PAGE && last.is_some() {
+                return Ok((page, last));
+            }
+            page.push(summary);
+        }
+        last = Some(id);
+    }
+    Ok((page, last.filter(|_| is_full)))
 }
 
 /// Export conversations, all that are wanted, the newest first (permission `conversation.export`).
@@ -138,11 +154,11 @@ pub async fn export(
     caller.noted(&web.directory, "conversation.export", "conversations", asked).await?;
     let directory = web.directory.clone();
     let (filter, format) = (query.filter(), form.format);
-    let reads = (web.reads.clone(), caller.agent);
-    Ok(streamed(reads, "conversations", format, move |reader, cursor| {
-        let (summaries, next) = page(reader, &directory, &filter, cursor, PAGE)?;
+    let taker = Taker { web: &web, caller, permission: Permission::Export };
+    streamed(taker, "conversations", format, move |reader, cursor| {
+        let (summaries, next) = page(reader, &directory, &filter, cursor, export::PAGE)?;
         Ok((conversation_rows(summaries, format), next))
-    }))
+    })
 }
 
 /// Which sessions: an agent's engagement in a conversation. Everything that is given must hold.
@@ -216,9 +232,10 @@ pub async fn sessions(
     caller.noted(&web.directory, "session.search", "sessions", asked).await?;
     let limit = checked_limit(query.limit)?;
     let (filter, cursor) = (query.filter(), query.cursor);
-    let found = web
-        .reads
-        .run(&caller.agent, Reach::Part, move |reader| reader.sessions(&filter, cursor, limit));
+    let is_indexed = filter.agent.is_some() || filter.conversation.is_some();
+    let reach = if is_indexed { Reach::Part } else { Reach::All };
+    let found =
+        web.reads.run(&caller.agent, reach, move |reader| reader.sessions(&filter, cursor, limit));
     let found = found.await?;
     let (sessions, next) = session_page(found, limit);
     Ok(Json(SessionPage { sessions, next }))
@@ -253,8 +270,8 @@ pub async fn export_sessions(
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "session.export", "sessions", asked).await?;
     let (filter, format) = (query.filter(), form.format);
-    let reads = (web.reads.clone(), caller.agent);
-    Ok(streamed(reads, "sessions", format, move |reader, cursor| {
+    let taker = Taker { web: &web, caller, permission: Permission::Export };
+    streamed(taker, "sessions", format, move |reader, cursor| {
         let found = reader.sessions(&filter, cursor, PAGE)?;
         let (sessions, next) = session_page(found, PAGE);
         let bytes = match format {
@@ -262,7 +279,7 @@ pub async fn export_sessions(
             Format::Csv => csv(sessions.into_iter()),
         };
         Ok((bytes, next))
-    }))
+    })
 }
 
 /// A conversation's line in a CSV file.

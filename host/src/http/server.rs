@@ -45,7 +45,7 @@ pub struct Web {
 }
 
 /// The most bytes of one API request.
-const MOST_BYTES: usize = 64 * 1024;
+pub const MOST_BYTES: usize = 64 * 1024;
 
 /// Binds and starts; the server runs when it is awaited. `on_worker` runs on every worker's thread
 /// before its first request.

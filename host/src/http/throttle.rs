@@ -79,6 +79,34 @@ struct Failures {
     last: Instant,
 }
 
+/// An attempt to sign in, until it is known what became of it.
+pub struct Attempt<'a> {
+    throttle: &'a Throttle,
+    account: &'a Name,
+    address: Option<IpAddr>,
+    counts: bool,
+}
+
+impl Attempt<'_> {
+    /// The password was wrong.
+    pub fn was_wrong(mut self) {
+        self.counts = true;
+    }
+
+    /// The password was right.
+    pub fn was_right(self) {
+        self.throttle.succeeded(self.account, self.address);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.counts {
+            self.throttle.take_back(self.account, self.address);
+        }
+    }
+}
+
 /// Who has failed how often.
 #[derive(Default)]
 pub struct Throttle {
@@ -106,9 +134,25 @@ impl Throttle {
         keys(account, address).filter_map(of).max()
     }
 
-    /// They were wrong.
-    pub fn failed(&self, account: &Name, address: Option<IpAddr>, now: Instant) {
+    /// They try. It counts as wrong until it is known, so that many at once don't pass as one; if it never is
+    /// (the host is busy, or they hang up), it doesn't count.
+    pub fn attempt<'a>(
+        &'a self,
+        account: &'a Name,
+        address: Option<IpAddr>,
+        now: Instant,
+    ) -> Attempt<'a> {
         self.note(keys(account, address), now);
+        Attempt { throttle: self, account, address, counts: false }
+    }
+
+    fn take_back(&self, account: &Name, address: Option<IpAddr>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys(account, address) {
+            if let Some(known) = failures.get_mut(&key) {
+                known.count = known.count.saturating_sub(1);
+            }
+        }
     }
 
     fn note(&self, keys: impl Iterator<Item = Key>, now: Instant) {
@@ -129,17 +173,12 @@ impl Throttle {
         }
     }
 
-    /// They were right: what they got wrong before was a mistake, and they are at home there. This attempt
-    /// was counted as a failure until then, so that many at once don't pass as one.
-    pub fn succeeded(&self, account: &Name, address: Option<IpAddr>) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(account, address) {
-            if let Some(known) = failures.get_mut(&key) {
-                known.count = known.count.saturating_sub(1);
-            }
-        }
+    /// What they got wrong before was a mistake, and they are at home there.
+    fn succeeded(&self, account: &Name, address: Option<IpAddr>) {
         let Some(address) = address else { return };
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.remove(&Key::Both(account.clone(), address));
+        drop(failures);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
             known.clear();
@@ -215,13 +254,13 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         for _ in 0..5 {
-            throttle.failed(&known("kim"), address(1), now);
+            throttle.attempt(&known("kim"), address(1), now).was_wrong();
         }
         assert_eq!(throttle.wait(&known("kim"), address(1), now), None);
-        throttle.failed(&known("kim"), address(1), now);
+        throttle.attempt(&known("kim"), address(1), now).was_wrong();
         assert_eq!(throttle.wait(&known("kim"), address(1), now), Some(Duration::from_secs(1)));
         for _ in 0..30 {
-            throttle.failed(&known("kim"), address(1), now);
+            throttle.attempt(&known("kim"), address(1), now).was_wrong();
         }
         let longest = Some(Duration::from_secs(900));
         assert_eq!(throttle.wait(&known("kim"), address(1), now), longest);
@@ -239,8 +278,8 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         for n in 0..60 {
-            throttle.failed(&known(&format!("agent-{n}")), address(1), now);
-            throttle.failed(&known("kim"), address(n + 2), now);
+            throttle.attempt(&known(&format!("agent-{n}")), address(1), now).was_wrong();
+            throttle.attempt(&known("kim"), address(n + 2), now).was_wrong();
         }
         assert!(throttle.wait(&known("somebody"), address(1), now).is_some());
         assert!(throttle.wait(&known("kim"), address(200), now).unwrap() <= ONE_ACCOUNT.longest);
@@ -254,21 +293,40 @@ mod tests {
         throttle.succeeded(&known("kim"), address(1));
         for n in 0..200 {
             throttle.token_failed(address(1), now);
-            throttle.failed(&known("kim"), address(n + 2), now);
+            throttle.attempt(&known("kim"), address(n + 2), now).was_wrong();
         }
         assert!(throttle.wait_of_tokens(address(1), now).is_some());
         for n in 0..200 {
-            throttle.failed(&known(&format!("agent-{n}")), address(1), now);
+            throttle.attempt(&known(&format!("agent-{n}")), address(1), now).was_wrong();
         }
         assert_eq!(throttle.wait(&known("kim"), address(1), now), None, "at home");
         assert!(throttle.wait(&known("lee"), address(1), now).is_some());
         for _ in 0..40 {
-            throttle.failed(&known("kim"), address(1), now);
+            throttle.attempt(&known("kim"), address(1), now).was_wrong();
         }
         let wait = throttle.wait(&known("kim"), address(1), now);
         assert!(wait.is_some_and(|wait| wait <= AT_HOME.longest), "{wait:?}");
         throttle.remember("lee", address(1).unwrap());
         assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "from before a restart");
+    }
+
+    // SEC-07
+    #[test]
+    fn what_was_never_known_to_be_wrong_doesnt_count() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        // The host was busy, or they hung up.
+        for _ in 0..100 {
+            drop(throttle.attempt(&known("kim"), address(1), now));
+        }
+        assert_eq!(throttle.wait(&known("kim"), address(1), now), None);
+        // While they are under way they do: a hundred at once aren't the first.
+        let kim = known("kim");
+        let under_way: Vec<Attempt<'_>> =
+            (0..20).map(|_| throttle.attempt(&kim, address(1), now)).collect();
+        assert!(throttle.wait(&kim, address(1), now).is_some());
+        drop(under_way);
+        assert_eq!(throttle.wait(&kim, address(1), now), None);
     }
 
     // OPS-11
@@ -278,7 +336,9 @@ mod tests {
         let now = Instant::now();
         for n in 0..100_000_u64 {
             let name = format!("nobody-{n}");
-            throttle.failed(&Name::new(&name, n % 2 == 0), None, now + Duration::from_millis(n));
+            throttle
+                .attempt(&Name::new(&name, n % 2 == 0), None, now + Duration::from_millis(n))
+                .was_wrong();
         }
         assert!(throttle.failures.lock().unwrap().len() <= MOST_REMEMBERED);
     }
@@ -290,15 +350,15 @@ mod tests {
         let now = Instant::now();
         let nobody = Name::new("nobody", false);
         for _ in 0..8 {
-            throttle.failed(&nobody, address(1), now);
-            throttle.failed(&known("kim"), address(2), now);
+            throttle.attempt(&nobody, address(1), now).was_wrong();
+            throttle.attempt(&known("kim"), address(2), now).was_wrong();
         }
         let wait = throttle.wait(&known("kim"), address(2), now);
         assert!(wait.is_some());
         assert_eq!(throttle.wait(&nobody, address(1), now), wait);
         for n in 0..60_000_u64 {
             let later = now + Duration::from_millis(n);
-            throttle.failed(&Name::new(&format!("nobody-{n}"), false), None, later);
+            throttle.attempt(&Name::new(&format!("nobody-{n}"), false), None, later).was_wrong();
         }
         assert_eq!(throttle.wait(&known("kim"), address(2), now), wait);
         assert_eq!(Name::new(&"x".repeat(100_000), false).text.len(), Name::MOST);

@@ -1,6 +1,5 @@
 //! `/hooks/<channel>`: what providers tell. Answered 200 only when it is on disk (SEC-02).
 
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
@@ -78,28 +77,15 @@ pub async fn receive(
     if events.is_empty() && count_before > 0 {
         return HttpResponse::InternalServerError().body("the channel's plugin failed\n");
     }
-    let reader = request.app_data::<Rc<Reader>>().expect("every worker has one");
     // Everything is on its way before anything is waited for; one commit takes it all.
     let mut waiting = Vec::with_capacity(events.len());
-    let mut early = Vec::new();
+    let mut reports = Vec::new();
     for event in events {
-        let report = match event {
+        match event {
             sdk::Event::Message(message) => {
                 waiting.push(directory.ask(inbound(&channel, message)));
-                continue;
             }
-            sdk::Event::Delivery(report) => report,
-        };
-        match target_of(&channel, &report, reader) {
-            Ok(Some(target)) => waiting.push(directory.ask(delivery(target, &report))),
-            // It may outrun the commit of its own send.
-            Ok(None) if directory.sending.is_under_way(channel.as_str()) => early.push(report),
-            // A test message, or another system's on the account: taken and dropped.
-            Ok(None) => {
-                let provider_id = &report.provider_id;
-                tracing::debug!(%channel, provider_id, "report of an unknown message");
-            }
-            Err(error) => return unreadable(directory, &error, &count),
+            sdk::Event::Delivery(report) => reports.push(report),
         }
     }
     for answer in futures_util::future::join_all(waiting).await {
@@ -108,13 +94,17 @@ pub async fn receive(
             return retry_later(&why);
         }
     }
-    match early_reports(&channel, early, reader, directory).await {
+    match settle_reports(&channel, reports, directory).await {
         Ok(true) => {}
         Ok(false) => {
             count("unavailable");
             return retry_later("a report is of something that is still being sent");
         }
-        Err(error) => return unreadable(directory, &error, &count),
+        Err(Untold::Unreadable(error)) => return unreadable(directory, &error, &count),
+        Err(Untold::Unavailable(why)) => {
+            count("unavailable");
+            return retry_later(&why);
+        }
     }
     count("taken");
     as_response(received.response)
@@ -178,37 +168,66 @@ fn delivery(target: (ConversationId, MessageNo), report: &sdk::DeliveryReport) -
     Deliver::new(To::Id(conversation), Input::Delivery { message, delivery })
 }
 
-/// Reports that may be of what is being sent on this channel just now: all of them wait together, and for
-/// no longer than a provider waits. False: it is still being sent, and the provider is to come again.
-async fn early_reports(
+/// Tells conversations what became of their replies. A report may outrun the commit of its own send: all that
+/// may be of what is being sent on this channel just now wait together, and for no longer than a provider
+/// waits. False: it is still being sent, and the provider is to come again.
+async fn settle_reports(
     channel: &ChannelId,
     mut reports: Vec<sdk::DeliveryReport>,
-    reader: &Reader,
     directory: &Directory,
-) -> Result<bool, JournalError> {
+) -> Result<bool, Untold> {
     const PATIENCE: Duration = Duration::from_secs(4);
     const PAUSE: Duration = Duration::from_millis(50);
     let until = Instant::now() + PATIENCE;
     while !reports.is_empty() {
         // Looked at first: what is settled between the two looks is found by the second.
         let is_sending = directory.sending.is_under_way(channel.as_str());
+        let own = channel.clone();
+        let with_targets = directory.journal.read(move |reader| {
+            let targets =
+                reports.into_iter().map(|report| Ok((target_of(&own, &report, reader)?, report)));
+            targets.collect::<Result<Vec<_>, JournalError>>()
+        });
+        let mut told = Vec::new();
         let mut unknown = Vec::new();
-        for report in reports {
-            match target_of(channel, &report, reader)? {
-                Some(target) => drop(directory.ask(delivery(target, &report)).await),
+        for (target, report) in with_targets.await? {
+            match target {
+                Some(target) => told.push(directory.ask(delivery(target, &report))),
                 None => unknown.push(report),
+            }
+        }
+        for answer in futures_util::future::join_all(told).await {
+            if let Answer::Unavailable(why) = answer {
+                return Err(Untold::Unavailable(why));
             }
         }
         reports = unknown;
         if !is_sending || reports.is_empty() {
-            return Ok(true);
+            break;
         }
         if Instant::now() > until {
             return Ok(false);
         }
         tokio::time::sleep(PAUSE).await;
     }
+    for report in reports {
+        // A test message, or another system's on the account: taken and dropped.
+        let provider_id = report.provider_id;
+        tracing::debug!(%channel, provider_id, "report of an unknown message");
+    }
     Ok(true)
+}
+
+/// Why a report couldn't be told.
+enum Untold {
+    Unreadable(JournalError),
+    Unavailable(String),
+}
+
+impl From<JournalError> for Untold {
+    fn from(error: JournalError) -> Self {
+        Self::Unreadable(error)
+    }
 }
 
 /// The URL is the public one: behind a proxy, the one that the provider called and signed.

@@ -1,5 +1,7 @@
 //! One conversation's step, ready to be written.
 
+use std::borrow::Cow;
+
 use cordboard_core::Conversation;
 use cordboard_core::conversation::{Standing, State};
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo};
@@ -21,6 +23,7 @@ pub enum AppendError {
 }
 
 /// The columns of `conversations`.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Where.
     pub channel: String,
@@ -41,6 +44,7 @@ pub struct Row {
     /// Next deadline.
     pub wake_at: Option<Timestamp>,
     /// How it was classified, encoded.
+    #[serde(with = "serde_bytes")]
     pub ticket: Vec<u8>,
     /// Where it waits or waited last.
     pub queue: String,
@@ -65,11 +69,23 @@ impl Row {
     }
 }
 
+/// An event as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredEvent {
+    /// Its kind.
+    pub kind: Cow<'static, str>,
+    /// Encoded.
+    #[serde(with = "serde_bytes")]
+    pub body: Vec<u8>,
+}
+
 /// A step.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Append {
     /// Whose.
     pub conversation: ConversationId,
     /// Where its outcome is dealt with.
+    #[serde(skip)]
     pub home: usize,
     /// Events before the step; the journal must agree.
     pub base_version: u64,
@@ -77,12 +93,13 @@ pub struct Append {
     pub dedup: Option<i64>,
     /// When.
     pub at: Timestamp,
-    /// Encoded events with their kinds.
-    pub events: Vec<(&'static str, Vec<u8>)>,
+    /// What has happened.
+    pub events: Vec<StoredEvent>,
     /// The row after it; `None`, the cheap and common case, if it can stay as it is: no column that
     /// lists and recovery read has changed, and the snapshot doesn't lie far behind.
     pub row: Option<Box<Row>>,
     /// Encoded machine after it, if there is a row.
+    #[serde(with = "serde_bytes")]
     pub snapshot: Vec<u8>,
     /// Version after it.
     pub version: u64,
@@ -96,7 +113,25 @@ pub struct Append {
     pub wrap_ups: Option<Vec<AgentId>>,
 }
 
+impl Append {
+    /// The conversation's version once it is written.
+    pub(super) fn version_after(&self) -> u64 {
+        self.base_version + self.events.len() as u64
+    }
+
+    /// It only waits for what it follows on.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.events.is_empty()
+            && self.row.is_none()
+            && self.outbox.is_empty()
+            && self.consent.is_none()
+            && self.sessions.is_empty()
+            && self.wrap_ups.is_none()
+    }
+}
+
 /// A change of the outbox in the same transaction.
+#[derive(Debug, Serialize, Deserialize)]
 pub enum OutboxOp {
     /// A reply is to be sent.
     Add(Box<OutboxRow>),
@@ -110,7 +145,7 @@ pub enum OutboxOp {
 }
 
 /// A reply that is to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OutboxRow {
     /// Set by the journal.
     pub id: i64,

@@ -1,9 +1,10 @@
 //! What can be wrong with the journal, whatever keeps it.
 
 use rusqlite::ErrorCode;
+use serde::{Deserialize, Serialize};
 
 /// What is wrong, as far as somebody can do something about it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Trouble {
     /// What is there isn't what was written.
     Damaged,
@@ -19,12 +20,14 @@ pub enum Trouble {
     Newer,
     /// It was there, and isn't any more.
     Missing,
+    /// The host made a mistake with it.
+    Grief,
     /// Something else.
     Other,
 }
 
 /// The journal couldn't be read or written.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{text}")]
 pub struct JournalError {
     /// What is wrong.
@@ -36,6 +39,13 @@ impl JournalError {
     /// With a sentence.
     pub fn new(trouble: Trouble, text: impl Into<String>) -> Self {
         Self { trouble, text: text.into() }
+    }
+
+    /// It is the disk's, not what was written: it may succeed later.
+    pub fn is_of_the_disk(&self) -> bool {
+        let of_the_disk =
+            [Trouble::Damaged, Trouble::NotWritable, Trouble::Full, Trouble::Held, Trouble::Disk];
+        of_the_disk.contains(&self.trouble)
     }
 
     /// Nobody writes any more.

@@ -1,32 +1,52 @@
 //! The journal: what is on disk is what happened.
 //!
-//! Events by conversation, and the tables that the same transaction keeps up. One writer thread
-//! collects what arrives and commits it as one transaction (group commit); readers have connections
-//! of their own.
+//! A log, which is committed to batch by batch with one sync each and keeps its newest part only, and views,
+//! the tables that are fed from it and read from. One thread writes, one applies what was written; readers
+//! have connections of their own. Whoever must see what was just written waits until it was applied.
 
 mod append;
+mod copies;
+mod entry;
 mod error;
+mod guard;
+mod handle;
+mod health;
+mod log;
 mod place;
+mod progress;
 mod reader;
+mod rebuild;
 mod record;
 mod schema;
 mod sessions;
+mod tidy;
 mod transcript;
 mod trouble;
 mod upkeep;
+mod verify;
+mod versions;
+mod views;
 mod writer;
 
-pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row};
+pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, StoredEvent};
+pub use copies::{backup, restore};
+pub use entry::Position;
 pub use error::{JournalError, Trouble};
-pub use place::{Holds, look, rescued};
+pub use guard::Files;
+pub use handle::Journal;
+pub use health::JournalHealth;
+pub use place::{Holds, look, put_aside};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Filter, OpenRow, Reader, SessionFilter, SignInView, SignedIn,
     Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
-pub use record::{Access, Outcome, Record, RoutingEntries};
+pub use rebuild::{Rebuilt, views as rebuild};
+pub use record::{Access, Outcome, Record, Records, RoutingEntries, With};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use transcript::Fits;
-pub use trouble::{identity, in_words};
+pub use trouble::in_words;
 pub use upkeep::{note_alive, trim_routing_log};
-pub use writer::{Journal, JournalHealth, Settled, Written};
+pub use verify::{Found, folder as verify};
+pub use views::Written;
+pub use writer::Settled;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
+use super::log;
 use super::schema::FILE;
 
 /// Stands in a folder once there is a journal in it.
@@ -22,7 +23,7 @@ pub enum Holds {
 }
 
 /// Where a journal that was deleted under its host is written to.
-pub fn rescued(data: &Path, ms: i64) -> PathBuf {
+pub(super) fn rescued(data: &Path, ms: i64) -> PathBuf {
     data.join(format!("{RESCUED}{ms}.sqlite"))
 }
 
@@ -37,15 +38,7 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
         return Ok(Holds::Used);
     }
     let what = if length.is_some() { "is empty" } else { "is gone" };
-    let names = std::fs::read_dir(data).into_iter().flatten().flatten();
-    let mut saved: Vec<PathBuf> = names
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RESCUED))
-        })
-        .collect();
-    saved.sort();
-    let helps = match saved.last() {
+    let helps = match newest_rescued(data) {
         Some(saved) => format!("all of it was written to {}: move that there", saved.display()),
         None if data.join(MARK).exists() => "put a backup in its place".to_owned(),
         None => return Ok(Holds::Fresh),
@@ -58,6 +51,15 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
     ))
 }
 
+/// What was rescued last.
+pub(super) fn newest_rescued(data: &Path) -> Option<PathBuf> {
+    let names = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let is_rescued = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RESCUED))
+    };
+    names.map(|entry| entry.path()).filter(is_rescued).max()
+}
+
 /// A database into which nobody has written anything: its version is that of none of ours, and nothing waits
 /// to be written back to it.
 fn is_unused(data: &Path) -> bool {
@@ -68,6 +70,28 @@ fn is_unused(data: &Path) -> bool {
     let read = std::fs::File::open(data.join(FILE)).and_then(|mut file| file.read_exact(&mut head));
     let has_tables = std::fs::metadata(data.join(FILE)).is_ok_and(|file| file.len() > 4096);
     !waits && !has_tables && read.is_ok() && head.starts_with(MAGIC) && head[VERSION] == [0; 4]
+}
+
+/// What is left of a journal's files is put aside, and kept: SQLite would play what lies beside the journal
+/// into whatever is put in its place.
+///
+/// # Errors
+/// [`JournalError`]: one of them can't be renamed.
+pub fn put_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
+    let left =
+        [(FILE, "-wal"), (FILE, "-shm"), (log::FILE, ""), (log::FILE, "-wal"), (log::FILE, "-shm")];
+    for (file, end) in left {
+        let old = data.join(format!("{file}{end}"));
+        if !old.exists() {
+            continue;
+        }
+        let aside = data.join(format!("left-{ms}.{file}{end}"));
+        std::fs::rename(&old, &aside).map_err(|error| {
+            let text = format!("can't put {} aside: {error}", old.display());
+            JournalError::new(Trouble::NotWritable, text)
+        })?;
+    }
+    Ok(())
 }
 
 /// From now on the folder has one.

@@ -2,14 +2,19 @@
 //! of them, and nobody else writes. What one does depends on nothing but the journal before it, so it
 //! can be done again.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
 use rusqlite::{Transaction, params};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use super::views::Written;
 
 /// Something to be written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Record {
     /// Nothing: it is settled behind everything that was given before it.
     Barrier,
@@ -20,6 +25,7 @@ pub enum Record {
         /// When.
         at: Timestamp,
         /// Encoded.
+        #[serde(with = "serde_bytes")]
         body: Vec<u8>,
     },
     /// What became of an agent's presence and offers, encoded.
@@ -29,7 +35,7 @@ pub enum Record {
         /// When.
         at: Timestamp,
         /// One each.
-        events: Vec<Vec<u8>>,
+        events: Vec<ByteBuf>,
     },
     /// What routing was told and what it chose (ROUTE-15, OPS-08), encoded.
     Routing {
@@ -71,6 +77,7 @@ pub enum Record {
         /// Under which name.
         key: String,
         /// What.
+        #[serde(with = "serde_bytes")]
         value: Vec<u8>,
     },
     /// An entry of the audit log (SEC-03).
@@ -80,7 +87,7 @@ pub enum Record {
         /// Who did it.
         actor: String,
         /// What.
-        action: &'static str,
+        action: Cow<'static, str>,
         /// To what or whom.
         subject: String,
         /// From where.
@@ -92,21 +99,32 @@ pub enum Record {
     Access(Access),
 }
 
+/// Whoever writes records: the journal itself, or, for a command, the host that has it.
+pub trait Records {
+    /// Writes it; what came of it, once that stands.
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing was written.
+    fn write_now(&self, record: Record) -> impl Future<Output = Written>;
+}
+
 /// A part of the record of routing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RoutingEntries {
     /// What it was told.
+    #[serde(with = "serde_bytes")]
     pub log: Vec<u8>,
     /// What it chose, for which conversation and when.
-    pub decisions: Vec<(ConversationId, Timestamp, Vec<u8>)>,
+    pub decisions: Vec<(ConversationId, Timestamp, ByteBuf)>,
 }
 
 /// What is written about who may sign in. Nothing that opens a door is in it as it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Access {
     /// A session was opened; beyond so many of one agent the oldest end.
     SessionBegins {
         /// Hash of the cookie.
+        #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
         /// Whose.
         agent: AgentId,
@@ -124,10 +142,13 @@ pub enum Access {
         device: Option<String>,
         /// Sessions of one agent.
         most: i64,
+        /// With what they sign in: if it doesn't hold any more, no session begins.
+        with: With,
     },
     /// A session ended, by its hash.
     SessionEnds {
         /// Hash of the cookie.
+        #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
     },
     /// Sessions of an agent ended: the one of that name, or all.
@@ -140,6 +161,7 @@ pub enum Access {
     /// A session was used.
     SessionUsed {
         /// Hash of the cookie.
+        #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
         /// When.
         now: Timestamp,
@@ -147,6 +169,7 @@ pub enum Access {
     /// A token was made, unless there are as many as may be.
     TokenMade {
         /// Its hash.
+        #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
         /// Whose.
         agent: AgentId,
@@ -162,6 +185,8 @@ pub enum Access {
         scopes: Option<String>,
         /// Tokens of one agent.
         most: i64,
+        /// The session that asks for it, by its hash, which must still be there.
+        by: Option<ByteBuf>,
     },
     /// Tokens of an agent were revoked: the one of that name, or all.
     TokensRevoked {
@@ -173,6 +198,7 @@ pub enum Access {
     /// A token was used.
     TokenUsed {
         /// Its hash.
+        #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
         /// When.
         now: Timestamp,
@@ -180,6 +206,7 @@ pub enum Access {
     /// A sign-in link was made.
     LinkMade {
         /// Hash of its end.
+        #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
         /// Whose.
         agent: AgentId,
@@ -187,13 +214,6 @@ pub enum Access {
         now: Timestamp,
         /// Until when.
         expires_at: Timestamp,
-    },
-    /// A sign-in link was used up.
-    LinkUsed {
-        /// Hash of its end.
-        hash: Vec<u8>,
-        /// When.
-        now: Timestamp,
     },
     /// A password was set; whoever knew the old one is signed out, and has no link any more.
     PasswordSet {
@@ -209,15 +229,24 @@ pub enum Access {
     },
 }
 
+/// With what somebody signs in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum With {
+    /// A password, by what is stored of it: it was this one that was right.
+    Password(String),
+    /// A sign-in link, by its hash: it is used up.
+    Link(ByteBuf),
+}
+
 /// What came of a record.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// How much there was of what was ended.
     pub count: usize,
-    /// Whose a link was, if it could be used.
-    pub agent: Option<AgentId>,
     /// There were as many as may be: nothing was written.
     pub is_too_many: bool,
+    /// What it is based on doesn't hold any more: nothing was written.
+    pub is_outdated: bool,
 }
 
 impl Outcome {
@@ -227,6 +256,23 @@ impl Outcome {
 }
 
 impl Record {
+    /// Whoever waits for it waits for what applying it brings to light; of others it is enough that they
+    /// are in the log.
+    pub(super) fn is_told_once_applied(&self) -> bool {
+        match self {
+            Self::Barrier | Self::RoutingForgotten { .. } | Self::Access(_) => true,
+            // The next one who asks for it shall get it.
+            Self::PluginValue { .. } => true,
+            Self::Presence { .. }
+            | Self::AgentHistory { .. }
+            | Self::Routing { .. }
+            | Self::Alive { .. }
+            | Self::SendBegins { .. }
+            | Self::SendEnds { .. }
+            | Self::Audit { .. } => false,
+        }
+    }
+
     /// Writes it.
     pub(super) fn apply(&self, to: &Transaction<'_>) -> rusqlite::Result<Outcome> {
         let done = |_| Outcome::default();
@@ -243,7 +289,7 @@ impl Record {
                     "INSERT INTO agent_events (agent, at, body) VALUES (?1, ?2, ?3)",
                 )?;
                 for body in events {
-                    insert.execute(params![agent.as_str(), at.0, body])?;
+                    insert.execute(params![agent.as_str(), at.0, body.as_slice()])?;
                 }
                 Ok(Outcome::default())
             }
@@ -260,7 +306,7 @@ impl Record {
                 )?;
                 for (conversation, at, body) in decisions {
                     let id = conversation.0.as_bytes().as_slice();
-                    insert.execute(params![run, id, at.0, body])?;
+                    insert.execute(params![run, id, at.0, body.as_slice()])?;
                 }
                 Ok(Outcome::default())
             }
@@ -297,7 +343,7 @@ impl Record {
                     "INSERT INTO audit (at, actor, action, subject, address, details)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?
-                .execute(params![at.0, actor, action, subject, address, details])
+                .execute(params![at.0, actor, action.as_ref(), subject, address, details])
                 .map(done),
             Self::Access(access) => access.apply(to),
         }
@@ -318,7 +364,11 @@ impl Access {
                 address,
                 device,
                 most,
+                with,
             } => {
+                if !with.holds(agent, *now, to)? {
+                    return Ok(Outcome { is_outdated: true, ..Outcome::default() });
+                }
                 to.execute("DELETE FROM sessions WHERE expires_at < ?1", [now.0])?;
                 to.execute(
                     "DELETE FROM sessions WHERE hash IN (
@@ -347,7 +397,13 @@ impl Access {
                 .prepare_cached("UPDATE sessions SET used_at = ?2 WHERE hash = ?1")?
                 .execute(params![hash, now.0])
                 .map(done),
-            Self::TokenMade { hash, agent, name, id, now, expires_at, scopes, most } => {
+            Self::TokenMade { hash, agent, name, id, now, expires_at, scopes, most, by } => {
+                let session = "SELECT EXISTS (SELECT 1 FROM sessions WHERE hash = ?1)";
+                if let Some(by) = by
+                    && !to.query_row(session, [by.as_slice()], |row| row.get(0))?
+                {
+                    return Ok(Outcome { is_outdated: true, ..Outcome::default() });
+                }
                 to.execute("DELETE FROM tokens WHERE expires_at < ?1", [now.0])?;
                 let count = "SELECT count(*) FROM tokens WHERE agent = ?1";
                 let count: i64 = to.query_row(count, [agent.as_str()], |row| row.get(0))?;
@@ -380,16 +436,6 @@ impl Access {
                 )
                 .map(done)
             }
-            Self::LinkUsed { hash, now } => {
-                let mut delete = to.prepare_cached(
-                    "DELETE FROM sign_in_links WHERE hash = ?1 RETURNING agent, expires_at",
-                )?;
-                let mut rows = delete.query([hash])?;
-                let Some(row) = rows.next()? else { return Ok(Outcome::default()) };
-                let (agent, expires_at): (String, i64) = (row.get(0)?, row.get(1)?);
-                let agent = (expires_at > now.0).then(|| AgentId::new(agent));
-                Ok(Outcome { agent, ..Outcome::default() })
-            }
             Self::PasswordSet { agent, hashed } => {
                 let set = "INSERT OR REPLACE INTO accounts (agent, password) VALUES (?1, ?2)";
                 to.execute(set, params![agent.as_str(), hashed])?;
@@ -406,6 +452,28 @@ impl Access {
                     count += to.execute(&end, [agent.as_str()])?;
                 }
                 Ok(Outcome::count(count))
+            }
+        }
+    }
+}
+
+impl With {
+    /// Whether it can still be signed in with; a link is used up by that.
+    fn holds(
+        &self,
+        agent: &AgentId,
+        now: Timestamp,
+        to: &Transaction<'_>,
+    ) -> rusqlite::Result<bool> {
+        match self {
+            Self::Password(hashed) => to
+                .prepare_cached("SELECT 1 FROM accounts WHERE agent = ?1 AND password = ?2")?
+                .exists(params![agent.as_str(), hashed]),
+            Self::Link(hash) => {
+                let mut delete = to.prepare_cached(
+                    "DELETE FROM sign_in_links WHERE hash = ?1 AND agent = ?2 AND expires_at > ?3",
+                )?;
+                Ok(delete.execute(params![hash.as_slice(), agent.as_str(), now.0])? == 1)
             }
         }
     }

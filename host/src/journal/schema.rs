@@ -6,13 +6,14 @@ use super::error::{JournalError, Trouble};
 use cordboard_core::conversation::Event;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::time::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 5;
+pub const SCHEMA_VERSION: i64 = 6;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -24,7 +25,7 @@ pub const SCHEMA_VERSION: i64 = 5;
 /// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
 /// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
-/// the host was last known to run (PRES-04).
+/// the host was last known to run (PRES-04). `position` says how much of which log is in all of them.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
@@ -107,6 +108,10 @@ CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE DELETE ON audit
 CREATE TABLE IF NOT EXISTS sign_in_links (
     hash BLOB PRIMARY KEY, agent TEXT NOT NULL, expires_at INTEGER NOT NULL
 ) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS position (
+    one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, log BLOB,
+    was_stopped INTEGER NOT NULL DEFAULT 1
+) STRICT;
 CREATE TABLE IF NOT EXISTS plugin_store (
     channel TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (channel, key)
 ) WITHOUT ROWID, STRICT;
@@ -143,6 +148,9 @@ pub const FILE: &str = "journal.sqlite";
 pub fn open(path: &Path) -> Result<Connection, JournalError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // Whoever only looks at a journal that may be damaged leaves it as it is; in order it is closed by
+    // those who say so.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_384)?;
@@ -177,7 +185,33 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         connection.execute_batch("COMMIT")?;
     }
     connection.set_prepared_statement_cache_capacity(64);
+    look_through(&connection)?;
     Ok(connection)
+}
+
+/// Both ends of every table and index can be read: damage that would show with the first message shows now.
+/// What lies between is looked at by `cordboard journal verify`.
+fn look_through(connection: &Connection) -> rusqlite::Result<()> {
+    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let tables: Vec<String> =
+        tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for table in tables {
+        let mut columns = connection.prepare(&format!("PRAGMA table_info(\"{table}\")"))?;
+        let columns: Vec<String> =
+            columns.query_map([], |row| row.get(1))?.collect::<rusqlite::Result<_>>()?;
+        for end in ["ASC", "DESC"] {
+            // The first column of every table is in an order that an index or the table itself has.
+            let column = &columns[0];
+            let look = format!("SELECT * FROM \"{table}\" ORDER BY \"{column}\" {end} LIMIT 1");
+            let mut look = connection.prepare(&look)?;
+            let mut rows = look.query([])?;
+            let Some(row) = rows.next()? else { continue };
+            for column in 0..columns.len() {
+                row.get_ref(column)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Until version 2, sessions were worked out from events whenever somebody asked.

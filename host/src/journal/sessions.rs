@@ -31,7 +31,7 @@ pub struct Session {
 }
 
 /// What an event means for sessions.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum SessionOp {
     /// One begins.
     Begin(AgentId, Part),

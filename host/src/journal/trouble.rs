@@ -1,6 +1,5 @@
 //! What an operator is told of a journal that can't be used, and what to do.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::error::{JournalError, Trouble};
@@ -12,7 +11,7 @@ pub fn in_words(error: &JournalError, data: &Path) -> String {
     let file = file.display();
     let advice = match error.trouble {
         Trouble::Damaged => {
-            "it is damaged: put a backup in its place, or have `sqlite3 FILE .recover` read what is left; nothing in it was changed"
+            "it is damaged: put a backup in its place (cordboard journal restore), or have `sqlite3 FILE .recover` read what is left; nothing in it was changed"
         }
         Trouble::NotWritable => {
             "the host can't write there: look at owner and rights of the file and its folder, and whether the disk is mounted for reading only"
@@ -22,7 +21,7 @@ pub fn in_words(error: &JournalError, data: &Path) -> String {
         Trouble::Disk if is_full(data) => FULL,
         Trouble::Held => "another program holds it: end that",
         Trouble::Disk => "the disk fails: look at the system's log",
-        Trouble::Newer | Trouble::Missing | Trouble::Other => "",
+        Trouble::Newer | Trouble::Missing | Trouble::Grief | Trouble::Other => "",
     };
     match advice {
         "" => format!("the journal {file} can't be used: {error}"),
@@ -36,14 +35,4 @@ const FULL: &str = "the disk is full: make room";
 fn is_full(data: &Path) -> bool {
     const LEAST: u64 = 256 * 1024;
     rustix::fs::statvfs(data).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
-}
-
-/// Which files the journal's paths lead to, of the file and of what isn't written back to it yet: device
-/// and number; nothing where one leads nowhere.
-pub fn identity(data: &Path) -> [Option<(u64, u64)>; 2] {
-    let of = |end: &str| {
-        let about = std::fs::metadata(data.join(format!("{FILE}{end}"))).ok()?;
-        Some((about.dev(), about.ino()))
-    };
-    [of(""), of("-wal")]
 }

@@ -15,5 +15,5 @@ mod strategy;
 
 pub use channel::{CallFailed, ChannelHandle};
 pub use load::{Inspected, LoadError, Loader, inspect};
-pub use services::{HostAccess, Secrets, Services};
+pub use services::{Answer, HostAccess, Secrets, Services};
 pub use strategy::Strategies;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,24 +22,18 @@ const MOST_BYTES: usize = 4 * 1024 * 1024;
 const MOST_KEY: usize = 256;
 const MOST_VALUE: usize = 64 * 1024;
 
+/// What the host answers a plugin, or a sentence with what is wrong.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;
+
 /// What plugins get to see of the host's own: their channel's small store, and where their channel's
 /// customers stand in line.
 pub trait HostAccess: Send + Sync + 'static {
     /// Reads a value.
-    fn get(&self, channel: &str, key: &str) -> Result<Option<Vec<u8>>, String>;
+    fn get(&self, channel: &str, key: String) -> Answer<Option<Vec<u8>>>;
     /// Writes a value.
-    fn put(
-        &self,
-        channel: &str,
-        key: String,
-        value: Vec<u8>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+    fn put(&self, channel: &str, key: String, value: Vec<u8>) -> Answer<()>;
     /// Where a customer stands in line.
-    fn place(
-        &self,
-        channel: &str,
-        customer: String,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Option<QueuePlace>, String>> + Send>>;
+    fn place(&self, channel: &str, customer: String) -> Answer<Option<QueuePlace>>;
 }
 
 /// A channel's secrets, read from where the operator put them.
@@ -290,10 +285,11 @@ async fn serve(services: Arc<Services>, operation: &str, payload: &[u8]) -> Vec<
         },
         "secret" => encode(&decode::<String>(payload).and_then(|name| services.secret(&name))),
         "store_get" => {
-            let value = decode::<String>(payload).and_then(|key| match &services.access {
-                Some(store) => store.get(&services.channel, &key),
-                None => Ok(None),
-            });
+            let value = match (decode::<String>(payload), &services.access) {
+                (Ok(key), Some(access)) => access.get(&services.channel, key).await,
+                (Ok(_), None) => Ok(None),
+                (Err(message), _) => Err(message),
+            };
             encode(&value)
         }
         "store_put" => {

@@ -112,6 +112,8 @@ impl Provider {
 pub enum Failure {
     /// Taken, but the answer never arrives: the connection is cut.
     Cut,
+    /// Taken, and answered after so many milliseconds.
+    Late(u64),
     /// This HTTP status, with `Retry-After` in seconds if given.
     Status(u16, Option<u64>),
 }

@@ -1,5 +1,7 @@
 //! Twilio: `Messages.json`, signed webhooks, opt-out by keyword.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
 use actix_web::web::{Bytes, Data, Path, ServiceConfig};
@@ -76,8 +78,10 @@ async fn send(
     if !callback.is_empty() {
         report(world.get_ref().clone(), callback, sid.clone(), to.clone(), from.clone());
     }
-    if failure == Some(Failure::Cut) {
-        return cut();
+    match failure {
+        Some(Failure::Cut) => return cut(),
+        Some(Failure::Late(ms)) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        _ => {}
     }
     let account = &accounts.twilio_sid;
     let uri = format!("/2010-04-01/Accounts/{account}/Messages/{sid}");

@@ -337,6 +337,21 @@ impl HostProcess {
         }
     }
 
+    /// The texts of all open conversations, as a supervisor sees them.
+    pub async fn transcripts(&self, token: &str) -> Vec<String> {
+        let (status, open) = self.get(token, "/api/v1/conversations?all=true&limit=500").await;
+        assert_eq!(status, 200, "{open}");
+        let mut texts = Vec::new();
+        for conversation in open.as_array().expect("a list") {
+            let id = conversation["id"].as_str().expect("a name");
+            let messages = self.transcript(token, id).await;
+            texts.extend(
+                messages.iter().filter_map(|message| Some(message["text"].as_str()?.to_owned())),
+            );
+        }
+        texts
+    }
+
     /// GET with a token; the body as text.
     pub async fn text(&self, token: &str, path: &str) -> String {
         let request = client().get(format!("{}{path}", self.url)).bearer_auth(token);

@@ -17,15 +17,15 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web::{Bytes, Data};
+use actix_web::web::{Bytes, BytesMut, Data};
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, Sleep};
 
 use super::{Arrival, Door};
 use crate::http::caller;
 use crate::http::error::ApiError;
-use crate::http::server::Web;
+use crate::http::server::{MOST_BYTES, Web};
 
 /// The path of the live socket.
 const LIVE: &str = "/api/v1/live";
@@ -74,7 +74,18 @@ pub async fn in_time(
     let address = super::address_of(request.request(), &web.directory.config().host);
     let held = Rc::new(Held { door: web.door.clone(), address, bytes: Cell::new(0) });
     let body = Timely::new(inner, within, end.clone(), held.clone());
-    request.set_payload(Payload::Stream { payload: Box::pin(body) });
+    if request.path().starts_with("/api/") {
+        // All of it first: who asks and what they may is looked up once it is there.
+        let (body, failed) = collected(body).await;
+        request.set_payload(match failed {
+            None => Payload::from(body),
+            Some(error) => {
+                Payload::Stream { payload: Box::pin(stream::once(std::future::ready(Err(error)))) }
+            }
+        });
+    } else {
+        request.set_payload(Payload::Stream { payload: Box::pin(body) });
+    }
     let response = next.call(request).await?.map_into_boxed_body();
     drop(held);
     let (metric, answer) = match end.get() {
@@ -95,6 +106,19 @@ pub async fn in_time(
     };
     web.directory.metrics.cut_off(metric);
     Ok(close(response.into_response(answer), arrival))
+}
+
+/// What comes, up to one byte more than may be, and why it broke off.
+async fn collected(mut body: Timely) -> (Bytes, Option<PayloadError>) {
+    let mut all = BytesMut::new();
+    while all.len() <= MOST_BYTES {
+        match body.next().await {
+            None => break,
+            Some(Ok(part)) => all.extend_from_slice(&part),
+            Some(Err(error)) => return (Bytes::new(), Some(error)),
+        }
+    }
+    (all.freeze(), None)
 }
 
 /// The most bytes of bodies at once: some sixty of the largest, and thousands of usual ones.

@@ -14,6 +14,7 @@ use cordboard_core::ids::{AgentId, ChannelId, ConversationId, MessageNo, Workstr
 use cordboard_core::message::Message;
 use cordboard_core::notice::ThreadKey;
 use cordboard_core::time::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use super::append::{OutboxBody, OutboxRow};
 use super::error::JournalError;
 use super::schema;
 use super::transcript::{Fits, TranscriptPage};
-use super::writer::state_of;
+use super::views::state_of;
 
 pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
 pub use audit::{AuditEntry, AuditFilter};
@@ -84,14 +85,19 @@ fn all<T, C: FromIterator<T>>(rows: impl Iterator<Item = rusqlite::Result<T>>) -
 }
 
 impl Reader {
-    /// Writes all of it into a new file, also of a journal whose own file is gone.
+    /// Writes all of it into a new file, also of a journal whose own file is gone: one that a host takes as
+    /// it is, without a log. The file is on disk once this returns.
     ///
     /// # Errors
     /// [`JournalError`] says what is wrong.
     pub fn copy_to(&self, path: &Path) -> Result<()> {
         self.connection.pragma_update(None, "query_only", false)?;
         self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
-        Ok(self.connection.pragma_update(None, "query_only", true)?)
+        self.connection.pragma_update(None, "query_only", true)?;
+        let copy = Connection::open(path)?;
+        copy.pragma_update(None, "synchronous", "FULL")?;
+        copy.execute("UPDATE position SET was_stopped = 1, log = NULL", [])?;
+        Ok(())
     }
 
     /// Opens the file in the data folder; the writer must have made it.
@@ -113,6 +119,7 @@ impl Reader {
     fn with_cache(data: &Path, kib: i64) -> Result<Self> {
         let connection = Connection::open(data.join(schema::FILE))?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -kib)?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -149,6 +156,15 @@ impl Reader {
             .optional()?;
         let Some((machine, stored)) = found else { return Ok(None) };
         Ok(Some((self.caught_up(machine)?, stored)))
+    }
+
+    /// How many events there are of a conversation; none: there is no such conversation.
+    pub(super) fn version_of(&self, id: ConversationId) -> Result<u64> {
+        let query = "SELECT coalesce(max(version), 0) FROM events WHERE conversation = ?1";
+        let mut statement = self.connection.prepare_cached(query)?;
+        let version =
+            statement.query_row([id.0.as_bytes().as_slice()], |row| row.get::<_, i64>(0))?;
+        Ok(version.cast_unsigned())
     }
 
     /// Applies what the snapshot doesn't hold yet.
@@ -336,6 +352,15 @@ impl Reader {
             each(Timestamp(row.get(0)?), decoded(row, 1)?);
         }
         Ok(())
+    }
+
+    /// What happened once under a key.
+    pub fn event_by_key(&self, id: ConversationId, key: i64) -> Result<Option<Event>> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT body FROM events WHERE conversation = ?1 AND dedup = ?2")?;
+        let id = id.0.as_bytes().as_slice();
+        Ok(statement.query_row(params![id, key], |row| decoded(row, 0)).optional()?)
     }
 
     /// Events of a conversation with their times, oldest first.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::{Reader, Result, all, id_at, machine};
 use crate::journal::sessions::{Part, Session, part_number, part_of};
-use crate::journal::writer::state_number;
+use crate::journal::views::state_number;
 
 /// Which conversations are wanted; everything that is given must hold.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,110 @@
+//! `cordboard journal`: look at it, copy it, put a copy in its place, compute its views anew.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::cli::{JournalCommand, WRONG, print};
+use crate::clock;
+use crate::config::{self, Config};
+use crate::journal::{self, Holds, Journal};
+use crate::lock::{self, FolderLock};
+
+/// Runs a subcommand.
+pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        JournalCommand::Verify { config } => verify(&config::load(&config.config)?),
+        JournalCommand::Backup { config, file } => {
+            let config = config::load(&config.config)?;
+            let data = &config.host.data;
+            must_be_there(data)?;
+            if let Some(lock) = lock::try_lock(data)? {
+                // Nobody runs: what the last host hadn't put in its place is put there first.
+                close_in_order(data, lock)?;
+            }
+            journal::backup(data, &file).map_err(|error| unusable(error, data))?;
+            let bytes = std::fs::metadata(&file).map_or(0, |about| about.len());
+            print::success(&format!("{} written, {} KB", file.display(), bytes / 1024));
+            Ok(ExitCode::SUCCESS)
+        }
+        JournalCommand::Restore { config, file } => {
+            let config = config::load(&config.config)?;
+            let data = &config.host.data;
+            std::fs::create_dir_all(data)?;
+            let _lock = alone(data)?;
+            let now = clock::now().0;
+            journal::restore(data, &file, now).map_err(|error| {
+                anyhow::anyhow!("{} isn't put in place: {error}", file.display())
+            })?;
+            print::success(&format!(
+                "{} is the journal now; what was there is kept as left-{now}.*",
+                file.display()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        JournalCommand::Rebuild { config } => {
+            let config = config::load(&config.config)?;
+            let data = &config.host.data;
+            must_be_there(data)?;
+            close_in_order(data, alone(data)?)?;
+            let _lock = alone(data)?;
+            let rebuilt = journal::rebuild(data, &config.workstreams);
+            let rebuilt = rebuilt.map_err(|error| unusable(error, data))?;
+            print::success(&format!(
+                "{} conversations computed anew from their events",
+                rebuilt.conversations
+            ));
+            if rebuilt.left > 0 {
+                println!(
+                    "  {} are of workstreams that aren't configured: left as they were",
+                    rebuilt.left
+                );
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn verify(config: &Config) -> anyhow::Result<ExitCode> {
+    let data = &config.host.data;
+    must_be_there(data)?;
+    let found = journal::verify(data).map_err(|error| unusable(error, data))?;
+    for wrong in &found.wrong {
+        print::failure(wrong);
+    }
+    if !found.wrong.is_empty() {
+        println!("  put a backup in its place: cordboard journal restore");
+        return Ok(ExitCode::from(WRONG));
+    }
+    print::success(&format!(
+        "{} conversations, {} events, {} batches of the log: all of it can be read, and agrees",
+        found.conversations, found.events, found.batches
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unusable(error: journal::JournalError, data: &Path) -> anyhow::Error {
+    anyhow::Error::msg(journal::in_words(&error, data))
+}
+
+fn must_be_there(data: &Path) -> anyhow::Result<()> {
+    match journal::look(data).map_err(|error| unusable(error, data))? {
+        Holds::Used => Ok(()),
+        Holds::Fresh => bail!("there is no journal in {}", data.display()),
+    }
+}
+
+/// Whoever runs there would go on with what isn't there any more.
+fn alone(data: &Path) -> anyhow::Result<FolderLock> {
+    match lock::try_lock(data)? {
+        Some(lock) => Ok(lock),
+        None => bail!("a host runs in {}: stop it first", data.display()),
+    }
+}
+
+/// What a host that was killed had left in its log is put into the tables.
+fn close_in_order(data: &Path, _lock: FolderLock) -> anyhow::Result<()> {
+    Journal::open(data).map_err(|error| unusable(error, data))?.stop();
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What a command (`cordboard agent token`) wants written while a host runs: the host writes it, for a journal
+//! has one writer. They meet at a socket in the data folder, so whoever may use the folder may use it.
+
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::actors::Directory;
+use crate::journal::{JournalError, Record, Records, Trouble, Written};
+
+const NAME: &str = "host.sock";
+/// The most bytes of a record or of an answer.
+const MOST_BYTES: u32 = 64 * 1024;
+/// Whoever says nothing for so long is left.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at a time.
+const AT_ONCE: usize = 16;
+
+/// A folder's socket, by a path that is short enough for one.
+struct Place {
+    /// Held as long as the path is used.
+    _folder: File,
+    path: PathBuf,
+}
+
+impl Place {
+    fn of(data: &Path) -> io::Result<Self> {
+        /// What a socket's address holds on every system.
+        const LONGEST: usize = 100;
+        let folder = File::open(data)?;
+        let mut path = data.join(NAME);
+        if path.as_os_str().len() > LONGEST {
+            path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd()));
+        }
+        Ok(Self { _folder: folder, path })
+    }
+}
+
+/// Opens the socket of a folder that is ours.
+///
+/// # Errors
+/// The system's own.
+pub fn listen(data: &Path) -> io::Result<UnixListener> {
+    let place = Place::of(data)?;
+    // Of a host that was killed.
+    let _ = std::fs::remove_file(&place.path);
+    let listener = UnixListener::bind(&place.path)?;
+    std::fs::set_permissions(&place.path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Writes what commands hand in, as long as the host runs.
+pub async fn serve(listener: UnixListener, directory: Arc<Directory>) {
+    let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let directory = directory.clone();
+                actix::spawn(async move {
+                    let _place = place;
+                    let served = tokio::time::timeout(PATIENCE, answer(stream, &directory)).await;
+                    if let Ok(Err(error)) = served {
+                        tracing::warn!(%error, "a command that wanted something written couldn't be answered");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "commands can't reach the host");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()> {
+    let record: Record = receive(&mut stream).await?;
+    let written = if matches!(record, Record::Access(_) | Record::Audit { .. }) {
+        directory.journal.write_now(record).await
+    } else {
+        Err(JournalError::new(Trouble::Other, "that is nothing that a command writes"))
+    };
+    // Whoever holds a connection open looks again.
+    directory.authority.send_replace(());
+    send(&mut stream, &written).await
+}
+
+/// The host that has the journal of a folder.
+pub struct OfHost {
+    data: PathBuf,
+}
+
+impl OfHost {
+    /// Of the host that holds this folder.
+    pub fn new(data: &Path) -> Self {
+        Self { data: data.to_owned() }
+    }
+
+    async fn hand_in(&self, record: &Record) -> io::Result<Written> {
+        /// A host that starts opens its socket last.
+        const STARTING: Duration = Duration::from_secs(5);
+        const PAUSE: Duration = Duration::from_millis(50);
+        let place = Place::of(&self.data)?;
+        let connected = async {
+            loop {
+                match UnixStream::connect(&place.path).await {
+                    Ok(stream) => return stream,
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        };
+        let mut stream = tokio::time::timeout(STARTING, connected).await?;
+        send(&mut stream, record).await?;
+        tokio::time::timeout(PATIENCE, receive(&mut stream)).await?
+    }
+}
+
+impl Records for OfHost {
+    async fn write_now(&self, record: Record) -> Written {
+        self.hand_in(&record).await.unwrap_or_else(|error| {
+            let folder = self.data.display();
+            let text = format!("the host that holds {folder} doesn't answer: {error}");
+            Err(JournalError::new(Trouble::Held, text))
+        })
+    }
+}
+
+async fn send(stream: &mut UnixStream, what: &impl serde::Serialize) -> io::Result<()> {
+    let bytes = rmp_serde::to_vec_named(what).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MOST_BYTES);
+    let length = length.ok_or_else(|| io::Error::other("it is too long"))?;
+    stream.write_all(&length.to_be_bytes()).await?;
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+async fn receive<T: serde::de::DeserializeOwned>(stream: &mut UnixStream) -> io::Result<T> {
+    let length = stream.read_u32().await?;
+    if length > MOST_BYTES {
+        return Err(io::Error::other("it is too long"));
+    }
+    let mut bytes = vec![0; length as usize];
+    stream.read_exact(&mut bytes).await?;
+    rmp_serde::from_slice(&bytes).map_err(io::Error::other)
+}

@@ -1,0 +1,61 @@
+//! What stands in the log: one entry per write, in a form in which it can be applied again.
+
+use serde::{Deserialize, Serialize};
+
+use super::append::Append;
+use super::error::{JournalError, Trouble};
+use super::record::Record;
+
+/// Where something stands in the log: positions only grow, one per batch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// The one behind it.
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// A write. What applying it does depends on nothing but what was applied before it.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// A conversation's step.
+    Append(Box<Append>),
+    /// Whatever else is written.
+    Record(Record),
+}
+
+/// Raised when an older host couldn't read what is written. Fields that are added stand last and have a
+/// default: entries are encoded without names, by position.
+const FORMAT: u8 = 1;
+
+/// A batch as it stands in the log.
+pub fn encoded(entries: &[Entry]) -> Result<Vec<u8>, JournalError> {
+    let mut bytes = vec![FORMAT];
+    rmp_serde::encode::write(&mut bytes, entries).map_err(|error| {
+        JournalError::new(Trouble::Other, format!("a batch can't be encoded: {error}"))
+    })?;
+    Ok(bytes)
+}
+
+/// The batch at a position of the log.
+pub fn decoded(position: Position, bytes: &[u8]) -> Result<Vec<Entry>, JournalError> {
+    let damaged = |what: String| {
+        let text = format!("the log's batch {} can't be read: {what}", position.0);
+        JournalError::new(Trouble::Damaged, text)
+    };
+    match bytes.split_first() {
+        Some((&FORMAT, batch)) => {
+            rmp_serde::from_slice(batch).map_err(|error| damaged(error.to_string()))
+        }
+        Some((format, _)) => {
+            let text = format!(
+                "the log's batch {} is of format {format}, this host knows {FORMAT}: start the host that wrote it once more, and stop it in order",
+                position.0
+            );
+            Err(JournalError::new(Trouble::Newer, text))
+        }
+        None => Err(damaged("it is empty".to_owned())),
+    }
+}

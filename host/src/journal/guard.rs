@@ -1,0 +1,116 @@
+//! The journal's files under a running host: they grow, and nobody else deletes, replaces or cuts them.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{log, schema};
+
+/// What the files were when they were looked at last.
+pub struct Files {
+    known: Vec<Known>,
+}
+
+struct Known {
+    path: PathBuf,
+    /// Nothing while it isn't there.
+    was: Option<Look>,
+}
+
+/// What a look at a file shows.
+#[derive(Clone, Copy)]
+struct Look {
+    /// Device and number.
+    identity: (u64, u64),
+    bytes: u64,
+    /// Whether it begins as SQLite's files do: one that was cut and written to since has its length back,
+    /// and no head.
+    has_head: bool,
+}
+
+impl Files {
+    /// Of a folder whose journal is open, and was read.
+    pub fn of(data: &Path) -> Self {
+        let known = [schema::FILE, log::FILE].iter().flat_map(|file| {
+            ["", "-wal", "-shm"].map(|end| {
+                let path = data.join(format!("{file}{end}"));
+                Known { was: look_at(&path), path }
+            })
+        });
+        Self { known: known.collect() }
+    }
+
+    /// Looks again.
+    ///
+    /// # Errors
+    /// What has become of one of them.
+    pub fn look(&mut self) -> Result<(), String> {
+        for file in &mut self.known {
+            let is = look_at(&file.path);
+            let shown = file.path.display();
+            match (file.was, is) {
+                (Some(_), None) => return Err(format!("{shown} was deleted")),
+                (Some(was), Some(is)) if was.identity != is.identity => {
+                    return Err(format!("{shown} was replaced"));
+                }
+                (Some(was), Some(is)) if is.bytes < was.bytes => {
+                    let (was, is) = (was.bytes, is.bytes);
+                    return Err(format!("{shown} was cut from {was} to {is} bytes"));
+                }
+                (Some(was), Some(is)) if was.has_head && !is.has_head => {
+                    return Err(format!("{shown} was cut or overwritten"));
+                }
+                _ => file.was = is,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn look_at(path: &Path) -> Option<Look> {
+    const DATABASE: &[u8] = b"SQLite format 3\0";
+    /// The last byte says how its checksums are to be read.
+    const WAL: &[u8] = &[0x37, 0x7f, 0x06];
+    let about = std::fs::metadata(path).ok()?;
+    let mut head = [0; 16];
+    let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok();
+    let has_head = is_read && (head.starts_with(DATABASE) || head.starts_with(WAL));
+    Some(Look { identity: (about.dev(), about.ino()), bytes: about.len(), has_head })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-03
+    #[test]
+    fn what_happens_to_a_file_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in [schema::FILE, log::FILE] {
+            std::fs::write(path(name), "0123456789").unwrap();
+        }
+        let mut files = Files::of(folder.path());
+        assert_eq!(files.look(), Ok(()));
+        std::fs::write(path(&format!("{}-wal", log::FILE)), "new").unwrap();
+        std::fs::write(path(log::FILE), "0123456789 and more").unwrap();
+        assert_eq!(files.look(), Ok(()), "they come, and grow");
+        File::options().write(true).open(path(log::FILE)).unwrap().set_len(5).unwrap();
+        assert!(files.look().unwrap_err().ends_with("log.sqlite was cut from 19 to 5 bytes"));
+        let mut wal = b"\x37\x7f\x06\x82 and so on, and so on".to_vec();
+        let wal_path = path(&format!("{}-wal", log::FILE));
+        std::fs::write(&wal_path, &wal).unwrap();
+        let mut files = Files::of(folder.path());
+        assert_eq!(files.look(), Ok(()));
+        wal[..20].fill(0);
+        std::fs::write(&wal_path, &wal).unwrap();
+        assert!(files.look().unwrap_err().ends_with("log.sqlite-wal was cut or overwritten"));
+        let mut files = Files::of(folder.path());
+        std::fs::rename(path(log::FILE), path(schema::FILE)).unwrap();
+        assert!(files.look().unwrap_err().ends_with("journal.sqlite was replaced"));
+        let mut files = Files::of(folder.path());
+        std::fs::remove_file(path(schema::FILE)).unwrap();
+        assert!(files.look().unwrap_err().ends_with("journal.sqlite was deleted"));
+    }
+}

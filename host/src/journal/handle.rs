@@ -1,0 +1,357 @@
+//! The way to the journal, and its threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use cordboard_core::ids::ConversationId;
+
+use crate::clock;
+use crate::grief::{Part, contained};
+
+use super::append::{Append, AppendError, OutboxRow};
+use super::entry::{self, Position};
+use super::error::{JournalError, Trouble};
+use super::health::JournalHealth;
+use super::log::{Log, SqliteLog};
+use super::progress::Progress;
+use super::reader::Reader;
+use super::record::{Record, Records};
+use super::tidy::{Tidier, Tidying};
+use super::versions::Versions;
+use super::views::{self, Batch, SqliteViews, Views, Written};
+use super::writer::{Homes, Settled, Write, Writer};
+use super::{log, place, schema};
+
+/// The way to the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Journal {
+    data: Arc<PathBuf>,
+    queue: mpsc::Sender<Write>,
+    health: Arc<JournalHealth>,
+    progress: Arc<Progress>,
+    homes: Homes,
+    threads: Arc<Mutex<Option<Threads>>>,
+    /// Readers that nobody uses just now.
+    idle: Arc<Mutex<Vec<Reader>>>,
+}
+
+struct Threads {
+    writer: JoinHandle<()>,
+    applier: JoinHandle<()>,
+    tidier: Tidying,
+}
+
+/// Whoever has to see what was committed waits for so long; it takes milliseconds.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+impl Journal {
+    /// Opens the journal of a data folder, applies what the views haven't got yet, and starts its threads.
+    ///
+    /// # Errors
+    /// [`JournalError`] says what is wrong with the files.
+    pub fn open(data: &Path) -> Result<Self, JournalError> {
+        let mut views = SqliteViews::open(data)?;
+        let log = open_log(data, &mut views)?;
+        place::mark(data);
+        let at = views.position()?;
+        let tidier = Tidier::open(data)?;
+        Self::start(data, views, Box::new(log), at, tidier)
+    }
+
+    fn start(
+        data: &Path,
+        views: SqliteViews,
+        log: Box<dyn Log>,
+        at: Position,
+        tidier: Tidier,
+    ) -> Result<Self, JournalError> {
+        let (queue, inbox) = mpsc::channel();
+        let (applier, batches) = mpsc::sync_channel(Writer::MOST_BEHIND);
+        let health = Arc::new(JournalHealth::default());
+        let progress = Arc::new(Progress::new(at));
+        let homes = Homes::default();
+        let writer = Writer {
+            log,
+            inbox,
+            applier,
+            progress: progress.clone(),
+            health: health.clone(),
+            homes: homes.clone(),
+            versions: Versions::default(),
+            reader: Reader::open_small(data)?,
+            newest_row: views.newest_outbox_row()?,
+        };
+        let writer = thread("journal", health.clone(), move || writer.run());
+        let (shared, seen) = (progress.clone(), health.clone());
+        let applier = thread("views", health.clone(), move || {
+            views::run(views, &batches, &shared, &seen);
+        });
+        let tidier = tidier.start(progress.clone(), queue.clone());
+        let threads = Threads { writer, applier, tidier };
+        Ok(Self {
+            data: Arc::new(data.to_owned()),
+            queue,
+            health,
+            progress,
+            homes,
+            threads: Arc::new(Mutex::new(Some(threads))),
+            idle: Arc::default(),
+        })
+    }
+
+    /// Says how the appends of a home learn that they are settled. Without it they do on the
+    /// writer's own thread.
+    pub fn set_home(&self, home: usize, take: impl Fn(Settled) + Send + Sync + 'static) {
+        let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
+        homes.insert(home, Box::new(take));
+    }
+
+    /// Writes a step. `committed` is called at the append's home once it is on disk, or once it is
+    /// clear that it won't be. It gets the outbox rows that were added.
+    pub fn append(
+        &self,
+        append: Append,
+        committed: impl FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send + 'static,
+    ) {
+        let write = Write::Append(Box::new(append), Box::new(committed));
+        self.health.given();
+        if let Err(mpsc::SendError(Write::Append(_, committed))) = self.queue.send(write) {
+            self.health.taken(1);
+            committed(Err(AppendError::Unavailable("the host is stopping".to_owned())));
+        }
+    }
+
+    /// Writes a record with what is written next. `done` is called once it is on disk; where it says what
+    /// it has found, or changes what the next request looks at, once it can be seen.
+    pub fn write(&self, record: Record, done: impl FnOnce(Written) + Send + 'static) {
+        let write = Write::Record(record, Box::new(done));
+        self.health.given();
+        if let Err(mpsc::SendError(Write::Record(_, done))) = self.queue.send(write) {
+            self.health.taken(1);
+            done(Err(JournalError::new(Trouble::Other, "the host is stopping")));
+        }
+    }
+
+    /// The same, waited for.
+    ///
+    /// # Errors
+    /// [`JournalError`]: nothing was written.
+    pub async fn write_now(&self, record: Record) -> Written {
+        let (done, result) = tokio::sync::oneshot::channel();
+        self.write(record, move |outcome| {
+            // Whoever asked may have gone away; the write stands.
+            let _ = done.send(outcome);
+        });
+        result.await.unwrap_or_else(|_| Err(JournalError::ended()))
+    }
+
+    /// Returns once everything that was given before is settled, and can be seen.
+    pub async fn settled(&self) {
+        // Whatever came of it, it has been dealt with.
+        let _ = self.write_now(Record::Barrier).await;
+    }
+
+    /// Returns once everything that is committed now can be seen.
+    ///
+    /// # Errors
+    /// [`JournalError`] says why it can't.
+    pub async fn caught_up(&self) -> Result<(), JournalError> {
+        let committed = self.progress.committed();
+        if self.shows(committed) {
+            return Ok(());
+        }
+        let seen = tokio::time::timeout(SEEN_WITHIN, self.progress.reached(committed)).await;
+        seen.map_err(|_| self.not_seen())
+    }
+
+    /// The same, for threads that may wait.
+    ///
+    /// # Errors
+    /// [`JournalError`] says why it can't.
+    pub fn wait_until_caught_up(&self) -> Result<(), JournalError> {
+        const PAUSE: Duration = Duration::from_millis(1);
+        let (committed, until) = (self.progress.committed(), Instant::now() + SEEN_WITHIN);
+        while !self.shows(committed) {
+            if Instant::now() > until {
+                return Err(self.not_seen());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn not_seen(&self) -> JournalError {
+        let much = || "what is committed can't be seen yet: there is too much of it".to_owned();
+        JournalError::new(Trouble::Held, self.health.problem().unwrap_or_else(much))
+    }
+
+    /// How far it is committed.
+    pub fn committed(&self) -> Position {
+        self.progress.committed()
+    }
+
+    /// Whether everything up to a position can be seen.
+    pub fn shows(&self, position: Position) -> bool {
+        self.progress.applied() >= position
+    }
+
+    /// Whether something of a conversation can't be seen yet.
+    pub fn is_behind(&self, id: ConversationId) -> bool {
+        self.progress.behind(id).is_some()
+    }
+
+    /// Reads, on a thread that may wait for the disk: whatever was committed before can be seen.
+    ///
+    /// # Errors
+    /// [`JournalError`], or whatever the read says.
+    pub async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        self.caught_up().await?;
+        let (data, idle) = (self.data.clone(), self.idle.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reader = match known {
+                Some(reader) => reader,
+                None => Reader::open_small(&data)?,
+            };
+            let found = read(&reader);
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            found
+        });
+        reading.await.unwrap_or_else(|_| {
+            let text = "the read came to grief; the log says more";
+            Err(JournalError::new(Trouble::Grief, text).into())
+        })
+    }
+
+    /// Takes nothing more, as its files aren't what they were, and writes all that was acknowledged to a new
+    /// one, where it is told; what is left of the old ones, which would spoil it, is put aside.
+    ///
+    /// # Errors
+    /// [`JournalError`] says why it couldn't be written.
+    pub async fn rescue(&self, spare: Reader, why: &str) -> Result<PathBuf, JournalError> {
+        self.progress.halt(why);
+        // Behind what is being committed just now; it is refused itself.
+        let _ = self.write_now(Record::Barrier).await;
+        self.caught_up().await?;
+        let (data, now) = (self.data.clone(), clock::now().0);
+        let rescued = tokio::task::spawn_blocking(move || {
+            let rescued = place::rescued(&data, now);
+            spare.copy_to(&rescued)?;
+            place::put_aside(&data, now)?;
+            Ok(rescued)
+        });
+        rescued.await.unwrap_or_else(|_| Err(JournalError::ended()))
+    }
+
+    /// What a start has written is in memory, and nobody reads it.
+    pub fn forget_cache(&self) {
+        // It is an advice, and a writer that has ended has forgotten everything.
+        let _ = self.queue.send(Write::ForgetCache);
+    }
+
+    /// How it is.
+    pub fn health(&self) -> &JournalHealth {
+        &self.health
+    }
+
+    /// Commits what has been given so far, makes it visible, and ends the threads.
+    pub fn stop(&self) {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(threads) = threads else { return };
+        threads.tidier.stop();
+        // A writer that has ended already has nothing left to commit.
+        let _ = self.queue.send(Write::Stop);
+        let _ = threads.writer.join();
+        self.progress.stop();
+        let _ = threads.applier.join();
+    }
+}
+
+impl Records for Journal {
+    async fn write_now(&self, record: Record) -> Written {
+        Self::write_now(self, record).await
+    }
+}
+
+/// Starts one of the journal's threads; its end, however it ends, can be seen.
+fn thread(
+    name: &str,
+    health: Arc<JournalHealth>,
+    run: impl FnOnce() + Send + 'static,
+) -> JoinHandle<()> {
+    let run = move || {
+        if let Err(why) = contained(Part::Task, run) {
+            tracing::error!(why, "a thread of the journal came to grief");
+        }
+        health.ended();
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(run).expect("a host that can't start a thread can't start")
+}
+
+/// The log that belongs to the views, which then have all of it.
+fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
+    let standing = views.standing()?;
+    let is_there = SqliteLog::path(data).exists();
+    let (journal, file) = (schema::FILE, log::FILE);
+    let missing = |text: String| Err(JournalError::new(Trouble::Missing, text));
+    if !is_there && !standing.was_stopped {
+        let helps = match place::newest_rescued(data) {
+            Some(saved) => format!("move {}, which has all of it, there", saved.display()),
+            None => "put it back, or a backup in the place of both (cordboard journal restore)"
+                .to_owned(),
+        };
+        return missing(format!(
+            "its log, {file}, is gone, and with it what {journal} hadn't got yet: {helps}"
+        ));
+    }
+    let log = SqliteLog::open(data)?;
+    let id = log.id()?;
+    if is_there && standing.log.is_some_and(|known| known != id) {
+        return missing(format!(
+            "{file} belongs to another {journal}: put back the one that belongs to it, or remove {file} if {journal} is a backup"
+        ));
+    }
+    let applied = views.position()?;
+    match log.ends()? {
+        Some((first, _)) if first > applied.next() => {
+            return missing(format!(
+                "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; is {journal} a backup? Then remove {file}",
+                applied.0, first.0
+            ));
+        }
+        Some((_, last)) if last < applied => {
+            return missing(format!(
+                "{file} ends at {}, before {journal}, which is at {}: it is an older one; put back the one that belongs to it",
+                last.0, applied.0
+            ));
+        }
+        _ => {}
+    }
+    replay(&log, views, applied)?;
+    views.follow(id)?;
+    Ok(log)
+}
+
+/// Applies what is in the log and not in the views: the last moments of a host that was killed.
+fn replay(log: &SqliteLog, views: &mut SqliteViews, applied: Position) -> Result<(), JournalError> {
+    let mut count = 0;
+    log.each_after(applied, &mut |position, bytes| {
+        let entries = entry::decoded(position, bytes)?;
+        count += entries.len();
+        views.apply(&[Batch { position, entries, told: Vec::new(), forgets: false }]).map(drop)
+    })?;
+    if count > 0 {
+        tracing::info!(writes = count, "what the last host had committed was taken from its log");
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! How the journal is, for readiness, metrics, and whoever has to wait for it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::JournalError;
+
+/// Whether the journal can commit, and how much it has.
+#[derive(Debug, Default)]
+pub struct JournalHealth {
+    commits: AtomicU64,
+    writes: AtomicU64,
+    has_ended: AtomicBool,
+    waiting: AtomicUsize,
+    panics: AtomicU64,
+    /// Why the log takes nothing; why the views don't follow.
+    stuck: [Mutex<Option<String>>; 2],
+    /// The last read that failed.
+    unread: Mutex<Option<(Instant, String)>>,
+}
+
+/// What can be stuck.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// Putting batches into the log.
+    Log,
+    /// Applying them to the views.
+    Views,
+}
+
+impl JournalHealth {
+    /// Why nothing is committed, or what is committed can't be seen; `None` while all is well.
+    pub fn problem(&self) -> Option<String> {
+        let why = |stage: Stage| {
+            self.stuck[stage as usize].lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let log = why(Stage::Log).map(|why| format!("the journal can't commit: {why}"));
+        let views = || {
+            let why = why(Stage::Views)?;
+            Some(format!("what is committed can't be seen yet: {why}"))
+        };
+        log.or_else(views)
+    }
+
+    /// A read failed.
+    pub fn read_failed(&self, error: &JournalError) {
+        let failed = Some((Instant::now(), error.to_string()));
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    }
+
+    /// Why a read failed within the last half minute.
+    pub fn unreadable(&self) -> Option<String> {
+        const LATELY: Duration = Duration::from_secs(30);
+        let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.as_ref().filter(|(at, _)| at.elapsed() < LATELY).map(|(_, why)| why.clone())
+    }
+
+    /// Writes that were given to it and aren't settled.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Panics in writes that were contained.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Whether one of its threads has ended, in order or not.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Commits and writes so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.commits.load(Ordering::Relaxed), self.writes.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn given(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn taken(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn panicked(&self, why: &str) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(why, "a panic in a write of the journal was contained");
+    }
+
+    pub(super) fn committed(&self, writes: u64) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.writes.fetch_add(writes, Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self) {
+        self.has_ended.store(true, Ordering::Release);
+    }
+
+    /// Says once that a stage is stuck, and once that it isn't any more.
+    pub(super) fn set(&self, stage: Stage, error: Option<&JournalError>) {
+        let mut stuck = self.stuck[stage as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        match (error, stuck.is_some(), stage) {
+            (Some(error), false, Stage::Log) => tracing::error!(%error, "the journal can't commit"),
+            (Some(error), false, Stage::Views) => {
+                tracing::error!(%error, "what is committed can't be made visible; it is in the log");
+            }
+            (None, true, Stage::Log) => tracing::info!("the journal commits again"),
+            (None, true, Stage::Views) => tracing::info!("what is committed is visible again"),
+            (Some(_), true, _) | (None, false, _) => {}
+        }
+        *stuck = error.map(ToString::to_string);
+    }
+}

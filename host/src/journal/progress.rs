@@ -1,0 +1,95 @@
+//! How far the journal has come: what is committed, what of it can be seen, and which conversations have
+//! steps in between.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use cordboard_core::ids::ConversationId;
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use super::entry::Position;
+
+/// Written by the journal's threads, read by everybody.
+#[derive(Debug)]
+pub(super) struct Progress {
+    committed: AtomicU64,
+    applied: watch::Sender<Position>,
+    /// The newest step of each conversation that the views don't show yet: where, and its version.
+    behind: DashMap<ConversationId, (Position, u64)>,
+    stopping: AtomicBool,
+    halted: OnceLock<String>,
+}
+
+impl Progress {
+    pub fn new(at: Position) -> Self {
+        Self {
+            committed: AtomicU64::new(at.0),
+            applied: watch::Sender::new(at),
+            behind: DashMap::new(),
+            stopping: AtomicBool::new(false),
+            halted: OnceLock::new(),
+        }
+    }
+
+    pub fn committed(&self) -> Position {
+        Position(self.committed.load(Ordering::Acquire))
+    }
+
+    pub fn applied(&self) -> Position {
+        *self.applied.borrow()
+    }
+
+    /// Returns once the views show a position.
+    pub async fn reached(&self, position: Position) {
+        let mut applied = self.applied.subscribe();
+        // The sender is ours: it can't be gone.
+        let _ = applied.wait_for(|applied| *applied >= position).await;
+    }
+
+    /// The version that a conversation has in the log, if the views don't show it yet.
+    pub fn behind(&self, id: ConversationId) -> Option<u64> {
+        self.behind.get(&id).map(|behind| behind.1)
+    }
+
+    /// Before anybody is told.
+    pub fn commit(&self, position: Position, steps: impl Iterator<Item = (ConversationId, u64)>) {
+        for (id, version) in steps {
+            self.behind.insert(id, (position, version));
+        }
+        self.committed.store(position.0, Ordering::Release);
+    }
+
+    pub fn apply(
+        &self,
+        steps: impl Iterator<Item = (Position, ConversationId)>,
+        up_to: Option<Position>,
+    ) {
+        for (position, id) in steps {
+            self.behind.remove_if(&id, |_, (at, _)| *at <= position);
+        }
+        if let Some(up_to) = up_to {
+            self.applied.send_replace(up_to);
+        }
+    }
+
+    /// Nothing is committed any more.
+    pub fn halt(&self, why: &str) {
+        // The first reason is the one that counts.
+        let _ = self.halted.set(why.to_owned());
+    }
+
+    /// Why nothing is committed any more.
+    pub fn halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
+    }
+
+    /// Nothing is waited for any more.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}

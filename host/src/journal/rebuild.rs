@@ -1,0 +1,175 @@
+//! What is computed from the events, computed anew: conversations' rows, engagements, wrap-ups to finish,
+//! opt-outs. Whatever was first written there itself (accounts, the audit log, what routing chose, what is to be
+//! sent) stays.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use cordboard_core::conversation::{Event, Opening};
+use cordboard_core::ids::{ConversationId, WorkstreamId};
+use cordboard_core::time::Timestamp;
+use cordboard_core::workstream::Workstream;
+use cordboard_core::{Conversation, Effects};
+use rusqlite::{Connection, Transaction};
+use uuid::Uuid;
+
+use super::append::{Append, Row, StoredEvent};
+use super::error::{JournalError, Trouble};
+use super::schema;
+use super::sessions::SessionOp;
+use super::views;
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// Settings by workstream, as they are now.
+pub type Settings = HashMap<WorkstreamId, Arc<Workstream>>;
+
+/// What was rebuilt.
+#[derive(Debug, Default)]
+pub struct Rebuilt {
+    /// Conversations.
+    pub conversations: u64,
+    /// Those whose workstream isn't configured any more: their rows stayed as they were.
+    pub left: u64,
+}
+
+/// Rebuilds the views of a folder that nobody uses meanwhile, all of them or none.
+///
+/// # Errors
+/// [`JournalError`]: nothing was changed, and why.
+pub fn views(data: &Path, settings: &Settings) -> Result<Rebuilt> {
+    let mut connection = schema::open(&data.join(schema::FILE))?;
+    let source = schema::open(&data.join(schema::FILE))?;
+    let transaction = connection.transaction()?;
+    transaction
+        .execute_batch("DELETE FROM engagements; DELETE FROM wrap_ups; DELETE FROM opt_outs;")?;
+    let mut rebuilt = Rebuilt::default();
+    // In the order in which they began: an opt-out is the customer's, and the later word counts.
+    for id in ids(&source)? {
+        match conversation(&source, &transaction, id, settings)? {
+            true => rebuilt.conversations += 1,
+            false => rebuilt.left += 1,
+        }
+    }
+    transaction.commit()?;
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(rebuilt)
+}
+
+/// Names grow with time.
+fn ids(source: &Connection) -> Result<Vec<ConversationId>> {
+    let mut all =
+        source.prepare("SELECT DISTINCT conversation FROM events ORDER BY conversation")?;
+    let ids = all.query_map([], |row| {
+        let bytes: [u8; 16] = row.get(0)?;
+        Ok(ConversationId(Uuid::from_bytes(bytes)))
+    })?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Whether its settings are known.
+fn conversation(
+    source: &Connection,
+    to: &Transaction<'_>,
+    id: ConversationId,
+    settings: &Settings,
+) -> Result<bool> {
+    let mut events = source.prepare_cached(
+        "SELECT version, at, body FROM events WHERE conversation = ?1 ORDER BY version",
+    )?;
+    let mut rows = events.query([id.0.as_bytes().as_slice()])?;
+    let mut machine: Option<Conversation> = None;
+    while let Some(row) = rows.next()? {
+        let (version, at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let at = Timestamp(at);
+        let damaged = |what: String| {
+            JournalError::new(
+                Trouble::Damaged,
+                format!("conversation {id}, event {version}: {what}"),
+            )
+        };
+        let event: Event = rmp_serde::from_slice(row.get_ref(2)?.as_blob()?)
+            .map_err(|error| damaged(error.to_string()))?;
+        let known = match machine.take() {
+            Some(mut known) => {
+                known.replay(&event, at);
+                known
+            }
+            None => match opened(id, &event, settings, at) {
+                Ok(opened) => opened,
+                Err(None) => return Ok(false),
+                Err(Some(what)) => return Err(damaged(what)),
+            },
+        };
+        let consent = match &event {
+            Event::ConsentChanged { opted_out } => {
+                Some((known.channel().to_string(), known.customer().to_string(), *opted_out))
+            }
+            _ => None,
+        };
+        let sessions = SessionOp::of(&event);
+        if consent.is_some() || !sessions.is_empty() {
+            views::apply_beside_events(to, &Append { consent, sessions, ..nothing(id, at) })?;
+        }
+        machine = Some(known);
+    }
+    let Some(machine) = machine else { return Ok(true) };
+    let standing = machine.standing();
+    let row = Row::of(&machine, &standing);
+    let snapshot = rmp_serde::to_vec_named(&machine).map_err(|error| {
+        JournalError::new(Trouble::Grief, format!("conversation {id}: {error}"))
+    })?;
+    let whole = Append {
+        row: Some(Box::new(row)),
+        snapshot,
+        version: machine.version(),
+        wrap_ups: Some(machine.owners_of_wrap_ups()),
+        ..nothing(id, Timestamp(0))
+    };
+    views::apply_beside_events(to, &whole)?;
+    Ok(true)
+}
+
+fn nothing(conversation: ConversationId, at: Timestamp) -> Append {
+    Append {
+        conversation,
+        home: 0,
+        base_version: 0,
+        dedup: None,
+        at,
+        events: Vec::<StoredEvent>::new(),
+        row: None,
+        snapshot: Vec::new(),
+        version: 0,
+        outbox: Vec::new(),
+        consent: None,
+        sessions: Vec::new(),
+        wrap_ups: None,
+    }
+}
+
+/// The machine after its first event; nothing, if its workstream isn't configured.
+fn opened(
+    id: ConversationId,
+    event: &Event,
+    settings: &Settings,
+    at: Timestamp,
+) -> std::result::Result<Conversation, Option<String>> {
+    let Event::Opened {
+        channel, customer, own, workstream, opted_out, country, last_agent, ..
+    } = event
+    else {
+        return Err(Some("it doesn't begin with that it was opened".to_owned()));
+    };
+    let policy = settings.get(workstream).cloned().ok_or(None)?;
+    let opening = Opening {
+        channel: channel.clone(),
+        customer: customer.clone(),
+        own: own.clone(),
+        opted_out: *opted_out,
+        country: country.clone(),
+        last_agent: last_agent.clone(),
+    };
+    Ok(Conversation::open(id, opening, policy, at, &mut Effects::new()))
+}

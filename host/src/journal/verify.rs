@@ -1,0 +1,146 @@
+//! A look at all of a journal: that it can be read, and that its parts agree.
+
+use std::path::Path;
+
+use cordboard_core::Conversation;
+use cordboard_core::conversation::Event;
+use rusqlite::{Connection, OpenFlags};
+
+use super::entry::{self, Position};
+use super::error::{JournalError, Trouble};
+use super::log::{Log, SqliteLog};
+use super::schema::{self, SCHEMA_VERSION};
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// What a look has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Conversations.
+    pub conversations: u64,
+    /// Events, which are all that has happened to them.
+    pub events: u64,
+    /// Batches that the log keeps.
+    pub batches: u64,
+    /// What is wrong, in a sentence each; at most [`Found::MOST`].
+    pub wrong: Vec<String>,
+}
+
+impl Found {
+    /// More of it says nothing new.
+    pub const MOST: usize = 20;
+
+    fn note(&mut self, wrong: String) {
+        if self.wrong.len() < Self::MOST {
+            self.wrong.push(wrong);
+        }
+    }
+}
+
+/// A file that is no folder's journal yet.
+pub(super) fn file(path: &Path) -> Result<()> {
+    let connection = look_only(path)?;
+    let mut found = Found::default();
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version == 0 || version > SCHEMA_VERSION {
+        let text = format!("{} is no journal that this host can read", path.display());
+        return Err(JournalError::new(Trouble::Other, text));
+    }
+    pages(&connection, &mut found)?;
+    match found.wrong.first() {
+        None => Ok(()),
+        Some(wrong) => Err(JournalError::new(Trouble::Damaged, wrong)),
+    }
+}
+
+/// All of a folder's journal, beside a host that runs or not. Nothing is changed.
+///
+/// # Errors
+/// [`JournalError`]: it can't be looked at.
+pub fn folder(data: &Path) -> Result<Found> {
+    let connection = look_only(&data.join(schema::FILE))?;
+    let mut found = Found::default();
+    pages(&connection, &mut found)?;
+    // A file whose pages are broken says no more.
+    if found.wrong.is_empty() {
+        events(&connection, &mut found)?;
+        conversations(&connection, &mut found)?;
+    }
+    if SqliteLog::path(data).exists() {
+        let log = SqliteLog::open(data)?;
+        let looked = log.each_after(Position(0), &mut |position, bytes| {
+            found.batches += 1;
+            entry::decoded(position, bytes).map(drop)
+        });
+        if let Err(error) = looked {
+            found.note(error.to_string());
+        }
+    }
+    Ok(found)
+}
+
+fn look_only(path: &Path) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    Ok(connection)
+}
+
+fn pages(connection: &Connection, found: &mut Found) -> Result<()> {
+    let mut check = connection.prepare(&format!("PRAGMA integrity_check({})", Found::MOST))?;
+    let mut rows = check.query([])?;
+    while let Some(row) = rows.next()? {
+        let said: String = row.get(0)?;
+        if said != "ok" {
+            found.note(said);
+        }
+    }
+    Ok(())
+}
+
+/// Each conversation's events are numbered without a gap, and can be read.
+fn events(connection: &Connection, found: &mut Found) -> Result<()> {
+    let mut all = connection
+        .prepare("SELECT conversation, version, body FROM events ORDER BY conversation, version")?;
+    let mut rows = all.query([])?;
+    let mut before: (Vec<u8>, i64) = Default::default();
+    while let Some(row) = rows.next()? {
+        found.events += 1;
+        let (id, version): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
+        let expected = if id == before.0 { before.1 + 1 } else { 1 };
+        if version != expected {
+            found.note(format!(
+                "conversation {}: event {version} stands where {expected} should",
+                hex::encode(&id)
+            ));
+        }
+        if let Err(error) = rmp_serde::from_slice::<Event>(row.get_ref(2)?.as_blob()?) {
+            let id = hex::encode(&id);
+            found.note(format!("conversation {id}: event {version} can't be read: {error}"));
+        }
+        before = (id, version);
+    }
+    Ok(())
+}
+
+/// Each has events, and no more of them in its snapshot than there are.
+fn conversations(connection: &Connection, found: &mut Found) -> Result<()> {
+    let mut all = connection.prepare(
+        "SELECT id, version, snapshot,
+         (SELECT max(version) FROM events WHERE conversation = conversations.id)
+         FROM conversations",
+    )?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        found.conversations += 1;
+        let id = hex::encode(row.get_ref(0)?.as_blob()?);
+        let (version, events): (i64, Option<i64>) = (row.get(1)?, row.get(3)?);
+        if events.is_none_or(|events| events < version) {
+            let events = events.unwrap_or(0);
+            found.note(format!("conversation {id} is at event {version} of {events}"));
+        }
+        if let Err(error) = rmp_serde::from_slice::<Conversation>(row.get_ref(2)?.as_blob()?) {
+            found.note(format!("conversation {id} can't be read: {error}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The one who feeds the views: takes what the writer has committed, and applies much at once.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use cordboard_core::ids::ConversationId;
+
+use crate::grief::{Part, contained};
+use crate::journal::entry::{Entry, Position};
+use crate::journal::error::{JournalError, Trouble};
+use crate::journal::health::{JournalHealth, Stage};
+use crate::journal::progress::Progress;
+use crate::journal::record::Outcome;
+
+use super::{SqliteViews, Views};
+
+/// What has become of a record.
+pub type Written = Result<Outcome, JournalError>;
+/// Told of it.
+pub type Done = Box<dyn FnOnce(Written) + Send>;
+
+/// A batch that is in the log.
+pub struct Batch {
+    /// Where.
+    pub position: Position,
+    /// What.
+    pub entries: Vec<Entry>,
+    /// Who waits until it can be seen: for which entry, in order; one beyond them: for the batch.
+    pub told: Vec<(usize, Done)>,
+    /// The host is full of what a start has written, and nobody reads it.
+    pub forgets: bool,
+}
+
+impl Batch {
+    /// The conversations that it takes further, and their versions behind it.
+    pub fn steps(&self) -> impl Iterator<Item = (ConversationId, u64)> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Append(append) => Some((append.conversation, append.version_after())),
+            Entry::Record(_) => None,
+        })
+    }
+}
+
+/// So many entries are applied at once: enough to make them cheap, few enough to be seen soon.
+const MOST_AT_ONCE: usize = 4096;
+
+/// Applies what comes until nobody commits any more, and closes the views in order if they have it all.
+pub fn run(
+    mut views: SqliteViews,
+    inbox: &mpsc::Receiver<Batch>,
+    progress: &Progress,
+    health: &JournalHealth,
+) {
+    while let Ok(first) = inbox.recv() {
+        let mut count = first.entries.len();
+        let mut batches = vec![first];
+        while count < MOST_AT_ONCE
+            && let Ok(next) = inbox.try_recv()
+        {
+            count += next.entries.len();
+            batches.push(next);
+        }
+        let outcomes = until_applied(&mut views, &batches, progress, health);
+        let Some(outcomes) = outcomes else {
+            tracing::error!(
+                "stopped with something in the log that can't be seen yet; the next start goes on with it"
+            );
+            return;
+        };
+        tell(batches, outcomes, &views, progress);
+    }
+    views.close();
+}
+
+/// Tries until it succeeds; not, if the host stops meanwhile.
+fn until_applied(
+    views: &mut SqliteViews,
+    batches: &[Batch],
+    progress: &Progress,
+    health: &JournalHealth,
+) -> Option<Vec<Written>> {
+    const FIRST_WAIT: Duration = Duration::from_millis(10);
+    const LONGEST_WAIT: Duration = Duration::from_secs(2);
+    let mut wait = FIRST_WAIT;
+    loop {
+        match views.apply(batches) {
+            Ok(outcomes) => {
+                health.set(Stage::Views, None);
+                return Some(outcomes);
+            }
+            Err(error) => {
+                if error.trouble == Trouble::Grief {
+                    health.panicked(&error.to_string());
+                }
+                health.set(Stage::Views, Some(&error));
+            }
+        }
+        if progress.is_stopping() {
+            return None;
+        }
+        std::thread::sleep(wait);
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+fn tell(batches: Vec<Batch>, outcomes: Vec<Written>, views: &SqliteViews, progress: &Progress) {
+    let steps = batches.iter().flat_map(|batch| batch.steps().map(|(id, _)| (batch.position, id)));
+    progress.apply(steps, batches.last().map(|batch| batch.position));
+    if batches.iter().any(|batch| batch.forgets) {
+        views.forget_cache();
+    }
+    let mut outcomes = outcomes.into_iter();
+    for batch in batches {
+        let entries = batch.entries.len();
+        for (index, done) in batch.told {
+            let outcome = if index < entries { outcomes.next() } else { None };
+            let outcome = outcome.unwrap_or_else(|| Ok(Outcome::default()));
+            // What they do with it is no business of the journal's.
+            if let Err(why) = contained(Part::Task, || done(outcome)) {
+                tracing::error!(why, "a panic in what a commit had settled was contained");
+            }
+        }
+    }
+}

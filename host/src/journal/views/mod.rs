@@ -1,0 +1,203 @@
+//! What is read: tables that are fed from the log, and know how far they have come.
+
+mod applier;
+mod step;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use crate::grief::{Part, contained};
+
+use super::entry::{Entry, Position};
+use super::error::{JournalError, Trouble};
+use super::log::LogId;
+use super::record::{Outcome, Record};
+use super::schema;
+
+pub use applier::Written;
+pub(super) use applier::{Batch, Done, run};
+pub(super) use step::{apply_beside_events, state_number, state_of};
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// Takes batches from the log, in order, each once.
+///
+/// PostgreSQL will implement it as well.
+pub trait Views: Send {
+    /// How far they have come.
+    fn position(&self) -> Result<Position>;
+
+    /// Applies batches as one: all of them can be seen, or none. Gives the outcomes of those entries that
+    /// somebody waits for, in order.
+    fn apply(&mut self, batches: &[Batch]) -> Result<Vec<Written>>;
+}
+
+/// Tables of SQLite's.
+pub struct SqliteViews {
+    connection: Connection,
+    file: PathBuf,
+}
+
+/// How the views stand to a log.
+pub struct Standing {
+    /// Which log they belong to; none yet.
+    pub log: Option<LogId>,
+    /// Whoever used them last has stopped in order: everything was applied, and is on disk.
+    pub was_stopped: bool,
+}
+
+impl SqliteViews {
+    /// Opens the tables of a folder. What is applied is on disk after [`SqliteViews::keep`], not at once:
+    /// until then it is in the log.
+    ///
+    /// # Errors
+    /// [`JournalError`] says what is wrong with the file.
+    pub fn open(data: &Path) -> Result<Self> {
+        let file = data.join(schema::FILE);
+        let connection = schema::open(&file)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(Self { connection, file })
+    }
+
+    /// How they stand to a log.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn standing(&self) -> Result<Standing> {
+        let query = "SELECT log, was_stopped FROM position";
+        let row = self.connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (log, was_stopped) = row.optional()?.unwrap_or((None, true));
+        Ok(Standing { log, was_stopped })
+    }
+
+    /// From now on they follow this log.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it couldn't be written.
+    pub fn follow(&mut self, log: LogId) -> Result<()> {
+        self.mark(&format!("log = x'{}', was_stopped = 0", hex::encode(log)))?;
+        // In the file itself: it must be known whatever becomes of what lies beside it.
+        Ok(self.connection.execute_batch("PRAGMA wal_checkpoint(FULL)")?)
+    }
+
+    fn mark(&mut self, what: &str) -> Result<()> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("INSERT OR IGNORE INTO position (one, applied) VALUES (1, 0)", [])?;
+        transaction.execute(&format!("UPDATE position SET {what}"), [])?;
+        transaction.commit()?;
+        self.keep()
+    }
+
+    /// Puts what was applied on disk for good.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be written.
+    pub fn keep(&self) -> Result<()> {
+        keep(&self.file)
+    }
+
+    /// The newest outbox row there ever was.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn newest_outbox_row(&self) -> Result<i64> {
+        let query = "SELECT coalesce(max(id), 0) FROM outbox";
+        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
+    /// Closes in order: one tidy file is left behind. What is in the WAL is safe either way.
+    pub fn close(mut self) {
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        if let Err(error) = self.mark("was_stopped = 1") {
+            tracing::warn!(%error, "the journal couldn't be closed in order; the next start looks at its log");
+        }
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// Gives memory back.
+    pub fn forget_cache(&self) {
+        // It is an advice.
+        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+    }
+
+    fn apply_as_one(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {
+        // Immediate: a deferred one fails at once where another process (`cordboard agent token`) has
+        // written since its first read; this one waits for its turn.
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut outcomes = Vec::new();
+        for batch in batches {
+            let mut waited_for = batch.told.iter().map(|(index, _)| *index).peekable();
+            for (index, entry) in batch.entries.iter().enumerate() {
+                let outcome = match entry {
+                    Entry::Append(append) => {
+                        step::apply(&transaction, append)?;
+                        Ok(Outcome::default())
+                    }
+                    Entry::Record(record) => in_savepoint(&transaction, record)?,
+                };
+                if let Err(error) = &outcome {
+                    tracing::error!(%error, "a record can't be applied and is left out");
+                }
+                if waited_for.next_if_eq(&index).is_some() {
+                    outcomes.push(outcome);
+                }
+            }
+        }
+        if let Some(last) = batches.last() {
+            transaction
+                .prepare_cached("UPDATE position SET applied = ?1")?
+                .execute([last.position.0.cast_signed()])?;
+        }
+        transaction.commit()?;
+        Ok(outcomes)
+    }
+}
+
+impl Views for SqliteViews {
+    fn position(&self) -> Result<Position> {
+        let row = self.connection.query_row("SELECT applied FROM position", [], |row| row.get(0));
+        Ok(Position(row.optional()?.map_or(0, i64::cast_unsigned)))
+    }
+
+    fn apply(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {
+        // A panic undoes the transaction as it is dropped.
+        contained(Part::Views, || self.apply_as_one(batches)).unwrap_or_else(|why| {
+            Err(JournalError::new(Trouble::Other, format!("it came to grief: {why}")))
+        })
+    }
+}
+
+/// Puts on disk what was committed to a file of SQLite's in WAL mode without a sync: it lies in the WAL,
+/// or was moved to the file from there.
+pub fn keep(file: &Path) -> Result<()> {
+    let disk = |error: std::io::Error| {
+        JournalError::new(Trouble::Disk, format!("{}: {error}", file.display()))
+    };
+    let wal = PathBuf::from(format!("{}-wal", file.display()));
+    match File::open(&wal) {
+        Ok(wal) => wal.sync_data().map_err(disk)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(disk(error)),
+    }
+    File::open(file).and_then(|file| file.sync_data()).map_err(disk)
+}
+
+/// The outcome of a record, which is its own: the rest of the batch stands. An error of the disk is
+/// everybody's, and is tried again.
+fn in_savepoint(transaction: &Transaction<'_>, record: &Record) -> Result<Written> {
+    transaction.execute_batch("SAVEPOINT work")?;
+    let result = record.apply(transaction).map_err(JournalError::from);
+    if let Err(error) = &result {
+        // Some errors (a full disk is one) undo the whole transaction, and not just what met them.
+        if transaction.is_autocommit() || error.is_of_the_disk() {
+            return Err(error.clone());
+        }
+        transaction.execute_batch("ROLLBACK TO work")?;
+    }
+    transaction.execute_batch("RELEASE work")?;
+    Ok(result)
+}

@@ -1,0 +1,95 @@
+//! What is looked at as long as the host runs: the clock, the journal's files, what needn't be kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cordboard_core::time::Timestamp;
+
+use crate::actors::Directory;
+use crate::clock::{self, Jump};
+use crate::journal::{self, Files, Reader};
+
+/// A clock that jumps is said. Where it jumps forward, what has become due meanwhile is done now.
+pub async fn clock(directory: Arc<Directory>) {
+    const LOOK_EVERY: Duration = Duration::from_secs(1);
+    let mut watch = clock::Watch::default();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match watch.look() {
+            None => {}
+            Some(Jump::Forward(ms)) => {
+                tracing::warn!(
+                    ms,
+                    "the machine's clock was set forward; what is due by it is done now"
+                );
+                directory.wake_everybody();
+            }
+            Some(Jump::Back(ms)) => tracing::warn!(
+                ms,
+                "the machine's clock was set back; until the next start the host goes on by its own, which is ahead by that"
+            ),
+        }
+    }
+}
+
+/// A journal whose thread has ended takes nothing any more; one whose file was deleted or replaced takes
+/// what nobody will ever read again.
+pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files) {
+    /// One that was cut has its length back soon, and its head with the next checkpoint.
+    const LOOK_EVERY: Duration = Duration::from_millis(50);
+    let data = directory.config().host.data.clone();
+    loop {
+        if directory.journal.health().has_ended() {
+            if !directory.is_stopping() {
+                directory.grief.stop("the journal's writer has ended".to_owned());
+            }
+            break;
+        }
+        if let Err(what) = files.look()
+            && !directory.is_stopping()
+        {
+            let what = format!("the journal's {what} while the host ran");
+            tracing::error!("{what}: nothing is taken any more");
+            // Whoever has it open may still have all of it.
+            let helps = match directory.journal.rescue(spare, &what).await {
+                Ok(rescued) => format!(
+                    "all that was acknowledged was written to {}: put that in the place of {} before the next start",
+                    rescued.display(),
+                    data.join(journal::FILE).display()
+                ),
+                Err(error) => format!(
+                    "it couldn't be written anew ({error}): put a backup in its place before the next start (cordboard journal restore)"
+                ),
+            };
+            directory.grief.stop(format!("{what}; {helps}"));
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    // The host is told to stop; this has nothing left to do.
+    std::future::pending().await
+}
+
+/// Nobody waits for it.
+pub async fn upkeep(directory: Arc<Directory>) {
+    let host = directory.config().host.clone();
+    let before = Timestamp(clock::now().0 - host.keep_routing_log.0);
+    match journal::trim_routing_log(&directory.journal, &host.data, before).await {
+        Ok(0) => {}
+        Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
+        Err(error) => tracing::warn!(%error, "old routing logs couldn't be removed"),
+    }
+}
+
+/// A sign of life for the next start (PRES-04): until when it was due again, so that nobody's grace is
+/// shortened by a crash in between. A short grace is known more exactly than a long one.
+pub async fn keep_alive(directory: Arc<Directory>) {
+    const LEAST: i64 = 200;
+    const MOST: i64 = 5_000;
+    loop {
+        let graces = directory.config().agents.iter().map(|agent| agent.settings.grace.0).min();
+        let every = (graces.unwrap_or(MOST) / 10).clamp(LEAST, MOST);
+        journal::note_alive(&directory.journal, Timestamp(clock::now().0 + every));
+        tokio::time::sleep(Duration::from_millis(every.unsigned_abs())).await;
+    }
+}

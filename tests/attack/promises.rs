@@ -1,0 +1,143 @@
+//! What was answered stands: nothing is said to be done before it is on disk, and nobody takes it back by
+//! hanging up.
+
+use std::time::Duration;
+
+use cordboard_tests::emulator::{Failure, Provider};
+use cordboard_tests::harness::{Screen, Setup, eventually};
+use serde_json::json;
+
+use crate::tools::{connect, held};
+use tokio::io::AsyncWriteExt;
+
+const CUSTOMER: &str = "+14255550100";
+
+/// Somebody who keeps the log from being written.
+fn holder(setup: &Setup) -> rusqlite::Connection {
+    let log = rusqlite::Connection::open(setup.data().join("log.sqlite")).unwrap();
+    log.busy_timeout(Duration::from_secs(5)).unwrap();
+    log.execute_batch("BEGIN IMMEDIATE").unwrap();
+    log
+}
+
+// OPS-06 PRES-04 ROUTE-12
+#[actix_web::test]
+async fn nothing_is_answered_before_it_is_on_disk() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    emulators.world.text(Provider::Twilio, CUSTOMER, "hello").await;
+    let offer = kim.wait("offer").await["offer"]["offer"].as_str().unwrap().to_owned();
+    let log = holder(&setup);
+    let accept = format!("/api/v1/offers/{offer}/accept");
+    let presence = json!({ "status": "away" });
+    let too_early = Duration::from_millis(700);
+    let accepting = tokio::time::timeout(too_early, host.post(&kims, &accept, json!({}))).await;
+    assert!(accepting.is_err(), "accepted before it was on disk: {accepting:?}");
+    let away = host.put(&kims, "/api/v1/me/presence", presence.clone());
+    let away = tokio::time::timeout(too_early, away).await;
+    assert!(away.is_err(), "away before it was on disk: {away:?}");
+    log.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(host.post(&kims, &accept, json!({})).await.0, 204);
+    assert_eq!(host.put(&kims, "/api/v1/me/presence", presence).await.0, 204);
+    let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
+    assert_eq!(open[0]["agent"], "kim");
+    host.kill();
+    let host = setup.start(&["--strict"]).await;
+    let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
+    assert_eq!(open[0]["agent"], "kim", "{open}");
+    // Written down late, but written down: nobody sets it twice.
+    let log = holder(&setup);
+    let (status, answer) =
+        host.put(&kims, "/api/v1/me/presence", json!({ "status": "busy" })).await;
+    assert_eq!(status, 400, "it is chosen by nobody: {answer}");
+    let online = host.put(&kims, "/api/v1/me/presence", json!({ "status": "online" })).await;
+    assert_ne!(online.0, 204, "{online:?}");
+    log.execute_batch("ROLLBACK").unwrap();
+    host.prints("the journal commits again").await;
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    journal.busy_timeout(Duration::from_secs(5)).unwrap();
+    let count = "SELECT count(*) FROM presence WHERE agent = 'kim' AND at > ?1";
+    let newest = "SELECT max(at) FROM presence";
+    let before: i64 = journal.query_row(newest, [], |row| row.get(0)).unwrap();
+    assert!(before > 0);
+    eventually("what couldn't be written is", || {
+        let later: i64 = journal.query_row(count, [before - 1], |row| row.get(0)).unwrap();
+        (later > 0).then_some(())
+    })
+    .await;
+    held("accepting and presence while nothing can be written", "answered once it is on disk");
+}
+
+// OPS-06 CH-08
+#[actix_web::test]
+async fn a_stop_waits_for_what_is_being_sent() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    emulators.world.text(Provider::Twilio, CUSTOMER, "hello").await;
+    let id = kim.accept_next().await;
+    emulators.world.set_reports(false);
+    emulators.world.fail_next([Failure::Late(1500)]);
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "slowly" })).await;
+    emulators.world.wait_for_sent("the reply", |sent| sent.text == "slowly").await;
+    let began = std::time::Instant::now();
+    assert_eq!(host.stop(), Some(0));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "it goes on as soon as it is settled: {took:?}");
+    let host = setup.start(&["--strict"]).await;
+    let messages = host.transcript(&token, &id).await;
+    let reply = messages.iter().find(|message| message["text"] == "slowly").unwrap();
+    assert_eq!(reply["delivery"]["status"], "sent", "{reply}");
+    let sent = emulators.world.sent();
+    assert!(sent.iter().all(|sent| sent.times == 1), "{sent:?}");
+    held("a stop while a reply is being sent", &format!("it waits {} ms for it", took.as_millis()));
+}
+
+// SEC-03
+#[actix_web::test]
+async fn who_hangs_up_leaves_nothing_out_of_the_audit_log() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let sams = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    const COUNT: usize = 20;
+    for n in 0..COUNT {
+        let from = format!("+1425555{n:04}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, "hello").await, 200);
+    }
+    let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
+    let ids: Vec<String> =
+        open.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), COUNT);
+    for (n, id) in ids.iter().enumerate() {
+        let request = format!(
+            "POST /api/v1/conversations/{id}/end HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {sams}\r\ncontent-length: 0\r\n\r\n"
+        );
+        let mut connection = connect(&host.url).await;
+        connection.write_all(request.as_bytes()).await.unwrap();
+        // Torn down, sooner or later.
+        tokio::time::sleep(Duration::from_micros(300 * n as u64)).await;
+        connection.set_zero_linger().unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut ended = 0;
+    for id in &ids {
+        let (_, seen) = host.get(&sams, &format!("/api/v1/conversations/{id}")).await;
+        let is_ended = seen["state"] != "open";
+        let (_, entries) =
+            host.get(&sams, &format!("/api/v1/audit?action=conversation.end&subject={id}")).await;
+        let is_noted = !entries["entries"].as_array().unwrap().is_empty();
+        assert!(is_noted || !is_ended, "{id} was ended, and nobody noted it");
+        ended += usize::from(is_ended);
+    }
+    assert!(ended > 0, "none was ended");
+    held(
+        "commands whose sender hangs up",
+        &format!("{ended} of {COUNT} done, each in the audit log"),
+    );
+}
