@@ -24,8 +24,7 @@ struct Look {
     /// Device and number.
     identity: (u64, u64),
     bytes: u64,
-    /// Whether it begins as SQLite's files do: one that was cut and written to since has its length back,
-    /// and no head.
+    /// Whether a `-wal` begins as one: one that was cut and written to since has its length back, and no head.
     has_head: bool,
 }
 
@@ -68,14 +67,17 @@ impl Files {
     }
 }
 
+/// Only a `-wal` is opened: on the other two SQLite holds locks, which are the process' and end with any
+/// descriptor of the file that it closes.
 fn look_at(path: &Path) -> Option<Look> {
-    const DATABASE: &[u8] = b"SQLite format 3\0";
     /// The last byte says how its checksums are to be read.
     const WAL: &[u8] = &[0x37, 0x7f, 0x06];
     let about = std::fs::metadata(path).ok()?;
-    let mut head = [0; 16];
-    let is_read = File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok();
-    let has_head = is_read && (head.starts_with(DATABASE) || head.starts_with(WAL));
+    let mut head = [0; 3];
+    let is_wal = path.to_string_lossy().ends_with("-wal");
+    let has_head = is_wal
+        && File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
+        && head == WAL;
     Some(Look { identity: (about.dev(), about.ino()), bytes: about.len(), has_head })
 }
 

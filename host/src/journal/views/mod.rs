@@ -178,12 +178,13 @@ pub fn keep(file: &Path) -> Result<()> {
         JournalError::new(Trouble::Disk, format!("{}: {error}", file.display()))
     };
     let wal = PathBuf::from(format!("{}-wal", file.display()));
+    // The file itself isn't opened: SQLite's locks on it would end as it is closed. Whoever moves something
+    // there syncs it.
     match File::open(&wal) {
-        Ok(wal) => wal.sync_data().map_err(disk)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(disk(error)),
+        Ok(wal) => wal.sync_data().map_err(disk),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(disk(error)),
     }
-    File::open(file).and_then(|file| file.sync_data()).map_err(disk)
 }
 
 /// The outcome of a record, which is its own: the rest of the batch stands. An error of the disk is
