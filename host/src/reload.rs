@@ -101,14 +101,20 @@ impl Reloader {
             tracing::warn!("takes effect after a restart: {sentence}");
         }
         match error {
-            Some(error) => Err(ReloadError::HalfWay(error)),
+            Some(error) => {
+                let half_way = ReloadError::HalfWay(error);
+                tracing::error!("{half_way}");
+                Err(half_way)
+            }
             None => Ok(change),
         }
     }
 
     fn reload_and_log(&self) {
-        if let Err(error) = self.reload("files") {
-            tracing::error!("{error}");
+        match self.reload("files") {
+            // One that is half done has been said.
+            Ok(_) | Err(ReloadError::HalfWay(_)) => {}
+            Err(error) => tracing::error!("{error}"),
         }
     }
 }

@@ -300,3 +300,41 @@ async fn parts_that_cant_go_on_stop_the_host_and_it_finds_everything_again() {
         &format!("the host stops and says why; {} texts kept", acknowledged.len()),
     );
 }
+
+// OPS-09 ROUTE-17 SEC-03
+#[actix_web::test]
+async fn a_change_that_couldnt_be_told_is_noted_and_told_with_the_next() {
+    let mut setup = Setup::new();
+    setup.queues = "), (id: \"billing\", name: \"Billing\")".to_owned();
+    let emulators = setup.with_emulators();
+    let (sams, roots) = (setup.token("sam"), setup.token("root"));
+    // Every second read of what is open fails.
+    setup.environment.push(("CORDBOARD_PANIC", "open_of=2".to_owned()));
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let queue = async || {
+        let (_, open) = host.get(&sams, "/api/v1/conversations?all=true").await;
+        open[0]["queue"].as_str().unwrap().to_owned()
+    };
+    let moves_to = async |from: &str, to: &str| {
+        let of = |queue: &str| format!("queue: \"{queue}\"");
+        setup.change(
+            "main.ron",
+            &format!("kind: messaging, {}", of(from)),
+            &format!("kind: messaging, {}", of(to)),
+        );
+        // The watcher sees it as well, and comes once more where it failed.
+        let answer = host.post(&roots, "/api/v1/config/reload", json!({})).await;
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while queue().await != to {
+            assert!(std::time::Instant::now() < until, "{to}: {answer:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    moves_to("support", "billing").await;
+    moves_to("billing", "support").await;
+    host.prints("the new configuration is in force, but what waits couldn't be read").await;
+    let (_, audit) = host.get(&roots, "/api/v1/audit?action=config.change").await;
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 2, "{audit}");
+    held("a change of settings whose read fails", "noted, and told with the next");
+}

@@ -462,3 +462,75 @@ async fn authority_is_looked_up_once_the_body_is_there() {
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     held("a body that comes once its token is revoked", "401");
 }
+
+// SEC-06 OPS-11
+#[actix_web::test]
+async fn an_export_ends_with_the_right_to_it_and_one_holds_little_and_few() {
+    use tokio::io::AsyncReadExt;
+
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    emulators.world.text(Provider::Twilio, "+14255550100", "hello").await;
+    let id = kim.accept_next().await;
+    kim.must(json!({ "type": "end", "conversation": id })).await;
+    let summary = "\u{1f600}".repeat(3900);
+    let finish = json!({ "type": "finish_wrap_up", "conversation": id, "summary": summary });
+    kim.must(finish).await;
+    assert_eq!(host.stop(), Some(0));
+    // As if years of it: the same conversation under other names.
+    let mut journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    let row = "SELECT id, snapshot FROM conversations";
+    let (old, snapshot): (Vec<u8>, Vec<u8>) =
+        journal.query_row(row, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let at = snapshot.windows(16).position(|part| part == old);
+    let at = at.expect("a snapshot holds its conversation's name");
+    let transaction = journal.transaction().unwrap();
+    let copy = "INSERT INTO conversations SELECT ?1, channel, customer, workstream, state, agent, occupies,
+        asked_back, queued_at, wake_at, version, ?2, ticket, queue FROM conversations WHERE id = ?3";
+    for n in 1..=2000_u16 {
+        let mut new = old.clone();
+        new[6..8].copy_from_slice(&(0x7000 | n).to_be_bytes());
+        if new == old {
+            continue;
+        }
+        let mut snapshot = snapshot.clone();
+        snapshot[at..at + 16].copy_from_slice(&new);
+        transaction.execute(copy, rusqlite::params![new, snapshot, old]).unwrap();
+    }
+    transaction.commit().unwrap();
+    let host = setup.start(&["--strict"]).await;
+    let request = format!(
+        "GET /api/v1/conversations/export HTTP/1.1\r\nhost: h\r\nconnection: close\r\nauthorization: Bearer {sams}\r\n\r\n"
+    );
+    let before = memory(&host);
+    let mut readers = Vec::new();
+    for _ in 0..20 {
+        readers.push(crate::tools::sent(&host.url, request.as_bytes()).await);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let grown = memory(&host).saturating_sub(before);
+    assert!(grown < 80, "{grown} MB for exports that nobody reads");
+    let mut refused = 0;
+    let mut head = [0; 12];
+    for reader in &mut readers {
+        reader.read_exact(&mut head).await.unwrap();
+        refused += usize::from(head.ends_with(b"429"));
+    }
+    assert_eq!(refused, 16, "four at a time");
+    let (code, _) = setup.run(&["agent", "revoke", setup.config(), "--id", "sam"]);
+    assert_eq!(code, 0);
+    let mut taken = 0;
+    for mut reader in readers {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(10), reader.read_to_end(&mut rest));
+        if ended.await.is_ok() {
+            taken = taken.max(rest.len());
+        }
+    }
+    let all = 2000 * summary.len();
+    assert!(taken < all * 3 / 4, "{taken} of {all} bytes were taken out");
+    held("exports whose token is revoked", &format!("broken off; {grown} MB for four of them"));
+}

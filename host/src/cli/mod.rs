@@ -244,19 +244,19 @@ enum JournalCommand {
     },
     /// Write a copy with everything that was acknowledged before; also while the host runs
     Backup {
-        #[command(flatten)]
-        config: ConfigArg,
         /// Where to; it mustn't be there yet
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        config: ConfigArg,
     },
     /// Put a copy in the journal's place; what was there is kept beside it
     Restore {
-        #[command(flatten)]
-        config: ConfigArg,
         /// The copy
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        config: ConfigArg,
     },
     /// Compute anew what follows from conversations' events
     Rebuild {

@@ -13,6 +13,8 @@ use super::schema::{self, SCHEMA_VERSION};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
+type Step = fn(&Connection, &mut Found) -> Result<()>;
+
 /// What a look has found.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -60,11 +62,18 @@ pub(super) fn file(path: &Path) -> Result<()> {
 pub fn folder(data: &Path) -> Result<Found> {
     let connection = look_only(&data.join(schema::FILE))?;
     let mut found = Found::default();
-    pages(&connection, &mut found)?;
-    // A file whose pages are broken says no more.
-    if found.wrong.is_empty() {
-        events(&connection, &mut found)?;
-        conversations(&connection, &mut found)?;
+    // One state of it, however much is written meanwhile.
+    connection.execute_batch("BEGIN")?;
+    let steps: [Step; 3] = [pages, events, conversations];
+    for look in steps {
+        // A file whose pages are broken says no more.
+        if !found.wrong.is_empty() {
+            break;
+        }
+        match look(&connection, &mut found) {
+            Err(error) if error.trouble == Trouble::Damaged => found.note(error.to_string()),
+            looked => looked?,
+        }
     }
     if SqliteLog::path(data).exists() {
         let log = SqliteLog::open(data)?;

@@ -1,0 +1,184 @@
+//! `cordboard journal`: verify, backup, restore, rebuild.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cordboard_tests::emulator::Provider;
+use cordboard_tests::harness::{Screen, Setup};
+use serde_json::json;
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    let taken = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let enough = Arc::new(AtomicBool::new(false));
+    let texts: Vec<_> = (0..4)
+        .map(|line| {
+            let (world, taken, enough) = (emulators.world.clone(), taken.clone(), enough.clone());
+            actix_web::rt::spawn(async move {
+                for n in 0.. {
+                    if enough.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let text = format!("SM{line:02}{n:030}");
+                    let from = format!("+14255550{line:03}");
+                    if world.deliver(Provider::Twilio, &text, &from, &text).await == 200 {
+                        taken.lock().unwrap().push(text);
+                    }
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let backup = setup.folder.path().join("backup.sqlite");
+    let file = backup.to_str().unwrap().to_owned();
+    let before = taken.lock().unwrap().clone();
+    let command = setup.command(&["journal", "backup", &file, setup.config()]).output();
+    let written = actix_web::rt::task::spawn_blocking(move || command).await.unwrap().unwrap();
+    assert!(written.status.success(), "{written:?}");
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 0 && text.contains("can be read, and agrees"), "{text}");
+    enough.store(true, Ordering::Relaxed);
+    for text in texts {
+        text.await.unwrap();
+    }
+    let (code, text) = setup.run(&["journal", "restore", &file, setup.config()]);
+    assert!(code == 3 && text.contains("a host runs in"), "{code} {text}");
+    let (code, text) = setup.run(&["journal", "backup", &file, setup.config()]);
+    assert!(code == 3 && text.contains("is there already"), "{code} {text}");
+    assert!(before.len() > 20, "there was hardly any load: {}", before.len());
+    let all = taken.lock().unwrap().len();
+    host.kill();
+    let (code, text) = setup.run(&["journal", "restore", &file, setup.config()]);
+    assert!(code == 0 && text.contains("is the journal now"), "{code} {text}");
+    let host = setup.start(&["--strict"]).await;
+    let kept = host.transcripts(&token).await;
+    for text in &before {
+        assert!(kept.contains(text), "{text} was acknowledged before the backup began");
+    }
+    // And of later ones there is what was there, whole.
+    assert!(kept.len() <= all, "{} of {all}", kept.len());
+    setup.stop_and_replay(host);
+}
+
+fn damage(file: &Path, at: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[at..at + 4096].fill(0x5a);
+    std::fs::write(file, bytes).unwrap();
+}
+
+// OPS-03
+#[actix_web::test]
+async fn damage_that_a_start_doesnt_meet_is_found_by_verify_and_no_backup_is_taken_on_trust() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    for n in 0..300 {
+        let text = "x".repeat(400);
+        assert_eq!(
+            emulators.world.text(Provider::Twilio, &format!("+1425555{n:04}"), &text).await,
+            200
+        );
+    }
+    assert_eq!(host.stop(), Some(0));
+    let backup = setup.folder.path().join("backup.sqlite");
+    let file = backup.to_str().unwrap();
+    let (code, text) = setup.run(&["journal", "backup", file, setup.config()]);
+    assert!(code == 0, "{text}");
+    let whole = std::fs::read(&backup).unwrap();
+    // In the midst of it.
+    damage(&setup.data().join("journal.sqlite"), whole.len() / 2 / 4096 * 4096);
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 1 && text.contains("cordboard journal restore"), "{code} {text}");
+    damage(&backup, whole.len() / 2 / 4096 * 4096);
+    let (code, text) = setup.run(&["journal", "restore", file, setup.config()]);
+    assert!(code == 3 && text.contains("isn't put in place"), "{code} {text}");
+    std::fs::write(&backup, whole).unwrap();
+    let (code, text) = setup.run(&["journal", "restore", file, setup.config()]);
+    assert!(code == 0, "{text}");
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 0 && text.contains("300 conversations"), "{code} {text}");
+    let other = setup.folder.path().join("main.ron");
+    let (code, text) = setup.run(&["journal", "restore", other.to_str().unwrap(), setup.config()]);
+    assert!(code == 3 && text.contains("isn't put in place"), "{code} {text}");
+}
+
+/// What the views say, but for how far a snapshot lies behind, and for the next alarm: a row has that one or an
+/// earlier one.
+fn views(data: &Path) -> Vec<String> {
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    let queries = [
+        "SELECT hex(id) || channel || customer || workstream || state || coalesce(agent, '-') ||
+         occupies || asked_back || queued_at || coalesce(queue, '-')
+         FROM conversations ORDER BY id",
+        "SELECT hex(conversation) || agent || part || began_at || coalesce(ended_at, '-')
+         FROM engagements ORDER BY conversation, began_at, agent",
+        "SELECT hex(conversation) || agent FROM wrap_ups ORDER BY conversation, agent",
+        "SELECT channel || customer || at FROM opt_outs ORDER BY channel, customer",
+    ];
+    let mut all = Vec::new();
+    for query in queries {
+        let mut rows = journal.prepare(query).unwrap();
+        all.extend(rows.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap));
+    }
+    all
+}
+
+// OPS-03
+#[actix_web::test]
+async fn what_follows_from_events_is_computed_anew() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let (kims, lees) = (setup.token("kim"), setup.token("lee"));
+    let host = setup.start(&["--strict"]).await;
+    let world = &emulators.world;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    // Of every sort: waiting, with somebody, transferred, waiting for the customer, ended, opted out.
+    for n in 0..6 {
+        assert_eq!(world.text(Provider::Twilio, &format!("+1425555010{n}"), "hello").await, 200);
+    }
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(kim.accept_next().await);
+    }
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
+    kim.must(json!({ "type": "reply", "conversation": ids[0], "text": "hi" })).await;
+    kim.must(json!({ "type": "leave", "conversation": ids[0] })).await;
+    kim.must(json!({ "type": "end", "conversation": ids[1] })).await;
+    kim.must(json!({ "type": "finish_wrap_up", "conversation": ids[1] })).await;
+    kim.must(json!({ "type": "transfer", "conversation": ids[2], "to": { "agent": "lee" } })).await;
+    lee.accept_next().await;
+    assert_eq!(world.text(Provider::Twilio, "+14255550105", "STOP").await, 200);
+    assert_eq!(host.stop(), Some(0));
+    let before = views(&setup.data());
+    assert!(before.len() >= 6 + 4, "{before:?}");
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    // Lost, or never right.
+    journal
+        .execute_batch(
+            "UPDATE conversations SET state = 4, agent = NULL, snapshot = x'00', queue = 'nowhere';
+             DELETE FROM conversations WHERE id IN (SELECT id FROM conversations LIMIT 2);
+             DELETE FROM engagements; DELETE FROM opt_outs; DELETE FROM wrap_ups;",
+        )
+        .unwrap();
+    drop(journal);
+    assert_ne!(views(&setup.data()), before);
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 1 && text.contains("can't be read"), "{code} {text}");
+    let (code, text) = setup.run(&["journal", "rebuild", setup.config()]);
+    assert!(code == 0 && text.contains("6 conversations computed anew"), "{code} {text}");
+    assert_eq!(views(&setup.data()), before);
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 0, "{text}");
+    let host = setup.start(&["--strict"]).await;
+    let (_, mine) = host.get(&kims, "/api/v1/conversations").await;
+    assert!(!mine.as_array().unwrap().is_empty(), "{mine}");
+    let (code, text) = setup.run(&["journal", "rebuild", setup.config()]);
+    assert!(code == 3 && text.contains("a host runs in"), "{code} {text}");
+    drop(host);
+}
