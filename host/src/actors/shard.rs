@@ -231,6 +231,7 @@ impl Shard {
             answer(deliver, Answer::Unavailable(problem));
             return;
         }
+        self.directory.journal.hurry();
         self.held.push_back(deliver);
         self.put_off.fetch_add(1, Ordering::AcqRel);
         if self.held.len() > 1 {
@@ -443,6 +444,7 @@ impl Handler<Reload> for Shard {
     fn handle(&mut self, message: Reload, context: &mut Self::Context) {
         let Reload { id, retry, attempts } = message;
         if self.directory.journal.is_behind(id) {
+            self.directory.journal.hurry();
             self.reload_later(Reload { id, retry, attempts }, Self::VISIBLE_SOON, context);
             return;
         }

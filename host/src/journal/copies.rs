@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
-use super::views::{SqliteViews, Views};
 use super::{Reader, place, schema, verify};
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
@@ -38,9 +37,10 @@ fn wait_for_the_views(data: &Path) -> Result<(), JournalError> {
     if !SqliteLog::path(data).exists() {
         return Ok(());
     }
-    let committed = SqliteLog::open(data)?.ends()?.map(|(_, last)| last).unwrap_or_default();
+    let ends = SqliteLog::open_to_read(data)?.ends()?;
+    let committed = ends.map(|(_, last)| last).unwrap_or_default();
     let until = Instant::now() + PATIENCE;
-    let views = SqliteViews::open(data)?;
+    let views = Reader::open(data)?;
     while views.position()? < committed {
         if Instant::now() > until {
             let text =

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use cordboard_core::ids::ConversationId;
+use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::grief::{Part, contained};
@@ -33,9 +34,13 @@ pub struct Journal {
     progress: Arc<Progress>,
     homes: Homes,
     threads: Arc<Mutex<Option<Threads>>>,
-    /// Readers that nobody uses just now.
+    /// Places for reads, and readers that nobody uses just now.
+    reads: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Reader>>>,
 }
+
+/// Reads at a time: each has a connection with a cache of its own.
+const MOST_READS: usize = 32;
 
 struct Threads {
     writer: JoinHandle<()>,
@@ -97,6 +102,7 @@ impl Journal {
             progress,
             homes,
             threads: Arc::new(Mutex::new(Some(threads))),
+            reads: Arc::new(Semaphore::new(MOST_READS)),
             idle: Arc::default(),
         })
     }
@@ -173,6 +179,7 @@ impl Journal {
     pub fn wait_until_caught_up(&self) -> Result<(), JournalError> {
         const PAUSE: Duration = Duration::from_millis(1);
         let (committed, until) = (self.progress.committed(), Instant::now() + SEEN_WITHIN);
+        self.progress.want(committed);
         while !self.shows(committed) {
             if Instant::now() > until {
                 return Err(self.not_seen());
@@ -202,6 +209,11 @@ impl Journal {
         self.progress.behind(id).is_some()
     }
 
+    /// Somebody waits for all that is committed: it is made visible at once.
+    pub fn hurry(&self) {
+        self.progress.want(self.progress.committed());
+    }
+
     /// Reads, on a thread that may wait for the disk: whatever was committed before can be seen.
     ///
     /// # Errors
@@ -215,8 +227,11 @@ impl Journal {
         E: From<JournalError> + Send + 'static,
     {
         self.caught_up().await?;
+        let place = self.reads.clone().acquire_owned().await.map_err(|_| JournalError::ended())?;
         let (data, idle) = (self.data.clone(), self.idle.clone());
         let reading = tokio::task::spawn_blocking(move || {
+            // Until it is done, whoever asked may have gone.
+            let _place = place;
             let known = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let reader = match known {
                 Some(reader) => reader,
@@ -316,7 +331,7 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
     }
     let log = SqliteLog::open(data)?;
     let id = log.id()?;
-    if is_there && standing.log.is_some_and(|known| known != id) {
+    if log.ends()?.is_some() && standing.log != Some(id) {
         return missing(format!(
             "{file} belongs to another {journal}: put back the one that belongs to it, or remove {file} if {journal} is a backup"
         ));

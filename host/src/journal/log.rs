@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
@@ -84,6 +84,17 @@ impl SqliteLog {
             log.trimmed.0 = first;
         }
         Ok(log)
+    }
+
+    /// Opens the log of a folder, beside whoever writes it.
+    ///
+    /// # Errors
+    /// [`JournalError`] says what is wrong with the file.
+    pub fn open_to_read(data: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let connection = Connection::open_with_flags(Self::path(data), flags)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        Ok(Self { connection, trimmed: Default::default() })
     }
 
     /// Which log it is.

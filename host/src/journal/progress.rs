@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::Thread;
 
 use cordboard_core::ids::ConversationId;
 use dashmap::DashMap;
@@ -19,6 +20,9 @@ pub(super) struct Progress {
     behind: DashMap<ConversationId, (Position, u64)>,
     stopping: AtomicBool,
     halted: OnceLock<String>,
+    /// The newest position that somebody waits for, and who applies.
+    wanted: AtomicU64,
+    applier: OnceLock<Thread>,
 }
 
 impl Progress {
@@ -29,6 +33,8 @@ impl Progress {
             behind: DashMap::new(),
             stopping: AtomicBool::new(false),
             halted: OnceLock::new(),
+            wanted: AtomicU64::new(0),
+            applier: OnceLock::new(),
         }
     }
 
@@ -42,9 +48,30 @@ impl Progress {
 
     /// Returns once the views show a position.
     pub async fn reached(&self, position: Position) {
+        self.want(position);
         let mut applied = self.applied.subscribe();
         // The sender is ours: it can't be gone.
         let _ = applied.wait_for(|applied| *applied >= position).await;
+    }
+
+    /// Somebody waits until the views show a position: whoever applies hurries.
+    pub fn want(&self, position: Position) {
+        if self.wanted.fetch_max(position.0, Ordering::AcqRel) < position.0
+            && let Some(applier) = self.applier.get()
+        {
+            applier.unpark();
+        }
+    }
+
+    /// Whether somebody waits for more than is visible.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Acquire) > self.applied().0
+    }
+
+    /// This thread applies.
+    pub fn applies_here(&self) {
+        // One does.
+        let _ = self.applier.set(std::thread::current());
     }
 
     /// The version that a conversation has in the log, if the views don't show it yet.

@@ -1,6 +1,7 @@
 //! What is done beside the writer, which would have to stop for it: what was applied is put on disk for
 //! good, the log is told how much of it that makes needless, and the files stay small.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -28,11 +29,11 @@ pub(super) struct Tidying {
     stop: mpsc::Sender<()>,
 }
 
-/// A file in WAL mode, and how large its WAL may become.
+/// A file in WAL mode.
 struct Wal {
     connection: Connection,
     file: PathBuf,
-    most_bytes: u64,
+    tidied: Cell<Instant>,
 }
 
 const EVERY: Duration = Duration::from_millis(500);
@@ -40,8 +41,8 @@ const EVERY: Duration = Duration::from_millis(500);
 impl Tidier {
     /// Opens what it needs.
     pub fn open(data: &Path) -> Result<Self, JournalError> {
-        let views = Wal::open(data.join(schema::FILE), 64 * 1024 * 1024)?;
-        let log = Wal::open(data.join(log::FILE), 16 * 1024 * 1024)?;
+        let views = Wal::open(data.join(schema::FILE))?;
+        let log = Wal::open(data.join(log::FILE))?;
         Ok(Self { views, log })
     }
 
@@ -54,8 +55,8 @@ impl Tidier {
                 let mut kept = Kept::default();
                 while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
                     kept.keep(&self.views, &progress, &writer);
-                    self.views.tidy();
-                    self.log.tidy();
+                    self.views.tidy_if_due();
+                    self.log.tidy_if_due();
                 }
             })
             .expect("a host that can't start a thread can't start");
@@ -79,11 +80,15 @@ struct Kept(VecDeque<(Instant, Position)>);
 impl Kept {
     /// The log keeps what the views have for so long: should somebody lose what lies beside them, as their
     /// `-wal` after a crash, it is applied once more.
-    const LONGER: Duration = Duration::from_secs(30);
+    const LONGER: Duration = Duration::from_secs(60);
+    /// A sync of the views costs the log's.
+    const EVERY: Duration = Duration::from_secs(5);
 
     fn keep(&mut self, views: &Wal, progress: &Progress, writer: &mpsc::Sender<Write>) {
         let applied = progress.applied();
-        if self.0.back().is_none_or(|(_, kept)| applied > *kept) {
+        let is_due =
+            |(at, kept): &(Instant, Position)| applied > *kept && at.elapsed() >= Self::EVERY;
+        if self.0.back().is_none_or(is_due) {
             match views::keep(&views.file) {
                 Ok(()) => self.0.push_back((Instant::now(), applied)),
                 Err(error) => {
@@ -102,26 +107,43 @@ impl Kept {
 }
 
 impl Wal {
-    fn open(file: PathBuf, most_bytes: u64) -> Result<Self, JournalError> {
+    /// Moving pages to the file spares nothing if they are written again soon, so it is done seldom: once
+    /// so many pages wait (16 MB), or after [`Wal::SELDOM`].
+    const MANY: i64 = 4096;
+    const SELDOM: Duration = Duration::from_secs(20);
+
+    fn open(file: PathBuf) -> Result<Self, JournalError> {
         let connection = Connection::open(&file)?;
         // Whoever writes or reads isn't kept waiting: it is tried again.
         connection.busy_timeout(Duration::from_millis(20))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        Ok(Self { connection, file, most_bytes })
+        Ok(Self { connection, file, tidied: Cell::new(Instant::now()) })
     }
 
-    /// Moves pages from the WAL to the file. While somebody writes there is always a rest, and the WAL
-    /// grows; once it is large the rest is moved while nobody writes, and the WAL begins anew.
+    fn tidy_if_due(&self) {
+        if self.pages() > Self::MANY || self.tidied.get().elapsed() > Self::SELDOM {
+            self.tidy();
+            self.tidied.set(Instant::now());
+        }
+    }
+
+    /// How many pages wait in it. (Its length says nothing: it begins anew and keeps that.)
+    fn pages(&self) -> i64 {
+        let look = "PRAGMA wal_checkpoint(NOOP)";
+        let pages = self
+            .connection
+            .query_row(look, [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?));
+        // Who can't look tidies when it is due by time, and says what is wrong then.
+        pages.unwrap_or(0)
+    }
+
+    /// Moves pages from the WAL to the file. While somebody writes there is always a rest; that is moved while
+    /// nobody does, a moment, and the WAL begins anew.
     fn tidy(&self) {
         let passive = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
-        let wal = PathBuf::from(format!("{}-wal", self.file.display()));
-        let is_large = std::fs::metadata(wal).is_ok_and(|wal| wal.len() > self.most_bytes);
-        let done = match is_large {
-            true => passive
-                .and_then(|()| self.connection.execute_batch("PRAGMA wal_checkpoint(RESTART)")),
-            false => passive,
-        };
+        let done =
+            passive.and_then(|()| self.connection.execute_batch("PRAGMA wal_checkpoint(RESTART)"));
         if let Err(error) = done
             && error.sqlite_error_code() != Some(rusqlite::ErrorCode::DatabaseBusy)
         {

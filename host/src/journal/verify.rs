@@ -76,7 +76,7 @@ pub fn folder(data: &Path) -> Result<Found> {
         }
     }
     if SqliteLog::path(data).exists() {
-        let log = SqliteLog::open(data)?;
+        let log = SqliteLog::open_to_read(data)?;
         let looked = log.each_after(Position(0), &mut |position, bytes| {
             found.batches += 1;
             entry::decoded(position, bytes).map(drop)

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::append::{OutboxBody, OutboxRow};
+use super::entry::Position;
 use super::error::JournalError;
 use super::schema;
 use super::transcript::{Fits, TranscriptPage};
@@ -96,7 +97,7 @@ impl Reader {
         self.connection.pragma_update(None, "query_only", true)?;
         let copy = Connection::open(path)?;
         copy.pragma_update(None, "synchronous", "FULL")?;
-        copy.execute("UPDATE position SET was_stopped = 1, log = NULL", [])?;
+        copy.execute("UPDATE position SET was_stopped = 1", [])?;
         Ok(())
     }
 
@@ -156,6 +157,13 @@ impl Reader {
             .optional()?;
         let Some((machine, stored)) = found else { return Ok(None) };
         Ok(Some((self.caught_up(machine)?, stored)))
+    }
+
+    /// How far the views have come.
+    pub(super) fn position(&self) -> Result<Position> {
+        let query = "SELECT coalesce(max(applied), 0) FROM position";
+        let applied: i64 = self.connection.query_row(query, [], |row| row.get(0))?;
+        Ok(Position(applied.cast_unsigned()))
     }
 
     /// How many events there are of a conversation; none: there is no such conversation.

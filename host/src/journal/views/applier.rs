@@ -1,7 +1,7 @@
 //! The one who feeds the views: takes what the writer has committed, and applies much at once.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_core::ids::ConversationId;
 
@@ -32,6 +32,10 @@ pub struct Batch {
 }
 
 impl Batch {
+    fn is_waited_for(&self) -> bool {
+        !self.told.is_empty() || self.forgets
+    }
+
     /// The conversations that it takes further, and their versions behind it.
     pub fn steps(&self) -> impl Iterator<Item = (ConversationId, u64)> {
         self.entries.iter().filter_map(|entry| match entry {
@@ -51,15 +55,9 @@ pub fn run(
     progress: &Progress,
     health: &JournalHealth,
 ) {
+    progress.applies_here();
     while let Ok(first) = inbox.recv() {
-        let mut count = first.entries.len();
-        let mut batches = vec![first];
-        while count < MOST_AT_ONCE
-            && let Ok(next) = inbox.try_recv()
-        {
-            count += next.entries.len();
-            batches.push(next);
-        }
+        let batches = collected(first, inbox, progress);
         let outcomes = until_applied(&mut views, &batches, progress, health);
         let Some(outcomes) = outcomes else {
             tracing::error!(
@@ -70,6 +68,32 @@ pub fn run(
         tell(batches, outcomes, &views, progress);
     }
     views.close();
+}
+
+/// What is applied together with a first batch. Much at once is cheaper, for pages are written once: as long
+/// as nobody waits for it, a moment's worth.
+fn collected(first: Batch, inbox: &mpsc::Receiver<Batch>, progress: &Progress) -> Vec<Batch> {
+    const MOMENT: Duration = Duration::from_millis(20);
+    let until = Instant::now() + MOMENT;
+    let mut is_waited_for = first.is_waited_for();
+    let mut count = first.entries.len();
+    let mut batches = vec![first];
+    loop {
+        while count < MOST_AT_ONCE
+            && let Ok(next) = inbox.try_recv()
+        {
+            is_waited_for |= next.is_waited_for();
+            count += next.entries.len();
+            batches.push(next);
+        }
+        let rest = until.saturating_duration_since(Instant::now());
+        let is_over = count >= MOST_AT_ONCE || rest.is_zero() || progress.is_stopping();
+        if is_waited_for || is_over || progress.is_wanted() {
+            return batches;
+        }
+        // One that is wanted wakes it; one that is only waited for, in the channel, is found in a moment.
+        std::thread::park_timeout(rest.min(Duration::from_millis(2)));
+    }
 }
 
 /// Tries until it succeeds; not, if the host stops meanwhile.

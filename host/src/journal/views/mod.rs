@@ -166,7 +166,7 @@ impl Views for SqliteViews {
     fn apply(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {
         // A panic undoes the transaction as it is dropped.
         contained(Part::Views, || self.apply_as_one(batches)).unwrap_or_else(|why| {
-            Err(JournalError::new(Trouble::Other, format!("it came to grief: {why}")))
+            Err(JournalError::new(Trouble::Grief, format!("it came to grief: {why}")))
         })
     }
 }
