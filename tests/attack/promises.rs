@@ -20,7 +20,7 @@ fn holder(setup: &Setup) -> rusqlite::Connection {
     log
 }
 
-// OPS-06 PRES-04 ROUTE-12
+// OPS-06 PRES-04
 #[actix_web::test]
 async fn nothing_is_answered_before_it_is_on_disk() {
     let mut setup = Setup::new();
@@ -66,7 +66,7 @@ async fn nothing_is_answered_before_it_is_on_disk() {
     held("accepting and presence while nothing can be written", "answered once it is on disk");
 }
 
-// OPS-06 CH-08
+// OPS-06
 #[actix_web::test]
 async fn a_stop_waits_for_what_is_being_sent() {
     let mut setup = Setup::new();
