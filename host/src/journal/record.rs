@@ -104,7 +104,7 @@ pub trait Records {
     /// Writes it; what came of it, once that stands.
     ///
     /// # Errors
-    /// [`JournalError`]: nothing was written.
+    /// [`super::JournalError`]: nothing was written.
     fn write_now(&self, record: Record) -> impl Future<Output = Written>;
 }
 
