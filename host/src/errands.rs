@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::actors::Directory;
+use crate::clock;
 use crate::journal::{JournalError, Record, Records, Trouble, Written};
 
 const NAME: &str = "host.sock";
@@ -20,6 +21,8 @@ const NAME: &str = "host.sock";
 const MOST_BYTES: u32 = 64 * 1024;
 /// Whoever says nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A record is there by then: it is sent in one piece.
+const FRAME_WITHIN: Duration = Duration::from_secs(1);
 /// Connections at a time.
 const AT_ONCE: usize = 16;
 
@@ -57,12 +60,20 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
 }
 
 /// Writes what commands hand in, as long as the host runs.
-pub async fn serve(listener: UnixListener, directory: Arc<Directory>) {
+pub async fn serve(mut listener: UnixListener, directory: Arc<Directory>) {
+    /// A socket that somebody has deleted is made anew.
+    const LOOK_EVERY: Duration = Duration::from_secs(2);
+    let data = directory.config().host.data.clone();
     let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match tokio::time::timeout(LOOK_EVERY, listener.accept()).await {
+            Err(_) if data.join(NAME).exists() => {}
+            Err(_) => match listen(&data) {
+                Ok(anew) => listener = anew,
+                Err(error) => tracing::warn!(%error, "commands can't reach the host"),
+            },
+            Ok(Ok((stream, _))) => {
                 let directory = directory.clone();
                 actix::spawn(async move {
                     let _place = place;
@@ -72,7 +83,7 @@ pub async fn serve(listener: UnixListener, directory: Arc<Directory>) {
                     }
                 });
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "commands can't reach the host");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -81,7 +92,12 @@ pub async fn serve(listener: UnixListener, directory: Arc<Directory>) {
 }
 
 async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()> {
-    let record: Record = receive(&mut stream).await?;
+    let received = tokio::time::timeout(FRAME_WITHIN, receive(&mut stream)).await;
+    let (until, record): (i64, Record) = received??;
+    if clock::now().0 > until {
+        // Whoever wanted it has been told that nothing came of it.
+        return Err(io::Error::other("it came too late"));
+    }
     let written = if matches!(record, Record::Access(_) | Record::Audit { .. }) {
         directory.journal.write_now(record).await
     } else {
@@ -117,8 +133,10 @@ impl OfHost {
             }
         };
         let mut stream = tokio::time::timeout(STARTING, connected).await?;
-        send(&mut stream, record).await?;
-        tokio::time::timeout(PATIENCE, receive(&mut stream)).await?
+        let until = clock::now().0 + i64::try_from((PATIENCE / 2).as_millis()).unwrap_or(i64::MAX);
+        send(&mut stream, &(until, record)).await?;
+        let answer = tokio::time::timeout(PATIENCE, receive(&mut stream)).await;
+        answer.map_err(|_| io::Error::other("timed out; it may be done yet"))?
     }
 }
 

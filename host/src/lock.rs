@@ -45,7 +45,15 @@ pub fn lock(folder: &Path, listen: &str) -> anyhow::Result<FolderLock> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let who = std::fs::read_to_string(folder.join(NOTE)).unwrap_or_default();
-            let who = if who.trim().is_empty() { "another process" } else { who.trim() };
+            let runs = |who: &str| {
+                let pid = who.strip_prefix("process ").and_then(|rest| rest.split(' ').next());
+                pid.is_none_or(|pid| {
+                    !Path::new("/proc/self").exists() || Path::new("/proc").join(pid).exists()
+                })
+            };
+            // A note outlives its host; a command (`cordboard journal`) leaves none.
+            let is_known = !who.trim().is_empty() && runs(&who);
+            let who = if is_known { who.trim() } else { "another process" };
             bail!(
                 "{who} holds the data folder {shown}; stop it, or give this host a folder of its own"
             );

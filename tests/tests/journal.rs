@@ -54,8 +54,22 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
     assert!(before.len() > 20, "there was hardly any load: {}", before.len());
     let all = taken.lock().unwrap().len();
     host.kill();
+    // What has happened since is in the log, and comes on top.
     let (code, text) = setup.run(&["journal", "restore", &file, setup.config()]);
+    assert!(code == 0 && text.contains("the log goes on where it ends"), "{code} {text}");
+    let host = setup.start(&["--strict"]).await;
+    let kept = host.transcripts(&token).await;
+    for text in taken.lock().unwrap().iter() {
+        assert!(kept.contains(text), "{text} was in the log");
+    }
+    assert_eq!(host.stop(), Some(0));
+    let whole = std::fs::read(setup.data().join("journal.sqlite")).unwrap();
+    let (code, text) = setup.run(&["journal", "restore", "--without-log", &file, setup.config()]);
     assert!(code == 0 && text.contains("is the journal now"), "{code} {text}");
+    let files = std::fs::read_dir(setup.data()).unwrap().map(|file| file.unwrap().path());
+    let left: Vec<_> =
+        files.filter(|file| file.to_string_lossy().ends_with(".journal.sqlite")).collect();
+    assert!(left.iter().any(|file| std::fs::read(file).unwrap() == whole), "{left:?}");
     let host = setup.start(&["--strict"]).await;
     let kept = host.transcripts(&token).await;
     for text in &before {
@@ -180,5 +194,76 @@ async fn what_follows_from_events_is_computed_anew() {
     assert!(!mine.as_array().unwrap().is_empty(), "{mine}");
     let (code, text) = setup.run(&["journal", "rebuild", setup.config()]);
     assert!(code == 3 && text.contains("a host runs in"), "{code} {text}");
+    drop(host);
+}
+
+// OPS-10
+#[actix_web::test]
+async fn of_several_backups_to_one_file_one_is_whole_and_the_others_say_so() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    for n in 0..50 {
+        let from = format!("+1425555{n:04}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, "hello").await, 200);
+    }
+    for round in 0..4 {
+        let file = setup.folder.path().join(format!("backup-{round}.sqlite"));
+        let file = file.to_str().unwrap();
+        let several: Vec<_> = (0..3)
+            .map(|_| {
+                let mut command = setup.command(&["journal", "backup", file, setup.config()]);
+                let piped = command.stdout(std::process::Stdio::piped());
+                piped.stderr(std::process::Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        let ended: Vec<_> =
+            several.into_iter().map(|one| one.wait_with_output().unwrap()).collect();
+        let written = ended.iter().filter(|one| one.status.success()).count();
+        assert_eq!(written, 1, "{ended:?}");
+        for one in ended.iter().filter(|one| !one.status.success()) {
+            let said = String::from_utf8_lossy(&one.stderr).into_owned();
+            assert!(said.contains("is there already"), "{said}");
+        }
+        let copy = rusqlite::Connection::open(file).unwrap();
+        let stands = "SELECT was_stopped FROM position";
+        assert_eq!(copy.query_row(stands, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    }
+    let (code, text) = setup.run(&["journal", "backup", "/nowhere/x", setup.config()]);
+    assert!(code == 3 && text.contains("/nowhere/x can't be written"), "{code} {text}");
+    assert!(!text.contains("journal.sqlite can't be used"), "{text}");
+    drop(host);
+}
+
+// OPS-06
+#[actix_web::test]
+async fn a_stop_ends_though_somebody_holds_the_journal_and_a_prompt_holds_nobody() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    // Whoever is about to type a password keeps no host from starting.
+    let mut prompt = setup
+        .command(&["agent", "password", setup.config(), "--id", "kim"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "one").await, 200);
+    drop(prompt.stdin.take());
+    let _ = prompt.wait();
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    journal.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    while journal.execute_batch("BEGIN IMMEDIATE").is_err() {}
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "two").await, 200);
+    let began = std::time::Instant::now();
+    let stopped = actix_web::rt::task::spawn_blocking(move || host.stop());
+    assert_eq!(stopped.await.unwrap(), Some(0));
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+    journal.execute_batch("ROLLBACK").unwrap();
+    drop(journal);
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.transcripts(&token).await, ["one", "two"]);
     drop(host);
 }

@@ -1,8 +1,8 @@
 //! An agent's actor: the machine, and the screens that show what happens.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
@@ -38,8 +38,8 @@ pub struct AgentActor {
     timer: Timer,
     /// What is on disk of their presence, or on its way there.
     written: Option<Standing>,
-    /// Writes of it that the journal hasn't settled.
-    unsettled: Arc<AtomicUsize>,
+    /// Who waits for the newest write of it; nothing once the journal has settled that.
+    on_its_way: Arc<Mutex<Option<Vec<Tell>>>>,
     /// What the journal couldn't take of their history, in order; the oldest goes if there is too much.
     history: VecDeque<Record>,
     work: Work<TellAgent>,
@@ -48,6 +48,9 @@ pub struct AgentActor {
 /// How whoever waits hears what came of an input. Of an offer that is being accepted: the conversation, which
 /// has the last word.
 pub type AgentAnswer = oneshot::Sender<Result<Option<ConversationId>, NotDone>>;
+
+/// Tells somebody what came of a write.
+type Tell = Box<dyn FnOnce(Written) + Send>;
 
 /// Why an input came to nothing.
 #[derive(Clone, Debug)]
@@ -73,7 +76,7 @@ impl AgentActor {
             looks_after_screens: false,
             timer: Timer::default(),
             written: None,
-            unsettled: Arc::default(),
+            on_its_way: Arc::default(),
             history: VecDeque::new(),
             work: Work::default(),
         }
@@ -127,37 +130,43 @@ impl AgentActor {
         result: Result<Option<ConversationId>, NotDone>,
         context: &mut Context<Self>,
     ) {
-        let answers = answer.is_some();
-        let tell = move |written: Written| {
-            if let Some(answer) = answer {
+        let tell: Option<Tell> = answer.map(|answer| -> Tell {
+            Box::new(move |written: Written| {
                 let unwritten = |error: JournalError| NotDone::Unwritten(error.to_string());
                 // Whoever asked may have closed the page.
                 let _ = answer.send(written.map_err(unwritten).and(result));
-            }
-        };
+            })
+        });
         let standing = self.machine.standing();
-        let is_unsettled = self.unsettled.load(Ordering::Acquire) > 0;
-        if self.written.as_ref() == Some(&standing) && !is_unsettled {
-            tell(Ok(Outcome::default()));
-            return;
-        }
-        // One that is on its way only may yet fail, and whoever waits must hear of it: it is written again.
-        if self.written.as_ref() == Some(&standing) && !answers {
+        if self.written.as_ref() == Some(&standing) {
+            let Some(tell) = tell else { return };
+            // It may be on its way only, and may yet fail: whoever waits hears what came of it.
+            let mut waiting = self.on_its_way.lock().unwrap_or_else(PoisonError::into_inner);
+            match waiting.as_mut() {
+                Some(waiting) => waiting.push(tell),
+                None => {
+                    drop(waiting);
+                    tell(Ok(Outcome::default()));
+                }
+            }
             return;
         }
         let body = rmp_serde::to_vec_named(&standing).expect("presence can be encoded");
         self.written = Some(standing);
         let presence =
             Record::Presence { agent: self.machine.id().clone(), at: clock::now(), body };
-        let (unsettled, own) = (self.unsettled.clone(), context.address());
-        unsettled.fetch_add(1, Ordering::AcqRel);
+        let waiting = Arc::new(Mutex::new(Some(Vec::from_iter(tell))));
+        self.on_its_way = waiting.clone();
+        let own = context.address();
         self.directory.journal.write(presence, move |written| {
-            unsettled.fetch_sub(1, Ordering::AcqRel);
             if let Err(error) = &written {
                 tracing::warn!(%error, "an agent's presence couldn't be written down; it is tried again");
                 own.do_send(Unwritten::Presence);
             }
-            tell(written);
+            let waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+            for tell in waiting.into_iter().flatten() {
+                tell(written.clone());
+            }
         });
     }
 

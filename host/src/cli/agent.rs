@@ -33,13 +33,11 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
                 }
             };
             let scopes = (!scopes.is_empty()).then_some(scopes);
-            let (_, journal, agent) = open(&config.config, &id)?;
             let wanted = http::NewToken { name, scopes, lasts };
-            let name = wanted.name.clone();
+            wanted.check().map_err(Wrong)?;
+            let (_, journal, agent) = open(&config.config, &id)?;
+            note(&journal, "token.make", &agent, Some(wanted.name.clone())).await?;
             let token = http::new_token(&journal, &agent, None, wanted).await;
-            if token.is_ok() {
-                note(&journal, "token.make", &agent, Some(name)).await;
-            }
             journal.stop();
             match token {
                 Ok(token) => println!("{token}"),
@@ -76,8 +74,8 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             let (config, journal, agent) = open(&config.config, &id)?;
             let reader = Reader::open(&config.host.data)?;
             let which = token.as_deref().map(|token| id_of(&reader, &agent, token)).transpose()?;
+            note(&journal, "token.revoke", &agent, token.clone()).await?;
             let count = http::revoke_tokens(&journal, &agent, which.as_deref()).await;
-            note(&journal, "token.revoke", &agent, token.clone()).await;
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             if let (0, Some(token)) = (count, token) {
@@ -93,8 +91,8 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         }
         AgentCommand::SignOut { config, id } => {
             let (_, journal, agent) = open(&config.config, &id)?;
+            note(&journal, "session.end", &agent, None).await?;
             let count = http::end_sessions(&journal, &agent, None).await;
-            note(&journal, "session.end", &agent, None).await;
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             print::success(&format!(
@@ -104,8 +102,8 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
         }
         AgentCommand::Link { config, id } => {
             let (config, journal, agent) = open(&config.config, &id)?;
+            note(&journal, "link.make", &agent, None).await?;
             let token = http::new_link(&journal, &agent).await.map_err(anyhow::Error::msg)?;
-            note(&journal, "link.make", &agent, None).await;
             println!("{}/sign-in/{token}", config.host.public_url);
             journal.stop();
             Ok(ExitCode::SUCCESS)
@@ -118,10 +116,8 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::from(WRONG));
             }
             let journal = open_journal(&loaded)?;
+            note(&journal, "access.end", &agent, None).await?;
             let count = http::end_access(&journal, &agent).await;
-            if count.as_ref().is_ok_and(|count| *count > 0) {
-                note(&journal, "access.end", &agent, None).await;
-            }
             journal.stop();
             if count.map_err(anyhow::Error::msg)? == 0 {
                 print::failure(&format!("there is nothing that \"{id}\" could sign in with"));
@@ -131,19 +127,17 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         AgentCommand::Password { config, id } => {
-            let (config, journal, agent) = open(&config.config, &id)?;
+            // Before anything is opened: nobody waits for somebody who types.
+            known(&config.config, &id)?;
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("can't read the password")?;
             let password = password.trim_end_matches(['\n', '\r']);
-            let set = http::set_password(&journal, &agent, password).await;
-            if set.is_ok() {
-                note(&journal, "password.set", &agent, None).await;
-            }
+            let hashed = http::stored_password(password).map_err(Wrong)?;
+            let (config, journal, agent) = open(&config.config, &id)?;
+            note(&journal, "password.set", &agent, None).await?;
+            let set = http::set_password(&journal, &agent, hashed).await;
             journal.stop();
-            if let Err(why) = set {
-                print::failure(&why);
-                return Ok(ExitCode::from(WRONG));
-            }
+            set.map_err(anyhow::Error::msg)?;
             print::success(&format!("{agent} can sign in with the new password"));
             let tokens = Reader::open(&config.host.data)?.tokens(Some(&agent), clock::now())?;
             if !tokens.is_empty() {
@@ -156,13 +150,17 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What is done here is part of the audit log, too (SEC-03): by whoever may write the data folder.
-async fn note(journal: &Keeper, action: &'static str, agent: &AgentId, details: Option<String>) {
+/// What is done here is part of the audit log, too (SEC-03), before it is done: by whoever may write the data
+/// folder.
+async fn note(
+    journal: &Keeper,
+    action: &'static str,
+    agent: &AgentId,
+    details: Option<String>,
+) -> anyhow::Result<()> {
     let subject = agent.to_string();
     let noted = Noted { actor: "command line", action, subject, address: None, details };
-    if let Err(error) = audit::noted(journal, noted).await {
-        print::failure(&format!("done, but the audit log couldn't take it: {error}"));
-    }
+    audit::noted(journal, noted).await.map_err(anyhow::Error::msg)
 }
 
 /// The day, as people read it.

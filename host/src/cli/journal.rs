@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::cli::{JournalCommand, WRONG, print};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::journal::{self, Holds, Journal};
+use crate::journal::{self, Holds, Journal, NotCopied, Restored};
 use crate::lock::{self, FolderLock};
 
 /// Runs a subcommand.
@@ -23,24 +23,36 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
                 // Nobody runs: what the last host hadn't put in its place is put there first.
                 close_in_order(data, lock)?;
             }
-            journal::backup(data, &file).map_err(|error| unusable(error, data))?;
+            journal::backup(data, &file).map_err(|error| match error {
+                NotCopied::Source(error) => unusable(error, data),
+                NotCopied::Target(why) => anyhow::Error::msg(why),
+            })?;
             let bytes = std::fs::metadata(&file).map_or(0, |about| about.len());
             print::success(&format!("{} written, {} KB", file.display(), bytes / 1024));
             Ok(ExitCode::SUCCESS)
         }
-        JournalCommand::Restore { config, file } => {
+        JournalCommand::Restore { config, file, without_log } => {
             let config = config::load(&config.config)?;
             let data = &config.host.data;
             std::fs::create_dir_all(data)?;
             let _lock = alone(data)?;
             let now = clock::now().0;
-            journal::restore(data, &file, now).map_err(|error| {
+            let restored = journal::restore(data, &file, without_log, now);
+            let restored = restored.map_err(|error| {
                 anyhow::anyhow!("{} isn't put in place: {error}", file.display())
             })?;
             print::success(&format!(
                 "{} is the journal now; what was there is kept as left-{now}.*",
                 file.display()
             ));
+            match restored {
+                Restored::WithLog(batches) => println!(
+                    "  the log goes on where it ends: the next start applies {batches} batches more"
+                ),
+                Restored::AsItWas => {
+                    println!("  what happened after the backup isn't in it");
+                }
+            }
             Ok(ExitCode::SUCCESS)
         }
         JournalCommand::Rebuild { config } => {

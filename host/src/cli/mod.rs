@@ -250,8 +250,11 @@ enum JournalCommand {
         #[command(flatten)]
         config: ConfigArg,
     },
-    /// Put a copy in the journal's place; what was there is kept beside it
+    /// Put a copy in the journal's place, with what the log has since; what was there is kept beside it
     Restore {
+        /// Go back to the copy: leave out what happened since, also where the log has it
+        #[arg(long)]
+        without_log: bool,
         /// The copy
         #[arg(value_name = "FILE")]
         file: PathBuf,

@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use crate::clock;
 use crate::config::Permission;
 use crate::http::caller::{Credential, WORK};
-use crate::http::passwords;
 use crate::journal::{Access, Journal, JournalError, Record, Records, With, Written};
 
 /// That a session or token is used is written down this often.
@@ -249,16 +248,14 @@ pub async fn new_token(
     }
 }
 
-/// Sets the password that an agent signs in with.
+/// Sets the password that an agent signs in with, as it is stored ([`crate::http::stored_password`]).
 ///
 /// # Errors
-/// A sentence: too short, or the journal's complaint.
+/// [`JournalError`]: it stays as it is.
 pub async fn set_password(
     journal: &impl Records,
     agent: &AgentId,
-    password: &str,
-) -> Result<(), String> {
-    let hashed = passwords::stored(password)?;
-    let set = write(journal, Access::PasswordSet { agent: agent.clone(), hashed }).await;
-    set.map(drop).map_err(|error| error.to_string())
+    hashed: String,
+) -> Result<(), JournalError> {
+    write(journal, Access::PasswordSet { agent: agent.clone(), hashed }).await.map(drop)
 }

@@ -32,7 +32,7 @@ pub use accounts::{
 pub use api::ApiDoc;
 pub use door::{Door, Listeners, check_tls, make_room};
 pub use looks::Looks;
-pub use passwords::Passwords;
+pub use passwords::{Passwords, stored as stored_password};
 pub use reads::{Reach, Reads};
 pub use server::{Web, serve};
 pub use throttle::Throttle;

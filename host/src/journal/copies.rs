@@ -6,28 +6,47 @@ use std::time::{Duration, Instant};
 
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
-use super::{Reader, place, schema, verify};
+use super::{Reader, place, schema, verify, views};
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
-/// The file appears once it is whole.
+/// The file appears once it is whole, and takes nothing's place.
 ///
 /// # Errors
-/// [`JournalError`]: there is no copy, and why.
-pub fn backup(data: &Path, to: &Path) -> Result<(), JournalError> {
+/// [`NotCopied`]: there is no copy, and why.
+pub fn backup(data: &Path, to: &Path) -> Result<(), NotCopied> {
+    let wrong = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            NotCopied::Target(format!("{} is there already", to.display()))
+        }
+        _ => NotCopied::Target(format!("{} can't be written: {error}", to.display())),
+    };
     if to.exists() {
-        let text = format!("{} is there already", to.display());
-        return Err(JournalError::new(Trouble::Other, text));
+        return Err(wrong(std::io::ErrorKind::AlreadyExists.into()));
     }
     wait_for_the_views(data)?;
-    let partial = PathBuf::from(format!("{}.partial", to.display()));
-    // Of an attempt that was cut off.
+    // Of this process alone: two may be asked for at a time.
+    let partial = PathBuf::from(format!("{}.{}.partial", to.display(), std::process::id()));
+    File::create_new(&partial).map_err(wrong)?;
+    let copied = Reader::open(data)
+        .and_then(|reader| reader.copy_to(&partial))
+        .map_err(NotCopied::from)
+        .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong))
+        .and_then(|()| std::fs::hard_link(&partial, to).map_err(wrong));
     let _ = std::fs::remove_file(&partial);
-    Reader::open(data)?.copy_to(&partial)?;
-    let wrong = |error: std::io::Error| {
-        JournalError::new(Trouble::Disk, format!("{}: {error}", to.display()))
-    };
-    File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong)?;
-    std::fs::rename(&partial, to).map_err(wrong)
+    copied?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(wrong)
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum NotCopied {
+    /// What was to be copied.
+    #[error("{0}")]
+    Source(#[from] JournalError),
+    /// Where to.
+    #[error("{0}")]
+    Target(String),
 }
 
 /// What is committed now is in the views soon, if a host runs.
@@ -52,29 +71,72 @@ fn wait_for_the_views(data: &Path) -> Result<(), JournalError> {
     Ok(())
 }
 
+/// What a restored journal goes on with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restored {
+    /// With what the log has beyond the backup: so many batches.
+    WithLog(u64),
+    /// The state of the backup.
+    AsItWas,
+}
+
 /// Puts a backup in the place of a folder's journal, which nobody may use meanwhile; what was there is put
-/// aside, and kept.
+/// aside, and kept. A log that goes on where the backup ends stays, and the next start applies it; with
+/// `without_log` it is put aside as well.
 ///
 /// # Errors
 /// [`JournalError`]: it isn't a whole journal, or can't be copied; what was there is there still.
-pub fn restore(data: &Path, from: &Path, now_ms: i64) -> Result<(), JournalError> {
+pub fn restore(
+    data: &Path,
+    from: &Path,
+    without_log: bool,
+    now_ms: i64,
+) -> Result<Restored, JournalError> {
     let wrong = |error: std::io::Error| {
         JournalError::new(Trouble::NotWritable, format!("{}: {error}", from.display()))
     };
     let partial = data.join("restored.partial");
     std::fs::copy(from, &partial).map_err(wrong)?;
     let found = verify::file(&partial)
-        .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong));
-    if let Err(error) = found {
-        let _ = std::fs::remove_file(&partial);
-        return Err(error);
-    }
+        .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong))
+        .and_then(|()| if without_log { Ok(None) } else { goes_on(data, &partial) });
     for end in ["-wal", "-shm"] {
         // Made by the look at it.
         let _ = std::fs::remove_file(data.join(format!("restored.partial{end}")));
     }
-    place::put_aside(data, now_ms)?;
-    std::fs::rename(&partial, data.join(schema::FILE)).map_err(wrong)?;
+    let batches = match found {
+        Ok(batches) => batches,
+        Err(error) => {
+            let _ = std::fs::remove_file(&partial);
+            return Err(error);
+        }
+    };
+    if batches.is_none() {
+        place::put_log_aside(data, now_ms)?;
+    }
+    // The old one has its second name before the new one takes its first: there is a journal at any time.
+    let old = data.join(schema::FILE);
+    match std::fs::hard_link(&old, place::aside(data, schema::FILE, now_ms)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
+        _ => {}
+    }
+    place::put_beside_aside(data, now_ms)?;
+    std::fs::rename(&partial, old).map_err(wrong)?;
     place::mark(data);
-    File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)
+    File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)?;
+    Ok(batches.map_or(Restored::AsItWas, Restored::WithLog))
+}
+
+/// How many batches a folder's log has beyond a backup; none, if it isn't the backup's, or doesn't go on where
+/// that ends.
+fn goes_on(data: &Path, backup: &Path) -> Result<Option<u64>, JournalError> {
+    if !SqliteLog::path(data).exists() {
+        return Ok(None);
+    }
+    // One that can't be read is put aside.
+    let look = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
+    let Ok((id, Some((first, last)))) = look else { return Ok(None) };
+    let (applied, of) = views::stand_of(backup)?;
+    let goes_on = of == Some(id) && first <= applied.next() && last >= applied;
+    Ok(goes_on.then(|| last.0 - applied.0))
 }

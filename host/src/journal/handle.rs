@@ -259,8 +259,21 @@ impl Journal {
         self.caught_up().await?;
         let (data, now) = (self.data.clone(), clock::now().0);
         let rescued = tokio::task::spawn_blocking(move || {
+            let wrong = |error: std::io::Error| {
+                JournalError::new(Trouble::NotWritable, format!("{}: {error}", data.display()))
+            };
+            // It may be gone with everything in it.
+            std::fs::create_dir_all(data.as_path()).map_err(wrong)?;
             let rescued = place::rescued(&data, now);
-            spare.copy_to(&rescued)?;
+            let partial = data.join(format!("rescue-{now}.partial"));
+            // It has its name once it is whole.
+            let copied = spare
+                .copy_to(&partial)
+                .and_then(|()| std::fs::rename(&partial, &rescued).map_err(wrong));
+            if let Err(error) = copied {
+                let _ = std::fs::remove_file(&partial);
+                return Err(error);
+            }
             place::put_aside(&data, now)?;
             Ok(rescued)
         });

@@ -29,7 +29,7 @@ mod views;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, StoredEvent};
-pub use copies::{backup, restore};
+pub use copies::{NotCopied, Restored, backup, restore};
 pub use entry::Position;
 pub use error::{JournalError, Trouble};
 pub use guard::Files;

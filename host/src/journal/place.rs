@@ -78,20 +78,35 @@ fn is_unused(data: &Path) -> bool {
 /// # Errors
 /// [`JournalError`]: one of them can't be renamed.
 pub fn put_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
-    let left =
-        [(FILE, "-wal"), (FILE, "-shm"), (log::FILE, ""), (log::FILE, "-wal"), (log::FILE, "-shm")];
-    for (file, end) in left {
-        let old = data.join(format!("{file}{end}"));
-        if !old.exists() {
-            continue;
-        }
-        let aside = data.join(format!("left-{ms}.{file}{end}"));
-        std::fs::rename(&old, &aside).map_err(|error| {
+    put_one_aside(data, FILE, "", ms)?;
+    put_beside_aside(data, ms)?;
+    put_log_aside(data, ms)
+}
+
+/// The same of what lies beside the journal's own file.
+pub(super) fn put_beside_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
+    ["-wal", "-shm"].into_iter().try_for_each(|end| put_one_aside(data, FILE, end, ms))
+}
+
+/// The same of its log.
+pub(super) fn put_log_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
+    ["", "-wal", "-shm"].into_iter().try_for_each(|end| put_one_aside(data, log::FILE, end, ms))
+}
+
+/// Where something is put aside.
+pub(super) fn aside(data: &Path, file: &str, ms: i64) -> PathBuf {
+    data.join(format!("left-{ms}.{file}"))
+}
+
+fn put_one_aside(data: &Path, file: &str, end: &str, ms: i64) -> Result<(), JournalError> {
+    let old = data.join(format!("{file}{end}"));
+    match std::fs::rename(&old, aside(data, &format!("{file}{end}"), ms)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             let text = format!("can't put {} aside: {error}", old.display());
-            JournalError::new(Trouble::NotWritable, text)
-        })?;
+            Err(JournalError::new(Trouble::NotWritable, text))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// From now on the folder has one.

@@ -6,7 +6,7 @@ mod step;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::grief::{Part, contained};
 
@@ -169,6 +169,15 @@ impl Views for SqliteViews {
             Err(JournalError::new(Trouble::Grief, format!("it came to grief: {why}")))
         })
     }
+}
+
+/// How far a file that nobody feeds has come, and of which log.
+pub fn stand_of(file: &Path) -> Result<(Position, Option<LogId>)> {
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let query = "SELECT applied, log FROM position";
+    let row = connection.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+    let (applied, log) = row.optional()?.unwrap_or_default();
+    Ok((Position(applied.cast_unsigned()), log))
 }
 
 /// Puts on disk what was committed to a file of SQLite's in WAL mode without a sync: it lies in the WAL,
