@@ -159,6 +159,10 @@ impl Host {
         while !directory.has_all_shards() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        // What a start has written, shards see from now on.
+        if let Err(error) = directory.journal.caught_up().await {
+            tracing::warn!(%error, "what the start has written can't be seen yet");
+        }
         actix::spawn(watch::upkeep(directory.clone()));
         let weak = Arc::downgrade(&directory);
         let alive = watch::keep_alive(directory.clone());

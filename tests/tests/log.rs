@@ -80,6 +80,7 @@ async fn views_that_are_stuck_are_said_and_follow_later() {
 async fn a_log_that_isnt_the_journals_own_is_refused_with_advice() {
     let mut setup = Setup::new();
     let emulators = setup.with_emulators();
+    let token = setup.token("sam");
     let host = setup.start(&["--strict"]).await;
     let data = setup.data();
     assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "one").await, 200);
@@ -89,6 +90,8 @@ async fn a_log_that_isnt_the_journals_own_is_refused_with_advice() {
     let early = names.map(copy_of);
     let host = setup.start(&["--strict"]).await;
     assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "two").await, 200);
+    // Whoever reads it has it in the tables, beyond what the early log has.
+    assert_eq!(host.transcripts(&token).await.len(), 2);
     host.kill();
     let late = names.map(copy_of);
     let put = |files: &[&Vec<u8>; 4]| {
@@ -110,11 +113,17 @@ async fn a_log_that_isnt_the_journals_own_is_refused_with_advice() {
             .ok();
     }
     refused("its log, log.sqlite, is gone");
+    std::fs::write(data.join("log.sqlite"), "").unwrap();
+    refused("its log, log.sqlite, is gone or empty");
     // One of another journal.
     let mut other = Setup::new();
     let _emulators = other.with_emulators();
     let host = other.start(&["--strict"]).await;
     assert_eq!(host.stop(), Some(0));
+    for end in ["-wal", "-shm"] {
+        // Made by a look at the empty one.
+        let _ = std::fs::remove_file(data.join(format!("log.sqlite{end}")));
+    }
     std::fs::copy(other.data().join("log.sqlite"), data.join("log.sqlite")).unwrap();
     refused("belongs to another journal.sqlite");
     put(&[&late[0], &late[1], &late[2], &late[3]]);

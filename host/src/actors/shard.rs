@@ -53,6 +53,8 @@ impl Shard {
     const LOOK_EVERY: Duration = Duration::from_secs(5);
     /// What is committed can be seen after about so long.
     const VISIBLE_SOON: Duration = Duration::from_millis(1);
+    /// Where something keeps it from that, it is looked at again after so long.
+    const STUCK: Duration = Duration::from_millis(200);
 
     pub fn new(directory: Arc<Directory>, reader: Reader, idle_after: Duration) -> Self {
         Self {
@@ -237,7 +239,9 @@ impl Shard {
         if self.held.len() > 1 {
             return;
         }
-        context.run_later(Self::VISIBLE_SOON, |shard, context| {
+        let is_stuck = self.directory.journal.health().problem().is_some();
+        let wait = if is_stuck { Self::STUCK } else { Self::VISIBLE_SOON };
+        context.run_later(wait, |shard, context| {
             let held = std::mem::take(&mut shard.held);
             shard.put_off.fetch_sub(held.len(), Ordering::AcqRel);
             for deliver in held {

@@ -332,14 +332,21 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
     let is_there = SqliteLog::path(data).exists();
     let (journal, file) = (schema::FILE, log::FILE);
     let missing = |text: String| Err(JournalError::new(Trouble::Missing, text));
-    if !is_there && !standing.was_stopped {
+    let applied = views.position()?;
+    // One that was emptied is as good as gone.
+    let is_empty = || match SqliteLog::open_to_read(data).and_then(|log| log.ends()) {
+        Err(error) if error.is_of_the_disk() => Err(error),
+        ends => Ok(ends.ok().flatten().is_none()),
+    };
+    let has_log = is_there && (applied == Position(0) || !is_empty()?);
+    if !has_log && !standing.was_stopped {
         let helps = match place::newest_rescued(data) {
             Some(saved) => format!("move {}, which has all of it, there", saved.display()),
             None => "put it back, or a backup in the place of both (cordboard journal restore)"
                 .to_owned(),
         };
         return missing(format!(
-            "its log, {file}, is gone, and with it what {journal} hadn't got yet: {helps}"
+            "its log, {file}, is gone or empty, and with it what {journal} hadn't got yet: {helps}"
         ));
     }
     let log = SqliteLog::open(data)?;
@@ -349,7 +356,6 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
             "{file} belongs to another {journal}: put back the one that belongs to it, or remove {file} if {journal} is a backup"
         ));
     }
-    let applied = views.position()?;
     match log.ends()? {
         Some((first, _)) if first > applied.next() => {
             return missing(format!(

@@ -31,6 +31,9 @@ pub trait Log: Send {
     /// The positions of the oldest and the newest batch.
     fn ends(&self) -> Result<Option<(Position, Position)>>;
 
+    /// Nothing follows: what lies beside the file is put into it.
+    fn close(&mut self);
+
     /// Each batch behind a position, in order. One that isn't what was written is an error that names it.
     fn each_after(
         &self,
@@ -126,6 +129,11 @@ impl SqliteLog {
 impl Log for SqliteLog {
     fn append(&mut self, position: Position, batch: &[u8]) -> Result<()> {
         Ok(self.append_in(position, batch)?)
+    }
+
+    fn close(&mut self) {
+        // What is in the WAL is safe there, too.
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 
     fn trim(&mut self, up_to: Position) {

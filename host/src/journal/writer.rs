@@ -92,6 +92,7 @@ impl Writer {
             self.commit(batch);
             self.health.taken(count);
         }
+        self.log.close();
     }
 
     /// Either all of it is on disk when anybody is told, or none of it is.
