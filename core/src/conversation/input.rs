@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::classification::Attributes;
-use crate::conversation::State;
+use crate::conversation::{Event, State};
 use crate::decision::OverflowReason;
-use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId};
+use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId, WorkstreamId};
 use crate::message::{Consent, Delivery, Media};
 use crate::offer::{Acceptance, Outcome, Refusal};
 use crate::presence::Attendance;
@@ -27,6 +27,35 @@ pub struct Opening {
     pub country: Option<String>,
     /// Whom the customer had in their last conversation (ROUTE-13).
     pub last_agent: Option<AgentId>,
+}
+
+impl Opening {
+    /// What a conversation began with, and its workstream, as its first event says; none: that event isn't a
+    /// first one.
+    pub fn of(event: &Event) -> Option<(Self, &WorkstreamId)> {
+        let Event::Opened {
+            channel,
+            customer,
+            own,
+            workstream,
+            opted_out,
+            country,
+            last_agent,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let opening = Self {
+            channel: channel.clone(),
+            customer: customer.clone(),
+            own: own.clone(),
+            opted_out: *opted_out,
+            country: country.clone(),
+            last_agent: last_agent.clone(),
+        };
+        Some((opening, workstream))
+    }
 }
 
 /// A message from the customer.

@@ -180,21 +180,9 @@ impl ConversationActor {
     /// follows on it. Where nothing was opened yet, the first one is in an earlier conversation.
     fn repeat(&self, now: Timestamp, deliver: Deliver) {
         let version = self.loaded.machine.as_ref().map_or(0, |machine| machine.version());
-        let nothing = Append {
-            conversation: self.id,
-            home: self.directory.home(self.id),
-            base_version: version,
-            dedup: None,
-            at: now,
-            events: Vec::new(),
-            row: None,
-            snapshot: Vec::new(),
-            version,
-            outbox: Vec::new(),
-            consent: None,
-            sessions: Vec::new(),
-            wrap_ups: None,
-        };
+        let home = self.directory.home(self.id);
+        let nothing =
+            Append { home, base_version: version, version, ..Append::nothing(self.id, now) };
         self.commit(nothing, deliver, None, Vec::new(), Answer::Duplicate);
     }
 

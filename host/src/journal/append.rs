@@ -114,6 +114,25 @@ pub struct Append {
 }
 
 impl Append {
+    /// A step that changes nothing.
+    pub fn nothing(conversation: ConversationId, at: Timestamp) -> Self {
+        Self {
+            conversation,
+            home: 0,
+            base_version: 0,
+            dedup: None,
+            at,
+            events: Vec::new(),
+            row: None,
+            snapshot: Vec::new(),
+            version: 0,
+            outbox: Vec::new(),
+            consent: None,
+            sessions: Vec::new(),
+            wrap_ups: None,
+        }
+    }
+
     /// The conversation's version once it is written.
     pub(super) fn version_after(&self) -> u64 {
         self.base_version + self.events.len() as u64

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
-use super::{Reader, place, schema, verify, views};
+use super::views::Mark;
+use super::{Reader, place, schema, verify};
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
 /// The file appears once it is whole, and takes nothing's place.
@@ -136,7 +137,7 @@ fn goes_on(data: &Path, backup: &Path) -> Result<Option<u64>, JournalError> {
     // One that can't be read is put aside.
     let look = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
     let Ok((id, Some((first, last)))) = look else { return Ok(None) };
-    let (applied, of) = views::stand_of(backup)?;
-    let goes_on = of == Some(id) && first <= applied.next() && last >= applied;
+    let Mark { log, applied, .. } = Mark::of(&verify::look_only(backup)?)?;
+    let goes_on = log == Some(id) && first <= applied.next() && last >= applied;
     Ok(goes_on.then(|| last.0 - applied.0))
 }

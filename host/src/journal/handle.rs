@@ -328,18 +328,18 @@ fn thread(
 
 /// The log that belongs to the views, which then have all of it.
 fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
-    let standing = views.standing()?;
+    let mark = views.marked()?;
     let is_there = SqliteLog::path(data).exists();
     let (journal, file) = (schema::FILE, log::FILE);
     let missing = |text: String| Err(JournalError::new(Trouble::Missing, text));
-    let applied = views.position()?;
+    let applied = mark.applied;
     // One that was emptied is as good as gone.
     let is_empty = || match SqliteLog::open_to_read(data).and_then(|log| log.ends()) {
         Err(error) if error.is_of_the_disk() => Err(error),
         ends => Ok(ends.ok().flatten().is_none()),
     };
     let has_log = is_there && (applied == Position(0) || !is_empty()?);
-    if !has_log && !standing.was_stopped {
+    if !has_log && !mark.was_stopped {
         let helps = match place::newest_rescued(data) {
             Some(saved) => format!("move {}, which has all of it, there", saved.display()),
             None => "put it back, or a backup in the place of both (cordboard journal restore)"
@@ -350,13 +350,13 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
         ));
     }
     let log = SqliteLog::open(data)?;
-    let id = log.id()?;
-    if log.ends()?.is_some() && standing.log != Some(id) {
+    let (id, ends) = (log.id()?, log.ends()?);
+    if ends.is_some() && mark.log != Some(id) {
         return missing(format!(
             "{file} belongs to another {journal}: put back the one that belongs to it, or remove {file} if {journal} is a backup"
         ));
     }
-    match log.ends()? {
+    match ends {
         Some((first, _)) if first > applied.next() => {
             return missing(format!(
                 "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; is {journal} a backup? Then remove {file}",

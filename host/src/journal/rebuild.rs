@@ -14,7 +14,7 @@ use cordboard_core::{Conversation, Effects};
 use rusqlite::{Connection, Transaction};
 use uuid::Uuid;
 
-use super::append::{Append, Row, StoredEvent};
+use super::append::{Append, Row};
 use super::error::{JournalError, Trouble};
 use super::schema;
 use super::sessions::SessionOp;
@@ -110,7 +110,10 @@ fn conversation(
         };
         let sessions = SessionOp::of(&event);
         if consent.is_some() || !sessions.is_empty() {
-            views::apply_beside_events(to, &Append { consent, sessions, ..nothing(id, at) })?;
+            views::apply_beside_events(
+                to,
+                &Append { consent, sessions, ..Append::nothing(id, at) },
+            )?;
         }
         machine = Some(known);
     }
@@ -125,28 +128,10 @@ fn conversation(
         snapshot,
         version: machine.version(),
         wrap_ups: Some(machine.owners_of_wrap_ups()),
-        ..nothing(id, Timestamp(0))
+        ..Append::nothing(id, Timestamp(0))
     };
     views::apply_beside_events(to, &whole)?;
     Ok(true)
-}
-
-fn nothing(conversation: ConversationId, at: Timestamp) -> Append {
-    Append {
-        conversation,
-        home: 0,
-        base_version: 0,
-        dedup: None,
-        at,
-        events: Vec::<StoredEvent>::new(),
-        row: None,
-        snapshot: Vec::new(),
-        version: 0,
-        outbox: Vec::new(),
-        consent: None,
-        sessions: Vec::new(),
-        wrap_ups: None,
-    }
 }
 
 /// The machine after its first event; nothing, if its workstream isn't configured.
@@ -156,20 +141,9 @@ fn opened(
     settings: &Settings,
     at: Timestamp,
 ) -> std::result::Result<Conversation, Option<String>> {
-    let Event::Opened {
-        channel, customer, own, workstream, opted_out, country, last_agent, ..
-    } = event
-    else {
+    let Some((opening, workstream)) = Opening::of(event) else {
         return Err(Some("it doesn't begin with that it was opened".to_owned()));
     };
     let policy = settings.get(workstream).cloned().ok_or(None)?;
-    let opening = Opening {
-        channel: channel.clone(),
-        customer: customer.clone(),
-        own: own.clone(),
-        opted_out: *opted_out,
-        country: country.clone(),
-        last_agent: last_agent.clone(),
-    };
     Ok(Conversation::open(id, opening, policy, at, &mut Effects::new()))
 }

@@ -88,7 +88,8 @@ pub fn folder(data: &Path) -> Result<Found> {
     Ok(found)
 }
 
-fn look_only(path: &Path) -> Result<Connection> {
+/// A connection that changes nothing.
+pub(super) fn look_only(path: &Path) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     Ok(connection)

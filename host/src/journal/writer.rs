@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Outcome, Record};
 use super::versions::Versions;
-use super::views::{Batch, Done};
+use super::views::{Batch, Done, tell};
 
 /// Told what has become of a step, and which rows of the outbox it has added.
 pub(super) type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
@@ -248,13 +248,6 @@ impl Writer {
                 None => settled.into_iter().for_each(tell),
             }
         }
-    }
-}
-
-/// Tells whoever waits; what they do with it is no business of the journal's.
-fn tell(told: impl FnOnce()) {
-    if let Err(why) = contained(Part::Task, told) {
-        tracing::error!(why, "a panic in what a commit had settled was contained");
     }
 }
 

@@ -121,18 +121,7 @@ impl Known {
         settings: Arc<Workstream>,
         at: Timestamp,
     ) -> Option<Self> {
-        let Event::Opened { channel, customer, own, opted_out, country, last_agent, .. } = event
-        else {
-            return None;
-        };
-        let opening = Opening {
-            channel: channel.clone(),
-            customer: customer.clone(),
-            own: own.clone(),
-            opted_out: *opted_out,
-            country: country.clone(),
-            last_agent: last_agent.clone(),
-        };
+        let (opening, _) = Opening::of(event)?;
         let machine = Conversation::open(id, opening, settings, at, &mut Effects::new());
         Some(Self { machine, is_certain: false, due: VecDeque::new() })
     }

@@ -24,7 +24,7 @@ use super::entry::Position;
 use super::error::JournalError;
 use super::schema;
 use super::transcript::{Fits, TranscriptPage};
-use super::views::state_of;
+use super::views::{Mark, state_of};
 
 pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
 pub use audit::{AuditEntry, AuditFilter};
@@ -161,9 +161,7 @@ impl Reader {
 
     /// How far the views have come.
     pub(super) fn position(&self) -> Result<Position> {
-        let query = "SELECT coalesce(max(applied), 0) FROM position";
-        let applied: i64 = self.connection.query_row(query, [], |row| row.get(0))?;
-        Ok(Position(applied.cast_unsigned()))
+        Ok(Mark::of(&self.connection)?.applied)
     }
 
     /// How many events there are of a conversation; none: there is no such conversation.

@@ -25,7 +25,7 @@ pub struct Batch {
     pub position: Position,
     /// What.
     pub entries: Vec<Entry>,
-    /// Who waits until it can be seen: for which entry, in order; one beyond them: for the batch.
+    /// Who waits until it can be seen: for which entry, in order.
     pub told: Vec<(usize, Done)>,
     /// The host is full of what a start has written, and nobody reads it.
     pub forgets: bool,
@@ -65,7 +65,7 @@ pub fn run(
             );
             return;
         };
-        tell(batches, outcomes, &views, progress);
+        tell_all(batches, outcomes, &views, progress);
     }
     views.close();
 }
@@ -127,22 +127,21 @@ fn until_applied(
     }
 }
 
-fn tell(batches: Vec<Batch>, outcomes: Vec<Written>, views: &SqliteViews, progress: &Progress) {
+fn tell_all(batches: Vec<Batch>, outcomes: Vec<Written>, views: &SqliteViews, progress: &Progress) {
     let steps = batches.iter().flat_map(|batch| batch.steps().map(|(id, _)| (batch.position, id)));
     progress.apply(steps, batches.last().map(|batch| batch.position));
     if batches.iter().any(|batch| batch.forgets) {
         views.forget_cache();
     }
-    let mut outcomes = outcomes.into_iter();
-    for batch in batches {
-        let entries = batch.entries.len();
-        for (index, done) in batch.told {
-            let outcome = if index < entries { outcomes.next() } else { None };
-            let outcome = outcome.unwrap_or_else(|| Ok(Outcome::default()));
-            // What they do with it is no business of the journal's.
-            if let Err(why) = contained(Part::Task, || done(outcome)) {
-                tracing::error!(why, "a panic in what a commit had settled was contained");
-            }
-        }
+    let told = batches.into_iter().flat_map(|batch| batch.told);
+    for ((_, done), outcome) in told.zip(outcomes) {
+        tell(|| done(outcome));
+    }
+}
+
+/// Tells whoever waits; what they do with it is no business of the journal's.
+pub fn tell(told: impl FnOnce()) {
+    if let Err(why) = contained(Part::Task, told) {
+        tracing::error!(why, "a panic in what a commit had settled was contained");
     }
 }

@@ -6,7 +6,7 @@ mod step;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::grief::{Part, contained};
 
@@ -17,7 +17,7 @@ use super::record::{Outcome, Record};
 use super::schema;
 
 pub use applier::Written;
-pub(super) use applier::{Batch, Done, run};
+pub(super) use applier::{Batch, Done, run, tell};
 pub(super) use step::{apply_beside_events, state_number, state_of};
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -41,11 +41,29 @@ pub struct SqliteViews {
 }
 
 /// How the views stand to a log.
-pub struct Standing {
+pub struct Mark {
     /// Which log they belong to; none yet.
     pub log: Option<LogId>,
     /// Whoever used them last has stopped in order: everything was applied, and is on disk.
     pub was_stopped: bool,
+    /// How far they have come.
+    pub applied: Position,
+}
+
+impl Mark {
+    /// Of the tables that a connection looks at.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn of(connection: &Connection) -> Result<Self> {
+        let query = "SELECT log, was_stopped, applied FROM position";
+        let row = connection.query_row(query, [], |row| {
+            let applied = Position(row.get::<_, i64>(2)?.cast_unsigned());
+            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied })
+        });
+        let unused = Self { log: None, was_stopped: true, applied: Position::default() };
+        Ok(row.optional()?.unwrap_or(unused))
+    }
 }
 
 impl SqliteViews {
@@ -65,11 +83,8 @@ impl SqliteViews {
     ///
     /// # Errors
     /// [`JournalError`]: it can't be read.
-    pub fn standing(&self) -> Result<Standing> {
-        let query = "SELECT log, was_stopped FROM position";
-        let row = self.connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        let (log, was_stopped) = row.optional()?.unwrap_or((None, true));
-        Ok(Standing { log, was_stopped })
+    pub fn marked(&self) -> Result<Mark> {
+        Mark::of(&self.connection)
     }
 
     /// From now on they follow this log.
@@ -124,8 +139,8 @@ impl SqliteViews {
     }
 
     fn apply_as_one(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {
-        // Immediate: a deferred one fails at once where another process (`cordboard agent token`) has
-        // written since its first read; this one waits for its turn.
+        // Immediate: a deferred one fails at once where somebody else holds the file; this one waits for its
+        // turn.
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::new();
@@ -159,8 +174,7 @@ impl SqliteViews {
 
 impl Views for SqliteViews {
     fn position(&self) -> Result<Position> {
-        let row = self.connection.query_row("SELECT applied FROM position", [], |row| row.get(0));
-        Ok(Position(row.optional()?.map_or(0, i64::cast_unsigned)))
+        Ok(self.marked()?.applied)
     }
 
     fn apply(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {
@@ -169,15 +183,6 @@ impl Views for SqliteViews {
             Err(JournalError::new(Trouble::Grief, format!("it came to grief: {why}")))
         })
     }
-}
-
-/// How far a file that nobody feeds has come, and of which log.
-pub fn stand_of(file: &Path) -> Result<(Position, Option<LogId>)> {
-    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let query = "SELECT applied, log FROM position";
-    let row = connection.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
-    let (applied, log) = row.optional()?.unwrap_or_default();
-    Ok((Position(applied.cast_unsigned()), log))
 }
 
 /// Puts on disk what was committed to a file of SQLite's in WAL mode without a sync: it lies in the WAL,
