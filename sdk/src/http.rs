@@ -1,5 +1,7 @@
 //! HTTP, both ways: webhooks that come in, and requests that the host makes for a plugin.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
@@ -37,9 +39,9 @@ impl WebhookRequest {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// The form fields of the body, in order, repeated ones repeated.
-    pub fn form(&self) -> Vec<(String, String)> {
-        form_urlencoded::parse(&self.body).into_owned().collect()
+    /// The form fields of the body, in order, repeated ones repeated. What isn't escaped isn't copied.
+    pub fn form(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(&self.body).collect()
     }
 
     /// The body as JSON.

@@ -98,9 +98,12 @@ impl Shard {
         not: Option<ConversationId>,
         shard: &Addr<Self>,
     ) -> Result<Option<ConversationId>, JournalError> {
-        let known = match self.threads.get(key) {
-            Some(id) => Some(*id),
-            None => self.reader()?.newest_of_thread(key)?,
+        let (known, opted_out) = match self.threads.get(key) {
+            Some(id) => (Some(*id), None),
+            None => {
+                let stored = self.reader()?.thread(key)?;
+                (stored.newest, Some(stored.opted_out))
+            }
         };
         if let Some(id) = known.filter(|id| Some(*id) != not)
             && self.wake(id, shard)?
@@ -115,7 +118,10 @@ impl Shard {
         };
         let before = known.map(|known| self.reader()?.conversation(known)).transpose()?.flatten();
         let last_agent = before.and_then(|before| before.last_agent().cloned());
-        let Some(loaded) = self.unopened(key, own, keys, last_agent)? else { return Ok(None) };
+        let opted_out = opted_out.map_or_else(|| self.reader()?.opted_out(key), Ok)?;
+        let Some(loaded) = self.unopened(key, own, keys, last_agent, opted_out) else {
+            return Ok(None);
+        };
         self.start(id, loaded, key.clone(), own.clone(), shard);
         self.threads.insert(key.clone(), id);
         Ok(Some(id))
@@ -164,22 +170,23 @@ impl Shard {
         own: &Address,
         keys: HashSet<i64>,
         last_agent: Option<AgentId>,
-    ) -> Result<Option<Loaded>, JournalError> {
+        opted_out: bool,
+    ) -> Option<Loaded> {
         let Some(slot) = self.directory.channel(&key.channel) else {
             tracing::error!(channel = %key.channel, "a message of a channel that isn't configured");
-            return Ok(None);
+            return None;
         };
         let policy = slot.policy.clone();
         let opening = Opening {
             channel: key.channel.clone(),
             customer: key.customer.clone(),
             own: own.clone(),
-            opted_out: self.reader()?.opted_out(key)?,
+            opted_out,
             country: country_of(&key.customer),
             last_agent,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
-        Ok(Some(Loaded { machine, stored: None, keys }))
+        Some(Loaded { machine, stored: None, keys })
     }
 
     fn start(
@@ -478,7 +485,11 @@ impl Shard {
                 Some(Loaded { machine: Ok(machine), stored: Some(stored), keys })
             }
             // Its first event never came to the journal.
-            None => self.unopened(&live.thread, &live.own, keys, live.last_agent.clone())?,
+            None => {
+                let opted_out = self.reader()?.opted_out(&live.thread)?;
+                let last_agent = live.last_agent.clone();
+                self.unopened(&live.thread, &live.own, keys, last_agent, opted_out)
+            }
         };
         if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
             live.send(Replace(loaded));

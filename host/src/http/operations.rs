@@ -57,6 +57,10 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         ("cordboard_journal_commits_total".to_owned(), commits as f64),
         ("cordboard_journal_writes_total".to_owned(), appends as f64),
         ("cordboard_journal_waiting".to_owned(), directory.journal.health().waiting() as f64),
+        (
+            "cordboard_journal_lag_seconds".to_owned(),
+            directory.journal.health().lag().as_secs_f64(),
+        ),
         ("cordboard_journal_panics_total".to_owned(), directory.journal.health().panics() as f64),
         ("cordboard_outbox_backlog".to_owned(), web.backlog.len() as f64),
         ("cordboard_alarms".to_owned(), directory.alarms.count() as f64),

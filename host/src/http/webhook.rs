@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::conversation::{CustomerMessage, Input};
 use cordboard_core::ids::{Address, ChannelId, ConversationId, MessageNo};
@@ -20,13 +20,9 @@ use crate::journal::{JournalError, Reader, dedup_key};
 pub const MOST_BYTES: usize = 1_100_000;
 
 /// Takes a webhook.
-pub async fn receive(
-    request: HttpRequest,
-    path: Path<String>,
-    body: Bytes,
-    web: Data<Web>,
-) -> HttpResponse {
-    let channel = ChannelId::from(path.as_str());
+pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpResponse {
+    let channel = channel_of(request.path()).unwrap_or_default();
+    let channel = ChannelId::from(channel);
     let directory = &web.directory;
     let Some(slot) = directory.channel(&channel) else {
         return HttpResponse::NotFound().body(format!("there is no channel `{channel}`\n"));
@@ -108,6 +104,11 @@ pub async fn receive(
     }
     count("taken");
     as_response(received.response)
+}
+
+/// The channel that a webhook's path names.
+pub fn channel_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/hooks/")
 }
 
 fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {

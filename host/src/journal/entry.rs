@@ -32,7 +32,9 @@ const FORMAT: u8 = 1;
 
 /// A batch as it stands in the log.
 pub fn encoded(entries: &[Entry]) -> Result<Vec<u8>, JournalError> {
-    let mut bytes = vec![FORMAT];
+    const USUAL: usize = 1024;
+    let mut bytes = Vec::with_capacity(USUAL * entries.len());
+    bytes.push(FORMAT);
     rmp_serde::encode::write(&mut bytes, entries).map_err(|error| {
         JournalError::new(Trouble::Other, format!("a batch can't be encoded: {error}"))
     })?;

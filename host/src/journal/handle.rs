@@ -382,7 +382,8 @@ fn replay(log: &SqliteLog, views: &mut SqliteViews, applied: Position) -> Result
     log.each_after(applied, &mut |position, bytes| {
         let entries = entry::decoded(position, bytes)?;
         count += entries.len();
-        views.apply(&[Batch { position, entries, told: Vec::new(), forgets: false }]).map(drop)
+        let (told, since) = (Vec::new(), Instant::now());
+        views.apply(&[Batch { position, entries, told, since, forgets: false }]).map(drop)
     })?;
     if count > 0 {
         tracing::info!(writes = count, "what the last host had committed was taken from its log");

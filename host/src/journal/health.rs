@@ -14,6 +14,8 @@ pub struct JournalHealth {
     has_ended: AtomicBool,
     waiting: AtomicUsize,
     panics: AtomicU64,
+    /// Microseconds between the commit of what was made visible last and that moment.
+    lag: AtomicU64,
     /// Why the log takes nothing; why the views don't follow.
     stuck: [Mutex<Option<String>>; 2],
     /// The last read that failed.
@@ -64,6 +66,15 @@ impl JournalHealth {
     /// Panics in writes that were contained.
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    /// How long what was made visible last had been committed by then.
+    pub fn lag(&self) -> Duration {
+        Duration::from_micros(self.lag.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn visible(&self, lag: Duration) {
+        self.lag.store(lag.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Whether one of its threads has ended, in order or not.

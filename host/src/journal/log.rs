@@ -109,21 +109,29 @@ impl SqliteLog {
     }
 
     fn append_in(&mut self, position: Position, batch: &[u8]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
         let (first, up_to) = self.trimmed;
-        let until = up_to.0.min(first.0 + Self::TRIMMED_AT_ONCE);
-        if until > first.0 {
-            transaction
-                .prepare_cached("DELETE FROM batches WHERE position <= ?1")?
-                .execute([until.cast_signed()])?;
+        let until = first.0 + Self::TRIMMED_AT_ONCE;
+        // Many now and then: their pages are written once, and most appends write none but their own.
+        if until > up_to.0 {
+            return insert(&self.connection, position, batch);
         }
+        let transaction = self.connection.transaction()?;
         transaction
-            .prepare_cached("INSERT INTO batches (position, checksum, body) VALUES (?1, ?2, ?3)")?
-            .execute(params![position.0.cast_signed(), i64::from(crc32fast::hash(batch)), batch])?;
+            .prepare_cached("DELETE FROM batches WHERE position <= ?1")?
+            .execute([until.cast_signed()])?;
+        insert(&transaction, position, batch)?;
         transaction.commit()?;
-        self.trimmed.0 = Position(until.max(first.0));
+        self.trimmed.0 = Position(until);
         Ok(())
     }
+}
+
+fn insert(connection: &Connection, position: Position, batch: &[u8]) -> rusqlite::Result<()> {
+    let mut insert = connection
+        .prepare_cached("INSERT INTO batches (position, checksum, body) VALUES (?1, ?2, ?3)")?;
+    let checksum = i64::from(crc32fast::hash(batch));
+    insert.execute(params![position.0.cast_signed(), checksum, batch])?;
+    Ok(())
 }
 
 impl Log for SqliteLog {

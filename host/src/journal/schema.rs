@@ -151,6 +151,8 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
     // Whoever only looks at a journal that may be damaged leaves it as it is; in order it is closed by
     // those who say so.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // As readers have it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -16_384)?;

@@ -127,7 +127,8 @@ impl Writer {
         }
         match self.put_in_log(&entries) {
             Ok(position) => {
-                let batch = Batch { position, entries, told, forgets };
+                let since = Instant::now();
+                let batch = Batch { position, entries, told, since, forgets };
                 // Before anybody is told: who looks then must know whether they have to wait.
                 self.progress.commit(position, batch.steps());
                 self.health.committed(fates.len() as u64 + batch.told.len() as u64);

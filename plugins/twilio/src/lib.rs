@@ -7,6 +7,8 @@
 
 mod webhook_signature;
 
+use std::borrow::Cow;
+
 use cordboard_sdk::prelude::*;
 use cordboard_sdk::sms::{self, Number, NumberForm};
 
@@ -136,7 +138,7 @@ impl Twilio {
     fn check_signature(
         &self,
         request: &WebhookRequest,
-        fields: &[(String, String)],
+        fields: &[(Cow<'_, str>, Cow<'_, str>)],
     ) -> Result<(), Rejection> {
         let reject = |reason: &str| Rejection::NotAuthentic(reason.to_owned());
         let given =
@@ -158,11 +160,11 @@ impl Twilio {
 }
 
 /// Form fields by name.
-struct Form(Vec<(String, String)>);
+struct Form<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl Form {
+impl Form<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_ref())
     }
 
     fn need(&self, name: &str) -> Result<&str, Rejection> {
@@ -172,7 +174,7 @@ impl Form {
     }
 }
 
-fn inbound(form: &Form) -> Result<Inbound, Rejection> {
+fn inbound(form: &Form<'_>) -> Result<Inbound, Rejection> {
     let text = form.get("Body").unwrap_or_default();
     let consent = match form.get("OptOutType") {
         Some("STOP") => Some(Consent::OptOut),

@@ -1,7 +1,7 @@
 //! `X-Twilio-Signature`: URL, then the form's fields sorted by name, each name with its distinct
 //! values sorted; JSON bodies by a hash in the URL.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
 
 use cordboard_sdk::WebhookRequest;
 use cordboard_sdk::signature::{
@@ -30,22 +30,20 @@ pub fn algorithm(settings: Option<&str>) -> Option<Algorithm> {
 }
 
 /// The digest over URL and fields.
-pub fn signature(
+pub fn signature<N: AsRef<str>, V: AsRef<str>>(
     url: &str,
-    fields: &[(String, String)],
+    fields: &[(N, V)],
     secret: &str,
     algorithm: Algorithm,
 ) -> Vec<u8> {
-    let mut by_name: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in fields {
-        by_name.entry(name).or_default().insert(value);
-    }
+    let mut fields: Vec<(&str, &str)> =
+        fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+    fields.sort_unstable();
+    fields.dedup();
     let mut signed = url.to_owned();
-    for (name, values) in &by_name {
-        for value in values {
-            signed.push_str(name);
-            signed.push_str(value);
-        }
+    for (name, value) in fields {
+        signed.push_str(name);
+        signed.push_str(value);
     }
     match algorithm {
         Algorithm::HmacSha1 => hmac_sha1(secret.as_bytes(), &[signed.as_bytes()]),
@@ -57,7 +55,7 @@ pub fn signature(
 /// proxies add and drop it.
 pub fn is_authentic(
     request: &WebhookRequest,
-    fields: &[(String, String)],
+    fields: &[(Cow<'_, str>, Cow<'_, str>)],
     given: &str,
     secret: &str,
     algorithm: Algorithm,
@@ -74,7 +72,7 @@ pub fn is_authentic(
     url_matches && body_matches
 }
 
-/// The URL without its port and with it; a default port is written out.
+/// The URL as it is, and with its port if it has none, or without; a default port is written out.
 fn url_forms(url: &str) -> Vec<String> {
     let Some((scheme, rest)) = url.split_once("://") else { return vec![url.to_owned()] };
     let (authority, path) = match rest.find('/') {
@@ -83,9 +81,9 @@ fn url_forms(url: &str) -> Vec<String> {
     };
     let default_port = if scheme == "https" { "443" } else { "80" };
     let has_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    let (name, port) = match authority.rsplit_once(':') {
-        Some((name, port)) if has_port(port) => (name, port),
-        _ => (authority, default_port),
+    let other = match authority.rsplit_once(':') {
+        Some((name, port)) if has_port(port) => format!("{scheme}://{name}{path}"),
+        _ => format!("{scheme}://{authority}:{default_port}{path}"),
     };
-    vec![format!("{scheme}://{name}:{port}{path}"), format!("{scheme}://{name}{path}")]
+    vec![url.to_owned(), other]
 }

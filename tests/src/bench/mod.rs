@@ -7,6 +7,7 @@ mod report;
 mod routing;
 mod setup;
 mod theory;
+mod webhooks;
 
 pub use journal::{fill, read_raw};
 pub use load::{Load, Prepared, twilio_requests};
@@ -15,6 +16,7 @@ pub use report::{Figure, Report};
 pub use routing::{Floor, Times, helpdesk};
 pub use setup::{loaded, setup};
 pub use theory::Point;
+pub use webhooks::{CONNECTIONS, Webhooks, address};
 
 /// Resident memory of a process, in bytes.
 ///

@@ -46,6 +46,11 @@ impl Report {
         self.0.push(Figure { name, value, unit, reference, ratio, beside, aim });
     }
 
+    /// Adds a figure that stands for itself.
+    pub fn note(&mut self, name: &str, value: f64, unit: &'static str) {
+        self.add(name, value, unit, (value, "itself"), "");
+    }
+
     /// Prints the table's head.
     pub fn head() {
         println!(

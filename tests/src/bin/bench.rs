@@ -1,26 +1,24 @@
 //! `make bench`: figures beside references measured in the same run.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use cordboard_tests::bench::{
-    Floor, Load, Point, Report, actor_bytes, bare_server, fill, helpdesk, ledger_entry_bytes,
-    loaded, read_raw, resident, setup, twilio_requests,
+    CONNECTIONS, Floor, Load, Point, Report, Webhooks, actor_bytes, address, bare_server, fill,
+    helpdesk, ledger_entry_bytes, loaded, read_raw, resident, setup, twilio_requests,
 };
-use cordboard_tests::emulator::Accounts;
-use cordboard_tests::harness::{HostProcess, Screen, target_folder};
+use cordboard_tests::harness::{Screen, target_folder};
 use serde_json::{Value, json};
 
 /// The host's own allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const CONNECTIONS: usize = 32;
-const MESSAGES: usize = 120_000;
-const CUSTOMERS: usize = 10_000;
-const SCREENS: usize = 8;
-const PROBES: usize = 400;
+/// Providers that send much over many connections.
+const MANY_CONNECTIONS: usize = 256;
+/// So many seconds webhooks are sent without a pause; another number as the second argument.
+const SUSTAINED: f64 = 60.0;
 const LIVE: usize = 50_000;
 const OPEN: usize = 1_000_000;
 
@@ -57,9 +55,8 @@ async fn main() -> anyhow::Result<()> {
     if wanted("simulated") {
         theory(&mut report);
     }
-    if wanted("webhook") {
-        webhooks(&mut report).await?;
-    }
+    let sustained = std::env::args().nth(2).map_or(Ok(SUSTAINED), |seconds| seconds.parse())?;
+    webhooks(&mut report, &wanted, sustained).await?;
     if wanted("view") {
         views(&mut report).await?;
     }
@@ -168,190 +165,27 @@ fn in_fresh_process(what: &str) -> anyhow::Result<f64> {
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-struct Bare {
-    child: Child,
-    port: u16,
-}
-
-impl Bare {
-    async fn start() -> anyhow::Result<Self> {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = Command::new(std::env::current_exe()?)
-            .args(["bare", &port.to_string()])
-            .stdin(Stdio::null())
-            .spawn()?;
-        for _ in 0..500 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(Self { child, port })
+/// All three on one host, one after the other; it is filled by then as a busy one is.
+async fn webhooks(
+    report: &mut Report,
+    wanted: &dyn Fn(&str) -> bool,
+    seconds: f64,
+) -> anyhow::Result<()> {
+    let names = ["webhook_throughput", "webhook_throughput_256", "webhook_to_offer_p99_ms"];
+    if !names.iter().any(|name| wanted(name)) {
+        return Ok(());
     }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        // A child of ours; it may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    let mut webhooks = Webhooks::start().await?;
+    if wanted(names[0]) {
+        webhooks.throughput(report, names[0], CONNECTIONS, seconds).await?;
     }
-}
-
-fn address(host: &HostProcess) -> String {
-    host.url.trim_start_matches("http://").to_owned()
-}
-
-/// A screen that accepts every offer; the times at which offers came, by conversation.
-async fn accept_all(mut screen: Screen, seen: tokio::sync::mpsc::UnboundedSender<Instant>) {
-    while let Some(frame) = screen.try_next().await {
-        if frame["type"] == "offer" {
-            // The measurement may be over.
-            let _ = seen.send(Instant::now());
-            let accept = json!({ "type": "accept", "offer": frame["offer"] });
-            if !screen.try_send(&accept).await {
-                return;
-            }
-        }
+    if wanted(names[1]) {
+        webhooks.throughput(report, names[1], MANY_CONNECTIONS, seconds).await?;
     }
-}
-
-async fn webhooks(report: &mut Report) -> anyhow::Result<()> {
-    let (setup, accounts, agents) = setup();
-    let tokens: Vec<String> =
-        agents.iter().take(SCREENS).map(|a| setup.token(a.as_str())).collect();
-    let host = setup.start(&["--strict"]).await;
-    let mut screens = Vec::new();
-    let (sender, mut offers) = tokio::sync::mpsc::unbounded_channel();
-    for token in &tokens {
-        let screen = Screen::connect(&host.url, token).await;
-        screens.push(actix_web::rt::spawn(accept_all(screen, sender.clone())));
+    if wanted(names[2]) {
+        webhooks.to_offer(report).await?;
     }
-    let bare = Bare::start().await?;
-    let bare_address = format!("127.0.0.1:{}", bare.port);
-
-    // Every customer has a conversation that an agent has accepted. While it is measured no screen
-    // is open, as the generator would spend its time on reading their frames; the agents are present
-    // and new customers (one message in twenty) are offered to them.
-    let warm = twilio_requests(&accounts, 1, CUSTOMERS, CUSTOMERS);
-    Load::run(&address(&host), warm, CONNECTIONS, None).await;
-    for _ in 0..CUSTOMERS {
-        offers.recv().await.context("the screens are gone")?;
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    screens.into_iter().for_each(|screen| screen.abort());
-
-    // In turns, so that a slow moment of the machine meets both.
-    let mut best = (0.0f64, 0.0f64);
-    let mut ratios = Vec::new();
-    let mut first = CUSTOMERS + 1;
-    for _ in 0..3 {
-        let mut requests = twilio_requests(&accounts, first, MESSAGES / 3, CUSTOMERS);
-        let new = twilio_requests(&accounts, 2_000_000 + first, MESSAGES / 60, 9_000_000);
-        for (n, request) in new.into_iter().enumerate() {
-            requests[n * 20] = request;
-        }
-        first += MESSAGES / 3;
-        let reference = Load::run(&bare_address, requests.clone(), CONNECTIONS, None).await;
-        let measured = Load::run(&address(&host), requests, CONNECTIONS, None).await;
-        for load in [&reference, &measured] {
-            let first = load.first_failure.as_deref().unwrap_or_default();
-            ensure!(
-                load.failed == 0,
-                "{} webhooks failed: {first}\n{}",
-                load.failed,
-                tail(&host.log())
-            );
-        }
-        ratios.push(measured.rate / reference.rate);
-        best = (best.0.max(measured.rate), best.1.max(reference.rate));
-    }
-    ratios.sort_by(f64::total_cmp);
-    report.add(
-        "webhook_throughput",
-        best.1 * ratios[1],
-        "1/s",
-        (best.1, "bare actix-web handler, same form; median ratio of 3 turns"),
-        "ratio >= 0.4",
-    );
-
-    for token in &tokens {
-        let screen = Screen::connect(&host.url, token).await;
-        actix_web::rt::spawn(accept_all(screen, sender.clone()));
-    }
-    // What is left waiting from before is accepted first.
-    while tokio::time::timeout(Duration::from_secs(2), offers.recv()).await.is_ok() {}
-
-    // At half the rate: new customers among known ones, one probe at a time.
-    while offers.try_recv().is_ok() {}
-    let rate = best.0 / 2.0;
-    let known = twilio_requests(&accounts, first, (rate * 6.0) as usize, CUSTOMERS);
-    first += known.len();
-    let background = actix_web::rt::spawn({
-        let address = address(&host);
-        async move { Load::run(&address, known, CONNECTIONS, Some(rate)).await }
-    });
-    let mut times = Vec::with_capacity(PROBES);
-    for n in 0..PROBES {
-        let probe = twilio_requests(&accounts, first + n, 1, 5_000_000 + first + n + 1);
-        let began = Instant::now();
-        let target = address(&host);
-        let sent = Load::run(&target, probe, 1, None);
-        let (_, offered) = tokio::join!(sent, offers.recv());
-        times.push(offered.context("the screens are gone")?.duration_since(began));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    background.await?;
-
-    let echo = echo_times(bare.port, PROBES, &bare_address, &accounts, rate).await?;
-    report.add(
-        "webhook_to_offer_p99_ms",
-        p99(&mut times),
-        "ms",
-        (p99(&mut echo.clone()), "WebSocket echo on the bare server under the same rate"),
-        "< 10",
-    );
     Ok(())
-}
-
-/// The last lines of a log.
-fn tail(log: &str) -> String {
-    let mut lines: Vec<&str> = log.lines().rev().take(20).collect();
-    lines.reverse();
-    lines.join("\n")
-}
-
-fn p99(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times[times.len() * 99 / 100].as_secs_f64() * 1000.0
-}
-
-async fn echo_times(
-    port: u16,
-    count: usize,
-    address: &str,
-    accounts: &Accounts,
-    rate: f64,
-) -> anyhow::Result<Vec<Duration>> {
-    use futures_util::{SinkExt, StreamExt};
-    use tokio_tungstenite::tungstenite::Message;
-    let requests = twilio_requests(accounts, 1, (rate * 4.0) as usize, CUSTOMERS);
-    let address = address.to_owned();
-    let background = actix_web::rt::spawn(async move {
-        Load::run(&address, requests, CONNECTIONS, Some(rate)).await
-    });
-    let url = format!("ws://127.0.0.1:{port}/echo");
-    let (mut socket, _) = tokio_tungstenite::connect_async(url).await?;
-    let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
-        let began = Instant::now();
-        socket.send(Message::text("x".repeat(200))).await?;
-        socket.next().await.context("the echo")??;
-        times.push(began.elapsed());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    background.await?;
-    Ok(times)
 }
 
 /// What a change costs the host while desks look on: somebody's presence, and a new customer in line.

@@ -23,7 +23,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, Sleep};
 
 use super::{Arrival, Door};
-use crate::http::caller;
+use crate::http::{caller, webhook};
 use crate::http::error::ApiError;
 use crate::http::server::{MOST_BYTES, Web};
 
@@ -61,17 +61,18 @@ pub async fn in_time(
     }
     let web = request.app_data::<Data<Web>>().expect("every worker has it").clone();
     // Nothing is collected for whom there is nothing.
-    if let Some(channel) = request.path().strip_prefix("/hooks/")
+    if let Some(channel) = webhook::channel_of(request.path())
         && web.directory.channel(&channel.into()).is_none()
     {
         let unknown = HttpResponse::NotFound().body(format!("there is no channel `{channel}`\n"));
         return Ok(close(request.into_response(unknown), arrival));
     }
     let end = Rc::new(Cell::new(End::Fine));
-    let within = web.directory.config().host.limits.body;
+    let config = web.directory.config();
+    let within = config.host.limits.body;
     let inner = request.take_payload();
     // Until the answer: what was collected lives as long.
-    let address = super::address_of(request.request(), &web.directory.config().host);
+    let address = super::address_of(request.request(), &config.host);
     let held = Rc::new(Held { door: web.door.clone(), address, bytes: Cell::new(0) });
     let body = Timely::new(inner, within, end.clone(), held.clone());
     if request.path().starts_with("/api/") {

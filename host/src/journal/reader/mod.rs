@@ -73,6 +73,14 @@ pub struct Stored {
     pub revision: u64,
 }
 
+/// What is stored of a customer on a channel.
+pub struct StoredThread {
+    /// The newest conversation.
+    pub newest: Option<ConversationId>,
+    /// They want no messages (CH-12).
+    pub opted_out: bool,
+}
+
 /// A connection that reads. One per thread.
 pub struct Reader {
     connection: Connection,
@@ -121,6 +129,8 @@ impl Reader {
         let connection = Connection::open(data.join(schema::FILE))?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // A statement's plan doesn't depend on what is bound to it: otherwise some are prepared anew each time.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -kib)?;
         connection.set_prepared_statement_cache_capacity(32);
@@ -188,8 +198,7 @@ impl Reader {
     }
 
     /// Keys of what has happened in a conversation and in the one before it with the same customer,
-    /// the newest ones: providers repeat themselves for a day at most. (The limit is no parameter:
-    /// SQLite would prepare the statement anew each time it is bound.)
+    /// the newest ones: providers repeat themselves for a day at most.
     pub fn recent_keys(&self, key: &ThreadKey, id: ConversationId) -> Result<HashSet<i64>> {
         let id = id.0.as_bytes().as_slice();
         let mut keys = HashSet::new();
@@ -212,6 +221,22 @@ impl Reader {
             }
         }
         Ok(keys)
+    }
+
+    /// What a thread's next message has to know, in one look.
+    pub fn thread(&self, key: &ThreadKey) -> Result<StoredThread> {
+        let query = "SELECT (SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2
+                             ORDER BY id DESC LIMIT 1),
+                            EXISTS (SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer = ?2)";
+        let thread = params![key.channel.as_str(), key.customer.as_str()];
+        let found = self.connection.prepare_cached(query)?.query_row(thread, |row| {
+            let newest = match row.get_ref(0)?.as_blob_or_null()? {
+                Some(_) => Some(id_at(row, 0)?),
+                None => None,
+            };
+            Ok(StoredThread { newest, opted_out: row.get(1)? })
+        });
+        Ok(found?)
     }
 
     /// The newest conversation with a customer on a channel.

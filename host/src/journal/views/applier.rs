@@ -27,6 +27,8 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// Who waits until it can be seen: for which entry, in order.
     pub told: Vec<(usize, Done)>,
+    /// When it was committed.
+    pub since: Instant,
     /// The host is full of what a start has written, and nobody reads it.
     pub forgets: bool,
 }
@@ -65,6 +67,7 @@ pub fn run(
             );
             return;
         };
+        health.visible(batches[0].since.elapsed());
         tell_all(batches, outcomes, &views, progress);
     }
     views.close();
