@@ -17,7 +17,8 @@ use crate::clock;
 use crate::config::{Config, Place, Problem, place_in_file};
 use crate::errands;
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
-use crate::journal::{self, Files, Holds, Journal, JournalError, Reader, Record};
+use crate::journal::{self, Holds, Journal, JournalError, Reader, Record};
+use crate::keeping;
 use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
@@ -93,7 +94,7 @@ impl Host {
         let began = Instant::now();
         let reader = Reader::open(&data).map_err(unusable)?;
         // All of them are there once somebody has read.
-        let files = Files::of(&data);
+        let files = journal.files();
         let keeps_log = config.host.keep_routing_log.0 > 0;
         let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder).map_err(unusable)?;
@@ -164,6 +165,12 @@ impl Host {
             tracing::warn!(%error, "what the start has written can't be seen yet");
         }
         actix::spawn(watch::upkeep(directory.clone()));
+        let keeping = keeping::by_rule(directory.clone());
+        actix::spawn(Directory::supervised(
+            Arc::downgrade(&directory),
+            "what removes what was kept for long enough",
+            keeping,
+        ));
         let weak = Arc::downgrade(&directory);
         let alive = watch::keep_alive(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));

@@ -98,14 +98,27 @@ async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()>
         // Whoever wanted it has been told that nothing came of it.
         return Err(io::Error::other("it came too late"));
     }
-    let written = if matches!(record, Record::Access(_) | Record::Audit { .. }) {
-        directory.journal.write_now(record).await
-    } else {
-        Err(JournalError::new(Trouble::Other, "that is nothing that a command writes"))
+    let written = match record {
+        Record::Access(_) | Record::Audit { .. } => directory.journal.write_now(record).await,
+        Record::CustomerErased { .. } => erased(record, directory).await,
+        _ => Err(JournalError::new(Trouble::Other, "that is nothing that a command writes")),
     };
     // Whoever holds a connection open looks again.
     directory.authority.send_replace(());
     send(&mut stream, &written).await
+}
+
+/// Of a customer nothing is to be left, wherever the host has it (SEC-04).
+async fn erased(record: Record, directory: &Directory) -> Written {
+    let conversations = record.removes().to_vec();
+    let written = directory.journal.write_now(record).await?;
+    directory.forget(conversations.into_iter());
+    directory.journal.scrub().await.map_err(|error| {
+        let text =
+            format!("it is erased, but its traces in the files stay a while longer: {error}");
+        JournalError::new(error.trouble, text)
+    })?;
+    Ok(written)
 }
 
 /// The host that has the journal of a folder.

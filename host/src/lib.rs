@@ -11,6 +11,7 @@ pub mod errands;
 pub mod grief;
 pub mod http;
 pub mod journal;
+pub mod keeping;
 pub mod leavers;
 pub mod lock;
 pub mod metrics;

@@ -27,7 +27,7 @@ use crate::actors::alarms::Alarms;
 use crate::actors::board::Board;
 use crate::actors::queue::{QueueActor, TellQueue};
 use crate::actors::recorder::{Entry, Recorder};
-use crate::actors::shard::Shard;
+use crate::actors::shard::{Forget, Shard};
 use crate::actors::waiting::{Ticket, Waiting};
 use crate::config::{Config, Permission};
 use crate::grief::{Grief, Part, contained_future};
@@ -345,6 +345,15 @@ impl Directory {
 
     pub(super) fn shard_actors(&self) -> Vec<Addr<Shard>> {
         self.shards.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// Nothing is left of these conversations in the journal (SEC-04).
+    pub fn forget(&self, conversations: impl Iterator<Item = ConversationId>) {
+        let forget = Forget(Arc::new(conversations.collect()));
+        for shard in &self.shards {
+            self.pass(shard.value(), forget.clone());
+        }
+        self.board.changed();
     }
 
     /// A part has panicked, on this input.

@@ -19,7 +19,9 @@ use crate::actors::directory::{Answer, ChannelSlot, Deliver, Directory, To};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
-use crate::config::{ChannelConfig, Config, Permission, QueueConfig, Role, revision};
+use crate::config::{
+    ChannelConfig, Config, Permission, QueueConfig, Role, retention_changes, revision,
+};
 use crate::grief::provoked_error;
 use crate::journal::{JournalError, Reader, Trouble};
 
@@ -38,6 +40,8 @@ pub struct Change {
     pub after_restart: Vec<String>,
     /// Who may other things than before: agents' roles, roles' permissions, in a sentence each.
     pub access: Vec<String>,
+    /// What is kept for another time than before, in a sentence each.
+    pub retention: Vec<String>,
 }
 
 /// What was changed, though not all that had to follow could be told.
@@ -58,6 +62,7 @@ impl Change {
             && self.channels.is_empty()
             && self.after_restart.is_empty()
             && self.access.is_empty()
+            && self.retention.is_empty()
     }
 }
 
@@ -91,6 +96,10 @@ pub fn reconfigure(
     }
     directory.set_config(new.clone());
     change.access = changed_access(&old, &new);
+    change.retention = retention_changes(
+        (&old.retention, old.host.retention),
+        (&new.retention, new.host.retention),
+    );
     directory.authority.send_replace(());
     let channels: HashSet<&ChannelId> = new
         .channels
@@ -373,6 +382,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         // These are looked up whenever they are needed.
         host.limits = new.host.limits;
         host.sign_ins = new.host.sign_ins;
+        host.retention = new.host.retention;
         host.proxies.clone_from(&new.host.proxies);
         host
     };

@@ -416,6 +416,30 @@ impl Handler<Drain> for Shard {
     }
 }
 
+/// Nothing is left of these conversations in the journal (SEC-04): nothing is to be left in memory either.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub(super) struct Forget(pub Arc<HashSet<ConversationId>>);
+
+impl Handler<Forget> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: Forget, _: &mut Self::Context) {
+        self.threads.retain(|_, id| !message.0.contains(id));
+        for id in message.0.iter() {
+            // One that something is on its way to finds that it is gone, and begins anew.
+            let Some(live) = self.live.remove(id) else { continue };
+            if live.is_quiet() {
+                live.actor.do_send(Passivate);
+                self.directory.metrics.live_conversations.dec();
+            } else {
+                self.threads.insert(live.thread.clone(), *id);
+                self.live.insert(*id, live);
+            }
+        }
+    }
+}
+
 /// An input that couldn't be dealt with just now.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -8,14 +8,13 @@ use anyhow::{Context, bail};
 use cordboard_core::ids::AgentId;
 use cordboard_core::time::Timestamp;
 
+use crate::cli::keeper::{Keeper, open_journal};
 use crate::cli::{AgentCommand, WRONG, Wrong, print};
 use crate::clock;
 use crate::config::{self, Config, Role};
-use crate::errands::OfHost;
 use crate::http;
 use crate::http::audit::{self, Noted};
-use crate::journal::{self, Holds, Journal, Reader, Record, Records, Written};
-use crate::lock::{self, FolderLock};
+use crate::journal::{self, Holds, Reader};
 
 /// Runs a subcommand.
 pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
@@ -198,46 +197,6 @@ fn known(folder: &Path, id: &str) -> anyhow::Result<(Config, AgentId)> {
         return Err(Wrong(format!("there is no agent \"{id}\"; known: {known}")).into());
     };
     Ok((config, agent))
-}
-
-fn open_journal(config: &Config) -> anyhow::Result<Keeper> {
-    let data = &config.host.data;
-    std::fs::create_dir_all(data)?;
-    let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
-    journal::look(data).map_err(unusable)?;
-    Ok(match lock::try_lock(data)? {
-        Some(lock) => Keeper::Own { journal: Journal::open(data).map_err(unusable)?, _lock: lock },
-        None => Keeper::Host(OfHost::new(data)),
-    })
-}
-
-/// Who writes what a command wants written.
-enum Keeper {
-    /// Nobody has the folder: the command itself.
-    Own {
-        journal: Journal,
-        /// Until it is closed again.
-        _lock: FolderLock,
-    },
-    /// The host that runs there.
-    Host(OfHost),
-}
-
-impl Keeper {
-    fn stop(&self) {
-        if let Self::Own { journal, .. } = self {
-            journal.stop();
-        }
-    }
-}
-
-impl Records for Keeper {
-    async fn write_now(&self, record: Record) -> Written {
-        match self {
-            Self::Own { journal, .. } => journal.write_now(record).await,
-            Self::Host(host) => host.write_now(record).await,
-        }
-    }
 }
 
 /// Writes the agent's file; takes it back if the configuration would no longer be right.

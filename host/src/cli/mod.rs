@@ -2,7 +2,9 @@
 
 mod agent;
 mod check;
+mod customer;
 mod journal;
+mod keeper;
 mod plugin;
 mod print;
 mod replay;
@@ -68,6 +70,9 @@ enum Command {
     /// Look at the journal, back it up, restore it
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Take out, or erase, what is kept of a customer
+    #[command(subcommand)]
+    Customer(CustomerCommand),
     /// Print the OpenAPI description of the REST API
     #[command(hide = true)]
     Openapi,
@@ -236,6 +241,35 @@ enum AgentCommand {
 }
 
 #[derive(Subcommand)]
+enum CustomerCommand {
+    /// Print all of it, one JSON object a line; also while the host runs
+    Export {
+        #[command(flatten)]
+        whose: CustomerArgs,
+    },
+    /// Remove all of it, for good; also while the host runs
+    Erase {
+        #[command(flatten)]
+        whose: CustomerArgs,
+        /// Do it: without this, only what there is is said
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
+struct CustomerArgs {
+    /// Their address, as +14255550100
+    #[arg(value_name = "ADDRESS", allow_hyphen_values = true)]
+    customer: String,
+    /// On this channel only [default: on all]
+    #[arg(long)]
+    channel: Option<String>,
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+#[derive(Subcommand)]
 enum JournalCommand {
     /// Read all of it, and say what is damaged or doesn't agree; also while the host runs
     Verify {
@@ -295,6 +329,7 @@ pub fn main(cli: Cli) -> ExitCode {
             Command::Plugin(PluginCommand::Inspect { file }) => plugin::show(&file),
             Command::Agent(command) => agent::run(command).await,
             Command::Journal(command) => journal::run(command),
+            Command::Customer(command) => customer::run(command).await,
             Command::Openapi => {
                 use utoipa::OpenApi;
                 let description = crate::http::ApiDoc::openapi().to_pretty_json()?;

@@ -13,6 +13,7 @@ use super::ranges::{
     BODY, CONNECTIONS, CONNECTIONS_PER_ADDRESS, JOURNAL_BACKLOG, KEEP_ROUTING_LOG, SCREEN_BACKLOG,
     SCREEN_PATIENCE, SIGN_IN_IDLE, SIGN_IN_LAST, SIGN_IN_REMOVED,
 };
+use super::retention::{HostRetention, HostRetentionTree};
 use super::routing::Known;
 use super::tree::Duration;
 
@@ -42,6 +43,8 @@ pub struct HostConfig {
     /// How long the journal keeps what routing was told, from the end of a run (OPS-08); 0: not at
     /// all.
     pub keep_routing_log: Span,
+    /// How long the rest is kept that isn't of a workstream (SEC-04).
+    pub retention: HostRetention,
 }
 
 /// A certificate chain and its key, as PEM files.
@@ -111,6 +114,8 @@ pub(super) struct HostTree {
     /// doesn't.
     #[serde(default = "a_month")]
     keep_routing_log: Duration,
+    #[serde(default)]
+    retention: HostRetentionTree,
 }
 
 #[derive(Debug, Deserialize)]
@@ -180,6 +185,7 @@ impl Default for HostTree {
             plugins: default_plugins(),
             hours: None,
             keep_routing_log: a_month(),
+            retention: HostRetentionTree::default(),
         }
     }
 }
@@ -234,6 +240,7 @@ impl Reader {
             plugins: root.join(&tree.plugins),
             hours: tree.hours,
             keep_routing_log: tree.keep_routing_log.0,
+            retention: tree.retention.into(),
             listen: tree.listen,
         }
     }
@@ -246,6 +253,7 @@ impl Reader {
             Some(tree.keep_routing_log),
             KEEP_ROUTING_LOG,
         );
+        self.check_host_retention(source, tree.retention);
         let limits = tree.limits;
         for (name, value, range) in [
             ("connections", limits.connections, CONNECTIONS),

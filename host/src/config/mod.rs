@@ -7,6 +7,7 @@ mod model;
 mod permissions;
 mod ranges;
 mod resolve;
+mod retention;
 mod routing;
 mod routing_tree;
 mod rules;
@@ -19,5 +20,6 @@ pub use model::{
     StrategyConfig,
 };
 pub use permissions::{Permission, Role};
+pub use retention::{HostRetention, Retention, changes as retention_changes};
 pub use routing::revision;
 pub use tree::{Duration, Problem};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::host::HostConfig;
 use super::permissions::{Permission, Role};
+use super::retention::Retention;
 
 /// All of it.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub channels: Vec<ChannelConfig>,
     /// By name.
     pub workstreams: HashMap<WorkstreamId, Arc<Workstream>>,
+    /// How long each workstream's conversations are kept (SEC-04).
+    pub retention: BTreeMap<WorkstreamId, Retention>,
     /// In the order of the files.
     pub queues: Vec<QueueConfig>,
     /// In the order of the files.

@@ -37,11 +37,13 @@ pub enum Permission {
     ManageAccess,
     /// Read the audit log (SEC-03).
     ReadAudit,
+    /// Take out and erase what is kept of a customer (SEC-04).
+    CustomerData,
 }
 
 impl Permission {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SelfAssign,
         Self::TakeOver,
         Self::EndConversation,
@@ -54,6 +56,7 @@ impl Permission {
         Self::Reload,
         Self::ManageAccess,
         Self::ReadAudit,
+        Self::CustomerData,
     ];
 
     /// Those that supervisors have from the beginning.
@@ -83,6 +86,7 @@ impl Permission {
             Self::Reload => "config.reload",
             Self::ManageAccess => "access.manage",
             Self::ReadAudit => "audit.read",
+            Self::CustomerData => "customer.data",
         }
     }
 

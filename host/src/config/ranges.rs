@@ -31,6 +31,18 @@ const fn number(name: &'static str, from: i64, to: i64) -> Range {
 
 /// How long a routing log is kept, from the end of its run; 0s: not at all.
 pub(super) const KEEP_ROUTING_LOG: Range = time("host.keep_routing_log", 0, 3650 * DAY);
+/// SEC-04. A hundred years are for good.
+pub(super) const KEEP_MESSAGES: Range = time("workstreams.retention.messages", HOUR, 36_500 * DAY);
+/// SEC-04.
+pub(super) const KEEP_DECISIONS: Range =
+    time("workstreams.retention.decisions", HOUR, 36_500 * DAY);
+/// SEC-04.
+pub(super) const KEEP_AUDIT: Range = time("host.retention.audit", DAY, 36_500 * DAY);
+/// SEC-04.
+pub(super) const KEEP_AGENT_HISTORY: Range =
+    time("host.retention.agent_history", HOUR, 36_500 * DAY);
+/// SEC-04.
+pub(super) const KEEP_REPLIES: Range = time("host.retention.replies", HOUR, 36_500 * DAY);
 /// SEC-06.
 pub(super) const SIGN_IN_LAST: Range = time("host.sign_ins.last", 60 * SECOND, 90 * DAY);
 /// SEC-06.
@@ -101,8 +113,13 @@ pub(super) const LONGER_THAN: Range = number("queues.overflow longer_than", 0, 1
 pub(super) const LEVEL: Range = number("skills, levels", 1, 10);
 
 #[cfg(test)]
-const ALL: [Range; 32] = [
+const ALL: [Range; 37] = [
     KEEP_ROUTING_LOG,
+    KEEP_MESSAGES,
+    KEEP_DECISIONS,
+    KEEP_AUDIT,
+    KEEP_AGENT_HISTORY,
+    KEEP_REPLIES,
     JOURNAL_BACKLOG,
     SIGN_IN_LAST,
     SIGN_IN_IDLE,
@@ -136,15 +153,20 @@ const ALL: [Range; 32] = [
     LEVEL,
 ];
 
+/// A length of time, as it is written in the configuration.
+pub(super) fn in_words(span: Span) -> String {
+    let units = [(DAY, "d"), (HOUR, "h"), (60 * SECOND, "m"), (SECOND, "s"), (1, "ms")];
+    let fits = |(unit, _): &&(i64, &str)| span.0 != 0 && span.0 % unit == 0;
+    let (unit, name) = units.iter().find(fits).copied().unwrap_or((SECOND, "s"));
+    format!("{}{name}", span.0 / unit)
+}
+
 impl Range {
     fn written(&self, value: i64) -> String {
         if !self.is_time {
             return value.to_string();
         }
-        let units = [(DAY, "d"), (HOUR, "h"), (60 * SECOND, "m"), (SECOND, "s"), (1, "ms")];
-        let fits = |(unit, _): &&(i64, &str)| value != 0 && value % unit == 0;
-        let (unit, name) = units.iter().find(fits).copied().unwrap_or((SECOND, "s"));
-        format!("{}{name}", value / unit)
+        in_words(Span(value))
     }
 
     /// What is wrong with a value, and what would be right.

@@ -29,7 +29,7 @@ impl Reader {
         let known = self.known();
         let host = self.resolve_host(root, &known);
         let queues = self.resolve_queues(&known);
-        let workstreams = self.resolve_workstreams(&known);
+        let (workstreams, retention) = self.resolve_workstreams(&known);
         let channels = self.resolve_channels(root, &host, &workstreams, &known);
         let strategies = self.resolve_strategies(root, &host);
         let reaches = reach_of_queues(&workstreams, &queues);
@@ -44,6 +44,7 @@ impl Reader {
             host,
             channels,
             workstreams,
+            retention,
             queues,
             agents,
             labels,

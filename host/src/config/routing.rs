@@ -20,6 +20,7 @@ use super::ranges::{
     AFFINITY, CONSULT_SEARCH, END_AFTER, INACTIVITY, LONGER_THAN, OFFER_TIMEOUT, PRIORITY,
     RELAX_AFTER, RELAX_TO, REOPEN_WITHIN, RETURN_AFTER, UNITS, WAITED_FOR, WRAP_UP, WRAP_UP_LIMIT,
 };
+use super::retention::Retention;
 use super::routing_tree::{
     OnOfflineTree, OverflowTree, QueueTree, ThenTree, WeekTree, WhenTree, WorkstreamTree,
     WrapUpTree,
@@ -234,8 +235,9 @@ impl Reader {
     pub(super) fn resolve_workstreams(
         &mut self,
         known: &Known,
-    ) -> HashMap<WorkstreamId, Arc<Workstream>> {
+    ) -> (HashMap<WorkstreamId, Arc<Workstream>>, BTreeMap<WorkstreamId, Retention>) {
         let mut workstreams = HashMap::new();
+        let mut retention = BTreeMap::new();
         let mut seen = HashSet::new();
         for Placed { value, source, path } in std::mem::take(&mut self.workstreams) {
             self.check_id(source, &path, &value.id, &mut seen);
@@ -245,6 +247,8 @@ impl Reader {
             let id = WorkstreamId::new(value.id.clone());
             let mut workstream = Workstream::with_defaults(id.clone(), value.kind, queue);
             self.apply(source, &path, &mut workstream, &value);
+            let kept = self.retention(source, &format!("{path}.retention"), value.retention);
+            retention.insert(id.clone(), kept);
             if workstream.allowed == Default::default() {
                 let message = "no presence is allowed, so nobody would ever get work; name at least one, such as [online]";
                 self.problem(source, &format!("{path}.allowed"), message);
@@ -260,7 +264,7 @@ impl Reader {
             workstream.revision = revision(&workstream);
             workstreams.insert(id, Arc::new(workstream));
         }
-        workstreams
+        (workstreams, retention)
     }
 
     /// What is given goes before the defaults of features.md.

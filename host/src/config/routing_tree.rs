@@ -9,6 +9,7 @@ use cordboard_core::queue::{Order, StrategyName};
 use cordboard_core::workstream::{Matching, Mode};
 use serde::Deserialize;
 
+use super::retention::RetentionTree;
 use super::tree::Duration;
 
 #[derive(Debug, Deserialize)]
@@ -54,6 +55,9 @@ pub(super) struct WorkstreamTree {
     /// How long a queue looks for a colleague who can advise (CONV-03).
     #[serde(default)]
     pub consult_search: Option<Duration>,
+    /// How long what is written is kept (SEC-04).
+    #[serde(default)]
+    pub retention: RetentionTree,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -24,7 +24,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::{FirstFrame, Transcript};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::http::{access, audit, collaboration, live, routing, search};
+use crate::http::{access, audit, collaboration, customers, live, routing, search};
 use crate::journal::{Fits, Reader};
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
@@ -46,7 +46,8 @@ pub(super) type Done = Result<HttpResponse, ApiError>;
         search::search, search::export, search::sessions, search::export_sessions,
         access::sign_in, access::sign_out, access::my_sign_ins, access::sign_ins, access::end_all,
         access::end_one, access::my_tokens, access::tokens, access::new_token, access::revoke,
-        audit::audit, audit::export_audit, live::open
+        audit::audit, audit::export_audit, customers::export_customer,
+        customers::erase_customer, live::open
     ),
     components(schemas(Notice, FirstFrame, BoardFrame, live::AnswerFrame, Command)),
     modifiers(&Security),

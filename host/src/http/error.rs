@@ -51,6 +51,9 @@ pub enum ApiError {
     /// There may be no more of these.
     #[error("{0}")]
     TooMany(String),
+    /// It has to have ended first.
+    #[error("{0}")]
+    StillOpen(String),
     /// A repeated key, but of another reply.
     #[error(
         "`client_key` has named another reply of yours here already: another text needs another key"
@@ -111,6 +114,7 @@ impl ApiError {
             },
             Self::NotMember { .. } => "not_member",
             Self::TooMany(_) => "too_many",
+            Self::StillOpen(_) => "still_open",
             Self::KeyUsed => "key_used",
             Self::LinkUsed => "link_used",
             Self::Busy(_) => "busy",
@@ -133,6 +137,7 @@ impl ResponseError for ApiError {
             | Self::NotMember { .. }
             | Self::KeyUsed
             | Self::TooMany(_)
+            | Self::StillOpen(_)
             | Self::WrongConfig(_) => StatusCode::CONFLICT,
             Self::LinkUsed => StatusCode::GONE,
             Self::Busy(_) | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,

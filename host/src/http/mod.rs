@@ -10,6 +10,7 @@ mod collaboration;
 mod commands;
 mod console;
 mod content;
+mod customers;
 mod door;
 mod error;
 mod export;

@@ -17,8 +17,8 @@ use crate::http::passwords::Passwords;
 use crate::http::reads::Reads;
 use crate::http::throttle::Throttle;
 use crate::http::{
-    access, api, audit, collaboration, console, headers, live, operations, query, routing, search,
-    webhook,
+    access, api, audit, collaboration, console, customers, headers, live, operations, query,
+    routing, search, webhook,
 };
 use crate::journal::Reader;
 use crate::outbox::Backlog;
@@ -85,6 +85,7 @@ pub fn serve(
                     .wrap(from_fn(query::known_only))
                     .configure(access::routes)
                     .configure(audit::routes)
+                    .configure(customers::routes)
                     .configure(search::routes)
                     .configure(api::routes)
                     .configure(collaboration::routes)

@@ -4,12 +4,38 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::{log, schema};
 
 /// What the files were when they were looked at last.
 pub struct Files {
     known: Vec<Known>,
+    own_cuts: Arc<OwnCuts>,
+    /// How often they had been cut by then, by ourselves.
+    cuts: u64,
+}
+
+/// What is removed for good is cut off by ourselves (SEC-04): nobody looks meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct OwnCuts(Mutex<u64>);
+
+impl OwnCuts {
+    /// Until what this gives is dropped, files may become shorter.
+    pub fn begin(&self) -> MutexGuard<'_, u64> {
+        let mut cuts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *cuts += 1;
+        cuts
+    }
+
+    /// How often that was so; nothing, while it is.
+    fn count(&self) -> Option<u64> {
+        match self.0.try_lock() {
+            Ok(cuts) => Some(*cuts),
+            Err(TryLockError::Poisoned(cuts)) => Some(*cuts.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
 }
 
 struct Known {
@@ -30,14 +56,16 @@ struct Look {
 
 impl Files {
     /// Of a folder whose journal is open, and was read.
-    pub fn of(data: &Path) -> Self {
+    pub(super) fn of(data: &Path, own_cuts: Arc<OwnCuts>) -> Self {
         let known = [schema::FILE, log::FILE].iter().flat_map(|file| {
             ["", "-wal", "-shm"].map(|end| {
                 let path = data.join(format!("{file}{end}"));
                 Known { was: look_at(&path), path }
             })
         });
-        Self { known: known.collect() }
+        let known = known.collect();
+        let cuts = own_cuts.count().unwrap_or_default();
+        Self { known, own_cuts, cuts }
     }
 
     /// Looks again.
@@ -45,6 +73,8 @@ impl Files {
     /// # Errors
     /// What has become of one of them.
     pub fn look(&mut self) -> Result<(), String> {
+        let Some(cuts) = self.own_cuts.count() else { return Ok(()) };
+        let is_our_cut = std::mem::replace(&mut self.cuts, cuts) != cuts;
         for file in &mut self.known {
             let is = look_at(&file.path);
             let shown = file.path.display();
@@ -53,6 +83,7 @@ impl Files {
                 (Some(was), Some(is)) if was.identity != is.identity => {
                     return Err(format!("{shown} was replaced"));
                 }
+                _ if is_our_cut => file.was = is,
                 (Some(was), Some(is)) if is.bytes < was.bytes => {
                     let (was, is) = (was.bytes, is.bytes);
                     return Err(format!("{shown} was cut from {was} to {is} bytes"));
@@ -93,25 +124,37 @@ mod tests {
         for name in [schema::FILE, log::FILE] {
             std::fs::write(path(name), "0123456789").unwrap();
         }
-        let mut files = Files::of(folder.path());
+        let mut files = Files::of(folder.path(), Arc::default());
         assert_eq!(files.look(), Ok(()));
         std::fs::write(path(&format!("{}-wal", log::FILE)), "new").unwrap();
         std::fs::write(path(log::FILE), "0123456789 and more").unwrap();
         assert_eq!(files.look(), Ok(()), "they come, and grow");
         File::options().write(true).open(path(log::FILE)).unwrap().set_len(5).unwrap();
         assert!(files.look().unwrap_err().ends_with("log.sqlite was cut from 19 to 5 bytes"));
+        let own_cuts = Arc::new(OwnCuts::default());
+        let mut files = Files::of(folder.path(), own_cuts.clone());
+        let shorter = |bytes: u64| {
+            File::options().write(true).open(path(log::FILE)).unwrap().set_len(bytes).unwrap();
+        };
+        let cutting = own_cuts.begin();
+        shorter(4);
+        assert_eq!(files.look(), Ok(()), "it is being cut");
+        drop(cutting);
+        assert_eq!(files.look(), Ok(()), "and was, by ourselves");
+        shorter(3);
+        assert!(files.look().is_err(), "not by ourselves");
         let mut wal = b"\x37\x7f\x06\x82 and so on, and so on".to_vec();
         let wal_path = path(&format!("{}-wal", log::FILE));
         std::fs::write(&wal_path, &wal).unwrap();
-        let mut files = Files::of(folder.path());
+        let mut files = Files::of(folder.path(), Arc::default());
         assert_eq!(files.look(), Ok(()));
         wal[..20].fill(0);
         std::fs::write(&wal_path, &wal).unwrap();
         assert!(files.look().unwrap_err().ends_with("log.sqlite-wal was cut or overwritten"));
-        let mut files = Files::of(folder.path());
+        let mut files = Files::of(folder.path(), Arc::default());
         std::fs::rename(path(log::FILE), path(schema::FILE)).unwrap();
         assert!(files.look().unwrap_err().ends_with("journal.sqlite was replaced"));
-        let mut files = Files::of(folder.path());
+        let mut files = Files::of(folder.path(), Arc::default());
         std::fs::remove_file(path(schema::FILE)).unwrap();
         assert!(files.look().unwrap_err().ends_with("journal.sqlite was deleted"));
     }

@@ -14,6 +14,7 @@ use crate::grief::{Part, contained};
 use super::append::{Append, AppendError, OutboxRow};
 use super::entry::{self, Position};
 use super::error::{JournalError, Trouble};
+use super::guard::{Files, OwnCuts};
 use super::health::JournalHealth;
 use super::log::{Log, SqliteLog};
 use super::progress::Progress;
@@ -23,7 +24,7 @@ use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, Batch, SqliteViews, Views, Written};
 use super::writer::{Homes, Settled, Write, Writer};
-use super::{log, place, schema};
+use super::{log, place, schema, tidy};
 
 /// The way to the journal. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub struct Journal {
     /// Places for reads, and readers that nobody uses just now.
     reads: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Reader>>>,
+    own_cuts: Arc<OwnCuts>,
 }
 
 /// Reads at a time: each has a connection with a cache of its own.
@@ -104,6 +106,7 @@ impl Journal {
             threads: Arc::new(Mutex::new(Some(threads))),
             reads: Arc::new(Semaphore::new(MOST_READS)),
             idle: Arc::default(),
+            own_cuts: Arc::default(),
         })
     }
 
@@ -278,6 +281,48 @@ impl Journal {
             Ok(rescued)
         });
         rescued.await.unwrap_or_else(|_| Err(JournalError::ended()))
+    }
+
+    /// Of what was removed up to now, no copy is left where the journal lies: neither in its log nor beside its
+    /// files (SEC-04). What was copied elsewhere before, a backup, is no business of the journal's.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it is removed, but somebody reads and holds an older state; try again.
+    pub async fn scrub(&self) -> Result<(), JournalError> {
+        const WITHIN: Duration = Duration::from_secs(3);
+        const PAUSE: Duration = Duration::from_millis(50);
+        self.caught_up().await?;
+        let removed = self.progress.committed();
+        // The newest batch stays: it is to be another.
+        self.write_now(Record::Barrier).await?;
+        let until = Instant::now() + WITHIN;
+        loop {
+            let scrubbed = self.scrub_once(removed).await;
+            match scrubbed {
+                Err(error) if error.trouble == Trouble::Held && Instant::now() < until => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn scrub_once(&self, removed: Position) -> Result<(), JournalError> {
+        let own = self.clone();
+        let scrubbed = tokio::task::spawn_blocking(move || {
+            let _cutting = own.own_cuts.begin();
+            // The views have it for good, or the log couldn't let it go.
+            tidy::write_back(&own.data.join(schema::FILE))?;
+            let (done, scrubbed) = mpsc::channel();
+            own.queue.send(Write::Scrub(removed, done)).map_err(|_| JournalError::ended())?;
+            scrubbed.recv().unwrap_or_else(|_| Err(JournalError::ended()))
+        });
+        scrubbed.await.unwrap_or_else(|_| Err(JournalError::ended()))
+    }
+
+    /// The files that it is in, as they are now.
+    pub fn files(&self) -> Files {
+        Files::of(&self.data, self.own_cuts.clone())
     }
 
     /// What a start has written is in memory, and nobody reads it.

@@ -28,6 +28,9 @@ pub trait Log: Send {
     /// log is the one that was written. They go bit by bit, with the appends that follow.
     fn trim(&mut self, up_to: Position);
 
+    /// The same at once, and nothing of them is left in the log's files when this returns (SEC-04).
+    fn scrub(&mut self, up_to: Position) -> Result<()>;
+
     /// The positions of the oldest and the newest batch.
     fn ends(&self) -> Result<Option<(Position, Position)>>;
 
@@ -79,6 +82,7 @@ impl SqliteLog {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         // What customers wrote is overwritten as it leaves the log (SEC-04).
         connection.pragma_update(None, "secure_delete", "FAST")?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.execute_batch(TABLES)?;
         connection
             .execute("INSERT OR IGNORE INTO about (one, id) VALUES (1, randomblob(16))", [])?;
@@ -146,6 +150,22 @@ impl Log for SqliteLog {
 
     fn trim(&mut self, up_to: Position) {
         self.trimmed.1 = self.trimmed.1.max(up_to);
+    }
+
+    fn scrub(&mut self, up_to: Position) -> Result<()> {
+        let Some((_, newest)) = self.ends()? else { return Ok(()) };
+        let until = up_to.0.min(newest.0.saturating_sub(1));
+        self.connection
+            .execute("DELETE FROM batches WHERE position <= ?1", [until.cast_signed()])?;
+        self.trimmed.0 = self.trimmed.0.max(Position(until));
+        // Pages that were freed before hold what stood in them: a new file hasn't got them.
+        self.connection.execute_batch("VACUUM")?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0))?;
+        match is_busy {
+            false => Ok(()),
+            true => Err(JournalError::new(Trouble::Held, "somebody reads the log just now")),
+        }
     }
 
     fn ends(&self) -> Result<Option<(Position, Position)>> {

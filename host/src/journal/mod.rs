@@ -8,6 +8,7 @@ mod append;
 mod copies;
 mod entry;
 mod error;
+mod forget;
 mod guard;
 mod handle;
 mod health;
@@ -32,13 +33,14 @@ pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, Stor
 pub use copies::{NotCopied, Restored, backup, restore};
 pub use entry::Position;
 pub use error::{JournalError, Trouble};
+pub use forget::Rows;
 pub use guard::Files;
 pub use handle::Journal;
 pub use health::JournalHealth;
 pub use place::{Holds, look, put_aside};
 pub use reader::{
-    Account, AuditEntry, AuditFilter, Filter, OpenRow, Reader, SessionFilter, SignInView, SignedIn,
-    Stored, TokenOwner, TokenView, dedup_key, unique_key,
+    Account, AuditEntry, AuditFilter, Customer, Filter, OpenRow, Reader, SessionFilter, SignInView,
+    SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, Record, Records, RoutingEntries, With};

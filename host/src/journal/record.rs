@@ -11,6 +11,7 @@ use rusqlite::{Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::forget::{self, Rows};
 use super::views::Written;
 
 /// Something to be written.
@@ -97,6 +98,29 @@ pub enum Record {
     },
     /// Something about who may sign in.
     Access(Access),
+    /// What is kept of a customer is removed, unless one of these conversations is open (SEC-04).
+    CustomerErased {
+        /// Their address.
+        customer: String,
+        /// On this channel only.
+        channel: Option<String>,
+        /// Theirs.
+        conversations: Vec<ConversationId>,
+    },
+    /// Those of these conversations that ended before a time are removed (SEC-04).
+    ConversationsExpired {
+        /// Which.
+        conversations: Vec<ConversationId>,
+        /// Which time.
+        before: Timestamp,
+    },
+    /// Rows that have been kept for long enough are removed (SEC-04).
+    RowsExpired {
+        /// Of what.
+        rows: Rows,
+        /// Their numbers.
+        ids: Vec<i64>,
+    },
 }
 
 /// Whoever writes records: the journal itself, or, for a command, the host that has it.
@@ -261,6 +285,9 @@ impl Record {
     pub(super) fn is_told_once_applied(&self) -> bool {
         match self {
             Self::Barrier | Self::RoutingForgotten { .. } | Self::Access(_) => true,
+            Self::CustomerErased { .. }
+            | Self::ConversationsExpired { .. }
+            | Self::RowsExpired { .. } => true,
             // The next one who asks for it shall get it.
             Self::PluginValue { .. } => true,
             Self::Presence { .. }
@@ -270,6 +297,15 @@ impl Record {
             | Self::SendBegins { .. }
             | Self::SendEnds { .. }
             | Self::Audit { .. } => false,
+        }
+    }
+
+    /// Conversations of which nothing is left once it is written.
+    pub fn removes(&self) -> &[ConversationId] {
+        match self {
+            Self::CustomerErased { conversations, .. }
+            | Self::ConversationsExpired { conversations, .. } => conversations,
+            _ => &[],
         }
     }
 
@@ -346,6 +382,13 @@ impl Record {
                 .execute(params![at.0, actor, action.as_ref(), subject, address, details])
                 .map(done),
             Self::Access(access) => access.apply(to),
+            Self::CustomerErased { customer, channel, conversations } => {
+                forget::customer(to, customer, channel.as_deref(), conversations)
+            }
+            Self::ConversationsExpired { conversations, before } => {
+                forget::expired(to, conversations, *before)
+            }
+            Self::RowsExpired { rows, ids } => forget::rows(to, *rows, ids),
         }
     }
 }

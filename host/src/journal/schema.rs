@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 6;
+pub const SCHEMA_VERSION: i64 = 7;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -98,12 +98,16 @@ CREATE TABLE IF NOT EXISTS audit (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, id);
 CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
+CREATE TABLE IF NOT EXISTS forgotten (conversation BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS forgetting (one INTEGER PRIMARY KEY CHECK (one = 1)) STRICT;
 CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
+    WHEN NOT EXISTS (SELECT 1 FROM forgetting)
     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
 CREATE TRIGGER IF NOT EXISTS audit_isnt_replaced BEFORE INSERT ON audit
     WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
 CREATE TRIGGER IF NOT EXISTS audit_is_kept BEFORE DELETE ON audit
+    WHEN NOT EXISTS (SELECT 1 FROM forgetting)
     BEGIN SELECT RAISE(ABORT, 'the audit log is only appended to'); END;
 CREATE TABLE IF NOT EXISTS sign_in_links (
     hash BLOB PRIMARY KEY, agent TEXT NOT NULL, expires_at INTEGER NOT NULL
@@ -138,6 +142,12 @@ ALTER TABLE sessions ADD COLUMN device TEXT;
 UPDATE sessions SET id = lower(hex(randomblob(8)));
 ";
 
+/// What is removed by rule or on demand leaves the audit log, too (SEC-04).
+const FROM_6_TO_7: &str = "
+DROP TRIGGER IF EXISTS audit_stays;
+DROP TRIGGER IF EXISTS audit_is_kept;
+";
+
 /// The file's name in the data folder.
 pub const FILE: &str = "journal.sqlite";
 
@@ -158,6 +168,8 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // What is removed is overwritten (SEC-04).
+    connection.pragma_update(None, "secure_delete", "ON")?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if version > SCHEMA_VERSION {
         let text = format!(
@@ -179,6 +191,7 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         if (1..4).contains(&version) {
             connection.execute_batch(FROM_3_TO_4)?;
         }
+        connection.execute_batch(FROM_6_TO_7)?;
         connection.execute_batch(TABLES)?;
         if (1..3).contains(&version) {
             fill_engagements(&connection)?;

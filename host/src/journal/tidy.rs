@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::entry::Position;
-use super::error::JournalError;
+use super::error::{JournalError, Trouble};
 use super::progress::Progress;
 use super::writer::Write;
 use super::{log, schema, views};
@@ -103,6 +103,20 @@ impl Kept {
             let _ = writer.send(Write::Trim(*position));
             self.0.pop_front();
         }
+    }
+}
+
+/// Moves everything from a WAL to its file, and leaves nothing in it.
+///
+/// # Errors
+/// [`JournalError`]: [`Trouble::Held`], if somebody reads an older state just now; or the disk's.
+pub(super) fn write_back(file: &Path) -> Result<(), JournalError> {
+    let wal = Wal::open(file.to_owned())?;
+    let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let is_busy: bool = wal.connection.query_row(checkpoint, [], |row| row.get(0))?;
+    match is_busy {
+        false => Ok(()),
+        true => Err(JournalError::new(Trouble::Held, "somebody reads the journal just now")),
     }
 }
 

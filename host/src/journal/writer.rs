@@ -1,6 +1,6 @@
 //! The one writer: collects what arrives and commits it to the log as one batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub(super) enum Write {
     Record(Record, Done),
     /// Batches up to this position are in the views for good.
     Trim(Position),
+    /// The same, and nothing of them may be left anywhere in the log.
+    Scrub(Position, mpsc::Sender<Result<(), JournalError>>),
     ForgetCache,
     Stop,
 }
@@ -101,14 +103,24 @@ impl Writer {
         let mut fates = Vec::with_capacity(writes.len());
         let mut told = Vec::new();
         let mut forgets = false;
+        let mut removed = HashSet::new();
+        let mut scrubs = Vec::new();
         for write in writes {
             match write {
                 Write::Append(append, committed) => {
                     let home = append.home;
-                    let result = self.take(append, &mut entries);
+                    let result = match removed.contains(&append.conversation) {
+                        true => Err(AppendError::Conflict),
+                        false => self.take(append, &mut entries),
+                    };
                     fates.push(Fate::Append(home, committed, result));
                 }
                 Write::Record(record, done) => {
+                    // Whoever goes on with one of them looks it up first.
+                    for id in record.removes() {
+                        self.versions.forget(*id);
+                        removed.insert(*id);
+                    }
                     if record.is_told_once_applied() {
                         told.push((entries.len(), done));
                     } else {
@@ -117,14 +129,29 @@ impl Writer {
                     entries.push(Entry::Record(record));
                 }
                 Write::Trim(up_to) => self.log.trim(up_to),
+                Write::Scrub(up_to, done) => scrubs.push((up_to, done)),
                 Write::ForgetCache => forgets = true,
                 Write::Stop => {}
             }
         }
-        if entries.is_empty() && !forgets {
+        if !entries.is_empty() || forgets {
+            self.commit_entries(entries, fates, told, forgets);
+        } else {
             self.tell(fates, None);
-            return;
         }
+        for (up_to, done) in scrubs {
+            // Whoever asked may have gone.
+            let _ = done.send(self.log.scrub(up_to));
+        }
+    }
+
+    fn commit_entries(
+        &mut self,
+        entries: Vec<Entry>,
+        fates: Vec<Fate>,
+        told: Vec<(usize, Done)>,
+        forgets: bool,
+    ) {
         match self.put_in_log(&entries) {
             Ok(position) => {
                 let since = Instant::now();

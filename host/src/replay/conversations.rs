@@ -55,6 +55,10 @@ impl Conversations {
                 routed.revision
             )));
         };
+        if reader.is_forgotten(id)? {
+            self.known.remove(&id);
+            return Ok(None);
+        }
         let after = self.known.get(&id).map_or(0, |known| known.machine.version());
         for (at, event) in reader.events_between(id, after, routed.version)? {
             let Some(known) = self.known.get_mut(&id) else {

@@ -93,7 +93,8 @@ pub fn run(reader: &Reader, run: i64) -> Result<Verdict, ReplayError> {
     let mut written = Vec::new();
     reader.decisions_of_run(run, |body| written.push(body.to_vec()))?;
     let decisions = written.len().min(floor.decided.len());
-    let difference = written.iter().zip(&floor.decided).position(|(then, now)| then != now);
+    let differs = |(then, now): (&Vec<u8>, &Vec<u8>)| !then.is_empty() && then != now;
+    let difference = written.iter().zip(&floor.decided).position(differs);
     let difference = floor.difference.take().or(difference.map(|index| {
         let words = |bytes: &[u8]| {
             rmp_serde::from_slice::<cordboard_core::decision::Decision>(bytes)

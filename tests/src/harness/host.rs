@@ -367,6 +367,11 @@ impl HostProcess {
         (status, response.json().await.unwrap_or_default())
     }
 
+    /// DELETE with a token.
+    pub async fn delete(&self, token: &str, path: &str) -> (u16, Value) {
+        answered(client().delete(format!("{}{path}", self.url)).bearer_auth(token)).await
+    }
+
     /// POST with a token and a JSON body.
     pub async fn post(&self, token: &str, path: &str, body: Value) -> (u16, Value) {
         let request = client().post(format!("{}{path}", self.url)).bearer_auth(token).json(&body);

@@ -39,6 +39,19 @@ impl HostProcess {
         self.get(token, &path).await.1["conversation"].clone()
     }
 
+    /// Names of a customer's conversations, the newest first.
+    ///
+    /// # Panics
+    /// If the host doesn't say.
+    pub async fn conversations_of(&self, token: &str, customer: &str) -> Vec<String> {
+        let customer = customer.replace('+', "%2B");
+        let path = format!("/api/v1/conversations/search?customer={customer}");
+        let (_, page) = self.get(token, &path).await;
+        let found = page["conversations"].as_array().unwrap_or_else(|| panic!("{page}"));
+        let name = |summary: &Value| summary["id"].as_str().expect("a name").to_owned();
+        found.iter().map(name).collect()
+    }
+
     /// Asks until the conversation looks like this.
     ///
     /// # Panics

@@ -1,9 +1,11 @@
 //! A harness around the real host: its binary, its plugins, its journal, its sockets.
 
+mod clock;
 mod host;
 mod look;
 mod screen;
 
+pub use clock::Clock;
 pub use host::{HostProcess, Setup, free_port, library, plugin_folder, target_folder};
 pub use screen::Screen;
 

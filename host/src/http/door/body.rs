@@ -23,9 +23,9 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, Sleep};
 
 use super::{Arrival, Door};
-use crate::http::{caller, webhook};
 use crate::http::error::ApiError;
 use crate::http::server::{MOST_BYTES, Web};
+use crate::http::{caller, webhook};
 
 /// The path of the live socket.
 const LIVE: &str = "/api/v1/live";

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod keeping;
 mod record;
 mod search;
 
@@ -28,6 +29,7 @@ use super::views::{Mark, state_of};
 
 pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
 pub use audit::{AuditEntry, AuditFilter};
+pub use keeping::Customer;
 pub use search::{Filter, SessionFilter};
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
@@ -45,6 +47,11 @@ pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {
 pub fn dedup_key(scope: &str, id: &str) -> i64 {
     let key = unique_key(scope, id);
     i64::from_le_bytes(key[..8].try_into().expect("a key has sixteen bytes"))
+}
+
+/// An address of which only that it wants no messages is known any more (SEC-04): a hash.
+pub(super) fn hashed_address(channel: &str, customer: &str) -> String {
+    format!("sha256:{}", hex::encode(unique_key(channel, customer)))
 }
 
 /// Tickets repeat as well, unless they name agents: keep so many.
@@ -227,8 +234,10 @@ impl Reader {
     pub fn thread(&self, key: &ThreadKey) -> Result<StoredThread> {
         let query = "SELECT (SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2
                              ORDER BY id DESC LIMIT 1),
-                            EXISTS (SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer = ?2)";
-        let thread = params![key.channel.as_str(), key.customer.as_str()];
+                            EXISTS (SELECT 1 FROM opt_outs
+                                    WHERE channel = ?1 AND customer IN (?2, ?3))";
+        let (channel, customer) = (key.channel.as_str(), key.customer.as_str());
+        let thread = params![channel, customer, hashed_address(channel, customer)];
         let found = self.connection.prepare_cached(query)?.query_row(thread, |row| {
             let newest = match row.get_ref(0)?.as_blob_or_null()? {
                 Some(_) => Some(id_at(row, 0)?),
@@ -254,10 +263,11 @@ impl Reader {
 
     /// Whether the customer has opted out on the channel (CH-12).
     pub fn opted_out(&self, key: &ThreadKey) -> Result<bool> {
+        let (channel, customer) = (key.channel.as_str(), key.customer.as_str());
         let found = self
             .connection
-            .prepare_cached("SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer = ?2")?
-            .exists(params![key.channel.as_str(), key.customer.as_str()])?;
+            .prepare_cached("SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3)")?
+            .exists(params![channel, customer, hashed_address(channel, customer)])?;
         Ok(found)
     }
 

@@ -3,7 +3,7 @@
 use cordboard_core::decision::Decision;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::time::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Reader, Result, all, decoded};
 
@@ -12,7 +12,7 @@ impl Reader {
     pub fn decisions(&self, id: ConversationId, limit: u32) -> Result<Vec<Decision>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT body FROM (SELECT id, body FROM decisions WHERE conversation = ?1
-             ORDER BY id DESC LIMIT ?2) ORDER BY id",
+             AND length(body) > 0 ORDER BY id DESC LIMIT ?2) ORDER BY id",
         )?;
         let values = params![id.0.as_bytes().as_slice(), limit];
         all(statement.query_map(values, |row| decoded(row, 0))?)
@@ -45,7 +45,19 @@ impl Reader {
         self.bodies("SELECT body FROM routing_log WHERE run = ?1 ORDER BY id", run, each)
     }
 
-    /// The decisions of a run as they were written, oldest first.
+    /// The oldest run that the routing log knows.
+    pub fn oldest_run(&self) -> Result<Option<i64>> {
+        let query = "SELECT run FROM routing_log ORDER BY id LIMIT 1";
+        Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
+    }
+
+    /// Whether a conversation was there once, and was removed for good (SEC-04).
+    pub fn is_forgotten(&self, id: ConversationId) -> Result<bool> {
+        let query = "SELECT 1 FROM forgotten WHERE conversation = ?1";
+        Ok(self.connection.prepare_cached(query)?.exists([id.0.as_bytes().as_slice()])?)
+    }
+
+    /// The decisions of a run as they were written, oldest first; empty, where only that there was one is kept.
     pub fn decisions_of_run(&self, run: i64, each: impl FnMut(&[u8])) -> Result<()> {
         self.bodies("SELECT body FROM decisions WHERE run = ?1 ORDER BY id", run, each)
     }

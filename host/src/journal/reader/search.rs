@@ -91,9 +91,10 @@ impl Reader {
         wanted.add_if("(e.ended_at IS NULL) = ?", filter.open);
         wanted.add_if("e.id < ?", cursor);
         let conditions = wanted.conditions();
+        // Some conversations aren't kept any more (SEC-04): that somebody was engaged in them is.
         let query = format!(
             "SELECT e.id, e.conversation, e.agent, e.part, e.began_at, e.ended_at
-             FROM engagements e JOIN conversations c ON c.id = e.conversation
+             FROM engagements e LEFT JOIN conversations c ON c.id = e.conversation
              WHERE {conditions} ORDER BY e.id DESC LIMIT {limit}"
         );
         let mut statement = self.connection.prepare(&query)?;

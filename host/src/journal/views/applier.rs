@@ -38,12 +38,18 @@ impl Batch {
         !self.told.is_empty() || self.forgets
     }
 
-    /// The conversations that it takes further, and their versions behind it.
+    /// The conversations that it takes further, and their versions behind it: none, where it removes them.
     pub fn steps(&self) -> impl Iterator<Item = (ConversationId, u64)> {
-        self.entries.iter().filter_map(|entry| match entry {
+        let removed = self.entries.iter().flat_map(|entry| match entry {
+            Entry::Record(record) => record.removes(),
+            Entry::Append(_) => &[],
+        });
+        let steps = self.entries.iter().filter_map(|entry| match entry {
             Entry::Append(append) => Some((append.conversation, append.version_after())),
             Entry::Record(_) => None,
-        })
+        });
+        // What is in one batch with the removal was taken before it.
+        steps.chain(removed.map(|id| (*id, 0)))
     }
 }
 

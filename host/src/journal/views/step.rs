@@ -5,6 +5,7 @@ use cordboard_core::ids::AgentId;
 use rusqlite::{Transaction, params};
 
 use crate::journal::append::{Append, OutboxOp, Row};
+use crate::journal::reader::hashed_address;
 use crate::journal::sessions::{SessionOp, part_number};
 
 /// Applies it. That it follows on what is there was seen to before it came to the log.
@@ -39,9 +40,15 @@ pub fn apply_beside_events(transaction: &Transaction<'_>, append: &Append) -> ru
         let statement = if *opted_out {
             "INSERT OR REPLACE INTO opt_outs (channel, customer, at) VALUES (?1, ?2, ?3)"
         } else {
-            "DELETE FROM opt_outs WHERE channel = ?1 AND customer = ?2 AND ?3 IS NOT NULL"
+            "DELETE FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?4) AND ?3 IS NOT NULL"
         };
-        transaction.prepare_cached(statement)?.execute(params![channel, customer, append.at.0])?;
+        let mut statement = transaction.prepare_cached(statement)?;
+        if *opted_out {
+            statement.execute(params![channel, customer, append.at.0])?;
+        } else {
+            let hashed = hashed_address(channel, customer);
+            statement.execute(params![channel, customer, append.at.0, hashed])?;
+        }
     }
     for op in &append.sessions {
         write_session(transaction, op, id, append.at.0)?;

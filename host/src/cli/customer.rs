@@ -1,0 +1,120 @@
+//! `cordboard customer`: take out, or erase, what is kept of somebody (SEC-04).
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::cli::keeper::{Keeper, open_journal};
+use crate::cli::{CustomerArgs, CustomerCommand, WRONG, print};
+use crate::config::{self, Config};
+use crate::http::audit::{self, Noted};
+use crate::journal::{self, Customer, Holds, Reader};
+use crate::keeping::{self, NotErased, Whose};
+
+/// Runs a subcommand.
+pub async fn run(command: CustomerCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        CustomerCommand::Export { whose } => {
+            let (config, whose) = wanted(whose)?;
+            let keeper = open_journal(&config)?;
+            let exported = export(&config, &keeper, &whose).await;
+            keeper.stop();
+            exported
+        }
+        CustomerCommand::Erase { whose, yes } => {
+            let (config, whose) = wanted(whose)?;
+            let keeper = open_journal(&config)?;
+            let erased = erase(&config, &keeper, &whose, yes).await;
+            keeper.stop();
+            erased
+        }
+    }
+}
+
+fn wanted(args: CustomerArgs) -> anyhow::Result<(Config, Whose)> {
+    let config = config::load(&args.config.config)?;
+    let data = &config.host.data;
+    let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
+    if journal::look(data).map_err(unusable)? == Holds::Fresh {
+        bail!("there is no journal in {}", data.display());
+    }
+    Ok((config, Whose { customer: args.customer, channel: args.channel }))
+}
+
+fn kept(reader: &Reader, whose: &Whose) -> anyhow::Result<Customer> {
+    Ok(reader.customer(&whose.customer, whose.channel.as_deref())?)
+}
+
+async fn export(config: &Config, keeper: &Keeper, whose: &Whose) -> anyhow::Result<ExitCode> {
+    let reader = Reader::open(&config.host.data)?;
+    let kept = kept(&reader, whose)?;
+    if kept.is_nothing() {
+        print::failure(&NotErased::Nothing.to_string());
+        return Ok(ExitCode::from(WRONG));
+    }
+    note(keeper, "customer.export", &kept).await?;
+    let with_settings = |machine: cordboard_core::Conversation| {
+        let settings = config.workstreams.get(machine.workstream())?.clone();
+        Some(machine.with_policy(settings))
+    };
+    let mut out = std::io::stdout().lock();
+    out.write_all(&keeping::head_of(whose, &kept))?;
+    for (id, ..) in &kept.conversations {
+        out.write_all(&keeping::conversation_of(&reader, *id, with_settings)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn erase(
+    config: &Config,
+    keeper: &Keeper,
+    whose: &Whose,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
+    let data = &config.host.data;
+    let kept = kept(&Reader::open(data)?, whose)?;
+    let ids = match keeping::to_erase(&kept) {
+        Ok(ids) => ids,
+        Err(why) => {
+            print::failure(&why.to_string());
+            return Ok(ExitCode::from(WRONG));
+        }
+    };
+    if !yes {
+        println!("{} conversations would be erased for good; add --yes to do it", ids.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    note(keeper, "customer.erase", &kept).await?;
+    let count = match keeping::erase(keeper, whose, ids).await {
+        Ok(count) => count,
+        Err(NotErased::Journal(error)) => bail!("{error}"),
+        Err(why) => {
+            print::failure(&why.to_string());
+            return Ok(ExitCode::from(WRONG));
+        }
+    };
+    let left = match keeper {
+        Keeper::Own { journal, .. } => keeping::scrub(journal, data).await,
+        // It has done so itself.
+        Keeper::Host(_) => keeping::copies(data),
+    };
+    print::success(&format!("{count} conversations erased, and every trace of who it was"));
+    for sentence in left {
+        println!("  {sentence}");
+    }
+    println!("  backups from before still hold it");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which conversations, not whose: that is to be forgotten.
+async fn note(keeper: &Keeper, action: &'static str, kept: &Customer) -> anyhow::Result<()> {
+    let noted = Noted {
+        actor: "command line",
+        action,
+        subject: "customer".to_owned(),
+        address: None,
+        details: Some(keeping::list(&kept.ids())),
+    };
+    audit::noted(keeper, noted).await.map_err(anyhow::Error::msg)
+}

@@ -1,0 +1,280 @@
+//! What isn't kept: what a customer wants erased, and what has been kept for as long as the configuration
+//! says (SEC-04).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cordboard_core::Conversation;
+use cordboard_core::conversation::{State, Summary};
+use cordboard_core::ids::{ConversationId, WorkstreamId};
+use cordboard_core::message::Message;
+use cordboard_core::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::actors::Directory;
+use crate::clock;
+use crate::journal::{Customer, Fits, Journal, JournalError, Reader, Record, Records, Rows};
+
+/// Whose data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Whose {
+    /// Their address, as `+14255550100`.
+    pub customer: String,
+    /// On this channel only.
+    pub channel: Option<String>,
+}
+
+/// What was erased.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Erased {
+    /// Conversations of which nothing is left.
+    pub conversations: usize,
+    /// Where older copies lie that the host doesn't change, or couldn't yet, in a sentence each.
+    pub left: Vec<String>,
+}
+
+/// Why nothing was erased.
+#[derive(Debug, thiserror::Error)]
+pub enum NotErased {
+    /// Somebody works on it, or may at any moment.
+    #[error("{} of theirs is open: end it first ({})", count(.0), list(.0))]
+    Open(Vec<ConversationId>),
+    /// There is nothing.
+    #[error("nothing is kept of this customer")]
+    Nothing,
+    /// The journal's own.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+fn count(conversations: &[ConversationId]) -> String {
+    match conversations.len() {
+        1 => "1 conversation".to_owned(),
+        count => format!("{count} conversations"),
+    }
+}
+
+/// Names of conversations, as many as people read.
+pub fn list(conversations: &[ConversationId]) -> String {
+    const MOST: usize = 20;
+    let names: Vec<String> = conversations.iter().take(MOST).map(ToString::to_string).collect();
+    let more = if conversations.len() > MOST { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// What is to be erased.
+///
+/// # Errors
+/// [`NotErased`]: there is nothing, or a conversation is open.
+pub fn to_erase(kept: &Customer) -> Result<Vec<ConversationId>, NotErased> {
+    let open = kept.conversations.iter().filter(|(_, _, state)| *state != State::Closed);
+    let open: Vec<ConversationId> = open.map(|(id, ..)| *id).collect();
+    if !open.is_empty() {
+        return Err(NotErased::Open(open));
+    }
+    if kept.is_nothing() {
+        return Err(NotErased::Nothing);
+    }
+    Ok(kept.ids())
+}
+
+/// Part of what is kept of a customer: consent, then each conversation, oldest first.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Customer { address: &'a str, opted_out_on: &'a [String] },
+    Conversation { conversation: Box<Summary> },
+    Message { conversation: ConversationId, message: Message },
+}
+
+impl Part<'_> {
+    fn write(&self, lines: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *lines, self).expect("plain data becomes JSON");
+        lines.push(b'\n');
+    }
+}
+
+/// The first line of an export: who, and where they want no messages.
+pub fn head_of(whose: &Whose, kept: &Customer) -> Vec<u8> {
+    let mut lines = Vec::new();
+    Part::Customer { address: &whose.customer, opted_out_on: &kept.opted_out }.write(&mut lines);
+    lines
+}
+
+/// A conversation, and a line for each message. One whose workstream isn't configured any more has its
+/// messages only.
+///
+/// # Errors
+/// [`JournalError`]: it can't be read.
+pub fn conversation_of(
+    reader: &Reader,
+    id: ConversationId,
+    with_settings: impl Fn(Conversation) -> Option<Conversation>,
+) -> Result<Vec<u8>, JournalError> {
+    let mut lines = Vec::new();
+    if let Some(machine) = reader.conversation(id)?.and_then(with_settings) {
+        let conversation = Box::new(machine.summary());
+        Part::Conversation { conversation }.write(&mut lines);
+    }
+    let everything = Fits { messages: usize::MAX, bytes: usize::MAX };
+    for message in reader.transcript(id, None, everything)? {
+        Part::Message { conversation: id, message }.write(&mut lines);
+    }
+    Ok(lines)
+}
+
+/// Removes what is kept of a customer.
+///
+/// # Errors
+/// [`NotErased`]: a conversation was opened again meanwhile, and it was left; or the journal's own.
+pub async fn erase(
+    records: &impl Records,
+    whose: &Whose,
+    conversations: Vec<ConversationId>,
+) -> Result<usize, NotErased> {
+    /// Others' messages come in between.
+    const AT_ONCE: usize = 500;
+    let mut count = 0;
+    let mut rest = conversations;
+    loop {
+        let later = rest.split_off(rest.len().min(AT_ONCE));
+        let Whose { customer, channel } = whose.clone();
+        let record = Record::CustomerErased { customer, channel, conversations: rest.clone() };
+        let outcome = records.write_now(record).await?;
+        if outcome.is_outdated {
+            return Err(NotErased::Open(rest));
+        }
+        count += outcome.count;
+        if later.is_empty() {
+            return Ok(count);
+        }
+        rest = later;
+    }
+}
+
+/// What follows on it where a journal is open: no copies are left, and who they are told.
+pub async fn scrub(journal: &Journal, data: &Path) -> Vec<String> {
+    let mut left = copies(data);
+    if let Err(error) = journal.scrub().await {
+        tracing::warn!(%error, "what was erased is gone from the tables, but not from their files yet");
+        left.push(format!(
+            "the journal's files hold what was removed a while longer: {error}; erase once more, or restart the host"
+        ));
+    }
+    left
+}
+
+/// Copies of the journal from before that lie beside it.
+pub fn copies(data: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let mut copies: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.starts_with("left-") || name.starts_with("journal.rescued-"))
+        .map(|name| format!("{name} is a copy from before: delete it"))
+        .collect();
+    copies.sort_unstable();
+    copies
+}
+
+/// Removes what has been kept for long enough, for as long as the host runs.
+pub async fn by_rule(directory: Arc<Directory>) {
+    /// Soon after the start, and then now and again: what is kept for a month needn't go at the minute.
+    const FIRST: Duration = Duration::from_secs(5);
+    const EVERY: Duration = Duration::from_secs(600);
+    let mut wait = FIRST;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = EVERY;
+        if let Err(error) = sweep(&directory).await {
+            tracing::warn!(%error, "what needn't be kept any more couldn't be removed; it is tried again");
+        }
+    }
+}
+
+/// So many rows are looked at for one record, and so many go with it.
+const AT_ONCE: usize = 256;
+/// Between two records: whoever waits for the journal waits behind one at most.
+const PAUSE: Duration = Duration::from_millis(20);
+
+async fn sweep(directory: &Directory) -> Result<(), JournalError> {
+    let config = directory.config();
+    let mut removed = 0;
+    for (workstream, retention) in &config.retention {
+        if let Some(kept) = retention.messages {
+            removed += conversations(directory, workstream, since(kept)).await?;
+        }
+        let of = Some(workstream);
+        removed += rows(directory, Rows::Decisions, of, since(retention.decisions)).await?;
+    }
+    // Nothing that was told before this run is kept any more.
+    let oldest = directory.journal.read(|reader| reader.oldest_run()).await?;
+    let told_since = oldest.map_or_else(clock::now, Timestamp);
+    removed += rows(directory, Rows::Blanks, None, told_since).await?;
+    let host = config.host.retention;
+    removed += rows(directory, Rows::AgentHistory, None, since(host.agent_history)).await?;
+    removed += rows(directory, Rows::Replies, None, since(host.replies)).await?;
+    if let Some(kept) = host.audit {
+        removed += rows(directory, Rows::Audit, None, since(kept)).await?;
+    }
+    if removed > 0 {
+        tracing::info!(
+            removed,
+            "conversations and rows that had been kept for long enough are gone"
+        );
+    }
+    Ok(())
+}
+
+fn since(kept: Span) -> Timestamp {
+    Timestamp(clock::now().0.saturating_sub(kept.0))
+}
+
+async fn conversations(
+    directory: &Directory,
+    workstream: &WorkstreamId,
+    before: Timestamp,
+) -> Result<usize, JournalError> {
+    let (mut behind, mut removed) = (None, 0);
+    loop {
+        let own = workstream.clone();
+        let page = directory
+            .journal
+            .read(move |reader| reader.ended_before(&own, before, behind, AT_ONCE))
+            .await?;
+        let (ended, next) = page;
+        if !ended.is_empty() {
+            let conversations = ended.clone();
+            let record = Record::ConversationsExpired { conversations, before };
+            removed += directory.journal.write_now(record).await?.count;
+            directory.forget(ended.into_iter());
+        }
+        let Some(next) = next else { return Ok(removed) };
+        behind = Some(next);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn rows(
+    directory: &Directory,
+    rows: Rows,
+    workstream: Option<&WorkstreamId>,
+    before: Timestamp,
+) -> Result<usize, JournalError> {
+    let (mut behind, mut removed) = (0, 0);
+    loop {
+        let of = workstream.cloned();
+        let page = directory
+            .journal
+            .read(move |reader| reader.rows_before(rows, of.as_ref(), before, behind, AT_ONCE))
+            .await?;
+        let (ids, next) = page;
+        if !ids.is_empty() {
+            let record = Record::RowsExpired { rows, ids };
+            removed += directory.journal.write_now(record).await?.count;
+        }
+        let Some(next) = next else { return Ok(removed) };
+        behind = next;
+        tokio::time::sleep(PAUSE).await;
+    }
+}

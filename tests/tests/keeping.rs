@@ -1,0 +1,304 @@
+//! What isn't kept: what a customer wants erased, and what has been kept for long enough (SEC-04).
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use cordboard_tests::emulator::{Emulators, Provider};
+use cordboard_tests::harness::{HostProcess, LIMIT, Screen, Setup, eventually};
+use serde_json::{Value, json};
+
+const DAY: i64 = 24 * 3600;
+
+/// A text, a reply, a note and a summary in a conversation that ends.
+async fn whole_conversation(
+    (host, sams): (&HostProcess, &str),
+    emulators: &Emulators,
+    kim: &mut Screen,
+    customer: &str,
+    word: &str,
+) -> String {
+    let text = |what: &str| format!("{what}-{word}");
+    assert_eq!(emulators.world.text(Provider::Twilio, customer, &text("text")).await, 200);
+    let id = host.conversations_of(sams, customer).await[0].clone();
+    accept(kim, &id).await;
+    let reply = json!({ "type": "reply", "conversation": id, "text": text("reply") });
+    kim.must(reply).await;
+    emulators.world.wait_for_sent("the reply", |sent| sent.text == text("reply")).await;
+    kim.must(json!({ "type": "note", "conversation": id, "text": text("note") })).await;
+    end(kim, &id, &text("summary")).await;
+    id
+}
+
+/// Others are offered, too.
+async fn accept(kim: &mut Screen, id: &str) {
+    let is_it = |frame: &Value| frame["type"] == "offer" && frame["conversation"] == *id;
+    let offer = kim.wait_for("the offer", is_it).await;
+    kim.must(json!({ "type": "accept", "offer": offer["offer"] })).await;
+}
+
+async fn end(kim: &mut Screen, id: &str, summary: &str) {
+    kim.must(json!({ "type": "end", "conversation": id })).await;
+    let finish = json!({ "type": "finish_wrap_up", "conversation": id, "summary": summary });
+    kim.must(finish).await;
+}
+
+/// Files, at a path or below it, that hold one of these.
+fn found(folder: &Path, needles: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    if folder.is_file() {
+        let bytes = std::fs::read(folder).unwrap();
+        let holds =
+            |needle: &&&str| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+        let here = needles.iter().filter(holds);
+        return here.map(|needle| format!("{needle} in {}", folder.display())).collect();
+    }
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // Sockets can't be read, and plugins' libraries hold nothing of customers.
+        if (path.is_dir() && !path.ends_with("plugins")) || path.is_file() {
+            found.extend(self::found(&path, needles));
+        }
+    }
+    found
+}
+
+fn data_of(customer: &str) -> String {
+    format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"))
+}
+
+// SEC-04 SEC-03 OPS-10
+#[actix_web::test]
+async fn of_a_customer_who_is_erased_no_file_holds_anything() {
+    let mut setup = Setup::new();
+    setup.workstream = "reopen_within: \"0s\",".to_owned();
+    setup.agents =
+        r#"(id: "max", queues: ["support"], capacity: (messaging: 1000, units: 100000)),"#
+            .to_owned();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["max", "sam", "root"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let (theirs, other) = ("+14255550177", "+14255550188");
+    let needles = ["4255550177", "zebra"];
+    // Enough around it that pages are full, split and moved.
+    for n in 0..150 {
+        let long = format!("{} zebra {n}", "word ".repeat(40));
+        assert_eq!(emulators.world.text(Provider::Twilio, theirs, &long).await, 200);
+        let others = format!("+1425556{n:04}");
+        assert_eq!(emulators.world.text(Provider::Telesign, &others, &"x ".repeat(90)).await, 200);
+    }
+    let first = host.conversations_of(&sams, theirs).await.pop().unwrap();
+    accept(&mut kim, &first).await;
+
+    // Somebody works on it.
+    let (status, refused) = host.delete(&roots, &data_of(theirs)).await;
+    assert_eq!((status, &refused["code"]), (409, &json!("still_open")), "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains(&first), "{refused}");
+    end(&mut kim, &first, "zebra summary").await;
+    let second = whole_conversation((&host, &sams), &emulators, &mut kim, theirs, "zebra").await;
+    let kept = whole_conversation((&host, &sams), &emulators, &mut kim, other, "giraffe").await;
+    // Those who look for them are written down, and what they looked for.
+    let search = format!("/api/v1/conversations/search?customer={}", theirs.replace('+', "%2B"));
+    assert_eq!(host.get(&sams, &search).await.1["conversations"].as_array().unwrap().len(), 2);
+    assert_eq!(host.get(&sams, &search.replace("%2B1", "")).await.0, 200);
+    let held = found(&setup.data(), &needles);
+    assert!(held.iter().any(|found| found.contains("journal.sqlite")), "{held:?}");
+
+    // Taken out as a whole, by those who may.
+    assert_eq!(host.get(&sams, &data_of(theirs)).await.0, 403);
+    assert_eq!(host.delete(&sams, &data_of(theirs)).await.0, 403);
+    let exported = host.text(&roots, &data_of(theirs)).await;
+    let lines: Vec<Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0], json!({ "type": "customer", "address": theirs, "opted_out_on": [] }));
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((of("conversation"), of("message")), (2, 150 + 3), "{}", lines.len());
+    for what in ["text-zebra", "reply-zebra", "note-zebra", "summary-zebra", "zebra 149"] {
+        assert!(exported.contains(what), "{what}");
+    }
+    assert!(!exported.contains("giraffe"));
+
+    let (status, erased) = host.delete(&roots, &data_of(theirs)).await;
+    assert_eq!((status, &erased), (200, &json!({ "conversations": 2, "left": [] })));
+    assert_eq!(found(&setup.data(), &needles), Vec::<String>::new(), "while it runs");
+    for id in [&first, &second] {
+        let path = format!("/api/v1/conversations/{id}");
+        assert_eq!(host.get(&sams, &path).await.0, 404);
+    }
+    assert_eq!(host.delete(&roots, &data_of(theirs)).await.0, 404, "there is nothing any more");
+    assert_eq!(host.transcript(&sams, &kept).await.len(), 3, "others' stays");
+    // How much kim has done stays, and who did this.
+    let sessions = host.get(&sams, "/api/v1/sessions/search?agent=max").await.1;
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 3, "{sessions}");
+    let audit = host.get(&roots, "/api/v1/audit?actor=root").await.1.to_string();
+    assert!(audit.contains("customer.export") && audit.contains("customer.erase"), "{audit}");
+    let searched = host.get(&roots, "/api/v1/audit?actor=sam").await.1.to_string();
+    assert!(searched.contains("customer=(erased)"), "{searched}");
+
+    // What they write from now on is new.
+    let again = whole_conversation((&host, &sams), &emulators, &mut kim, theirs, "lion").await;
+    assert!(![&first, &second].contains(&&again));
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 0, "{text}");
+    assert_eq!(host.delete(&roots, &data_of(theirs)).await.0, 200);
+    assert_eq!(host.stop(), Some(0));
+    let needles = [needles[0], needles[1], "lion"];
+    assert_eq!(found(&setup.data(), &needles), Vec::<String>::new(), "after a stop");
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.transcript(&sams, &kept).await.len(), 3);
+    assert_eq!(found(&setup.data(), &needles), Vec::<String>::new(), "after a start");
+}
+
+// SEC-04 CH-12
+#[actix_web::test]
+async fn whoever_wanted_no_messages_gets_none_after_they_were_erased() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let theirs = "+14255550166";
+    let id = whole_conversation((&host, &sams), &emulators, &mut kim, theirs, "okapi").await;
+    assert_eq!(emulators.world.text(Provider::Twilio, theirs, "STOP").await, 200);
+    host.until_state(&sams, &id, "closed").await;
+
+    // By hand, beside a host that runs.
+    let config = setup.config().to_owned();
+    let (code, text) = setup.run(&["customer", "export", theirs, &config]);
+    assert!(code == 0 && text.contains("text-okapi") && text.contains("sms-twilio"), "{text}");
+    let (code, text) = setup.run(&["customer", "erase", theirs, &config]);
+    assert!(code == 0 && text.contains("add --yes"), "{text}");
+    assert_ne!(found(&setup.data(), &["okapi"]), Vec::<String>::new());
+    let (code, text) = setup.run(&["customer", "erase", theirs, "--yes", &config]);
+    assert!(code == 0 && text.contains("1 conversations erased"), "{code} {text}");
+    let needles = ["okapi", "4255550166"];
+    assert_eq!(found(&setup.data(), &needles), Vec::<String>::new());
+    let (code, text) = setup.run(&["customer", "export", theirs, &config]);
+    assert!(code == 1 && text.contains("nothing is kept"), "{code} {text}");
+
+    assert_eq!(emulators.world.text(Provider::Twilio, theirs, "hello okapi").await, 200);
+    let id = kim.accept_next().await;
+    let reply = json!({ "type": "reply", "conversation": id, "text": "no" });
+    let refused = kim.command(reply.clone()).await;
+    assert!(refused["error"].as_str().unwrap().contains("opted out"), "{refused}");
+    assert_eq!(emulators.world.text(Provider::Twilio, theirs, "START").await, 200);
+    host.until_conversation(&sams, &id, |it| it["opted_out"] == false).await;
+    kim.must(reply).await;
+    end(&mut kim, &id, "").await;
+    assert_eq!(host.stop(), Some(0));
+    // And with nobody there.
+    let (code, text) = setup.run(&["customer", "erase", theirs, "--yes", &config]);
+    assert!(code == 0 && text.contains("erased"), "{code} {text}");
+    assert_eq!(found(&setup.data(), &needles), Vec::<String>::new());
+}
+
+// SEC-04
+#[actix_web::test]
+async fn a_customer_who_writes_while_they_are_erased_is_heard_or_it_is_refused() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    for n in 0..12 {
+        let theirs = format!("+1425555{n:04}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &theirs, "before").await, 200);
+        let id = kim.accept_next().await;
+        end(&mut kim, &id, "").await;
+        host.until_state(&sams, &id, "closed").await;
+        let path = data_of(&theirs);
+        let writes = async {
+            tokio::time::sleep(Duration::from_millis(3 * n)).await;
+            emulators.world.text(Provider::Twilio, &theirs, "meanwhile").await
+        };
+        let ((status, answer), taken) = tokio::join!(host.delete(&roots, &path), writes);
+        assert!([200, 409].contains(&status), "{answer}");
+        assert_eq!(taken, 200);
+        let left = host.conversations_of(&sams, &theirs).await;
+        let mut texts = Vec::new();
+        for id in &left {
+            texts.extend(host.transcript(&sams, id).await);
+        }
+        let heard = |text: &str| texts.iter().filter(|message| message["text"] == text).count();
+        let before = usize::from(status == 409);
+        assert_eq!((heard("before"), heard("meanwhile")), (before, 1), "{n}: {status} {texts:?}");
+        // It goes on as any other.
+        let id = kim.accept_next().await;
+        end(&mut kim, &id, "").await;
+    }
+    setup.stop_and_replay(host);
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert!(code == 0, "{text}");
+}
+
+// SEC-04 OPS-11
+#[actix_web::test]
+async fn what_has_been_kept_for_long_enough_goes_by_itself() {
+    let mut setup = Setup::new();
+    setup.workstream =
+        "retention: (messages: \"30d\", decisions: \"7d\"), end_after: \"365d\",".to_owned();
+    setup.host = "retention: (audit: \"60d\", replies: \"7d\", agent_history: \"7d\"),".to_owned();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
+    let clock = setup.with_clock();
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let ended =
+        whole_conversation((&host, &sams), &emulators, &mut kim, "+14255550101", "heron").await;
+    let is_delivered =
+        async || host.transcript(&sams, &ended).await[1]["delivery"]["status"] == "delivered";
+    while !is_delivered().await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550102", "open stork").await, 200);
+    let open = kim.accept_next().await;
+    assert_eq!(host.get(&sams, "/api/v1/conversations/search").await.0, 200);
+    let rows = |table: &str| {
+        let file = setup.data().join("journal.sqlite");
+        let query = format!("SELECT count(*) FROM {table}");
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.query_row(&query, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let gone = async |table: &str| {
+        eventually(&format!("no {table}"), || (rows(table) == 0).then_some(())).await;
+    };
+    assert_eq!(host.stop(), Some(0));
+    let before = ["decisions", "agent_events", "outbox", "audit"].map(rows);
+    assert!(before.iter().all(|count| *count > 0), "{before:?}");
+
+    // After ten days: why they went where they did is gone, what was said isn't.
+    clock.set(10 * DAY);
+    let host = setup.start(&["--strict"]).await;
+    gone("decisions WHERE length(body) > 0").await;
+    gone("outbox").await;
+    assert_eq!(host.transcript(&sams, &ended).await.len(), 3);
+    assert!(!found(&setup.data(), &["heron"]).is_empty());
+    assert_eq!(host.stop(), Some(0));
+    assert!(rows("audit") >= before[3]);
+
+    clock.set(31 * DAY);
+    let host = setup.start(&["--strict"]).await;
+    let began = Instant::now();
+    let path = format!("/api/v1/conversations/{ended}");
+    while host.get(&sams, &path).await.0 != 404 {
+        assert!(began.elapsed() < LIMIT, "it is still there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(host.transcript(&sams, &open).await.len(), 1, "it hasn't ended");
+    let sessions = host.get(&sams, "/api/v1/sessions/search?agent=kim").await.1;
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 2, "how much was done stays");
+    assert_eq!(host.stop(), Some(0));
+    assert_eq!(found(&setup.data().join("journal.sqlite"), &["heron"]), Vec::<String>::new());
+
+    // A change takes effect at once, and is written down.
+    clock.set(61 * DAY);
+    let host = setup.start(&["--strict"]).await;
+    let searches = "audit WHERE action = 'conversation.search'";
+    assert!(rows(searches) > 0);
+    gone(searches).await;
+    setup.change("main.ron", "\"30d\"", "\"40d\"");
+    let (status, change) = host.post(&roots, "/api/v1/config/reload", json!({})).await;
+    assert_eq!(status, 200, "{change}");
+    let audit = host.get(&roots, "/api/v1/audit?action=config.change").await.1.to_string();
+    assert!(audit.contains("kept for 40d (before: for 30d)"), "{audit}");
+}
