@@ -49,7 +49,7 @@ impl Default for Metrics {
         let offers = vec("cordboard_offers_total", "Offers by what became of them.", &["outcome"]);
         let cut_off = vec(
             "cordboard_connections_cut_off_total",
-            "Connections refused or cut off (full, full_address, slow_body, bodies, not_reading, screen_backlog, frame).",
+            "Connections refused or cut off (full, full_address, slow_head, slow_body, bodies, not_reading, screen_backlog, frame).",
             &["why"],
         );
         let panics = vec(

@@ -235,3 +235,110 @@ async fn a_journal_that_is_gone_is_missed() {
     assert_eq!(host.stop(), Some(0));
     held("a journal that is gone, empty, or somebody else's", "the start is refused with advice");
 }
+
+/// What a host leaves that was killed while texts came; those that were acknowledged.
+async fn killed_under_load(setup: &Setup, world: &World, life: usize) -> Vec<String> {
+    let host = setup.start(&["--strict"]).await;
+    let (texts, enough) = texts_come(world, life);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    enough.store(true, Ordering::Relaxed);
+    let taken = texts.await.unwrap();
+    assert!(taken.len() > 50, "{}", taken.len());
+    // All of it can be seen by now.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    host.kill();
+    taken
+}
+
+// OPS-03 OPS-06 OPS-10
+#[actix_web::test]
+async fn what_a_killed_host_left_beside_its_files_is_missed_if_it_is_gone() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let taken = killed_under_load(&setup, &emulators.world, 1).await;
+    let data = setup.data();
+    let names = ["journal.sqlite", "log.sqlite", "journal.sqlite-wal", "log.sqlite-wal"];
+    let kept = setup.folder.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    for name in names {
+        std::fs::copy(data.join(name), kept.join(name)).unwrap();
+    }
+    let as_it_was = || {
+        for entry in std::fs::read_dir(&data).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && path.to_string_lossy().contains(".sqlite") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        for name in names {
+            std::fs::copy(kept.join(name), data.join(name)).unwrap();
+        }
+    };
+    let gone = |names: &[&str]| {
+        as_it_was();
+        for name in names {
+            std::fs::remove_file(data.join(name)).unwrap();
+        }
+    };
+    let refused = |what: &str, says: &str| {
+        let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+        assert!(code == 1 && text.contains(says), "{what}: {code} {text}");
+        for command in ["verify", "backup", "rebuild"] {
+            let mut arguments = vec!["journal", command];
+            if command == "backup" {
+                arguments.push("/nowhere/at/all");
+            }
+            arguments.push(setup.config());
+            assert_ne!(setup.run(&arguments).0, 0, "{what}: {command}");
+        }
+        let (code, text) = setup.run(&["run", setup.config()]);
+        assert!(code == 3 && text.contains(says), "{what}: {code} {text}");
+        assert!(text.contains("journal salvage"), "{what}: {text}");
+    };
+    gone(&["log.sqlite-wal", "journal.sqlite-wal"]);
+    refused("both", "log.sqlite-wal is gone or empty");
+    gone(&["log.sqlite-wal"]);
+    std::fs::write(data.join("log.sqlite-wal"), "").unwrap();
+    refused("emptied", "log.sqlite-wal is gone or empty");
+    for at in [1, 2, 3] {
+        gone(&["journal.sqlite-wal"]);
+        let mut bytes = std::fs::read(data.join("log.sqlite-wal")).unwrap();
+        let middle = bytes.len() / 4 / 4096 * at * 4096;
+        bytes[middle..middle + 4096].fill(0);
+        std::fs::write(data.join("log.sqlite-wal"), bytes).unwrap();
+        refused("a page in the midst", "log.sqlite-wal is damaged in the midst");
+    }
+    // A copy without what lay beside it isn't taken for a backup.
+    as_it_was();
+    let journal = data.join("journal.sqlite").display().to_string();
+    let (code, text) = setup.run(&["journal", "restore", &journal, setup.config()]);
+    assert!(code == 3 && text.contains("journal.sqlite-wal lies beside it"), "{code} {text}");
+
+    // The tables have it all: that is gone on with.
+    gone(&["log.sqlite-wal"]);
+    refused("the log's", "log.sqlite-wal is gone or empty");
+    let (code, text) = setup.run(&["journal", "salvage", setup.config()]);
+    assert!(code == 0 && text.contains("goes on with the tables"), "{code} {text}");
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(&token).await;
+    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
+    setup.stop_and_replay(host);
+    // Whatever the log has beyond them comes along, as far as it can be read.
+    gone(&["journal.sqlite-wal"]);
+    let (code, text) = setup.run(&["journal", "salvage", setup.config()]);
+    assert!(code == 0 && text.contains("batches that only the log had"), "{code} {text}");
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(&token).await;
+    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
+    setup.stop_and_replay(host);
+    // As it is, nothing is missed.
+    as_it_was();
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert_eq!(code, 0, "{text}");
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(&token).await;
+    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
+    setup.stop_and_replay(host);
+    held("files beside the journal's that a crash left, gone or damaged", "refused; nothing lost");
+}

@@ -55,6 +55,23 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        JournalCommand::Salvage { config } => {
+            let config = config::load(&config.config)?;
+            let data = &config.host.data;
+            must_be_there(data)?;
+            let _lock = alone(data)?;
+            let now = clock::now().0;
+            let salvaged = journal::salvage(data, now).map_err(|error| unusable(error, data))?;
+            print::success(&format!(
+                "the next start goes on with the tables, and {} batches that only the log had; the log is kept as left-{now}.*",
+                salvaged.batches
+            ));
+            if let Some(why) = salvaged.broke_off {
+                println!("  it couldn't be read to its end: {why}");
+            }
+            println!("  what was acknowledged and is in neither is lost");
+            Ok(ExitCode::SUCCESS)
+        }
         JournalCommand::Rebuild { config } => {
             let config = config::load(&config.config)?;
             let data = &config.host.data;
@@ -81,12 +98,15 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
 fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     let data = &config.host.data;
     must_be_there(data)?;
-    let found = journal::verify(data).map_err(|error| unusable(error, data))?;
+    let nobody_runs = lock::try_lock(data)?.is_some();
+    let found = journal::verify(data, nobody_runs).map_err(|error| unusable(error, data))?;
     for wrong in &found.wrong {
         print::failure(wrong);
     }
     if !found.wrong.is_empty() {
-        println!("  put a backup in its place: cordboard journal restore");
+        println!(
+            "  put a backup in its place: cordboard journal restore; or go on with what is left: cordboard journal salvage"
+        );
         return Ok(ExitCode::from(WRONG));
     }
     print::success(&format!(

@@ -295,6 +295,11 @@ enum JournalCommand {
         #[command(flatten)]
         config: ConfigArg,
     },
+    /// Go on with what is left after files were lost: the tables, and what of the log can be read
+    Salvage {
+        #[command(flatten)]
+        config: ConfigArg,
+    },
     /// Compute anew what follows from conversations' events
     Rebuild {
         #[command(flatten)]

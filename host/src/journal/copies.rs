@@ -4,9 +4,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
 use super::views::Mark;
+use super::wal::{self, Wal};
 use super::{Reader, place, schema, verify};
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
@@ -96,6 +99,14 @@ pub fn restore(
     let wrong = |error: std::io::Error| {
         JournalError::new(Trouble::NotWritable, format!("{}: {error}", from.display()))
     };
+    if wal::beside(from) != Wal::Missing {
+        let (text, wal) = (from.display(), format!("{}-wal", from.display()));
+        let text = format!(
+            "{wal} lies beside it and belongs to it: {text} isn't a backup, but a journal that is in use or that a killed host has left; \
+             cordboard journal backup makes a copy of it, and cordboard journal salvage goes on with it where it is"
+        );
+        return Err(JournalError::new(Trouble::Other, text));
+    }
     let partial = data.join("restored.partial");
     std::fs::copy(from, &partial).map_err(wrong)?;
     let found = verify::file(&partial)
@@ -114,6 +125,15 @@ pub fn restore(
     };
     if batches.is_none() {
         place::put_log_aside(data, now_ms)?;
+        // It is all there is: a start that looked for the log of before would find none.
+        let copy = Connection::open(&partial)?;
+        copy.pragma_update(None, "synchronous", "FULL")?;
+        copy.execute("UPDATE position SET was_stopped = 1", [])?;
+        copy.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        drop(copy);
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(data.join(format!("restored.partial{end}")));
+        }
     }
     // The old one has its second name before the new one takes its first: there is a journal at any time.
     let old = data.join(schema::FILE);

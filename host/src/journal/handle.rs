@@ -22,7 +22,7 @@ use super::reader::Reader;
 use super::record::{Record, Records};
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
-use super::views::{self, Batch, SqliteViews, Views, Written};
+use super::views::{self, Batch, Mark, SqliteViews, Views, Written};
 use super::writer::{Homes, Settled, Write, Writer};
 use super::{log, place, schema, tidy};
 
@@ -374,64 +374,93 @@ fn thread(
 /// The log that belongs to the views, which then have all of it.
 fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
     let mark = views.marked()?;
-    let is_there = SqliteLog::path(data).exists();
+    fits(data, &mark)?;
+    let log = SqliteLog::open(data)?;
+    replay(&log, views, mark.applied)?;
+    views.follow(log.id()?)?;
+    Ok(log)
+}
+
+/// Whether nothing is missing between a folder's log and the views: that it is there, whole, theirs, and goes on
+/// where they end. Nobody may be writing.
+///
+/// # Errors
+/// [`JournalError`] says what is missing, and what helps.
+pub(super) fn fits(data: &Path, mark: &Mark) -> Result<(), JournalError> {
     let (journal, file) = (schema::FILE, log::FILE);
     let missing = |text: String| Err(JournalError::new(Trouble::Missing, text));
     let applied = mark.applied;
-    // One that was emptied is as good as gone.
-    let is_empty = || match SqliteLog::open_to_read(data).and_then(|log| log.ends()) {
-        Err(error) if error.is_of_the_disk() => Err(error),
-        ends => Ok(ends.ok().flatten().is_none()),
+    SqliteLog::check(data)?;
+    let (id, ends) = match SqliteLog::path(data).exists() {
+        false => (None, Ok(None)),
+        true => {
+            let log = SqliteLog::open_to_read(data);
+            match log.and_then(|log| Ok((log.id()?, log.ends()?))) {
+                Ok((id, ends)) => (Some(id), Ok(ends)),
+                Err(error) => (None, Err(error)),
+            }
+        }
     };
-    let has_log = is_there && (applied == Position(0) || !is_empty()?);
-    if !has_log && !mark.was_stopped {
+    let ends = match ends {
+        // One that was emptied is as good as gone.
+        Err(error) if error.is_of_the_disk() || applied == Position(0) => return Err(error),
+        ends => ends.ok().flatten(),
+    };
+    // Before anything was applied, it may be there with nothing in it.
+    let is_as_good_as_gone = ends.is_none() && (id.is_none() || applied > Position(0));
+    if is_as_good_as_gone && !mark.was_stopped {
         let helps = match place::newest_rescued(data) {
             Some(saved) => format!("move {}, which has all of it, there", saved.display()),
-            None => "put it back, or a backup in the place of both (cordboard journal restore)"
+            None => "put it back, or a backup in the place of both (cordboard journal restore), or go on with what is left (cordboard journal salvage)"
                 .to_owned(),
         };
         return missing(format!(
             "its log, {file}, is gone or empty, and with it what {journal} hadn't got yet: {helps}"
         ));
     }
-    let log = SqliteLog::open(data)?;
-    let (id, ends) = (log.id()?, log.ends()?);
-    if ends.is_some() && mark.log != Some(id) {
+    let Some((first, last)) = ends else { return Ok(()) };
+    if mark.log != id {
         return missing(format!(
             "{file} belongs to another {journal}: put back the one that belongs to it, or remove {file} if {journal} is a backup"
         ));
     }
-    match ends {
-        Some((first, _)) if first > applied.next() => {
-            return missing(format!(
-                "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; is {journal} a backup? Then remove {file}",
-                applied.0, first.0
-            ));
-        }
-        Some((_, last)) if last < applied => {
-            return missing(format!(
-                "{file} ends at {}, before {journal}, which is at {}: it is an older one; put back the one that belongs to it",
-                last.0, applied.0
-            ));
-        }
-        _ => {}
+    if first > applied.next() {
+        return missing(format!(
+            "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; is {journal} a backup? Then remove {file}",
+            applied.0, first.0
+        ));
     }
-    replay(&log, views, applied)?;
-    views.follow(id)?;
-    Ok(log)
+    if last < applied {
+        return missing(format!(
+            "{file} ends at {}, before {journal}, which is at {}: it is an older one, or has lost its -wal; put back the one that belongs to it, or go on with what is left (cordboard journal salvage)",
+            last.0, applied.0
+        ));
+    }
+    Ok(())
 }
 
 /// Applies what is in the log and not in the views: the last moments of a host that was killed.
 fn replay(log: &SqliteLog, views: &mut SqliteViews, applied: Position) -> Result<(), JournalError> {
     let mut count = 0;
     log.each_after(applied, &mut |position, bytes| {
-        let entries = entry::decoded(position, bytes)?;
-        count += entries.len();
-        let (told, since) = (Vec::new(), Instant::now());
-        views.apply(&[Batch { position, entries, told, since, forgets: false }]).map(drop)
+        count += apply_batch(views, position, bytes)?;
+        Ok(())
     })?;
     if count > 0 {
         tracing::info!(writes = count, "what the last host had committed was taken from its log");
     }
     Ok(())
+}
+
+/// Applies a batch of the log; how many writes were in it.
+pub(super) fn apply_batch(
+    views: &mut SqliteViews,
+    position: Position,
+    bytes: &[u8],
+) -> Result<usize, JournalError> {
+    let entries = entry::decoded(position, bytes)?;
+    let count = entries.len();
+    let (told, since) = (Vec::new(), Instant::now());
+    views.apply(&[Batch { position, entries, told, since, forgets: false }])?;
+    Ok(count)
 }

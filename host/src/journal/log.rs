@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
+use super::wal::{self, Wal};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
@@ -53,8 +54,11 @@ pub struct SqliteLog {
     trimmed: (Position, Position),
 }
 
+/// `closed`: nothing lies beside the file that isn't in it. While it is open that is 0, in the file itself.
 const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS about (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS about (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, closed INTEGER NOT NULL DEFAULT 1
+) STRICT;
 CREATE TABLE IF NOT EXISTS batches (
     position INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, body BLOB NOT NULL
 ) STRICT;
@@ -67,6 +71,54 @@ impl SqliteLog {
     /// Where it is.
     pub fn path(data: &Path) -> PathBuf {
         data.join(FILE)
+    }
+
+    /// That nothing of what a host had committed is missing beside the file: a host that was killed leaves its
+    /// newest batches there. Nobody may be writing to it.
+    ///
+    /// # Errors
+    /// [`JournalError`] says what is gone.
+    pub fn check(data: &Path) -> Result<()> {
+        let path = Self::path(data);
+        let gone = match wal::beside(&path) {
+            Wal::Whole => return Ok(()),
+            Wal::Missing => {
+                "is gone or empty, though a host was killed, and with it what that had acknowledged last"
+            }
+            Wal::Broken => {
+                "is damaged in the midst: what stands behind that was acknowledged, and can't be read"
+            }
+        };
+        if !path.exists() || Self::open_to_read(data)?.is_closed()? {
+            return Ok(());
+        }
+        Err(JournalError::new(
+            Trouble::Missing,
+            format!("{FILE}-wal {gone}; put it back, or go on without: cordboard journal salvage"),
+        ))
+    }
+
+    /// In order, or by a host that didn't say.
+    fn is_closed(&self) -> Result<bool> {
+        if !knows_closed(&self.connection)? {
+            return Ok(true);
+        }
+        let query = "SELECT closed FROM about";
+        Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?.unwrap_or(true))
+    }
+
+    /// From now on what is committed lies beside the file, which says so.
+    fn begin(&mut self) -> Result<()> {
+        self.connection.execute("UPDATE about SET closed = 0", [])?;
+        Ok(self.connection.execute_batch("PRAGMA wal_checkpoint(FULL)")?)
+    }
+
+    /// Everything is in the file, and nothing beside it; whether nobody kept it from that.
+    fn end(&mut self) -> Result<bool> {
+        self.connection.execute("UPDATE about SET closed = 1", [])?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0))?;
+        Ok(!is_busy)
     }
 
     /// Opens the log of a folder, or makes an empty one.
@@ -84,9 +136,14 @@ impl SqliteLog {
         connection.pragma_update(None, "secure_delete", "FAST")?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         connection.execute_batch(TABLES)?;
+        if !knows_closed(&connection)? {
+            connection
+                .execute_batch("ALTER TABLE about ADD COLUMN closed INTEGER NOT NULL DEFAULT 1")?;
+        }
         connection
             .execute("INSERT OR IGNORE INTO about (one, id) VALUES (1, randomblob(16))", [])?;
         let mut log = Self { connection, trimmed: Default::default() };
+        log.begin()?;
         if let Some((first, _)) = log.ends()? {
             log.trimmed.0 = first;
         }
@@ -130,6 +187,12 @@ impl SqliteLog {
     }
 }
 
+/// Logs of before know nothing of it.
+fn knows_closed(connection: &Connection) -> rusqlite::Result<bool> {
+    let query = "SELECT 1 FROM pragma_table_info('about') WHERE name = 'closed'";
+    connection.prepare(query)?.exists([])
+}
+
 fn insert(connection: &Connection, position: Position, batch: &[u8]) -> rusqlite::Result<()> {
     let mut insert = connection
         .prepare_cached("INSERT INTO batches (position, checksum, body) VALUES (?1, ?2, ?3)")?;
@@ -145,7 +208,7 @@ impl Log for SqliteLog {
 
     fn close(&mut self) {
         // What is in the WAL is safe there, too.
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let _ = self.end();
     }
 
     fn trim(&mut self, up_to: Position) {
@@ -160,11 +223,11 @@ impl Log for SqliteLog {
         self.trimmed.0 = self.trimmed.0.max(Position(until));
         // Pages that were freed before hold what stood in them: a new file hasn't got them.
         self.connection.execute_batch("VACUUM")?;
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let is_busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0))?;
-        match is_busy {
-            false => Ok(()),
-            true => Err(JournalError::new(Trouble::Held, "somebody reads the log just now")),
+        let is_alone = self.end();
+        self.begin()?;
+        match is_alone? {
+            true => Ok(()),
+            false => Err(JournalError::new(Trouble::Held, "somebody reads the log just now")),
         }
     }
 

@@ -18,6 +18,7 @@ mod progress;
 mod reader;
 mod rebuild;
 mod record;
+mod salvage;
 mod schema;
 mod sessions;
 mod tidy;
@@ -27,6 +28,7 @@ mod upkeep;
 mod verify;
 mod versions;
 mod views;
+mod wal;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, StoredEvent};
@@ -44,6 +46,7 @@ pub use reader::{
 };
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, Record, Records, RoutingEntries, With};
+pub use salvage::{Salvaged, salvage};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use transcript::Fits;

@@ -8,8 +8,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::entry::{self, Position};
 use super::error::{JournalError, Trouble};
+use super::handle;
 use super::log::{Log, SqliteLog};
 use super::schema::{self, SCHEMA_VERSION};
+use super::views::Mark;
+
+/// Journals of before had no log.
+const SINCE_LOG: i64 = 6;
 
 type Result<T> = std::result::Result<T, JournalError>;
 
@@ -55,13 +60,21 @@ pub(super) fn file(path: &Path) -> Result<()> {
     }
 }
 
-/// All of a folder's journal, beside a host that runs or not. Nothing is changed.
+/// All of a folder's journal, beside a host that runs or not, which is to be known. Nothing is changed.
 ///
 /// # Errors
 /// [`JournalError`]: it can't be looked at.
-pub fn folder(data: &Path) -> Result<Found> {
-    let connection = look_only(&data.join(schema::FILE))?;
+pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
     let mut found = Found::default();
+    let connection = look_only(&data.join(schema::FILE))?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if nobody_runs && version >= SINCE_LOG {
+        let marked = Mark::of(&connection);
+        if let Err(error) = marked.and_then(|mark| handle::fits(data, &mark)) {
+            found.note(error.to_string());
+            return Ok(found);
+        }
+    }
     // One state of it, however much is written meanwhile.
     connection.execute_batch("BEGIN")?;
     let steps: [Step; 3] = [pages, events, conversations];

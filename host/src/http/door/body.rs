@@ -15,6 +15,7 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, BytesMut, Data};
@@ -22,7 +23,7 @@ use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Instant, Sleep};
 
-use super::{Arrival, Door};
+use super::{Arrival, Door, Stage};
 use crate::http::error::ApiError;
 use crate::http::server::{MOST_BYTES, Web};
 use crate::http::{caller, webhook};
@@ -45,14 +46,24 @@ pub async fn in_time(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let arrival = request.conn_data::<Arrival>().cloned();
+    let is_socket = request.path() == LIVE;
+    if let Some(arrival) = &arrival {
+        arrival.set(Stage::Served);
+    }
     let is_kept_back = arrival.as_ref().is_some_and(|arrival| arrival.is_kept_back);
     if is_kept_back && !is_kept_back_for(&request) {
         let full = ApiError::Unavailable("all connections are taken; try again".to_owned());
         return Ok(close(request.into_response(full.error_response()), arrival));
     }
     // A screen's socket never ends; it has rules of its own.
-    if request.path() == LIVE {
-        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    if is_socket {
+        let response = next.call(request).await?;
+        if let Some(arrival) = arrival
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            arrival.set(Stage::Socket);
+        }
+        return Ok(response.map_into_boxed_body());
     }
     if matches!(request.parts().1, Payload::None) {
         let response = next.call(request).await?.map_into_boxed_body();

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::{Arrival, Place};
+use super::listen::{HEAD, KEPT_ALIVE};
+use super::{Arrival, Place, Stage};
 
 /// A connection that is kept back is for those who know what they want.
 const HURRY: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ pub struct Connection {
     patience: Duration,
     stalled: Option<Stalled>,
     is_over: Arc<AtomicBool>,
+    stage: Arc<AtomicU8>,
+    head: Head,
     /// Until then it has to have asked for something, or, where its last answer was given, gone.
     hurry: Option<Pin<Box<Sleep>>>,
 }
@@ -35,6 +38,51 @@ pub struct Connection {
 enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The next request's head, whose first bytes may have come with the request before. (The library times the
+/// first one of a connection only.)
+#[derive(Default)]
+struct Head {
+    /// Until then it has to be there.
+    until: Option<Instant>,
+    has_begun: bool,
+    /// Rings now and again, to look whether it is late: most are there long before.
+    look: Option<Pin<Box<Sleep>>>,
+}
+
+impl Head {
+    /// An answer is being given: the connection may be kept for a while.
+    fn may_come(&mut self) {
+        self.until = Some(Instant::now() + KEPT_ALIVE + HEAD);
+        self.has_begun = false;
+    }
+
+    /// Bytes of it came.
+    fn comes(&mut self) {
+        if !self.has_begun {
+            self.has_begun = true;
+            self.until = Some(Instant::now() + HEAD);
+        }
+    }
+
+    /// It is there.
+    fn is_there(&mut self) {
+        (self.until, self.has_begun) = (None, false);
+    }
+
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(until) = self.until else { return false };
+        let next = || until.min(Instant::now() + HEAD);
+        let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next())));
+        while look.as_mut().poll(context).is_ready() {
+            if until <= Instant::now() {
+                return true;
+            }
+            look.as_mut().reset(next());
+        }
+        false
+    }
 }
 
 /// Something is left to be written since some time.
@@ -55,11 +103,16 @@ impl Connection {
     fn new(io: Io, place: Place) -> Self {
         let patience = place.door.directory.config().host.limits.screen_patience;
         let hurry = place.is_kept_back.then(|| Box::pin(tokio::time::sleep(HURRY)));
-        Self { io, place, patience, stalled: None, is_over: Arc::default(), hurry }
+        let (is_over, stage) = (Arc::default(), Arc::default());
+        Self { io, place, patience, stalled: None, is_over, stage, head: Head::default(), hurry }
     }
 
     pub(super) fn arrival(&self) -> Arrival {
-        Arrival { is_kept_back: self.place.is_kept_back, is_over: self.is_over.clone() }
+        Arrival {
+            is_kept_back: self.place.is_kept_back,
+            is_over: self.is_over.clone(),
+            stage: self.stage.clone(),
+        }
     }
 
     /// Whether it has to end now, though the other end would go on.
@@ -117,10 +170,22 @@ impl AsyncRead for Connection {
         if self.must_end(context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        match &mut self.io {
+        let before = buffer.filled().len();
+        let read = match &mut self.io {
             Io::Plain(io) => Pin::new(io).poll_read(context, buffer),
             Io::Tls(io) => Pin::new(io).poll_read(context, buffer),
+        };
+        if self.stage.load(Ordering::Acquire) != Stage::Asking as u8 {
+            self.head.is_there();
+            return read;
         }
+        if buffer.filled().len() > before {
+            self.head.comes();
+        } else if self.head.is_late(context) {
+            self.place.door.directory.metrics.cut_off("slow_head");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
@@ -130,6 +195,11 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // What comes behind an answer is the next head.
+        if self.stage.load(Ordering::Acquire) == Stage::Served as u8 {
+            self.stage.store(Stage::Asking as u8, Ordering::Release);
+        }
+        self.head.may_come();
         // It has asked for something that it may have.
         if !self.is_over.load(Ordering::Acquire) {
             self.hurry = None;

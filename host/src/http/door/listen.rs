@@ -21,10 +21,10 @@ use super::connection::Connection;
 use super::{Door, Full, Tls};
 use crate::config::HostConfig;
 
-/// From connecting to the end of the request's head.
-const HEAD: Duration = Duration::from_secs(10);
+/// From connecting, or from its first byte, to the end of a request's head.
+pub(super) const HEAD: Duration = Duration::from_secs(10);
 /// Between requests.
-const KEPT_ALIVE: Duration = Duration::from_secs(75);
+pub(super) const KEPT_ALIVE: Duration = Duration::from_secs(75);
 /// For the rest of a body that nobody wants to read, and for the last bytes of an answer.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Seconds for requests under way when the host stops.

@@ -15,7 +15,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix_web::HttpRequest;
@@ -61,6 +61,25 @@ struct Arrival {
     is_kept_back: bool,
     /// Its answer is the last: what comes after it isn't read.
     is_over: Arc<AtomicBool>,
+    stage: Arc<AtomicU8>,
+}
+
+/// What a connection is used for just now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+enum Stage {
+    /// What comes is a request's head.
+    Asking,
+    /// A request is being dealt with.
+    Served,
+    /// It is a socket from now on, with rules of its own.
+    Socket,
+}
+
+impl Arrival {
+    fn set(&self, stage: Stage) {
+        self.stage.store(stage as u8, Ordering::Release);
+    }
 }
 
 impl Door {
@@ -147,15 +166,25 @@ pub fn address_of(request: &HttpRequest, host: &HostConfig) -> Option<IpAddr> {
     if !is_proxy(&peer) {
         return Some(neighbourhood(peer));
     }
-    let named = request.headers().get_all("x-forwarded-for");
-    let named: Vec<&str> = named.filter_map(|value| value.to_str().ok()).collect();
-    let mut named = named.iter().rev().flat_map(|list| list.rsplit(','));
-    let client = named.find_map(|name| match named_address(name.trim()) {
-        Some(ip) if is_proxy(&ip) => None,
-        Some(ip) => Some(Some(ip)),
-        None => Some(None),
-    });
-    Some(neighbourhood(client.flatten().unwrap_or(peer)))
+    let lists = request.headers().get_all("x-forwarded-for").map(|value| value.as_bytes());
+    Some(neighbourhood(named_last(lists, is_proxy).unwrap_or(peer)))
+}
+
+/// The last one named that isn't a proxy of ours. What was made up before it may hold anything: it is split
+/// as bytes, and what no proxy writes (nothing between two commas) is passed over.
+fn named_last<'a>(
+    lists: impl Iterator<Item = &'a [u8]>,
+    is_proxy: impl Fn(&IpAddr) -> bool,
+) -> Option<IpAddr> {
+    let lists: Vec<&[u8]> = lists.collect();
+    let names = lists.iter().rev().flat_map(|list| list.rsplit(|byte| *byte == b','));
+    let mut names = names.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty());
+    let client =
+        names.find_map(|name| match std::str::from_utf8(name).ok().and_then(named_address) {
+            Some(ip) if is_proxy(&ip) => None,
+            client => Some(client),
+        });
+    client.flatten()
 }
 
 /// `203.0.113.9`, `2001:db8::1`, and with a port, as some proxies write it: `203.0.113.9:443`,
@@ -182,6 +211,19 @@ mod tests {
             assert_eq!(of(text).as_deref(), Some("2001:db8::1"), "{text}");
         }
         assert_eq!(of("unknown"), None);
+        let is_proxy = |ip: &IpAddr| ip.to_string() == "10.0.0.1";
+        let last =
+            |lists: &[&[u8]]| named_last(lists.iter().copied(), is_proxy).map(|ip| ip.to_string());
+        for lists in [
+            &[b"\xe9, 9.9.9.7".as_slice()] as &[&[u8]],
+            &[b"9.9.9.7,"],
+            &[b"9.9.9.7, 10.0.0.1 ,"],
+            &[b"1.1.1.1", b"2.2.2.2,\xff\xfe, 9.9.9.7", b"10.0.0.1"],
+        ] {
+            assert_eq!(last(lists).as_deref(), Some("9.9.9.7"), "{lists:?}");
+        }
+        assert_eq!(last(&[b"9.9.9.7, unknown"]), None);
+        assert_eq!(last(&[]), None);
     }
 
     // OPS-11

@@ -1,0 +1,134 @@
+//! What lies beside a file of SQLite's in WAL mode, as it is on disk: SQLite takes a WAL up to the first part
+//! that isn't whole for all there is, and says nothing of what stands behind it.
+//!
+//! The form is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
+
+use std::path::{Path, PathBuf};
+
+const HEAD: usize = 32;
+const FRAME: usize = 24;
+/// The last bit says in which order of bytes its checksums are computed.
+const MAGIC: u32 = 0x377f_0682;
+
+/// How a WAL is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wal {
+    /// It isn't there, or nothing is in it.
+    Missing,
+    /// It can be read to its end. A transaction that was being written when the machine stopped may be torn: it
+    /// was acknowledged to nobody.
+    Whole,
+    /// Behind a part that isn't what was written stand transactions that were on disk.
+    Broken,
+}
+
+/// Of the file at a path. Nobody may be writing to it.
+pub(super) fn beside(file: &Path) -> Wal {
+    let path = PathBuf::from(format!("{}-wal", file.display()));
+    std::fs::read(path).map_or(Wal::Missing, |bytes| look_at(&bytes))
+}
+
+fn look_at(bytes: &[u8]) -> Wal {
+    let Some((head, frames)) = bytes.split_at_checked(HEAD) else { return Wal::Missing };
+    let magic = word(head, 0);
+    if magic & !1 != MAGIC {
+        return Wal::Missing;
+    }
+    let is_big_endian = magic & 1 == 1;
+    let page = word(head, 2) as usize;
+    let salts = &head[16..24];
+    let mut sum = checksum((0, 0), &head[..24], is_big_endian);
+    if page == 0 || sum != (word(head, 6), word(head, 7)) {
+        return Wal::Missing;
+    }
+    let mut is_whole = true;
+    let mut commits_behind = 0;
+    for frame in frames.chunks_exact(FRAME + page) {
+        let (about, content) = frame.split_at(FRAME);
+        if &about[8..16] != salts {
+            // Of an earlier time; or what isn't whole, if its like follows.
+            is_whole = false;
+            continue;
+        }
+        sum = checksum(checksum(sum, &about[..8], is_big_endian), content, is_big_endian);
+        let written = (word(about, 4), word(about, 5));
+        let ends_transaction = word(about, 1) != 0;
+        if !is_whole && ends_transaction {
+            commits_behind += 1;
+        }
+        if sum != written {
+            is_whole = false;
+            // What follows is told by what should have stood here.
+            sum = written;
+        }
+    }
+    // Each is synced before the next one begins, so only one can have been under way.
+    if commits_behind > 1 { Wal::Broken } else { Wal::Whole }
+}
+
+fn word(bytes: &[u8], index: usize) -> u32 {
+    let at = index * 4;
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn checksum(before: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
+    let read = |part: &[u8]| {
+        let bytes = [part[0], part[1], part[2], part[3]];
+        if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    };
+    bytes.chunks_exact(8).fold(before, |(first, second), pair| {
+        let first = first.wrapping_add(read(&pair[..4])).wrapping_add(second);
+        (first, second.wrapping_add(read(&pair[4..])).wrapping_add(first))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+    use rusqlite::config::DbConfig;
+
+    // OPS-03 OPS-10
+    #[test]
+    fn a_wal_that_isnt_whole_is_told_from_one_that_was_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.sqlite");
+        assert_eq!(beside(&file), Wal::Missing);
+        let connection = Connection::open(&file).unwrap();
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection.execute_batch("CREATE TABLE a (b BLOB)").unwrap();
+        let add = || connection.execute("INSERT INTO a VALUES (randomblob(3000))", []).unwrap();
+        (0..40).for_each(|_| drop(add()));
+        connection.execute_batch("PRAGMA wal_checkpoint(RESTART)").unwrap();
+        // It begins anew over what is there.
+        (0..20).for_each(|_| drop(add()));
+        assert_eq!(beside(&file), Wal::Whole);
+        drop(connection);
+        let wal = folder.path().join("a.sqlite-wal");
+        let whole = std::fs::read(&wal).unwrap();
+        let frame = FRAME + 4096;
+        let damaged = |at: usize| {
+            let mut bytes = whole.clone();
+            bytes[HEAD + at * frame + FRAME + 100] ^= 1;
+            look_at(&bytes)
+        };
+        let count = {
+            let salts = &whole[16..24];
+            let frames = whole[HEAD..].chunks_exact(frame);
+            frames.take_while(|frame| &frame[8..16] == salts).count()
+        };
+        assert!(count >= 20 && whole.len() > HEAD + (count + 5) * frame, "{count}");
+        assert_eq!(damaged(0), Wal::Broken);
+        assert_eq!(damaged(count / 2), Wal::Broken);
+        assert_eq!(damaged(count - 1), Wal::Whole, "the last one was being written");
+        assert_eq!(damaged(count + 2), Wal::Whole, "that is of before");
+        let mut zeroed = whole.clone();
+        zeroed[HEAD + 3 * frame..HEAD + 4 * frame].fill(0);
+        assert_eq!(look_at(&zeroed), Wal::Broken);
+        assert_eq!(look_at(&whole[..HEAD + count / 2 * frame + 99]), Wal::Whole);
+        assert_eq!(look_at(&[]), Wal::Missing);
+        assert_eq!(look_at(&[0; 9999]), Wal::Missing);
+    }
+}
