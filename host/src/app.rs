@@ -69,8 +69,9 @@ impl Host {
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);
         let data = config.host.data.clone();
-        std::fs::create_dir_all(&data)
+        lock::make_folder(&data)
             .with_context(|| format!("can't make the data folder {}", data.display()))?;
+        lock::warn_of_others(&data);
         let lock = lock::lock(&data, &config.host.listen)?;
         // Before the journal is read: whoever comes meanwhile waits, and a port that is taken shows at
         // once.

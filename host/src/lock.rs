@@ -1,7 +1,8 @@
 //! One host per data folder: two would both send every open reply.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -72,4 +73,21 @@ pub fn lock(folder: &Path, listen: &str) -> anyhow::Result<FolderLock> {
         tracing::warn!(%error, "can't say in {shown} who holds it");
     }
     Ok(FolderLock { _folder: held })
+}
+
+/// Makes the data folder, for its owner alone: customers' texts are in it, and what people sign in with.
+///
+/// # Errors
+/// The system's own.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Says so, if others on this machine may look into a folder that was there before.
+pub fn warn_of_others(folder: &Path) {
+    const OTHERS: u32 = 0o007;
+    if std::fs::metadata(folder).is_ok_and(|about| about.mode() & OTHERS != 0) {
+        let shown = folder.display();
+        tracing::warn!("every user of this machine may look into {shown}: chmod o-rwx {shown}");
+    }
 }

@@ -1,5 +1,8 @@
 //! Two hosts on one folder or one port.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use cordboard_tests::harness::Setup;
 
 use crate::tools::held;
@@ -11,6 +14,9 @@ async fn a_second_host_on_the_same_folder_or_port_doesnt_start() {
     let _emulators = setup.with_emulators();
     let token = setup.token("kim");
     let host = setup.start(&["--strict"]).await;
+    // Its owner's alone.
+    let mode = std::fs::metadata(setup.data()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{mode:o}");
     let (code, text) = setup.run(&["run", setup.config()]);
     assert_eq!(code, 3, "{text}");
     let holder = format!("process {} (cordboard run, listening on", host.pid());
@@ -28,7 +34,9 @@ async fn a_second_host_on_the_same_folder_or_port_doesnt_start() {
     // The command line works beside a running host, and a killed one leaves nothing locked.
     assert_eq!(host.get(&setup.token("lee"), "/api/v1/me").await.0, 200);
     host.kill();
+    std::fs::set_permissions(setup.data(), Permissions::from_mode(0o755)).unwrap();
     let host = setup.start(&["--strict"]).await;
+    host.prints("every user of this machine may look into").await;
     assert_eq!(host.get(&token, "/api/v1/me").await.0, 200);
     held("a second host on one folder, on one port", "refused, and says who is there");
     assert_eq!(host.stop(), Some(0));

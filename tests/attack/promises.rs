@@ -137,3 +137,32 @@ async fn who_hangs_up_leaves_nothing_out_of_the_audit_log() {
         &format!("{ended} of {COUNT} done, each in the audit log"),
     );
 }
+
+// SEC-02 CONV-01
+#[actix_web::test]
+async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_later() {
+    let mut setup = Setup::new();
+    setup.workstream = "reopen_within: \"0s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict", "--idle-after", "1"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let (customer, kept) = ("+14255550100", "SM000000000000000000000000000000aa");
+    let world = &emulators.world;
+    assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+    for n in 0..5 {
+        let id = kim.accept_next().await;
+        kim.must(json!({ "type": "end", "conversation": id })).await;
+        kim.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
+        host.until_state(&sams, &id, "closed").await;
+        if n < 4 {
+            assert_eq!(world.text(Provider::Twilio, customer, &format!("text {n}")).await, 200);
+        }
+    }
+    // None of them is in memory any more.
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+    assert_eq!(host.conversations_of(&sams, customer).await.len(), 5);
+    held("a webhook that was kept, sent again five conversations later", "nothing is opened");
+    setup.stop_and_replay(host);
+}

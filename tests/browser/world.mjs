@@ -72,8 +72,9 @@ export async function startWorld() {
   writeFileSync(main, text);
   const channels = join(folder, "channels.ron");
   writeFileSync(channels, replaced(readFileSync(channels, "utf8")));
-  // Somebody who takes no work (PRES-08).
-  writeFileSync(join(folder, "light.ron"), '(agents: [(id: "ada", name: "Ada Reed", light: true)])');
+  // Somebody who takes no work (PRES-08), and an administrator.
+  const more = '(id: "ada", name: "Ada Reed", light: true), (id: "root", name: "Rae Root", role: administrator)';
+  writeFileSync(join(folder, "more.ron"), `(agents: [${more}])`);
 
   const env = { ...process.env };
   for (const line of readFileSync(join(folder, "emulated.env"), "utf8").split("\n")) {

@@ -89,6 +89,11 @@ async fn the_summary_is_read_wherever_the_conversation_is() {
     let why = host.why(&sams, &id).await;
     assert_eq!((&why["summary"], &why["disposition"]), (&json!(summary), &json!("solved")));
     host.when(&sams, &id, "it was wrapped up as \"solved\": The parcel").await;
+    // Only what somebody wrote is found, not how it is stored.
+    for word in ["provider_id", "message", "customer", "%25"] {
+        let path = format!("/api/v1/conversations/search?text={word}");
+        assert_eq!(host.get(&sams, &path).await.1["conversations"], json!([]), "{word}");
+    }
     let (_, page) = host.get(&sams, "/api/v1/conversations/search?text=NEIGHBOUR").await;
     assert_eq!(page["conversations"][0]["summary"], summary);
     let csv = host.text(&sams, "/api/v1/conversations/export?format=csv").await;

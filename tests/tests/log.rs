@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cordboard_tests::emulator::Provider;
 use cordboard_tests::harness::{Setup, eventually};
+use rusqlite::config::DbConfig;
 
 fn events(journal: &rusqlite::Connection) -> i64 {
     let count = "SELECT count(*) FROM events WHERE kind = 'message_received'";
@@ -131,6 +132,8 @@ async fn a_log_that_isnt_the_journals_own_is_refused_with_advice() {
     {
         let _ = std::fs::remove_file(data.join("log.sqlite-shm"));
         let log = rusqlite::Connection::open(data.join("log.sqlite")).unwrap();
+        // A killed host's -wal stays.
+        log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         let journal = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
         // The views lack the last batch, and that isn't what was written.
         journal.execute("UPDATE position SET applied = applied - 1", []).unwrap();

@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import type { Desk, Me, Summary } from "./api";
 import { Composer } from "./Composer";
+import { CustomerData } from "./CustomerData";
 import { type Ending, endingOf, keepEnding } from "./drafts";
 import { phone, since } from "./format";
 import { HandOver, type Run } from "./HandOver";
@@ -25,6 +26,7 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
   const { summary, messages } = conversation;
   const [problem, setProblem] = useState<string | null>(null);
   const [whyOpen, setWhyOpen] = useState(false);
+  const [dataOpen, setDataOpen] = useState(false);
   const run: Run = async (command) => {
     const error = await send(command);
     setProblem(error);
@@ -49,6 +51,9 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
           </Text>
         </div>
         <Group gap="xs" justify="flex-end">
+          {desk.permissions.includes("customer.data") && (
+            <Button variant="subtle" size="xs" onClick={() => setDataOpen(true)}>Customer's data</Button>
+          )}
           <Button variant="subtle" size="xs" onClick={() => setWhyOpen(true)}>Why?</Button>
           {isPrimary && isUnderWay && <HandOver summary={summary} desk={desk} run={run} />}
           {isPrimary && summary.state === "active" && (
@@ -111,6 +116,8 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
       {(isPrimary || summary.consultants.includes(me.agent)) && (
         <Composer key={`composer ${summary.id}`} agent={me.agent} summary={summary} canReply={isPrimary} send={send} />
       )}
+      <CustomerData key={`data ${summary.id}`} me={me} customer={summary.customer} opened={dataOpen}
+        onClose={() => setDataOpen(false)} />
       <WhyDrawer id={summary.id} me={me} desk={desk} opened={whyOpen}
         onClose={() => setWhyOpen(false)} />
     </Stack>

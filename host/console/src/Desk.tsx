@@ -7,6 +7,7 @@ import { type Me, type Usage, signOut } from "./api";
 import { ConversationList } from "./ConversationList";
 import { ConversationView } from "./ConversationView";
 import { forget } from "./drafts";
+import { CustomerDataButton } from "./CustomerData";
 import { Everybody } from "./Everybody";
 import { useLive } from "./live";
 import { Offers } from "./Offers";
@@ -36,6 +37,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             )}
           </Group>
           <Group gap="sm">
+            <CustomerDataButton me={me} desk={known} />
             <Everybody me={me} desk={known} send={send} watch={watch} onTaken={select} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"

@@ -20,6 +20,7 @@ export type Desk = Schemas["DeskView"];
 export type WaitingItem = Schemas["WaitingItem"];
 export type Why = Schemas["Why"];
 export type WhyNot = Schemas["WhyNotView"];
+export type Erased = Schemas["Erased"];
 
 async function get<T>(path: string): Promise<T | null> {
   const response = await fetch(`/api/v1/${path}`);
@@ -72,4 +73,22 @@ export async function signOut(me: Me): Promise<void> {
 export async function transcript(id: string, before?: number): Promise<Transcript | null> {
   const response = await fetch(`/api/v1/conversations/${id}${before ? `?before=${before}` : ""}`);
   return response.ok ? await response.json() : null;
+}
+
+/** Where what is kept of a customer is taken out (permission `customer.data`). */
+export const customerDataPath = (customer: string) =>
+  `/api/v1/customers/data?customer=${encodeURIComponent(customer)}`;
+
+/** Erases it; the sentence that says why not, if not. */
+export async function eraseCustomer(me: Me, customer: string): Promise<Erased | string> {
+  try {
+    const response = await fetch(customerDataPath(customer), {
+      method: "DELETE",
+      headers: { "x-csrf-token": me.csrf ?? "" },
+    });
+    const answer = await response.json();
+    return response.ok ? (answer as Erased) : (answer as { message: string }).message;
+  } catch {
+    return "the host didn't answer; look again before you try once more";
+  }
 }

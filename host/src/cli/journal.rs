@@ -34,7 +34,7 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
         JournalCommand::Restore { config, file, without_log } => {
             let config = config::load(&config.config)?;
             let data = &config.host.data;
-            std::fs::create_dir_all(data)?;
+            lock::make_folder(data)?;
             let _lock = alone(data)?;
             let now = clock::now().0;
             let restored = journal::restore(data, &file, without_log, now);

@@ -11,7 +11,7 @@ use crate::lock::{self, FolderLock};
 /// It can't be used; what helps.
 pub fn open_journal(config: &Config) -> anyhow::Result<Keeper> {
     let data = &config.host.data;
-    std::fs::create_dir_all(data)?;
+    lock::make_folder(data)?;
     let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
     journal::look(data).map_err(unusable)?;
     Ok(match lock::try_lock(data)? {

@@ -40,7 +40,10 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
     let what = if length.is_some() { "is empty" } else { "is gone" };
     let helps = match newest_rescued(data) {
         Some(saved) => format!("all of it was written to {}: move that there", saved.display()),
-        None if data.join(MARK).exists() => "put a backup in its place".to_owned(),
+        // Nobody has made a log without one.
+        None if data.join(MARK).exists() || data.join(log::FILE).exists() => {
+            "put a backup in its place".to_owned()
+        }
         None => return Ok(Holds::Fresh),
     };
     Err(JournalError::new(
@@ -137,6 +140,9 @@ mod tests {
         assert!(look(data).unwrap_err().to_string().contains("it is empty, though"));
         std::fs::remove_file(data.join(FILE)).unwrap();
         assert!(look(data).unwrap_err().to_string().contains("put a backup"));
+        std::fs::remove_file(data.join(MARK)).unwrap();
+        std::fs::write(data.join(log::FILE), "x").unwrap();
+        assert!(look(data).unwrap_err().to_string().contains("put a backup"), "its log is there");
         std::fs::write(rescued(data, 7), "x").unwrap();
         let error = look(data).unwrap_err();
         assert!(error.to_string().contains("journal.rescued-7.sqlite: move that there"), "{error}");

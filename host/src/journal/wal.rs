@@ -100,10 +100,14 @@ mod tests {
         connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
         connection.execute_batch("CREATE TABLE a (b BLOB)").unwrap();
         let add = || connection.execute("INSERT INTO a VALUES (randomblob(3000))", []).unwrap();
-        (0..40).for_each(|_| drop(add()));
+        for _ in 0..40 {
+            add();
+        }
         connection.execute_batch("PRAGMA wal_checkpoint(RESTART)").unwrap();
         // It begins anew over what is there.
-        (0..20).for_each(|_| drop(add()));
+        for _ in 0..20 {
+            add();
+        }
         assert_eq!(beside(&file), Wal::Whole);
         drop(connection);
         let wal = folder.path().join("a.sqlite-wal");

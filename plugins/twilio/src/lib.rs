@@ -80,6 +80,7 @@ impl Channel for Twilio {
 
     async fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
         let fields = request.form();
+        check_names(&fields)?;
         self.check_signature(&request, &fields)?;
         let form = Form(fields);
         if let Some(sid) = form.get("AccountSid").filter(|sid| *sid != self.config.account_sid) {
@@ -198,12 +199,40 @@ fn inbound(form: &Form<'_>) -> Result<Inbound, Rejection> {
     }
     Ok(Inbound {
         provider_id: sid.to_owned(),
-        from: sms::canonical(form.need("From")?),
-        to: sms::canonical(form.need("To")?),
+        from: address(form, "From")?,
+        to: address(form, "To")?,
         text: text.to_owned(),
         media: media.collect(),
         consent,
     })
+}
+
+/// The signature is over names and values joined without anything between them, sorted by name. Where each
+/// name stands once and holds letters and digits only, they can't be joined another way: what a value says
+/// can't become a field, nor a field part of a value.
+fn check_names(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(), Rejection> {
+    for (index, (name, _)) in fields.iter().enumerate() {
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            let text = format!("\"{name}\" is no field of Twilio's: letters and digits");
+            return Err(Rejection::NotAuthentic(text));
+        }
+        if fields[..index].iter().any(|(before, _)| before == name) {
+            return Err(Rejection::NotAuthentic(format!("the field {name} stands twice")));
+        }
+    }
+    Ok(())
+}
+
+/// A number, or a name at another network as Twilio writes it: `whatsapp:+14255550100`.
+fn address(form: &Form<'_>, field: &str) -> Result<String, Rejection> {
+    let given = form.need(field)?;
+    let number = given.rsplit_once(':').map_or(given, |(_, number)| number);
+    let digits = number.trim().trim_start_matches('+');
+    let is_number = (3..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    match is_number {
+        true => Ok(sms::canonical(given)),
+        false => Err(Rejection::NotUnderstood(format!("{field} is \"{given}\": no number"))),
+    }
 }
 
 fn is_message_sid(sid: &str) -> bool {

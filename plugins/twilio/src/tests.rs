@@ -136,6 +136,37 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let moved = WebhookRequest { headers: same, ..post(url, &moved, TOKEN) };
     let Err(Rejection::NotUnderstood(why)) = run(channel.receive(moved)) else { panic!() };
     assert!(why.contains("isn't a message's SID"), "{why}");
+    // What the customer wrote, made a sender; and a sender, made a field of another name.
+    let with = |name: &'static str, value: &'static str| {
+        let mut pairs = INBOUND.to_vec();
+        pairs.iter_mut().filter(|pair| pair.0 == name).for_each(|pair| pair.1 = value);
+        pairs
+    };
+    let text = with("Body", "hello From+15553334444");
+    let signed = post(url, &text, TOKEN).headers;
+    let mut pairs = with("Body", "hello ");
+    pairs.insert(2, ("From", "+15553334444"));
+    let split = WebhookRequest { headers: signed, ..post(url, &pairs, TOKEN) };
+    let Err(Rejection::NotAuthentic(why)) = run(channel.receive(split)) else { panic!() };
+    assert!(why.contains("From stands twice"), "{why}");
+    let city = with("FromCity", "SAN FRANCISCO");
+    let signed = post(url, &city, TOKEN).headers;
+    let renamed: Vec<(&str, &str)> = city
+        .iter()
+        .map(|pair| match *pair {
+            ("From", _) => ("Fro", "m+15558675309"),
+            ("FromCity", _) => ("From", "CitySAN FRANCISCO"),
+            pair => pair,
+        })
+        .collect();
+    let renamed = WebhookRequest { headers: signed, ..post(url, &renamed, TOKEN) };
+    let Err(Rejection::NotUnderstood(why)) = run(channel.receive(renamed)) else { panic!() };
+    assert!(why.contains("no number"), "{why}");
+    for (from, to) in [("whatsapp:+15558675309", "+15558675309"), ("25392", "25392")] {
+        let received = run(channel.receive(post(url, &with("From", from), TOKEN))).unwrap();
+        let Event::Message(message) = &received.events[0] else { panic!() };
+        assert_eq!(message.from, to);
+    }
     let mut foreign = INBOUND.to_vec();
     foreign[1].1 = "ACffffffffffffffffffffffffffffffff";
     let foreign = run(channel.receive(post(url, &foreign, TOKEN)));

@@ -204,26 +204,29 @@ impl Reader {
         Ok(machine)
     }
 
-    /// Keys of what has happened in a conversation and in the one before it with the same customer,
-    /// the newest ones: providers repeat themselves for a day at most.
+    /// Keys of what has happened in a conversation, and in those before it with the same customer: the newest
+    /// ones. Providers repeat themselves for a day at most; somebody who has kept a request, for longer.
     pub fn recent_keys(&self, key: &ThreadKey, id: ConversationId) -> Result<HashSet<i64>> {
+        const MOST: usize = 4096;
         let id = id.0.as_bytes().as_slice();
         let mut keys = HashSet::new();
-        let earlier: Option<Vec<u8>> = self
-            .connection
-            .prepare_cached(
+        let earlier: Vec<Vec<u8>> = {
+            let mut statement = self.connection.prepare_cached(
                 "SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2 AND id < ?3
-                 ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row(params![key.channel.as_str(), key.customer.as_str(), id], |row| row.get(0))
-            .optional()?;
+                 ORDER BY id DESC LIMIT 256",
+            )?;
+            let thread = params![key.channel.as_str(), key.customer.as_str(), id];
+            all(statement.query_map(thread, |row| row.get(0))?)?
+        };
         let mut statement = self.connection.prepare_cached(
             "SELECT dedup FROM events WHERE conversation = ?1 AND dedup IS NOT NULL
              ORDER BY version DESC LIMIT 4096",
         )?;
-        for conversation in [Some(id), earlier.as_deref()].into_iter().flatten() {
+        for conversation in std::iter::once(id).chain(earlier.iter().map(Vec::as_slice)) {
             let mut rows = statement.query([conversation])?;
-            while let Some(row) = rows.next()? {
+            while let Some(row) = rows.next()?
+                && keys.len() < MOST
+            {
                 keys.insert(row.get(0)?);
             }
         }

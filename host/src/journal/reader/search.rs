@@ -1,7 +1,7 @@
 //! Lists of conversations.
 
 use cordboard_core::Conversation;
-use cordboard_core::conversation::State;
+use cordboard_core::conversation::{Event, State};
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
 use rusqlite::functions::FunctionFlags;
@@ -32,14 +32,31 @@ pub struct Filter {
     pub text: Option<String>,
 }
 
-/// `tells(body, text)`: whether the text, given in lower case, stands in an encoded event. Texts stand
-/// there as they are, and people don't search by upper and lower case.
+/// `tells(body, text)`: whether the text, given in lower case, stands in what an encoded event tells: a message,
+/// a note or the summary. People don't search by upper and lower case.
 pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("tells", 2, flags, |context| {
-        let body = String::from_utf8_lossy(context.get_raw(0).as_blob()?).to_lowercase();
-        Ok(body.contains(context.get_raw(1).as_str()?))
+        let (body, text) = (context.get_raw(0).as_blob()?, context.get_raw(1).as_str()?);
+        // Texts stand there as they are: few need be understood.
+        if !String::from_utf8_lossy(body).to_lowercase().contains(text) {
+            return Ok(false);
+        }
+        let event = rmp_serde::from_slice::<Event>(body);
+        Ok(event.is_ok_and(|event| told_by(&event).is_some_and(|told| told.contains(text))))
     })
+}
+
+/// In lower case.
+fn told_by(event: &Event) -> Option<String> {
+    let told = match event {
+        Event::MessageReceived { message, .. }
+        | Event::ReplyQueued { message }
+        | Event::NoteAdded { message } => Some(&message.text),
+        Event::Disposed { summary, .. } => summary.as_ref(),
+        _ => None,
+    };
+    told.map(|text| text.to_lowercase())
 }
 
 /// Which sessions are wanted (CONV-09); everything that is given must hold.
