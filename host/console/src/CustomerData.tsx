@@ -82,7 +82,7 @@ export function CustomerDataButton({ me, desk }: { me: Me; desk: Desk }) {
   if (!desk.permissions.includes("customer.data")) return null;
   return (
     <>
-      <Button variant="subtle" size="compact-sm" onClick={() => setOpened(true)}>Customer's data</Button>
+      <Button variant="subtle" size="compact-sm" visibleFrom="md" onClick={() => setOpened(true)}>Customer's data</Button>
       {opened && <CustomerData me={me} customer="" opened onClose={() => setOpened(false)} />}
     </>
   );

@@ -17,8 +17,8 @@ use crate::http::passwords::Passwords;
 use crate::http::reads::Reads;
 use crate::http::throttle::Throttle;
 use crate::http::{
-    access, api, audit, collaboration, console, customers, headers, live, operations, query,
-    routing, search, webhook,
+    access, api, audit, channels, collaboration, console, conversations, customers, floor, headers,
+    live, me, operations, query, routing, search, webhook,
 };
 use crate::journal::Reader;
 use crate::outbox::Backlog;
@@ -88,6 +88,10 @@ pub fn serve(
                     .configure(customers::routes)
                     .configure(search::routes)
                     .configure(api::routes)
+                    .configure(me::routes)
+                    .configure(conversations::routes)
+                    .configure(channels::routes)
+                    .configure(floor::routes)
                     .configure(collaboration::routes)
                     .configure(routing::routes)
                     .service(web::resource("/live").route(web::get().to(live::open)))

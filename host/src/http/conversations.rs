@@ -1,0 +1,256 @@
+//! Conversations: lists of open ones, transcripts, and what is done in them.
+
+use std::time::Instant;
+
+use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
+use cordboard_core::conversation::Summary;
+use cordboard_core::ids::{ConversationId, MessageNo};
+use cordboard_core::message::Media;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::http::api::{Answer, Done, done, seen};
+use crate::http::caller::Caller;
+use crate::http::commands::{self, Command};
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::live::Transcript;
+use crate::http::reads::Reach;
+use crate::http::server::Web;
+use crate::journal::Fits;
+
+/// Below `/api/v1`.
+pub fn routes(config: &mut ServiceConfig) {
+    let resource = |path: &str| web::resource(path.to_owned());
+    config
+        .service(resource("/conversations").route(web::get().to(conversations)))
+        .service(resource("/conversations/{id}").route(web::get().to(conversation)))
+        .service(resource("/conversations/{id}/reply").route(web::post().to(reply)))
+        .service(resource("/conversations/{id}/note").route(web::post().to(note)))
+        .service(resource("/conversations/{id}/leave").route(web::post().to(leave)))
+        .service(resource("/conversations/{id}/rejoin").route(web::post().to(rejoin)))
+        .service(resource("/conversations/{id}/end").route(web::post().to(end)))
+        .service(
+            resource("/conversations/{id}/finish-wrap-up").route(web::post().to(finish_wrap_up)),
+        );
+}
+
+/// Which conversations.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Selection {
+    /// Everybody's (supervisors and light agents) instead of my own.
+    #[serde(default)]
+    all: bool,
+    /// The most to be returned; 1 to 1000.
+    #[serde(default = "default_limit")]
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: u32,
+}
+
+fn default_limit() -> u32 {
+    100
+}
+
+/// Open conversations, oldest first.
+#[utoipa::path(get, path = "/api/v1/conversations", params(Selection), responses(
+    (status = 200, body = Vec<Summary>), (status = 400, body = ErrorBody),
+    (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn conversations(
+    web: Data<Web>,
+    caller: Caller,
+    query: Query<Selection>,
+) -> Answer<Vec<Summary>> {
+    caller.must_read()?;
+    if !(1..=1000).contains(&query.limit) {
+        let why = format!("limit is {}; 1 to 1000", query.limit);
+        return Err(ApiError::Malformed(why));
+    }
+    if query.all {
+        caller.must_see_everything(&web.directory)?;
+        if web.directory.looks.is_new(&caller.agent, ConversationId(Uuid::nil()), Instant::now()) {
+            let noted =
+                caller.noted(&web.directory, "conversation.list", "everybody's", None).await;
+            let everybodys = ConversationId(Uuid::nil());
+            noted.inspect_err(|_| web.directory.looks.forget(&caller.agent, everybodys))?;
+        }
+    }
+    let whose = (!query.all).then_some(&caller.agent);
+    let (whose, limit) = (whose.cloned(), query.limit);
+    let open = web.reads.run(&caller.agent, Reach::Part, move |reader| {
+        reader.open_conversations(whose.as_ref(), limit)
+    });
+    let open = open.await?.into_iter().filter_map(|machine| web.directory.with_settings(machine));
+    Ok(Json(open.map(|machine| machine.summary()).collect()))
+}
+
+/// Which part of a transcript.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// Before the message of this number; the newest if none is named.
+    #[serde(default)]
+    before: Option<u32>,
+    /// The most messages; 1 to 500. A page has no more than 1 MB of them.
+    #[serde(default = "a_page")]
+    #[param(minimum = 1, maximum = 500, default = 200)]
+    limit: u32,
+}
+
+fn a_page() -> u32 {
+    200
+}
+
+/// Bytes of messages in one answer.
+const MOST_OF_TRANSCRIPT: usize = 1024 * 1024;
+
+/// One conversation with its transcript: the newest of it, or what came before a message. Where the first one
+/// has a number above 1 there are earlier ones. Agents see their own, supervisors and light agents all.
+#[utoipa::path(get, path = "/api/v1/conversations/{id}",
+    params(("id" = Uuid, Path, description = "the conversation"), Part), responses(
+    (status = 200, body = Transcript), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+    (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn conversation(
+    web: Data<Web>,
+    caller: Caller,
+    path: Path<Uuid>,
+    query: Query<Part>,
+) -> Answer<Transcript> {
+    if !(1..=500).contains(&query.limit) {
+        let why = format!("limit is {}; 1 to 500", query.limit);
+        return Err(ApiError::Malformed(why));
+    }
+    let id = ConversationId(*path);
+    let directory = web.directory.clone();
+    let before = query.before.map(MessageNo);
+    let fits = Fits { messages: query.limit as usize, bytes: MOST_OF_TRANSCRIPT };
+    let who = caller.agent.clone();
+    let read = web.reads.run(&who, Reach::Part, move |reader| {
+        let machine = seen(reader, &directory, &caller, id)?;
+        let messages = reader.transcript(id, before, fits)?;
+        Ok::<_, ApiError>(Transcript { conversation: machine.summary(), messages })
+    });
+    Ok(Json(read.await?))
+}
+
+/// A reply.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplyBody {
+    /// The text; at most what the channel takes (SMS: 1600 characters).
+    #[serde(default)]
+    text: String,
+    /// Files, by URL.
+    #[serde(default)]
+    media: Vec<Media>,
+    /// Your own name for it: a repeated reply with the same key is sent once.
+    #[serde(default)]
+    client_key: Option<String>,
+}
+
+/// Reply to the customer.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/reply", request_body = ReplyBody,
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "on disk; its delivery follows as notices"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn reply(
+    path: Path<Uuid>,
+    web: Data<Web>,
+    caller: Caller,
+    body: Json<ReplyBody>,
+) -> Done {
+    let conversation = ConversationId(*path);
+    let ReplyBody { text, media, client_key } = body.into_inner();
+    let command = Command::Reply { conversation, text, media, client_key };
+    commands::run(&web.directory, &caller, command).await?;
+    Ok(done())
+}
+
+/// A note.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoteBody {
+    /// The text.
+    text: String,
+}
+
+/// Write an internal note; customers never see it.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/note", request_body = NoteBody,
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "on disk"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn note(path: Path<Uuid>, web: Data<Web>, caller: Caller, body: Json<NoteBody>) -> Done {
+    let conversation = ConversationId(*path);
+    let text = body.into_inner().text;
+    commands::run(&web.directory, &caller, Command::Note { conversation, text }).await?;
+    Ok(done())
+}
+
+/// Leave a conversation for now; it waits for the customer and takes no capacity.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/leave",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "left"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn leave(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::Leave { conversation }).await?;
+    Ok(done())
+}
+
+/// Come back to a conversation that I left. Beyond capacity only with the permission `self_assign`.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/rejoin",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "back"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn rejoin(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::Rejoin { conversation }).await?;
+    Ok(done())
+}
+
+/// End a conversation: resolved for the customer, wrap-up for the agent. With the permission
+/// `conversation.end` anybody's, and its wrap-up, too.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/end",
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "ended"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn end(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
+    let conversation = ConversationId(*path);
+    commands::run(&web.directory, &caller, Command::End { conversation }).await?;
+    Ok(done())
+}
+
+/// How it ended.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WrapUpBody {
+    /// A wrap-up code of the workstream.
+    disposition: Option<String>,
+    /// What it was about; at most 4000 characters.
+    summary: Option<String>,
+}
+
+/// Finish wrap-up: the conversation closes; or, if its customer has written meanwhile, goes on. The
+/// body may be left out.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/finish-wrap-up", request_body = WrapUpBody,
+    params(("id" = Uuid, Path, description = "the conversation")), responses(
+    (status = 204, description = "closed"),
+    (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+pub async fn finish_wrap_up(
+    path: Path<Uuid>,
+    web: Data<Web>,
+    caller: Caller,
+    body: Option<Json<WrapUpBody>>,
+) -> Done {
+    let conversation = ConversationId(*path);
+    let WrapUpBody { disposition, summary } = body.map(Json::into_inner).unwrap_or_default();
+    let command = Command::FinishWrapUp { conversation, disposition, summary };
+    commands::run(&web.directory, &caller, command).await?;
+    Ok(done())
+}
