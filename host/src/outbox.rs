@@ -1,7 +1,9 @@
 //! The outbox: replies that are on disk and have to reach the provider.
 //!
 //! One lane per conversation keeps their order; lanes run side by side, limited per channel. A send
-//! of which nobody knows how it ended is repeated only if the provider recognises repetitions.
+//! of which nobody knows how it ended is repeated only if the provider recognises repetitions: so that an
+//! attempt begins is on disk before it does. For a reply that can go out at once that stands in the same commit as
+//! the reply itself (two commits a reply); one that has to wait for others gets a mark of its own (three).
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -58,6 +60,11 @@ impl Sending {
     fn begin(&self, channel: &str) -> UnderWay {
         *self.0.entry(channel.to_owned()).or_default() += 1;
         UnderWay(self.clone(), channel.to_owned())
+    }
+
+    /// Whether one more would go out at once.
+    pub fn has_room(&self, channel: &str) -> bool {
+        self.0.get(channel).is_none_or(|count| *count < SIDE_BY_SIDE / 2)
     }
 
     /// Whether there is any on this channel.
@@ -236,6 +243,9 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
         Some((slot, handle))
     }) else {
         // The channel isn't there now: an operator is at it, and the reply waits.
+        if std::mem::take(&mut row.is_marked) {
+            unmark(row, directory).await;
+        }
         return Verdict::Again { after: LONGEST_WAIT.min(Duration::from_secs(5)) };
     };
     let repeatable = handle.manifest().idempotent_sends;
@@ -243,7 +253,8 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
         return unconfirmed("the host stopped while the message was being sent");
     }
     // One mark is enough for all repetitions of what may be repeated.
-    let is_marked = repeatable && row.first_attempt_at.is_some();
+    let came_marked = std::mem::take(&mut row.is_marked);
+    let is_marked = came_marked || (repeatable && row.first_attempt_at.is_some());
     if !is_marked && let Err(error) = mark(row, directory).await {
         tracing::warn!(%error, "the outbox waits for the journal");
         return Verdict::Again { after: FIRST_WAIT };

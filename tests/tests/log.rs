@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cordboard_tests::emulator::Provider;
-use cordboard_tests::harness::{Setup, eventually};
+use cordboard_tests::harness::{Screen, Setup, eventually};
 use rusqlite::config::DbConfig;
+use serde_json::json;
 
 fn events(journal: &rusqlite::Connection) -> i64 {
     let count = "SELECT count(*) FROM events WHERE kind = 'message_received'";
@@ -145,4 +146,41 @@ async fn a_log_that_isnt_the_journals_own_is_refused_with_advice() {
         .unwrap();
     }
     refused("its checksum is another");
+}
+
+// OPS-03 OPS-04
+#[actix_web::test]
+async fn a_reply_costs_one_commit_before_it_goes_out_and_one_after() {
+    const REPLIES: u32 = 30;
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    emulators.world.set_reports(false);
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict", "--idle-after", "1"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    let commits = async || {
+        let metrics = host.text(&sams, "/metrics").await;
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("cordboard_journal_commits_total "));
+        line.unwrap().parse::<u32>().unwrap()
+    };
+    // Also for one that was read again from the disk.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let before = commits().await;
+    for n in 0..REPLIES {
+        let text = format!("reply {n}");
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+        kim.wait_for("sent", |frame| frame["type"] == "delivery").await;
+    }
+    let count = commits().await - before;
+    // Now and then the host writes that it lives.
+    assert!((2 * REPLIES..=2 * REPLIES + 8).contains(&count), "{count} commits");
+    assert_eq!(emulators.world.sent().len(), REPLIES as usize);
+    let open = "SELECT count(*) FROM outbox WHERE attempting = 1 OR done = 0 OR attempts <> 1";
+    host.stop();
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    let left: i64 = journal.query_row(open, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
 }

@@ -63,6 +63,8 @@ pub(super) struct Loaded {
     pub stored: Option<Stored>,
     /// Keys of what has happened and must not happen again.
     pub keys: HashSet<i64>,
+    /// Replies that are still to be sent.
+    pub open_replies: u32,
 }
 
 pub(super) struct ConversationActor {
@@ -218,7 +220,13 @@ impl ConversationActor {
             Some(_) => rmp_serde::to_vec_named(machine).expect("a machine can be encoded"),
             None => Vec::new(),
         };
-        Append {
+        let replies =
+            events.iter().filter(|event| matches!(event, Event::ReplyQueued { .. })).count();
+        let open = self.loaded.open_replies;
+        let goes_at_once = replies > 0 && open == 0 && self.directory.sends_at_once(machine);
+        let settled = u32::from(deliver.settles.is_some());
+        let added = u32::try_from(replies).unwrap_or(u32::MAX);
+        let append = Append {
             conversation: self.id,
             home: self.directory.home(self.id),
             base_version,
@@ -228,11 +236,13 @@ impl ConversationActor {
             row,
             snapshot,
             version: machine.version(),
-            outbox: outbox(machine, events, deliver.settles.clone()),
+            outbox: outbox(machine, events, deliver.settles.clone(), goes_at_once.then_some(now)),
             consent: consent(machine, events),
             sessions: events.iter().flat_map(SessionOp::of).collect(),
             wrap_ups,
-        }
+        };
+        self.loaded.open_replies = open.saturating_add(added).saturating_sub(settled);
+        append
     }
 
     fn commit(
@@ -323,11 +333,12 @@ fn encoded(event: &Event) -> StoredEvent {
     StoredEvent { kind: event.kind().into(), body }
 }
 
-/// Replies to be sent, and the one that this step settles.
+/// Replies to be sent, and the one that this step settles. The first goes out at once, if that has a time.
 fn outbox(
     machine: &Conversation,
     events: &[Event],
     settles: Option<(i64, Option<String>)>,
+    mut at_once: Option<Timestamp>,
 ) -> Vec<OutboxOp> {
     let replies = events.iter().filter_map(|event| match event {
         Event::ReplyQueued { message } => Some(OutboxOp::Add(Box::new(OutboxRow {
@@ -338,9 +349,10 @@ fn outbox(
             sender: machine.own().to_string(),
             recipient: machine.customer().to_string(),
             body: OutboxBody { text: message.text.clone(), media: message.media.clone() },
-            first_attempt_at: None,
-            attempting: false,
-            attempts: 0,
+            first_attempt_at: at_once,
+            attempting: at_once.is_some(),
+            attempts: u32::from(at_once.take().is_some()),
+            is_marked: false,
         }))),
         _ => None,
     });

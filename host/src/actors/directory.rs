@@ -591,6 +591,12 @@ impl Directory {
         }
     }
 
+    /// Whether a reply in this conversation, which has none that waits, would go out at once.
+    pub(super) fn sends_at_once(&self, machine: &Conversation) -> bool {
+        let is_there = self.channels.get(machine.channel()).is_some_and(|slot| slot.state.is_ok());
+        is_there && self.sending.has_room(machine.channel().as_str())
+    }
+
     /// Hands a committed reply to whoever sends it.
     pub fn send(&self, row: OutboxRow) {
         self.tell_outbox(ToSend::Row(Box::new(row)));

@@ -137,7 +137,8 @@ impl Shard {
             ThreadKey { channel: machine.channel().clone(), customer: machine.customer().clone() };
         let own = machine.own().clone();
         let keys = self.reader()?.recent_keys(&thread, id)?;
-        let loaded = Loaded { machine: Ok(machine), stored: Some(stored), keys };
+        let open_replies = self.reader()?.open_replies(id)?;
+        let loaded = Loaded { machine: Ok(machine), stored: Some(stored), keys, open_replies };
         self.start(id, loaded, thread, own, shard);
         Ok(true)
     }
@@ -186,7 +187,7 @@ impl Shard {
             last_agent,
         };
         let machine = Err(Box::new(Unopened { opening, policy }));
-        Some(Loaded { machine, stored: None, keys })
+        Some(Loaded { machine, stored: None, keys, open_replies: 0 })
     }
 
     fn start(
@@ -506,7 +507,8 @@ impl Shard {
         let keys = self.reader()?.recent_keys(&live.thread, id)?;
         let loaded = match self.read(id)? {
             Some((machine, stored)) => {
-                Some(Loaded { machine: Ok(machine), stored: Some(stored), keys })
+                let open_replies = self.reader()?.open_replies(id)?;
+                Some(Loaded { machine: Ok(machine), stored: Some(stored), keys, open_replies })
             }
             // Its first event never came to the journal.
             None => {

@@ -186,6 +186,9 @@ pub struct OutboxRow {
     pub attempting: bool,
     /// Attempts so far.
     pub attempts: u32,
+    /// That its next attempt begins is on disk already: it came there with the reply itself, by this host.
+    #[serde(skip)]
+    pub is_marked: bool,
 }
 
 /// The content of a reply in the outbox.

@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_open ON outbox (id) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS outbox_open_of ON outbox (conversation) WHERE done = 0;
 CREATE INDEX IF NOT EXISTS outbox_provider ON outbox (channel, provider_id)
     WHERE provider_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS opt_outs (

@@ -201,7 +201,14 @@ impl Writer {
             if let OutboxOp::Add(row) = op {
                 self.newest_row += 1;
                 row.id = self.newest_row;
-                added.push(row.as_ref().clone());
+                // To whoever sends it now, it is about to be tried; to whoever reads it later, nobody knows how
+                // that ended.
+                added.push(OutboxRow {
+                    is_marked: row.attempting,
+                    attempting: false,
+                    attempts: 0,
+                    ..row.as_ref().clone()
+                });
             }
         }
         self.versions.set(id, append.version_after());

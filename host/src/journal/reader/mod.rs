@@ -470,9 +470,17 @@ impl Reader {
                 first_attempt_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
                 attempting: row.get(8)?,
                 attempts: row.get(9)?,
+                is_marked: false,
             })
         })?;
         all(rows)
+    }
+
+    /// Replies of a conversation that are still to be sent.
+    pub fn open_replies(&self, id: ConversationId) -> Result<u32> {
+        let query = "SELECT count(*) FROM outbox WHERE conversation = ?1 AND done = 0";
+        let mut statement = self.connection.prepare_cached(query)?;
+        Ok(statement.query_row([id.0.as_bytes().as_slice()], |row| row.get(0))?)
     }
 
     /// Which reply a provider's id belongs to.

@@ -132,8 +132,9 @@ fn write_outbox(transaction: &Transaction<'_>, op: &OutboxOp, id: &[u8]) -> rusq
         OutboxOp::Add(row) => {
             let body = rmp_serde::to_vec_named(&row.body).expect("text and links can be encoded");
             transaction.prepare_cached(
-                "INSERT INTO outbox (id, conversation, message, channel, sender, recipient, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO outbox (id, conversation, message, channel, sender, recipient, body,
+                 first_attempt_at, attempting, attempts)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute(params![
                 row.id,
@@ -142,7 +143,10 @@ fn write_outbox(transaction: &Transaction<'_>, op: &OutboxOp, id: &[u8]) -> rusq
                 row.channel,
                 row.sender,
                 row.recipient,
-                body
+                body,
+                row.first_attempt_at.map(|at| at.0),
+                row.attempting,
+                row.attempts
             ])?;
         }
         OutboxOp::Done { id, provider_id } => {
