@@ -15,6 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::actors::Directory;
 use crate::clock;
 use crate::journal::{JournalError, Record, Records, Trouble, Written};
+use crate::keeping;
 
 const NAME: &str = "host.sock";
 /// The most bytes of a record or of an answer.
@@ -77,8 +78,7 @@ pub async fn serve(mut listener: UnixListener, directory: Arc<Directory>) {
                 let directory = directory.clone();
                 actix::spawn(async move {
                     let _place = place;
-                    let served = tokio::time::timeout(PATIENCE, answer(stream, &directory)).await;
-                    if let Ok(Err(error)) = served {
+                    if let Err(error) = answer(stream, &directory).await {
                         tracing::warn!(%error, "a command that wanted something written couldn't be answered");
                     }
                 });
@@ -99,7 +99,11 @@ async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()>
         return Err(io::Error::other("it came too late"));
     }
     let written = match record {
-        Record::Access(_) | Record::Audit { .. } => directory.journal.write_now(record).await,
+        Record::Access(_) | Record::Audit { .. } => {
+            let written = directory.journal.write_now(record);
+            tokio::time::timeout(PATIENCE, written).await.map_err(io::Error::other)?
+        }
+        // To its end: half erased isn't erased.
         Record::CustomerErased { .. } => erased(record, directory).await,
         _ => Err(JournalError::new(Trouble::Other, "that is nothing that a command writes")),
     };
@@ -111,13 +115,13 @@ async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()>
 /// Of a customer nothing is to be left, wherever the host has it (SEC-04).
 async fn erased(record: Record, directory: &Directory) -> Written {
     let conversations = record.removes().to_vec();
+    let is_last = matches!(record, Record::CustomerErased { is_last: true, .. });
     let written = directory.journal.write_now(record).await?;
     directory.forget(conversations.into_iter());
-    directory.journal.scrub().await.map_err(|error| {
-        let text =
-            format!("it is erased, but its traces in the files stay a while longer: {error}");
-        JournalError::new(error.trouble, text)
-    })?;
+    if is_last {
+        // What can't be done yet is noted, and done later.
+        keeping::scrub(&directory.journal, &directory.config().host.data).await;
+    }
     Ok(written)
 }
 
@@ -148,7 +152,12 @@ impl OfHost {
         let mut stream = tokio::time::timeout(STARTING, connected).await?;
         let until = clock::now().0 + i64::try_from((PATIENCE / 2).as_millis()).unwrap_or(i64::MAX);
         send(&mut stream, &(until, record)).await?;
-        let answer = tokio::time::timeout(PATIENCE, receive(&mut stream)).await;
+        let patience = match record {
+            // It may have much to remove.
+            Record::CustomerErased { .. } => 30 * PATIENCE,
+            _ => PATIENCE,
+        };
+        let answer = tokio::time::timeout(patience, receive(&mut stream)).await;
         answer.map_err(|_| io::Error::other("timed out; it may be done yet"))?
     }
 }

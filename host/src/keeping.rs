@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_core::Conversation;
 use cordboard_core::conversation::{State, Summary};
@@ -38,8 +38,14 @@ pub struct Erased {
 #[derive(Debug, thiserror::Error)]
 pub enum NotErased {
     /// Somebody works on it, or may at any moment.
-    #[error("{} of theirs is open: end it first ({})", count(.0), list(.0))]
+    #[error("{} of theirs {} open: end first ({})", count(.0), is_or_are(.0), list(.0))]
     Open(Vec<ConversationId>),
+    /// They would get it after they were forgotten.
+    #[error("a reply to them is still to be sent: wait until it is, or has failed ({})", list(.0))]
+    BeingSent(Vec<ConversationId>),
+    /// Somebody was faster.
+    #[error("a conversation of theirs was opened again meanwhile; end it, and erase once more")]
+    OpenedAgain,
     /// There is nothing.
     #[error("nothing is kept of this customer")]
     Nothing,
@@ -53,6 +59,10 @@ fn count(conversations: &[ConversationId]) -> String {
         1 => "1 conversation".to_owned(),
         count => format!("{count} conversations"),
     }
+}
+
+fn is_or_are(conversations: &[ConversationId]) -> &'static str {
+    if conversations.len() == 1 { "is" } else { "are" }
 }
 
 /// Names of conversations, as many as people read.
@@ -72,6 +82,9 @@ pub fn to_erase(kept: &Customer) -> Result<Vec<ConversationId>, NotErased> {
     let open: Vec<ConversationId> = open.map(|(id, ..)| *id).collect();
     if !open.is_empty() {
         return Err(NotErased::Open(open));
+    }
+    if !kept.being_sent.is_empty() {
+        return Err(NotErased::BeingSent(kept.being_sent.clone()));
     }
     if kept.is_nothing() {
         return Err(NotErased::Nothing);
@@ -134,16 +147,17 @@ pub async fn erase(
     conversations: Vec<ConversationId>,
 ) -> Result<usize, NotErased> {
     /// Others' messages come in between.
-    const AT_ONCE: usize = 500;
+    const AT_ONCE: usize = 100;
     let mut count = 0;
     let mut rest = conversations;
     loop {
         let later = rest.split_off(rest.len().min(AT_ONCE));
         let Whose { customer, channel } = whose.clone();
-        let record = Record::CustomerErased { customer, channel, conversations: rest.clone() };
+        let (conversations, is_last) = (rest, later.is_empty());
+        let record = Record::CustomerErased { customer, channel, conversations, is_last };
         let outcome = records.write_now(record).await?;
         if outcome.is_outdated {
-            return Err(NotErased::Open(rest));
+            return Err(NotErased::OpenedAgain);
         }
         count += outcome.count;
         if later.is_empty() {
@@ -153,16 +167,27 @@ pub async fn erase(
     }
 }
 
-/// What follows on it where a journal is open: no copies are left, and who they are told.
+/// What follows on it where a journal is open: no copies are left. Where that can't be yet it is remembered, and
+/// done by whoever runs next, or has it open.
 pub async fn scrub(journal: &Journal, data: &Path) -> Vec<String> {
     let mut left = copies(data);
-    if let Err(error) = journal.scrub().await {
-        tracing::warn!(%error, "what was erased is gone from the tables, but not from their files yet");
+    if let Err(error) = scrub_what_is_noted(journal).await {
+        tracing::warn!(%error, "what was erased is gone from the tables, but not from their files yet; it is tried again");
         left.push(format!(
-            "the journal's files hold what was removed a while longer: {error}; erase once more, or restart the host"
+            "the journal's files hold what was removed a while longer: {error}; the host goes on trying"
         ));
     }
     left
+}
+
+/// Whatever was removed since it was done last.
+///
+/// # Errors
+/// [`JournalError`]: somebody reads an older state; it stays noted.
+async fn scrub_what_is_noted(journal: &Journal) -> Result<(), JournalError> {
+    let Some(removals) = journal.read(Reader::to_scrub).await? else { return Ok(()) };
+    journal.scrub().await?;
+    journal.write_now(Record::Scrubbed { removals }).await.map(drop)
 }
 
 /// Copies of the journal from before that lie beside it.
@@ -177,18 +202,25 @@ pub fn copies(data: &Path) -> Vec<String> {
     copies
 }
 
-/// Removes what has been kept for long enough, for as long as the host runs.
+/// Removes what has been kept for long enough, for as long as the host runs, and whatever copies are left.
 pub async fn by_rule(directory: Arc<Directory>) {
     /// Soon after the start, and then now and again: what is kept for a month needn't go at the minute.
     const FIRST: Duration = Duration::from_secs(5);
     const EVERY: Duration = Duration::from_secs(600);
-    let mut wait = FIRST;
+    const LOOK_EVERY: Duration = Duration::from_secs(10);
+    let mut next = Instant::now() + FIRST;
     loop {
-        tokio::time::sleep(wait).await;
-        wait = EVERY;
-        if let Err(error) = sweep(&directory).await {
-            tracing::warn!(%error, "what needn't be kept any more couldn't be removed; it is tried again");
+        if Instant::now() >= next {
+            next = Instant::now() + EVERY;
+            if let Err(error) = sweep(&directory).await {
+                tracing::warn!(%error, "what needn't be kept any more couldn't be removed; it is tried again");
+            }
         }
+        // At the start, too: the host before may have been killed in the midst of it.
+        if let Err(error) = scrub_what_is_noted(&directory.journal).await {
+            tracing::info!(%error, "copies of what was removed are left in the journal's files; it is tried again");
+        }
+        tokio::time::sleep(LOOK_EVERY.min(next.saturating_duration_since(Instant::now()))).await;
     }
 }
 

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cordboard_tests::emulator::{Emulators, Provider};
+use cordboard_tests::emulator::{Emulators, Failure, Provider};
 use cordboard_tests::harness::{HostProcess, LIMIT, Screen, Setup, eventually};
+use rusqlite::config::DbConfig;
 use serde_json::{Value, json};
 
 const DAY: i64 = 24 * 3600;
@@ -301,4 +302,85 @@ async fn what_has_been_kept_for_long_enough_goes_by_itself() {
     assert_eq!(status, 200, "{change}");
     let audit = host.get(&roots, "/api/v1/audit?action=config.change").await.1.to_string();
     assert!(audit.contains("kept for 40d (before: for 30d)"), "{audit}");
+}
+
+// SEC-04
+#[actix_web::test]
+async fn traces_that_cant_go_at_once_go_later_whatever_becomes_of_the_host() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
+    let mut host = setup.start(&["--strict"]).await;
+    for is_killed in [false, true] {
+        let mut kim = Screen::at_desk(&host.url, &kims).await;
+        let theirs = "+14255550155";
+        whole_conversation((&host, &sams), &emulators, &mut kim, theirs, "lynx").await;
+        // Somebody reads an older state, of the tables and of the log.
+        let readers = ["journal.sqlite", "log.sqlite"].map(|name| {
+            let reader = rusqlite::Connection::open(setup.data().join(name)).unwrap();
+            reader.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            let table = if name == "log.sqlite" { "batches" } else { "events" };
+            reader.execute_batch(&format!("BEGIN; SELECT count(*) FROM {table}")).unwrap();
+            reader
+        });
+        let began = Instant::now();
+        let data = data_of(theirs);
+        let erasing = host.delete(&roots, &data);
+        let other = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let began = Instant::now();
+            assert_eq!(emulators.world.text(Provider::Telesign, "+14255550156", "hi").await, 200);
+            began.elapsed()
+        };
+        let ((status, erased), waited) = tokio::join!(erasing, other);
+        assert_eq!((status, &erased["conversations"]), (200, &json!(1)), "{erased}");
+        assert!(erased["left"][0].as_str().unwrap().contains("goes on trying"), "{erased}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        assert!(waited < Duration::from_secs(2), "others don't wait for it: {waited:?}");
+        let id = host.conversations_of(&sams, "+14255550156").await[0].clone();
+        if is_killed {
+            host.kill();
+            drop(readers);
+            host = setup.start(&["--strict"]).await;
+        } else {
+            drop(readers);
+            accept(&mut kim, &id).await;
+            end(&mut kim, &id, "").await;
+        }
+        let needles = ["lynx", "4255550155"];
+        while found(&setup.data(), &needles) != Vec::<String>::new() {
+            assert!(began.elapsed() < 2 * LIMIT, "{:?}", found(&setup.data(), &needles));
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    setup.stop_and_replay(host);
+}
+
+// SEC-04 OPS-04
+#[actix_web::test]
+async fn nobody_is_erased_while_a_reply_to_them_may_still_go_out() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let theirs = "+14255550144";
+    assert_eq!(emulators.world.text(Provider::Twilio, theirs, "hello").await, 200);
+    let id = kim.accept_next().await;
+    let busy = || Failure::Status(503, Some(1));
+    emulators.world.fail_next([busy(), busy()]);
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "later" })).await;
+    end(&mut kim, &id, "").await;
+    host.until_state(&sams, &id, "closed").await;
+    let (status, refused) = host.delete(&roots, &data_of(theirs)).await;
+    assert_eq!(status, 409, "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("still to be sent"), "{refused}");
+    emulators.world.wait_for_sent("the reply", |sent| sent.text == "later").await;
+    let began = Instant::now();
+    while host.delete(&roots, &data_of(theirs)).await.0 != 200 {
+        assert!(began.elapsed() < LIMIT);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(found(&setup.data(), &["4255550144"]), Vec::<String>::new());
+    assert_eq!(host.stop(), Some(0));
 }

@@ -96,7 +96,7 @@ async fn erase(
     };
     let left = match keeper {
         Keeper::Own { journal, .. } => keeping::scrub(journal, data).await,
-        // It has done so itself.
+        // It has done so itself, or does as soon as nobody reads an older state.
         Keeper::Host(_) => keeping::copies(data),
     };
     print::success(&format!("{count} conversations erased, and every trace of who it was"));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::{WRONG, print};
 use crate::journal::{self, Reader};
-use crate::replay::{self, Verdict};
+use crate::replay::{self, ReplayError, Verdict};
 
 /// Plays every run that the log has, and compares its decisions byte for byte.
 pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
@@ -21,8 +21,16 @@ pub fn run(data: &Path) -> anyhow::Result<ExitCode> {
     }
     let mut differs = false;
     for (run, began) in runs {
-        let Verdict { entries, decisions, routed, difference } = replay::run(&reader, run)?;
         let when = jiff::Timestamp::from_millisecond(began.0).unwrap_or_default();
+        let verdict = match replay::run(&reader, run) {
+            // What another version wrote says nothing about this one, nor about the other runs.
+            Err(error @ ReplayError::NotUnderstood { .. }) => {
+                println!("  run of {when:.0}: left out, it is of another version: {error}");
+                continue;
+            }
+            verdict => verdict?,
+        };
+        let Verdict { entries, decisions, routed, difference } = verdict;
         match difference {
             None => print::success(&format!(
                 "run of {when:.0}: {routed} classifications and items of conversations, {decisions} decisions of queues, from {entries} entries: the same byte for byte"

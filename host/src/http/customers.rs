@@ -94,10 +94,11 @@ pub async fn erase_customer(
     let directory = web.directory.clone();
     // To its end, whoever hangs up: half erased isn't erased.
     let erasing = actix_web::rt::spawn(async move {
-        let conversations = keeping::erase(&directory.journal, &whose, ids.clone()).await?;
+        let erased = keeping::erase(&directory.journal, &whose, ids.clone()).await;
+        // Also of those that were removed before somebody opened one again.
         directory.forget(ids.into_iter());
         let left = keeping::scrub(&directory.journal, &directory.config().host.data).await;
-        Ok::<_, NotErased>(Erased { conversations, left })
+        Ok::<_, NotErased>(Erased { conversations: erased?, left })
     });
     let ended = |_| ApiError::Unavailable("it came to grief; the log says more".to_owned());
     Ok(Json(erasing.await.map_err(ended)??))
@@ -126,7 +127,9 @@ impl From<NotErased> for ApiError {
     fn from(error: NotErased) -> Self {
         match error {
             NotErased::Nothing => Self::NotFound("customer of whom anything is kept".to_owned()),
-            NotErased::Open(_) => Self::StillOpen(error.to_string()),
+            NotErased::Open(_) | NotErased::OpenedAgain | NotErased::BeingSent(_) => {
+                Self::StillOpen(error.to_string())
+            }
             NotErased::Journal(error) => error.into(),
         }
     }

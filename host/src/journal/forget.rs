@@ -76,42 +76,100 @@ pub(super) fn expired(
             )?
             .query_row([id.0.as_bytes().as_slice()], |row| row.get::<_, i64>(0))
             .optional()?;
-        let is_over = state(to, *id, None)? == Some(State::Closed);
+        let is_over = state(to, *id, None)? == Some(State::Closed) && !is_being_sent(to, *id)?;
         if is_over && last.is_none_or(|at| at < before.0) {
             remove(to, *id)?;
             count += 1;
         }
     }
+    note_removal(to, count)?;
     Ok(Outcome { count, ..Outcome::default() })
 }
 
-/// Removes what is kept of a customer, on one channel or on all; nothing, if one of the conversations is
-/// open by now.
+/// Removes what is kept of a customer, on one channel or on all: these conversations, and, with the last of
+/// them, the rest. Nothing, if one of them is open by now, or a reply in it is still to be sent.
 pub(super) fn customer(
     to: &Transaction<'_>,
     customer: &str,
     channel: Option<&str>,
     conversations: &[ConversationId],
+    is_last: bool,
 ) -> rusqlite::Result<Outcome> {
     let mut theirs = Vec::new();
     for id in conversations {
         match state(to, *id, Some(customer))? {
             None => {}
-            Some(State::Closed) => theirs.push(*id),
+            Some(State::Closed) if !is_being_sent(to, *id)? => theirs.push(*id),
             Some(_) => return Ok(Outcome { is_outdated: true, ..Outcome::default() }),
         }
     }
     for id in &theirs {
         remove(to, *id)?;
     }
-    keep_opt_out(to, customer, channel)?;
-    to.execute(
-        "DELETE FROM plugin_store WHERE (?2 IS NULL OR channel = ?2)
-         AND (instr(key, ?1) > 0 OR instr(value, CAST(?1 AS BLOB)) > 0)",
-        params![customer, channel],
-    )?;
-    redact(to, customer)?;
+    note_removal(to, theirs.len() + usize::from(is_last))?;
+    if is_last {
+        keep_opt_out(to, customer, channel)?;
+        empty_plugin_store(to, customer, channel)?;
+        redact(to, customer)?;
+    }
     Ok(Outcome { count: theirs.len(), ..Outcome::default() })
+}
+
+/// Until somebody has looked after it, copies may lie in the files, whatever becomes of this host.
+fn note_removal(to: &Transaction<'_>, count: usize) -> rusqlite::Result<()> {
+    if count > 0 {
+        to.execute(
+            "INSERT INTO to_scrub (one, removals) VALUES (1, 1)
+             ON CONFLICT (one) DO UPDATE SET removals = removals + 1",
+            [],
+        )?;
+    }
+    Ok(())
+}
+
+/// No copies are left of what so many removals have removed; of later ones there may be.
+pub(super) fn scrubbed(to: &Transaction<'_>, removals: i64) -> rusqlite::Result<Outcome> {
+    let count = to.execute("DELETE FROM to_scrub WHERE removals = ?1", [removals])?;
+    Ok(Outcome { count, ..Outcome::default() })
+}
+
+fn is_being_sent(to: &Transaction<'_>, id: ConversationId) -> rusqlite::Result<bool> {
+    to.prepare_cached("SELECT 1 FROM outbox WHERE conversation = ?1 AND done = 0")?
+        .exists([id.0.as_bytes().as_slice()])
+}
+
+/// What plugins keep under the customer's address, or with it in it.
+fn empty_plugin_store(
+    to: &Transaction<'_>,
+    customer: &str,
+    channel: Option<&str>,
+) -> rusqlite::Result<()> {
+    let mut look = to.prepare(
+        "SELECT channel, key, value FROM plugin_store WHERE (?2 IS NULL OR channel = ?2)
+         AND (instr(key, ?1) > 0 OR instr(value, CAST(?1 AS BLOB)) > 0)",
+    )?;
+    let found = look.query_map(params![customer, channel], |row| {
+        let (key, value): (String, Vec<u8>) = (row.get(1)?, row.get(2)?);
+        let names = stands_in(key.as_bytes(), customer.as_bytes())
+            || stands_in(&value, customer.as_bytes());
+        Ok(names.then_some((row.get::<_, String>(0)?, key)))
+    })?;
+    let found: Vec<Option<(String, String)>> = found.collect::<rusqlite::Result<_>>()?;
+    for (channel, key) in found.into_iter().flatten() {
+        to.execute("DELETE FROM plugin_store WHERE channel = ?1 AND key = ?2", [channel, key])?;
+    }
+    Ok(())
+}
+
+/// Whether an address stands there by itself, not as the beginning or end of another.
+fn stands_in(text: &[u8], address: &[u8]) -> bool {
+    let is_more = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let at = |start: usize| {
+        text[start..].starts_with(address)
+            && !is_more(start.checked_sub(1).and_then(|before| text.get(before)))
+            && !is_more(text.get(start + address.len()))
+    };
+    !address.is_empty() && (0..text.len()).any(at)
 }
 
 fn state(
@@ -162,40 +220,82 @@ fn keep_opt_out(
     Ok(())
 }
 
-/// Who has looked for the customer stays in the audit log; for whom doesn't. Numbers are also looked for
-/// without the country's.
+/// Who has looked for the customer stays in the audit log; for whom doesn't.
 fn redact(to: &Transaction<'_>, customer: &str) -> rusqlite::Result<()> {
-    let forms = forms_of(customer);
-    let shortest = forms.last().map_or(customer, String::as_str);
+    // What was done for the customer names conversations only.
     let mut look = to.prepare(
-        "SELECT id, subject, details FROM audit
-         WHERE instr(subject, ?1) > 0 OR instr(coalesce(details, ''), ?1) > 0",
+        "SELECT id, details FROM audit WHERE details IS NOT NULL AND action NOT LIKE 'customer.%'",
     )?;
-    let found = look.query_map([shortest], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let found: Vec<(i64, String, Option<String>)> = found.collect::<rusqlite::Result<_>>()?;
-    let without =
-        |text: String| forms.iter().fold(text, |text, form| text.replace(form.as_str(), ERASED));
+    let found = look.query_map([], |row| {
+        let details: String = row.get(1)?;
+        Ok(without(&details, customer).map(|details| (row.get(0), details)))
+    })?;
+    let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
     of_the_audit_log(to, |to| {
-        for (id, subject, details) in found {
-            to.prepare_cached("UPDATE audit SET subject = ?2, details = ?3 WHERE id = ?1")?
-                .execute(params![id, without(subject), details.map(without)])?;
+        for (id, details) in found.into_iter().flatten() {
+            let id: i64 = id?;
+            to.prepare_cached("UPDATE audit SET details = ?2 WHERE id = ?1")?
+                .execute(params![id, details])?;
         }
         Ok(())
     })
 }
 
-/// How an address may be written, the longest form first.
-fn forms_of(customer: &str) -> Vec<String> {
-    /// Shorter ones are others' as well.
+/// Details without an address, if it stands in them: a text, or the parameters of a request.
+fn without(details: &str, customer: &str) -> Option<String> {
+    let mut is_changed = false;
+    let parts = details.split('&').map(|part| {
+        let (name, value) = part.split_once('=').map_or(("", part), |(name, value)| (name, value));
+        let decoded = url::form_urlencoded::parse(format!("v={value}").as_bytes())
+            .next()
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default();
+        let Some(redacted) = redacted(&decoded, customer).or_else(|| redacted(value, customer))
+        else {
+            return part.to_owned();
+        };
+        is_changed = true;
+        if name.is_empty() { redacted } else { format!("{name}={redacted}") }
+    });
+    let parts: Vec<String> = parts.collect();
+    is_changed.then(|| parts.join("&"))
+}
+
+/// A text without an address: numbers by their digits, however they are written, and with or without the
+/// country's; others as they stand.
+fn redacted(text: &str, customer: &str) -> Option<String> {
+    /// Fewer digits are many people's.
     const FEWEST_DIGITS: usize = 7;
-    let encoded = url::form_urlencoded::byte_serialize(customer.as_bytes()).collect();
-    let bare = customer.trim_start_matches('+');
-    let mut forms = vec![encoded, customer.to_owned(), bare.to_owned()];
-    if bare.bytes().all(|byte| byte.is_ascii_digit()) {
-        let starts = 1..=bare.len().saturating_sub(FEWEST_DIGITS);
-        forms.extend(starts.map(|start| bare[start..].to_owned()));
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    let own = customer.trim_start_matches('+');
+    if own.is_empty() || !own.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_there = stands_in(text.as_bytes(), customer.as_bytes());
+        return is_there.then(|| text.replace(customer, ERASED));
     }
-    forms
+    let is_theirs = |number: &str| {
+        let number = digits(number);
+        number == own || (number.len() >= FEWEST_DIGITS && own.ends_with(&number))
+    };
+    let is_of_number = |c: char| c.is_ascii_digit() || " +-.()/".contains(c);
+    let (mut out, mut rest, mut is_changed) = (String::new(), text, false);
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit() || c == '+' || c == '(') {
+        let (before, from) = rest.split_at(start);
+        out.push_str(before);
+        let end = from.find(|c: char| !is_of_number(c)).unwrap_or(from.len());
+        let number = from[..end].trim_end_matches([' ', '+', '-', '.', '(', '/']);
+        let number = if number.is_empty() { &from[..end] } else { number };
+        let is_part = out.ends_with(|c: char| c.is_ascii_alphanumeric())
+            || from[number.len()..].starts_with(|c: char| c.is_ascii_alphanumeric());
+        if !is_part && is_theirs(number) {
+            out.push_str(ERASED);
+            is_changed = true;
+        } else {
+            out.push_str(number);
+        }
+        rest = &from[number.len()..];
+    }
+    out.push_str(rest);
+    is_changed.then_some(out)
 }
 
 /// The audit log refuses every change but those that are made in here.
@@ -215,11 +315,36 @@ mod tests {
 
     // SEC-04
     #[test]
-    fn an_address_is_found_however_it_is_written() {
-        let forms = forms_of("+14255550177");
-        assert_eq!(forms[..3], ["%2B14255550177", "+14255550177", "14255550177"]);
-        assert_eq!(forms[3..], ["4255550177", "255550177", "55550177", "5550177"]);
-        assert_eq!(forms_of("a@b.example"), ["a%40b.example", "a@b.example", "a@b.example"]);
-        assert_eq!(forms_of("12345"), ["12345"; 3]);
+    fn an_address_is_found_however_it_is_written_and_nobody_elses_is() {
+        let number = "+14255550177";
+        for (details, left) in [
+            ("customer=%2B14255550177", "customer=(erased)"),
+            ("state=closed&customer=4255550177&limit=5", "state=closed&customer=(erased)&limit=5"),
+            ("customer=%2B1%20425%20555%200177", "customer=(erased)"),
+            ("customer=+1+(425)+555-0177", "customer= (erased)"),
+            ("+14255550177", "(erased)"),
+            ("text=call+14255550177+now", "text=call (erased) now"),
+        ] {
+            let found = without(details, number);
+            assert_eq!(found.as_deref().map(str::trim), Some(left), "{details}");
+        }
+        for others in [
+            "customer=%2B12065550177",
+            "customer=142555501771",
+            "customer=0177",
+            "01a2153e-0509-7578-af2c-f6cd90ee94dc",
+            "limit=100",
+        ] {
+            assert_eq!(without(others, number), None, "{others}");
+        }
+        assert_eq!(without("customer=%2B14255550100", "+1425"), None);
+        assert_eq!(without("limit=12345", "12345").as_deref(), Some("limit=(erased)"));
+        assert_eq!(
+            without("customer=a%40b.example", "a@b.example").as_deref(),
+            Some("customer=(erased)")
+        );
+        assert_eq!(without("customer=aa%40b.example", "a@b.example"), None);
+        assert!(stands_in(b"last:+14255550177", b"+14255550177"));
+        assert!(!stands_in(b"last:+14255550177", b"+1425"));
     }
 }

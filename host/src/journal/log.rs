@@ -15,6 +15,9 @@ type Result<T> = std::result::Result<T, JournalError>;
 /// The file's name in the data folder.
 pub const FILE: &str = "log.sqlite";
 
+/// For whoever else has the file just then.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Which log it is: views belong to one.
 pub type LogId = [u8; 16];
 
@@ -127,7 +130,7 @@ impl SqliteLog {
     /// [`JournalError`] says what is wrong with the file.
     pub fn open(data: &Path) -> Result<Self> {
         let connection = Connection::open(Self::path(data))?;
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.busy_timeout(PATIENCE)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -157,7 +160,7 @@ impl SqliteLog {
     pub fn open_to_read(data: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(Self::path(data), flags)?;
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        connection.busy_timeout(PATIENCE)?;
         Ok(Self { connection, trimmed: Default::default() })
     }
 
@@ -193,6 +196,24 @@ fn knows_closed(connection: &Connection) -> rusqlite::Result<bool> {
     connection.prepare(query)?.exists([])
 }
 
+impl SqliteLog {
+    fn scrub_now(&mut self, up_to: Position) -> Result<()> {
+        let Some((_, newest)) = self.ends()? else { return Ok(()) };
+        let until = up_to.0.min(newest.0.saturating_sub(1));
+        self.connection
+            .execute("DELETE FROM batches WHERE position <= ?1", [until.cast_signed()])?;
+        self.trimmed.0 = self.trimmed.0.max(Position(until));
+        // Pages that were freed before hold what stood in them: a new file hasn't got them.
+        self.connection.execute_batch("VACUUM")?;
+        let is_alone = self.end();
+        self.begin()?;
+        match is_alone? {
+            true => Ok(()),
+            false => Err(JournalError::new(Trouble::Held, "somebody reads the log just now")),
+        }
+    }
+}
+
 fn insert(connection: &Connection, position: Position, batch: &[u8]) -> rusqlite::Result<()> {
     let mut insert = connection
         .prepare_cached("INSERT INTO batches (position, checksum, body) VALUES (?1, ?2, ?3)")?;
@@ -216,19 +237,11 @@ impl Log for SqliteLog {
     }
 
     fn scrub(&mut self, up_to: Position) -> Result<()> {
-        let Some((_, newest)) = self.ends()? else { return Ok(()) };
-        let until = up_to.0.min(newest.0.saturating_sub(1));
-        self.connection
-            .execute("DELETE FROM batches WHERE position <= ?1", [until.cast_signed()])?;
-        self.trimmed.0 = self.trimmed.0.max(Position(until));
-        // Pages that were freed before hold what stood in them: a new file hasn't got them.
-        self.connection.execute_batch("VACUUM")?;
-        let is_alone = self.end();
-        self.begin()?;
-        match is_alone? {
-            true => Ok(()),
-            false => Err(JournalError::new(Trouble::Held, "somebody reads the log just now")),
-        }
+        // Everybody's messages wait meanwhile: whoever reads isn't waited for, and it is tried again.
+        self.connection.busy_timeout(std::time::Duration::from_millis(20))?;
+        let scrubbed = self.scrub_now(up_to);
+        self.connection.busy_timeout(PATIENCE)?;
+        scrubbed
     }
 
     fn ends(&self) -> Result<Option<(Position, Position)>> {

@@ -106,6 +106,13 @@ pub enum Record {
         channel: Option<String>,
         /// Theirs.
         conversations: Vec<ConversationId>,
+        /// With them goes whatever else there is.
+        is_last: bool,
+    },
+    /// No copies are left in the journal's files of what so many removals have removed (SEC-04).
+    Scrubbed {
+        /// So many.
+        removals: i64,
     },
     /// Those of these conversations that ended before a time are removed (SEC-04).
     ConversationsExpired {
@@ -286,6 +293,7 @@ impl Record {
         match self {
             Self::Barrier | Self::RoutingForgotten { .. } | Self::Access(_) => true,
             Self::CustomerErased { .. }
+            | Self::Scrubbed { .. }
             | Self::ConversationsExpired { .. }
             | Self::RowsExpired { .. } => true,
             // The next one who asks for it shall get it.
@@ -382,9 +390,10 @@ impl Record {
                 .execute(params![at.0, actor, action.as_ref(), subject, address, details])
                 .map(done),
             Self::Access(access) => access.apply(to),
-            Self::CustomerErased { customer, channel, conversations } => {
-                forget::customer(to, customer, channel.as_deref(), conversations)
+            Self::CustomerErased { customer, channel, conversations, is_last } => {
+                forget::customer(to, customer, channel.as_deref(), conversations, *is_last)
             }
+            Self::Scrubbed { removals } => forget::scrubbed(to, *removals),
             Self::ConversationsExpired { conversations, before } => {
                 forget::expired(to, conversations, *before)
             }

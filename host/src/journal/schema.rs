@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_open ON outbox (id) WHERE done = 0;
-CREATE INDEX IF NOT EXISTS outbox_open_of ON outbox (conversation) WHERE done = 0;
+CREATE INDEX IF NOT EXISTS outbox_conversation ON outbox (conversation);
 CREATE INDEX IF NOT EXISTS outbox_provider ON outbox (channel, provider_id)
     WHERE provider_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS opt_outs (
@@ -100,6 +100,9 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, id);
 CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
 CREATE TABLE IF NOT EXISTS forgotten (conversation BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS to_scrub (
+    one INTEGER PRIMARY KEY CHECK (one = 1), removals INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS forgetting (one INTEGER PRIMARY KEY CHECK (one = 1)) STRICT;
 CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
     WHEN NOT EXISTS (SELECT 1 FROM forgetting)

@@ -223,15 +223,22 @@ fn check_names(fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<(), Rejection>
     Ok(())
 }
 
-/// A number, or a name at another network as Twilio writes it: `whatsapp:+14255550100`.
+/// A number, or a name at another network as Twilio writes it: `whatsapp:+14255550100`, `rcs:agent`.
 fn address(form: &Form<'_>, field: &str) -> Result<String, Rejection> {
-    let given = form.need(field)?;
-    let number = given.rsplit_once(':').map_or(given, |(_, number)| number);
-    let digits = number.trim().trim_start_matches('+');
-    let is_number = (3..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    match is_number {
-        true => Ok(sms::canonical(given)),
-        false => Err(Rejection::NotUnderstood(format!("{field} is \"{given}\": no number"))),
+    const NETWORKS: [&str; 3] = ["whatsapp:", "messenger:", "rcs:"];
+    const MOST: usize = 100;
+    let given = form.need(field)?.trim();
+    let is_number = |text: &str| {
+        let digits = text.trim_start_matches('+');
+        (3..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let elsewhere = NETWORKS.iter().find_map(|network| given.strip_prefix(network));
+    let is_name = |name: &str| name.len() <= MOST && name.bytes().all(|b| b.is_ascii_graphic());
+    match elsewhere {
+        None if is_number(given) => Ok(sms::canonical(given)),
+        Some(number) if is_number(number) => Ok(sms::canonical(given)),
+        Some(name) if !name.is_empty() && is_name(name) => Ok(given.to_owned()),
+        _ => Err(Rejection::NotUnderstood(format!("{field} is \"{given}\": no number"))),
     }
 }
 

@@ -162,7 +162,11 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let renamed = WebhookRequest { headers: signed, ..post(url, &renamed, TOKEN) };
     let Err(Rejection::NotUnderstood(why)) = run(channel.receive(renamed)) else { panic!() };
     assert!(why.contains("no number"), "{why}");
-    for (from, to) in [("whatsapp:+15558675309", "+15558675309"), ("25392", "25392")] {
+    for (from, to) in [
+        ("whatsapp:+15558675309", "+15558675309"),
+        ("25392", "25392"),
+        ("whatsapp:US.13491208655302741918", "whatsapp:US.13491208655302741918"),
+    ] {
         let received = run(channel.receive(post(url, &with("From", from), TOKEN))).unwrap();
         let Event::Message(message) = &received.events[0] else { panic!() };
         assert_eq!(message.from, to);

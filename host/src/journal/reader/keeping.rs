@@ -3,7 +3,7 @@
 use cordboard_core::conversation::State;
 use cordboard_core::ids::{ChannelId, ConversationId, WorkstreamId};
 use cordboard_core::time::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use uuid::{Builder, Uuid};
 
 use super::{Reader, Result, all, id_at};
@@ -17,6 +17,8 @@ pub struct Customer {
     pub conversations: Vec<(ConversationId, ChannelId, State)>,
     /// Channels on which they want no messages.
     pub opted_out: Vec<String>,
+    /// Conversations in which a reply is still to be sent.
+    pub being_sent: Vec<ConversationId>,
 }
 
 impl Customer {
@@ -32,6 +34,12 @@ impl Customer {
 }
 
 impl Reader {
+    /// Removals of which copies may still lie in the journal's files; nothing: there are none.
+    pub fn to_scrub(&self) -> Result<Option<i64>> {
+        let query = "SELECT removals FROM to_scrub";
+        Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
+    }
+
     /// What there is of a customer, on one channel or on all.
     pub fn customer(&self, address: &str, channel: Option<&str>) -> Result<Customer> {
         // From one channel to the next by the index, which begins with it.
@@ -48,12 +56,18 @@ impl Reader {
             let channel: String = row.get(1)?;
             Ok((id_at(row, 0)?, ChannelId::new(channel), state_of(row.get(2)?)))
         })?;
-        let conversations = all(rows)?;
+        let conversations: Vec<(ConversationId, ChannelId, State)> = all(rows)?;
+        let mut being_sent = Vec::new();
+        for (id, ..) in &conversations {
+            if self.open_replies(*id)? > 0 {
+                being_sent.push(*id);
+            }
+        }
         let mut statement = self.connection.prepare(
             "SELECT channel FROM opt_outs WHERE customer = ?1 AND (?2 IS NULL OR channel = ?2)",
         )?;
         let opted_out = all(statement.query_map(params![address, channel], |row| row.get(0))?)?;
-        Ok(Customer { conversations, opted_out })
+        Ok(Customer { conversations, opted_out, being_sent })
     }
 
     /// Conversations of a workstream that ended before a time, behind one of them in the order in which they
