@@ -42,7 +42,7 @@ test("a customer's data is taken out, and erased once nobody works on it", async
   await dialog.getByRole("button", { name: "Keep it" }).click();
   await erase.click();
   await dialog.getByRole("button", { name: "Erase for good" }).click();
-  await dialog.getByText("is open: end it first").waitFor();
+  await dialog.getByText("is open: end first").waitFor();
 
   await desk.getByRole("button", { name: "End", exact: true }).click();
   await desk.getByRole("button", { name: "Finish wrap-up" }).click();
