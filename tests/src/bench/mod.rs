@@ -3,6 +3,7 @@
 mod journal;
 mod load;
 mod reference;
+mod replies;
 mod report;
 mod routing;
 mod setup;
@@ -12,6 +13,7 @@ mod webhooks;
 pub use journal::{fill, read_raw};
 pub use load::{Load, Prepared, twilio_requests};
 pub use reference::{actor_bytes, bare_server, ledger_entry_bytes};
+pub use replies::replies;
 pub use report::{Figure, Report};
 pub use routing::{Floor, Times, helpdesk};
 pub use setup::{loaded, setup};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use cordboard_tests::bench::{
     CONNECTIONS, Floor, Load, Point, Report, Webhooks, actor_bytes, address, bare_server, fill,
-    helpdesk, ledger_entry_bytes, loaded, read_raw, resident, setup, twilio_requests,
+    helpdesk, ledger_entry_bytes, loaded, read_raw, replies, resident, setup, twilio_requests,
 };
 use cordboard_tests::harness::{Screen, target_folder};
 use serde_json::{Value, json};
@@ -57,6 +57,9 @@ async fn main() -> anyhow::Result<()> {
     }
     let sustained = std::env::args().nth(2).map_or(Ok(SUSTAINED), |seconds| seconds.parse())?;
     webhooks(&mut report, &wanted, sustained).await?;
+    if wanted("replies") || wanted("reply_commits") {
+        replies(&mut report).await?;
+    }
     if wanted("view") {
         views(&mut report).await?;
     }
