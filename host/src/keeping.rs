@@ -10,14 +10,14 @@ use cordboard_core::conversation::{State, Summary};
 use cordboard_core::ids::{ConversationId, WorkstreamId};
 use cordboard_core::message::Message;
 use cordboard_core::time::{Span, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::actors::Directory;
 use crate::clock;
-use crate::journal::{Customer, Fits, Journal, JournalError, Reader, Record, Records, Rows};
+use crate::journal::{self, Customer, Fits, Journal, JournalError, Reader, Record, Records, Rows};
 
 /// Whose data.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Whose {
     /// Their address, as `+14255550100`.
     pub customer: String,
@@ -26,7 +26,7 @@ pub struct Whose {
 }
 
 /// What was erased.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Erased {
     /// Conversations of which nothing is left.
     pub conversations: usize,
@@ -190,16 +190,10 @@ async fn scrub_what_is_noted(journal: &Journal) -> Result<(), JournalError> {
     journal.write_now(Record::Scrubbed { removals }).await.map(drop)
 }
 
-/// Copies of the journal from before that lie beside it.
+/// Copies of the journal from before that lie beside it, in a sentence each.
 pub fn copies(data: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
-    let mut copies: Vec<String> = entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.starts_with("left-") || name.starts_with("journal.rescued-"))
-        .map(|name| format!("{name} is a copy from before: delete it"))
-        .collect();
-    copies.sort_unstable();
-    copies
+    let names = journal::copies(data).into_iter();
+    names.map(|name| format!("{name} is a copy from before: delete it")).collect()
 }
 
 /// Removes what has been kept for long enough, for as long as the host runs, and whatever copies are left.

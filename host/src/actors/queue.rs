@@ -273,7 +273,7 @@ pub async fn place_of_thread(
 ) -> Result<Option<Standing>, JournalError> {
     let key = key.clone();
     let newest = directory.journal.read(move |reader| {
-        let newest = reader.newest_of_thread(&key)?;
+        let newest = reader.thread(&key)?.newest;
         Ok::<_, JournalError>(newest.map(|id| reader.conversation(id)).transpose()?.flatten())
     });
     let waiting = newest.await?.and_then(|machine| directory.with_settings(machine));

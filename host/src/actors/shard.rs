@@ -118,7 +118,10 @@ impl Shard {
         };
         let before = known.map(|known| self.reader()?.conversation(known)).transpose()?.flatten();
         let last_agent = before.and_then(|before| before.last_agent().cloned());
-        let opted_out = opted_out.map_or_else(|| self.reader()?.opted_out(key), Ok)?;
+        let opted_out = match opted_out {
+            Some(opted_out) => opted_out,
+            None => self.reader()?.thread(key)?.opted_out,
+        };
         let Some(loaded) = self.unopened(key, own, keys, last_agent, opted_out) else {
             return Ok(None);
         };
@@ -512,7 +515,7 @@ impl Shard {
             }
             // Its first event never came to the journal.
             None => {
-                let opted_out = self.reader()?.opted_out(&live.thread)?;
+                let opted_out = self.reader()?.thread(&live.thread)?.opted_out;
                 let last_agent = live.last_agent.clone();
                 self.unopened(&live.thread, &live.own, keys, last_agent, opted_out)
             }

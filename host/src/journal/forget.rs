@@ -127,9 +127,10 @@ fn note_removal(to: &Transaction<'_>, count: usize) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// No copies are left of what so many removals have removed; of later ones there may be.
+/// No copies are left of what so many removals have removed; of later ones there may be. Both counts only grow: two
+/// may have looked at the same time, and what is removed in between is neither's.
 pub(super) fn scrubbed(to: &Transaction<'_>, removals: i64) -> rusqlite::Result<Outcome> {
-    let count = to.execute("DELETE FROM to_scrub WHERE removals = ?1", [removals])?;
+    let count = to.execute("UPDATE to_scrub SET scrubbed = max(scrubbed, ?1)", [removals])?;
     Ok(Outcome { count, ..Outcome::default() })
 }
 
@@ -312,6 +313,30 @@ fn of_the_audit_log(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::schema;
+
+    // SEC-04
+    #[test]
+    fn what_is_removed_while_files_are_overwritten_is_noted_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connection = schema::open(&folder.path().join(schema::FILE)).unwrap();
+        let transaction = connection.transaction().unwrap();
+        let noted = || {
+            let query = "SELECT removals FROM to_scrub WHERE removals > scrubbed";
+            transaction.query_row(query, [], |row| row.get::<_, i64>(0)).optional().unwrap()
+        };
+        assert_eq!(noted(), None);
+        note_removal(&transaction, 1).unwrap();
+        // Two look, and both overwrite; something is removed after the first has said so.
+        let (one, other) = (noted().unwrap(), noted().unwrap());
+        scrubbed(&transaction, one).unwrap();
+        assert_eq!(noted(), None);
+        note_removal(&transaction, 3).unwrap();
+        scrubbed(&transaction, other).unwrap();
+        let later = noted().unwrap();
+        scrubbed(&transaction, later).unwrap();
+        assert_eq!(noted(), None);
+    }
 
     // SEC-04
     #[test]

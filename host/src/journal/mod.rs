@@ -39,7 +39,7 @@ pub use forget::Rows;
 pub use guard::Files;
 pub use handle::Journal;
 pub use health::JournalHealth;
-pub use place::{Holds, look, put_aside};
+pub use place::{Holds, copies, look, put_aside};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Customer, Filter, OpenRow, Reader, SessionFilter, SignInView,
     SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,

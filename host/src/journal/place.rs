@@ -12,6 +12,8 @@ use super::schema::FILE;
 const MARK: &str = "journal.made";
 /// Beginning of what is written when a journal is deleted under its host.
 const RESCUED: &str = "journal.rescued-";
+/// Beginning of what is put aside.
+const ASIDE: &str = "left-";
 
 /// What a folder holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,11 +58,22 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
 
 /// What was rescued last.
 pub(super) fn newest_rescued(data: &Path) -> Option<PathBuf> {
-    let names = std::fs::read_dir(data).into_iter().flatten().flatten();
-    let is_rescued = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RESCUED))
-    };
-    names.map(|entry| entry.path()).filter(is_rescued).max()
+    named(data, &[RESCUED]).pop().map(|name| data.join(name))
+}
+
+/// Names of older copies that lie in a folder: rescued, or put aside.
+pub fn copies(data: &Path) -> Vec<String> {
+    named(data, &[ASIDE, RESCUED])
+}
+
+/// Names that begin so, in order.
+fn named(data: &Path, beginnings: &[&str]) -> Vec<String> {
+    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> =
+        names.filter(|name| beginnings.iter().any(|begins| name.starts_with(begins))).collect();
+    names.sort_unstable();
+    names
 }
 
 /// A database into which nobody has written anything: its version is that of none of ours, and nothing waits
@@ -98,7 +111,7 @@ pub(super) fn put_log_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
 
 /// Where something is put aside.
 pub(super) fn aside(data: &Path, file: &str, ms: i64) -> PathBuf {
-    data.join(format!("left-{ms}.{file}"))
+    data.join(format!("{ASIDE}{ms}.{file}"))
 }
 
 fn put_one_aside(data: &Path, file: &str, end: &str, ms: i64) -> Result<(), JournalError> {

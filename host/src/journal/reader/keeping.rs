@@ -36,7 +36,7 @@ impl Customer {
 impl Reader {
     /// Removals of which copies may still lie in the journal's files; nothing: there are none.
     pub fn to_scrub(&self) -> Result<Option<i64>> {
-        let query = "SELECT removals FROM to_scrub";
+        let query = "SELECT removals FROM to_scrub WHERE removals > scrubbed";
         Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
     }
 

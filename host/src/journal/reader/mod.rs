@@ -251,29 +251,6 @@ impl Reader {
         Ok(found?)
     }
 
-    /// The newest conversation with a customer on a channel.
-    pub fn newest_of_thread(&self, key: &ThreadKey) -> Result<Option<ConversationId>> {
-        let found = self
-            .connection
-            .prepare_cached(
-                "SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2
-                 ORDER BY id DESC LIMIT 1",
-            )?
-            .query_row(params![key.channel.as_str(), key.customer.as_str()], |row| id_at(row, 0))
-            .optional()?;
-        Ok(found)
-    }
-
-    /// Whether the customer has opted out on the channel (CH-12).
-    pub fn opted_out(&self, key: &ThreadKey) -> Result<bool> {
-        let (channel, customer) = (key.channel.as_str(), key.customer.as_str());
-        let found = self
-            .connection
-            .prepare_cached("SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3)")?
-            .exists(params![channel, customer, hashed_address(channel, customer)])?;
-        Ok(found)
-    }
-
     /// The newest entries of a transcript, or the newest before one of them, oldest first: as many as fit,
     /// and at least one if there is any. Numbers begin with 1, so the first one says whether there are
     /// earlier ones.
