@@ -356,7 +356,7 @@ async fn traces_that_cant_go_at_once_go_later_whatever_becomes_of_the_host() {
     setup.stop_and_replay(host);
 }
 
-// SEC-04 OPS-04
+// SEC-04
 #[actix_web::test]
 async fn nobody_is_erased_while_a_reply_to_them_may_still_go_out() {
     let mut setup = Setup::new();

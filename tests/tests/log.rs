@@ -148,7 +148,7 @@ async fn a_log_that_isnt_the_journals_own_is_refused_with_advice() {
     refused("its checksum is another");
 }
 
-// OPS-03 OPS-04
+// OPS-03 OPS-10
 #[actix_web::test]
 async fn a_reply_costs_one_commit_before_it_goes_out_and_one_after() {
     const REPLIES: u32 = 30;

@@ -302,10 +302,12 @@ impl Live {
     }
 }
 
-/// The country of a number in E.164 form, two letters; numbers of no single country (and addresses
-/// that aren't numbers) have none.
+/// The country of a number in E.164 form, two letters, also of one at another network
+/// (`whatsapp:+43…`); numbers of no single country (and addresses that aren't numbers) have none.
 fn country_of(address: &Address) -> Option<String> {
-    let number = phonenumber::parse(None, address.as_str()).ok()?;
+    let address = address.as_str();
+    let number = address.split_once(':').map_or(address, |(_, number)| number);
+    let number = phonenumber::parse(None, number).ok()?;
     number.country().id().map(|country| country.as_ref().to_owned())
 }
 
@@ -566,5 +568,18 @@ mod tests {
         assert_eq!(waits[..4], [0, 10, 20, 40]);
         assert!(waits.is_sorted());
         assert_eq!((waits[13], backoff(u8::MAX).as_millis()), (5000, 5000));
+    }
+
+    // ROUTE-01
+    #[test]
+    fn a_number_has_its_country_at_every_network() {
+        for (address, country) in [
+            ("+436641234567", Some("AT")),
+            ("whatsapp:+436641234567", Some("AT")),
+            ("whatsapp:US.13491208655302741918", None),
+            ("25392", None),
+        ] {
+            assert_eq!(country_of(&Address::new(address)).as_deref(), country, "{address}");
+        }
     }
 }

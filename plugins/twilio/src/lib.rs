@@ -104,8 +104,11 @@ impl Channel for Twilio {
         let status_callback = format!("{}?reference={}", message.callback_url, message.reference);
         let mut fields = vec![("To", message.to.as_str())];
         match &self.config.messaging_service_sid {
-            Some(service) => fields.push(("MessagingServiceSid", service)),
-            None => fields.push(("From", &message.from)),
+            // A service's pool needn't hold the sender that a customer wrote to at another network.
+            Some(service) if !message.from.contains(':') => {
+                fields.push(("MessagingServiceSid", service));
+            }
+            _ => fields.push(("From", &message.from)),
         }
         if !message.text.is_empty() {
             fields.push(("Body", &message.text));
@@ -236,7 +239,11 @@ fn address(form: &Form<'_>, field: &str) -> Result<String, Rejection> {
     let is_name = |name: &str| name.len() <= MOST && name.bytes().all(|b| b.is_ascii_graphic());
     match elsewhere {
         None if is_number(given) => Ok(sms::canonical(given)),
-        Some(number) if is_number(number) => Ok(sms::canonical(given)),
+        // The network stays in front: the same number by SMS is another thread, and answered elsewhere.
+        Some(number) if is_number(number) => {
+            let network = &given[..given.len() - number.len()];
+            Ok(format!("{network}{}", sms::canonical(number)))
+        }
         Some(name) if !name.is_empty() && is_name(name) => Ok(given.to_owned()),
         _ => Err(Rejection::NotUnderstood(format!("{field} is \"{given}\": no number"))),
     }

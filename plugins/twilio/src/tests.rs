@@ -163,7 +163,8 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let Err(Rejection::NotUnderstood(why)) = run(channel.receive(renamed)) else { panic!() };
     assert!(why.contains("no number"), "{why}");
     for (from, to) in [
-        ("whatsapp:+15558675309", "+15558675309"),
+        ("whatsapp:+15558675309", "whatsapp:+15558675309"),
+        ("whatsapp:15558675309", "whatsapp:+15558675309"),
         ("25392", "25392"),
         ("whatsapp:US.13491208655302741918", "whatsapp:US.13491208655302741918"),
     ] {
@@ -225,6 +226,28 @@ fn errors_keep_twilios_code_and_say_whether_to_try_again() {
         "To=%2B15558675309&From=%2B15551230000&Body=Hi&MediaUrl=https%3A%2F%2Fx%2Fy.png\
          &StatusCallback=https%3A%2F%2Fcb.example%2Fhooks%2Ftwilio%3Freference%3Dc.7"
     );
+    // A customer of another network is answered there, from the sender they wrote to, also where replies
+    // go out through a service's pool.
+    let mut pooled = open(&fake);
+    pooled.config.messaging_service_sid = Some("MGcccccccccccccccccccccccccccccccc".to_owned());
+    let abroad = Outbound {
+        from: "whatsapp:+15551230000".into(),
+        to: "whatsapp:+15558675309".into(),
+        media: vec![],
+        ..message.clone()
+    };
+    for (message, sender) in [
+        (abroad, "To=whatsapp%3A%2B15558675309&From=whatsapp%3A%2B15551230000&"),
+        (
+            message.clone(),
+            "To=%2B15558675309&MessagingServiceSid=MGcccccccccccccccccccccccccccccccc&",
+        ),
+    ] {
+        fake.answer(201, &[], r#"{"sid":"SM9"}"#);
+        run(pooled.send(message)).unwrap();
+        let body = String::from_utf8(fake.requests().pop().unwrap().body).unwrap();
+        assert!(body.starts_with(sender), "{body}");
+    }
     let attempt = |status, headers: &[(&str, &str)], body: &str| {
         fake.answer(status, headers, body);
         run(channel.send(message.clone())).unwrap_err()
