@@ -72,6 +72,10 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
     assert!(left.iter().any(|file| std::fs::read(file).unwrap() == whole), "{left:?}");
     let host = setup.start(&["--strict"]).await;
     let kept = host.transcripts(&token).await;
+    // The index of texts isn't part of a backup, and is there.
+    for text in [before.first(), before.last()].into_iter().flatten() {
+        assert_eq!(host.found(&token, &format!("text={text}")).await.len(), 1, "{text}");
+    }
     for text in &before {
         assert!(kept.contains(text), "{text} was acknowledged before the backup began");
     }
@@ -148,7 +152,7 @@ fn views(data: &Path) -> Vec<String> {
 async fn what_follows_from_events_is_computed_anew() {
     let mut setup = Setup::new();
     let emulators = setup.with_emulators();
-    let (kims, lees) = (setup.token("kim"), setup.token("lee"));
+    let [kims, lees, sams] = ["kim", "lee", "sam"].map(|agent| setup.token(agent));
     let host = setup.start(&["--strict"]).await;
     let world = &emulators.world;
     let mut kim = Screen::at_desk(&host.url, &kims).await;
@@ -168,6 +172,8 @@ async fn what_follows_from_events_is_computed_anew() {
     kim.must(json!({ "type": "transfer", "conversation": ids[2], "to": { "agent": "lee" } })).await;
     lee.accept_next().await;
     assert_eq!(world.text(Provider::Twilio, "+14255550105", "STOP").await, 200);
+    let found_before = host.found(&sams, "text=hello").await;
+    assert_eq!(found_before.len(), 6);
     assert_eq!(host.stop(), Some(0));
     let before = views(&setup.data());
     assert!(before.len() >= 6 + 4, "{before:?}");
@@ -177,7 +183,8 @@ async fn what_follows_from_events_is_computed_anew() {
         .execute_batch(
             "UPDATE conversations SET state = 4, agent = NULL, snapshot = x'00', queue = 'nowhere';
              DELETE FROM conversations WHERE id IN (SELECT id FROM conversations LIMIT 2);
-             DELETE FROM engagements; DELETE FROM opt_outs; DELETE FROM wrap_ups;",
+             DELETE FROM engagements; DELETE FROM opt_outs; DELETE FROM wrap_ups;
+             INSERT INTO texts (texts) VALUES ('delete-all');",
         )
         .unwrap();
     drop(journal);
@@ -192,6 +199,7 @@ async fn what_follows_from_events_is_computed_anew() {
     let host = setup.start(&["--strict"]).await;
     let (_, mine) = host.get(&kims, "/api/v1/conversations").await;
     assert!(!mine.as_array().unwrap().is_empty(), "{mine}");
+    assert_eq!(host.found(&sams, "text=hello").await, found_before);
     let (code, text) = setup.run(&["journal", "rebuild", setup.config()]);
     assert!(code == 3 && text.contains("a host runs in"), "{code} {text}");
     drop(host);

@@ -90,7 +90,10 @@ async fn the_summary_is_read_wherever_the_conversation_is() {
     assert_eq!((&why["summary"], &why["disposition"]), (&json!(summary), &json!("solved")));
     host.when(&sams, &id, "it was wrapped up as \"solved\": The parcel").await;
     // Only what somebody wrote is found, not how it is stored.
-    for word in ["provider_id", "message", "customer", "%25"] {
+    let (status, refused) = host.get(&sams, "/api/v1/conversations/search?text=%25").await;
+    assert_eq!(status, 400, "{refused}");
+    assert!(refused.to_string().contains("letters or digits"), "{refused}");
+    for word in ["provider_id", "message", "customer", "neighb"] {
         let path = format!("/api/v1/conversations/search?text={word}");
         assert_eq!(host.get(&sams, &path).await.1["conversations"], json!([]), "{word}");
     }

@@ -38,6 +38,10 @@ async fn the_journal_of_an_early_host_goes_along() {
     let waiting: Vec<String> =
         ["I need help", "With what?"].map(str::to_owned).into_iter().chain(lines).collect();
     assert_eq!(texts(WAITING).await, waiting);
+    // What it wrote is found by its words, its customers by their numbers, its agents by their names.
+    assert_eq!(host.found(SAMS, "text=my+PARCEL").await, [ENDED]);
+    assert_eq!(host.found(SAMS, "text=line+39&agent=kim").await, [WAITING]);
+    assert_eq!(host.found(SAMS, "customer=%2B14255550101").await, [ENDED]);
     let sessions = host.get(SAMS, "/api/v1/sessions/search?agent=kim").await.1;
     assert_eq!(sessions["sessions"].as_array().unwrap().len(), 2, "{sessions}");
     let customers = |items: Vec<Value>| -> Vec<String> {
@@ -75,5 +79,6 @@ async fn the_journal_of_an_early_host_goes_along() {
     // That host kept the summary in the event only.
     let host = setup.start(&["--strict"]).await;
     assert_eq!(host.conversation(SAMS, ENDED).await["summary"], "the parcel came");
+    assert_eq!(host.found(SAMS, "text=the+parcel+came").await, [ENDED]);
     assert_eq!(host.stop(), Some(0));
 }

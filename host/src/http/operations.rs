@@ -61,6 +61,7 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
             "cordboard_journal_lag_seconds".to_owned(),
             directory.journal.health().lag().as_secs_f64(),
         ),
+        ("cordboard_texts_unindexed".to_owned(), directory.journal.unindexed() as f64),
         ("cordboard_journal_panics_total".to_owned(), directory.journal.health().panics() as f64),
         ("cordboard_outbox_backlog".to_owned(), web.backlog.len() as f64),
         ("cordboard_alarms".to_owned(), directory.alarms.count() as f64),

@@ -1,5 +1,7 @@
 //! Finding and exporting conversations and sessions, however many there are (CONV-09).
 
+use std::time::Duration;
+
 use actix_web::web::{self, Data, Json, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::conversation::{State, Summary};
@@ -16,7 +18,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{self, Form, Format, Taker, csv, json_lines, streamed};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::journal::{Filter, JournalError, Part, Reader, Session, SessionFilter};
+use crate::journal::{Filter, JournalError, Looked, Part, Phrase, Reader, Session, SessionFilter};
 
 /// Conversations that are read at a time while exporting.
 const PAGE: u32 = 500;
@@ -50,7 +52,8 @@ pub struct Wanted {
     from: Option<i64>,
     /// Begun before this time.
     to: Option<i64>,
-    /// With this text in a message, a note or the summary; upper and lower case count alike.
+    /// With these words in a message, a note or the summary, whole and one after another; upper and lower case
+    /// count alike. At most 32.
     text: Option<String>,
     /// Behind this one: `next` of the page before.
     cursor: Option<Uuid>,
@@ -60,8 +63,9 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    fn filter(&self) -> Filter {
-        Filter {
+    fn filter(&self) -> Result<Filter, ApiError> {
+        let text = self.text.as_deref().filter(|text| !text.is_empty());
+        Ok(Filter {
             state: self.state,
             channel: self.channel.clone(),
             queue: self.queue.clone(),
@@ -69,18 +73,21 @@ impl Wanted {
             customer: self.customer.clone(),
             from: self.from,
             to: self.to,
-            text: self.text.clone().filter(|text| !text.is_empty()),
-        }
+            text: text.map(Phrase::of).transpose().map_err(ApiError::Malformed)?,
+        })
     }
 }
 
+/// A page ends after so long, whatever there is still to look through.
+const LOOKS_FOR: Duration = Duration::from_millis(100);
 /// A page ends before it has more.
 const MOST_BYTES_OF_PAGE: usize = 1024 * 1024;
 
 /// A page of conversations, the newest first.
 #[derive(Serialize, ToSchema)]
 pub struct Page {
-    /// The page.
+    /// The page. It may have fewer than `limit`, or none, though there is a next one: a page is what is found
+    /// within a tenth of a second.
     conversations: Vec<Summary>,
     /// Where the next page begins; none: this was the last.
     next: Option<Uuid>,
@@ -98,13 +105,16 @@ pub async fn search(
 ) -> Answer<Page> {
     caller.must(Permission::ReadConversations)?;
     let limit = checked_limit(query.limit)?;
+    let (directory, filter) = (web.directory.clone(), query.filter()?);
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "conversation.search", "conversations", asked).await?;
     let cursor = query.cursor.map(ConversationId);
-    let (directory, filter) = (web.directory.clone(), query.filter());
-    // A thread's conversations are found by an index; whatever else is wanted is looked for everywhere.
-    let is_thread = filter.channel.is_some() && filter.customer.is_some() && filter.text.is_none();
-    let reach = if is_thread { Reach::Part } else { Reach::All };
+    // A customer's conversations are found by an index; whatever else is wanted is looked for everywhere.
+    let reach =
+        if filter.customer.is_some() && filter.text.is_none() { Reach::Part } else { Reach::All };
+    if filter.text.is_some() {
+        directory.journal.texts_indexed().await?;
+    }
     let found = web
         .reads
         .run(&caller.agent, reach, move |reader| page(reader, &directory, &filter, cursor, limit));
@@ -119,10 +129,9 @@ fn page(
     cursor: Option<ConversationId>,
     limit: u32,
 ) -> Result<(Vec<Summary>, Option<ConversationId>), JournalError> {
-    let machines = reader.search(filter, cursor, limit)?;
-    let is_full = machines.len() == limit as usize;
+    let Looked { found, next } = reader.search(filter, cursor, limit, LOOKS_FOR)?;
     let (mut page, mut bytes, mut last) = (Vec::new(), 0, None);
-    for machine in machines {
+    for machine in found {
         let id = machine.id();
         if let Some(machine) = directory.with_settings(machine) {
             let summary = machine.summary();
@@ -135,7 +144,7 @@ fn page(
         }
         last = Some(id);
     }
-    Ok((page, last.filter(|_| is_full)))
+    Ok((page, next))
 }
 
 /// Export conversations, all that are wanted, the newest first (permission `conversation.export`).
@@ -150,10 +159,13 @@ pub async fn export(
     form: Query<Form>,
 ) -> Result<HttpResponse, ApiError> {
     caller.must(Permission::Export)?;
+    let (directory, filter) = (web.directory.clone(), query.filter()?);
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "conversation.export", "conversations", asked).await?;
-    let directory = web.directory.clone();
-    let (filter, format) = (query.filter(), form.format);
+    if filter.text.is_some() {
+        directory.journal.texts_indexed().await?;
+    }
+    let format = form.format;
     let taker = Taker { web: &web, caller, permission: Permission::Export };
     streamed(taker, "conversations", format, move |reader, cursor| {
         let (summaries, next) = page(reader, &directory, &filter, cursor, export::PAGE)?;

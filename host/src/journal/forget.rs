@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reader::hashed_address;
 use super::record::Outcome;
+use super::texts;
 use super::views::{state_number, state_of};
 use cordboard_core::conversation::State;
 
@@ -186,18 +187,19 @@ fn state(
 }
 
 /// Who was engaged in it, and for how long, stays; and that it is gone, or a replay would miss it.
-fn remove(to: &Transaction<'_>, id: ConversationId) -> rusqlite::Result<()> {
-    let id = id.0.as_bytes().as_slice();
+fn remove(to: &Transaction<'_>, conversation: ConversationId) -> rusqlite::Result<()> {
+    let id = conversation.0.as_bytes().as_slice();
     to.prepare_cached("INSERT OR IGNORE INTO forgotten (conversation) VALUES (?1)")?
         .execute([id])?;
     to.prepare_cached("UPDATE decisions SET body = x'' WHERE conversation = ?1")?.execute([id])?;
+    texts::leave_out(to, conversation)?;
     for table in ["events", "outbox", "wrap_ups"] {
         to.prepare_cached(&format!("DELETE FROM {table} WHERE conversation = ?1"))?
             .execute([id])?;
     }
     to.prepare_cached("DELETE FROM conversations WHERE id = ?1 AND state = ?2")?
         .execute(params![id, state_number(State::Closed)])?;
-    Ok(())
+    texts::step_back(to)
 }
 
 /// Whoever wanted no messages still wants none; that they do is known by a hash from now on.

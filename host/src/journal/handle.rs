@@ -20,6 +20,7 @@ use super::log::{Log, SqliteLog};
 use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Record, Records};
+use super::texts::Indexed;
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, Batch, Mark, SqliteViews, Views, Written};
@@ -190,6 +191,27 @@ impl Journal {
             std::thread::sleep(PAUSE);
         }
         Ok(())
+    }
+
+    /// Returns once everything that was written by now can be found by its words.
+    ///
+    /// # Errors
+    /// [`JournalError`] says how far the index is, if that takes long: it is made anew behind a restored backup.
+    pub async fn texts_indexed(&self) -> Result<(), JournalError> {
+        self.caught_up().await?;
+        let indexed = tokio::time::timeout(SEEN_WITHIN, self.progress.all_indexed()).await;
+        indexed.map_err(|_| {
+            let Indexed { up_to, newest } = self.progress.indexed();
+            let text = format!(
+                "texts are being indexed, {up_to} of {newest} events so far: try again, or look for something else than text"
+            );
+            JournalError::new(Trouble::Held, text)
+        })
+    }
+
+    /// How many events the index of texts lacks.
+    pub fn unindexed(&self) -> u64 {
+        self.progress.indexed().behind()
     }
 
     fn not_seen(&self) -> JournalError {

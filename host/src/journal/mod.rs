@@ -21,6 +21,7 @@ mod record;
 mod salvage;
 mod schema;
 mod sessions;
+mod texts;
 mod tidy;
 mod transcript;
 mod trouble;
@@ -29,6 +30,7 @@ mod verify;
 mod versions;
 mod views;
 mod wal;
+mod words;
 mod writer;
 
 pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, StoredEvent};
@@ -41,17 +43,19 @@ pub use handle::Journal;
 pub use health::JournalHealth;
 pub use place::{Holds, copies, look, put_aside};
 pub use reader::{
-    Account, AuditEntry, AuditFilter, Customer, Filter, OpenRow, Reader, SessionFilter, SignInView,
-    SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,
+    Account, AuditEntry, AuditFilter, Customer, Filter, Looked, OpenRow, Reader, SessionFilter,
+    SignInView, SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, Record, Records, RoutingEntries, With};
 pub use salvage::{Salvaged, salvage};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
+pub use texts::Indexed;
 pub use transcript::Fits;
 pub use trouble::in_words;
 pub use upkeep::{note_alive, trim_routing_log};
 pub use verify::{Found, folder as verify};
 pub use views::Written;
+pub use words::Phrase;
 pub use writer::Settled;

@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use tokio::sync::watch;
 
 use super::entry::Position;
+use super::texts::Indexed;
 
 /// Written by the journal's threads, read by everybody.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Progress {
     /// The newest position that somebody waits for, and who applies.
     wanted: AtomicU64,
     applier: OnceLock<Thread>,
+    /// How far the index of texts has come.
+    indexed: watch::Sender<Indexed>,
 }
 
 impl Progress {
@@ -35,6 +38,7 @@ impl Progress {
             halted: OnceLock::new(),
             wanted: AtomicU64::new(0),
             applier: OnceLock::new(),
+            indexed: watch::Sender::new(Indexed::default()),
         }
     }
 
@@ -66,6 +70,24 @@ impl Progress {
     /// Whether somebody waits for more than is visible.
     pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire) > self.applied().0
+    }
+
+    /// How far the index of texts has come.
+    pub fn indexed(&self) -> Indexed {
+        *self.indexed.borrow()
+    }
+
+    /// It has come so far.
+    pub fn index(&self, indexed: Indexed) {
+        self.indexed.send_if_modified(|known| std::mem::replace(known, indexed) != indexed);
+    }
+
+    /// Returns once the index of texts has all events that there are now.
+    pub async fn all_indexed(&self) {
+        let newest = self.indexed().newest;
+        let has_all = |indexed: &Indexed| indexed.up_to >= newest.min(indexed.newest);
+        // The sender is ours: it can't be gone.
+        let _ = self.indexed.subscribe().wait_for(has_all).await;
     }
 
     /// This thread applies.

@@ -1,5 +1,5 @@
 //! What is computed from the events, computed anew: conversations' rows, engagements, wrap-ups to finish,
-//! opt-outs. Whatever was first written there itself (accounts, the audit log, what routing chose, what is to be
+//! opt-outs, and, by the next host, the index of texts. Whatever was first written there itself (accounts, the audit log, what routing chose, what is to be
 //! sent) stays.
 
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ use super::append::{Append, Row};
 use super::error::{JournalError, Trouble};
 use super::schema;
 use super::sessions::SessionOp;
+use super::texts;
 use super::views;
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -44,6 +45,7 @@ pub fn views(data: &Path, settings: &Settings) -> Result<Rebuilt> {
     let transaction = connection.transaction()?;
     transaction
         .execute_batch("DELETE FROM engagements; DELETE FROM wrap_ups; DELETE FROM opt_outs;")?;
+    transaction.execute_batch(texts::BEGIN_ANEW)?;
     let mut rebuilt = Rebuilt::default();
     // In the order in which they began: an opt-out is the customer's, and the later word counts.
     for id in ids(&source)? {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 7;
+pub const SCHEMA_VERSION: i64 = 8;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -25,7 +25,8 @@ pub const SCHEMA_VERSION: i64 = 7;
 /// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
 /// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
-/// the host was last known to run (PRES-04). `position` says how much of which log is in all of them.
+/// the host was last known to run (PRES-04). `position` says how much of which log is in all of them, and how many
+/// events are in `texts`, the index of what was written (`texts.rs`).
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
@@ -33,7 +34,9 @@ CREATE TABLE IF NOT EXISTS conversations (
     queued_at INTEGER NOT NULL, wake_at INTEGER, version INTEGER NOT NULL, snapshot BLOB NOT NULL,
     ticket BLOB, queue TEXT
 ) WITHOUT ROWID, STRICT;
-CREATE INDEX IF NOT EXISTS conversations_thread ON conversations (channel, customer);
+CREATE INDEX IF NOT EXISTS conversations_of_customer ON conversations (customer, channel);
+CREATE INDEX IF NOT EXISTS conversations_of_agent ON conversations (agent)
+    WHERE agent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS conversations_open ON conversations (id) WHERE state < 4;
 CREATE INDEX IF NOT EXISTS conversations_agent ON conversations (agent)
     WHERE agent IS NOT NULL AND state < 4;
@@ -119,8 +122,11 @@ CREATE TABLE IF NOT EXISTS sign_in_links (
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS position (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, log BLOB,
-    was_stopped INTEGER NOT NULL DEFAULT 1
+    was_stopped INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
+    words, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
+);
 CREATE TABLE IF NOT EXISTS plugin_store (
     channel TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (channel, key)
 ) WITHOUT ROWID, STRICT;
@@ -152,6 +158,16 @@ const FROM_6_TO_7: &str = "
 DROP TRIGGER IF EXISTS audit_stays;
 DROP TRIGGER IF EXISTS audit_is_kept;
 ";
+
+/// Texts are indexed, and conversations found by customer alone, and by the agent who had them (CONV-09).
+const FROM_7_TO_8: &str = "DROP INDEX IF EXISTS conversations_thread;";
+const FROM_LOG_TO_8: &str = "ALTER TABLE position ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;";
+
+/// What is taken out of the index of texts is overwritten there (SEC-04).
+const TEXTS: &str = "INSERT INTO texts (texts, rank) VALUES ('secure-delete', 1);";
+
+/// Journals of before had no log.
+pub const SINCE_LOG: i64 = 6;
 
 /// The file's name in the data folder.
 pub const FILE: &str = "journal.sqlite";
@@ -196,8 +212,13 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         if (1..4).contains(&version) {
             connection.execute_batch(FROM_3_TO_4)?;
         }
+        if (SINCE_LOG..8).contains(&version) {
+            connection.execute_batch(FROM_LOG_TO_8)?;
+        }
         connection.execute_batch(FROM_6_TO_7)?;
+        connection.execute_batch(FROM_7_TO_8)?;
         connection.execute_batch(TABLES)?;
+        connection.execute_batch(TEXTS)?;
         if (1..3).contains(&version) {
             fill_engagements(&connection)?;
         }
@@ -212,7 +233,9 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
 /// Both ends of every table and index can be read: damage that would show with the first message shows now.
 /// What lies between is looked at by `cordboard journal verify`.
 fn look_through(connection: &Connection) -> rusqlite::Result<()> {
-    let mut tables = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    // A virtual one has its pages in others.
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0";
+    let mut tables = connection.prepare(tables)?;
     let tables: Vec<String> =
         tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for table in tables {

@@ -10,11 +10,8 @@ use super::entry::{self, Position};
 use super::error::{JournalError, Trouble};
 use super::handle;
 use super::log::{Log, SqliteLog};
-use super::schema::{self, SCHEMA_VERSION};
+use super::schema::{self, SCHEMA_VERSION, SINCE_LOG};
 use super::views::Mark;
-
-/// Journals of before had no log.
-const SINCE_LOG: i64 = 6;
 
 type Result<T> = std::result::Result<T, JournalError>;
 

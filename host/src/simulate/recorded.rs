@@ -1,6 +1,7 @@
 //! Traffic as a journal recorded it: when customers came, what they wrote, how long they took.
 
 use std::path::Path;
+use std::time::Duration;
 
 use cordboard_core::conversation::Event;
 use cordboard_core::time::{Span, Timestamp};
@@ -25,16 +26,17 @@ pub struct Recorded {
 /// Every conversation of a journal, in the order in which they came.
 pub fn read(data: &Path) -> Result<Vec<Recorded>, JournalError> {
     const PAGE: u32 = 500;
+    const WHILE: Duration = Duration::from_secs(10);
     let reader = Reader::open(data)?;
     let mut arrivals = Vec::new();
     let mut cursor = None;
     loop {
-        let page = reader.search(&Filter::default(), cursor, PAGE)?;
-        for machine in &page {
+        let page = reader.search(&Filter::default(), cursor, PAGE, WHILE)?;
+        for machine in &page.found {
             arrivals.extend(told(&reader.events(machine.id())?));
         }
-        cursor = page.last().map(|machine| machine.id());
-        if page.len() < PAGE as usize {
+        cursor = page.next;
+        if cursor.is_none() {
             break;
         }
     }

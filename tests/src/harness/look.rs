@@ -44,8 +44,15 @@ impl HostProcess {
     /// # Panics
     /// If the host doesn't say.
     pub async fn conversations_of(&self, token: &str, customer: &str) -> Vec<String> {
-        let customer = customer.replace('+', "%2B");
-        let path = format!("/api/v1/conversations/search?customer={customer}");
+        self.found(token, &format!("customer={}", customer.replace('+', "%2B"))).await
+    }
+
+    /// Names of conversations that a search finds, the newest first: its first page.
+    ///
+    /// # Panics
+    /// If the host doesn't say.
+    pub async fn found(&self, token: &str, query: &str) -> Vec<String> {
+        let path = format!("/api/v1/conversations/search?{query}");
         let (_, page) = self.get(token, &path).await;
         let found = page["conversations"].as_array().unwrap_or_else(|| panic!("{page}"));
         let name = |summary: &Value| summary["id"].as_str().expect("a name").to_owned();

@@ -42,15 +42,9 @@ impl Reader {
 
     /// What there is of a customer, on one channel or on all.
     pub fn customer(&self, address: &str, channel: Option<&str>) -> Result<Customer> {
-        // From one channel to the next by the index, which begins with it.
-        let query = "WITH RECURSIVE each (channel) AS (
-                SELECT min(channel) FROM conversations
-                UNION ALL
-                SELECT (SELECT min(c.channel) FROM conversations c WHERE c.channel > each.channel)
-                FROM each WHERE each.channel IS NOT NULL)
-            SELECT c.id, c.channel, c.state FROM each
-            JOIN conversations c ON c.channel = each.channel AND c.customer = ?1
-            WHERE each.channel IS NOT NULL AND (?2 IS NULL OR each.channel = ?2) ORDER BY c.id";
+        let query = "SELECT id, channel, state
+             FROM conversations INDEXED BY conversations_of_customer
+             WHERE customer = ?1 AND (?2 IS NULL OR channel = ?2) ORDER BY id";
         let mut statement = self.connection.prepare(query)?;
         let rows = statement.query_map(params![address, channel], |row| {
             let channel: String = row.get(1)?;

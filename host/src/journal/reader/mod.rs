@@ -24,13 +24,14 @@ use super::append::{OutboxBody, OutboxRow};
 use super::entry::Position;
 use super::error::JournalError;
 use super::schema;
+use super::texts;
 use super::transcript::{Fits, TranscriptPage};
 use super::views::{Mark, state_of};
 
 pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
 pub use audit::{AuditEntry, AuditFilter};
 pub use keeping::Customer;
-pub use search::{Filter, SessionFilter};
+pub use search::{Filter, Looked, SessionFilter};
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
 pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {
@@ -112,6 +113,8 @@ impl Reader {
         self.connection.pragma_update(None, "query_only", true)?;
         let copy = Connection::open(path)?;
         copy.pragma_update(None, "synchronous", "FULL")?;
+        // Its events may have other numbers than those in the index of texts.
+        copy.execute_batch(texts::BEGIN_ANEW)?;
         copy.execute("UPDATE position SET was_stopped = 1", [])?;
         Ok(())
     }
@@ -141,7 +144,6 @@ impl Reader {
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -kib)?;
         connection.set_prepared_statement_cache_capacity(32);
-        search::add_functions(&connection)?;
         Ok(Self { connection })
     }
 

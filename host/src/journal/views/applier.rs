@@ -12,6 +12,7 @@ use crate::journal::health::{JournalHealth, Stage};
 use crate::journal::progress::Progress;
 use crate::journal::record::Outcome;
 
+use super::index::Index;
 use super::{SqliteViews, Views};
 
 /// What has become of a record.
@@ -34,7 +35,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    fn is_waited_for(&self) -> bool {
+    pub(super) fn is_waited_for(&self) -> bool {
         !self.told.is_empty() || self.forgets
     }
 
@@ -64,7 +65,8 @@ pub fn run(
     health: &JournalHealth,
 ) {
     progress.applies_here();
-    while let Ok(first) = inbox.recv() {
+    let mut index = Index::of(&mut views, progress);
+    while let Some(first) = index.until_next(inbox, &mut views, progress) {
         let batches = collected(first, inbox, progress);
         let outcomes = until_applied(&mut views, &batches, progress, health);
         let Some(outcomes) = outcomes else {
@@ -74,6 +76,7 @@ pub fn run(
             return;
         };
         health.visible(batches[0].since.elapsed());
+        index.has_more(&mut views, progress);
         tell_all(batches, outcomes, &views, progress);
     }
     views.close();

@@ -1,6 +1,7 @@
 //! What is read: tables that are fed from the log, and know how far they have come.
 
 mod applier;
+mod index;
 mod step;
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use super::error::{JournalError, Trouble};
 use super::log::LogId;
 use super::record::{Outcome, Record};
 use super::schema;
+use super::texts::{self, Indexed};
 
 pub use applier::Written;
 pub(super) use applier::{Batch, Done, run, tell};
@@ -136,6 +138,26 @@ impl SqliteViews {
     pub fn forget_cache(&self) {
         // It is an advice.
         let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+    }
+
+    /// How far the index of texts has come.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn indexed(&mut self) -> Result<Indexed> {
+        Ok(texts::indexed(&self.connection.transaction()?)?)
+    }
+
+    /// Takes up so many events that are missing in the index of texts.
+    ///
+    /// # Errors
+    /// [`JournalError`]: none was taken up.
+    pub fn index(&mut self, most: u32) -> Result<Indexed> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let indexed = texts::take_up(&transaction, most)?;
+        transaction.commit()?;
+        Ok(indexed)
     }
 
     fn apply_as_one(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {

@@ -1,0 +1,104 @@
+//! Keeps the index of texts behind the tables, while there is nothing else to apply, and never far.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::grief::{Part, contained};
+use crate::journal::error::{JournalError, Trouble};
+use crate::journal::progress::Progress;
+use crate::journal::texts::Indexed;
+
+use super::SqliteViews;
+use super::applier::Batch;
+
+/// What the applier knows of the index.
+pub(super) struct Index {
+    indexed: Indexed,
+    /// It couldn't go on, and isn't tried before then.
+    stuck_until: Option<Instant>,
+}
+
+impl Index {
+    /// So many events are taken up at once: some milliseconds, for which the tables wait.
+    const AT_ONCE: u32 = 1000;
+    /// So much comes first, even if somebody waits for the tables.
+    const FAR: u64 = 10_000;
+    /// Where nothing comes for so long, whatever there is is taken up.
+    const QUIET: Duration = Duration::from_millis(5);
+    /// After it failed.
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    pub fn of(views: &mut SqliteViews, progress: &Progress) -> Self {
+        let mut index = Self { indexed: Indexed::default(), stuck_until: None };
+        index.look(views, progress);
+        index
+    }
+
+    /// The next batch; meanwhile the index goes on. Nothing, if there will be none.
+    pub fn until_next(
+        &mut self,
+        inbox: &mpsc::Receiver<Batch>,
+        views: &mut SqliteViews,
+        progress: &Progress,
+    ) -> Option<Batch> {
+        loop {
+            let behind = self.indexed.behind();
+            if behind == 0 {
+                return inbox.recv().ok();
+            }
+            let has_much = behind >= u64::from(Self::AT_ONCE);
+            let wait = match self.stuck_until {
+                Some(until) => until.saturating_duration_since(Instant::now()).max(Self::QUIET),
+                None if has_much => Duration::ZERO,
+                None => Self::QUIET,
+            };
+            match inbox.recv_timeout(wait) {
+                Ok(batch) => {
+                    let is_waited_for = batch.is_waited_for() || progress.is_wanted();
+                    if has_much && (!is_waited_for || behind >= Self::FAR) {
+                        self.go_on(views, progress);
+                    }
+                    return Some(batch);
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.go_on(views, progress),
+            }
+        }
+    }
+
+    /// Something was applied.
+    pub fn has_more(&mut self, views: &mut SqliteViews, progress: &Progress) {
+        if self.stuck_until.is_none() {
+            self.look(views, progress);
+        }
+    }
+
+    fn look(&mut self, views: &mut SqliteViews, progress: &Progress) {
+        let looked = views.indexed();
+        self.note(looked, progress);
+    }
+
+    fn go_on(&mut self, views: &mut SqliteViews, progress: &Progress) {
+        if self.stuck_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        // A panic undoes the transaction as it is dropped.
+        let indexed = contained(Part::Views, || views.index(Self::AT_ONCE))
+            .unwrap_or_else(|why| Err(JournalError::new(Trouble::Grief, why)));
+        self.note(indexed, progress);
+    }
+
+    fn note(&mut self, indexed: Result<Indexed, JournalError>, progress: &Progress) {
+        match indexed {
+            Ok(indexed) => {
+                self.stuck_until = None;
+                self.indexed = indexed;
+                progress.index(indexed);
+            }
+            Err(error) => {
+                tracing::error!(%error, "texts can't be indexed, so the newest can't be searched for");
+                self.stuck_until = Some(Instant::now() + Self::PAUSE);
+            }
+        }
+    }
+}
