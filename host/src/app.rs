@@ -96,6 +96,7 @@ impl Host {
         let reader = Reader::open(&data).map_err(unusable)?;
         // All of them are there once somebody has read.
         let files = journal.files();
+        let alive_at = reader.alive_at().map_err(unusable)?;
         let keeps_log = config.host.keep_routing_log.0 > 0;
         let recorder = Recorder::new(journal.clone(), clock::now().0, keeps_log);
         let (recovered, alarms) = Actors::recover(&config, &reader, &recorder).map_err(unusable)?;
@@ -166,7 +167,7 @@ impl Host {
             tracing::warn!(%error, "what the start has written can't be seen yet");
         }
         actix::spawn(watch::upkeep(directory.clone()));
-        let keeping = keeping::by_rule(directory.clone());
+        let keeping = keeping::by_rule(directory.clone(), alive_at);
         actix::spawn(Directory::supervised(
             Arc::downgrade(&directory),
             "what removes what was kept for long enough",

@@ -1,8 +1,8 @@
 //! The one place where the host reads the wall clock. It never goes back: deadlines are times of day, and a
 //! clock that was set back by an hour would let every offer stand for an hour longer.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cordboard_core::time::Timestamp;
@@ -27,6 +27,35 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// By whichever is behind: what is removed for good isn't removed because the clock stood wrong for a moment.
+pub fn cautious() -> Timestamp {
+    Timestamp(now().0.min(wall()))
+}
+
+/// How far the wall clock was ahead of the time since the start, and since when it runs evenly.
+static EVEN: LazyLock<Mutex<(i64, Instant)>> = LazyLock::new(|| Mutex::new((ahead(), *START)));
+
+/// How long ago the wall clock was seen to have been set, since it was looked at last; nothing: it has run evenly since
+/// the start.
+pub fn set_ago() -> Option<Duration> {
+    let mut even = EVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let ahead = ahead();
+    if (ahead - even.0).abs() > Watch::JUMP {
+        even.1 = Instant::now();
+    }
+    even.0 = ahead;
+    (even.1 != *START).then(|| even.1.elapsed())
+}
+
+/// Since this program began.
+pub fn since_start() -> Duration {
+    START.elapsed()
+}
+
+fn ahead() -> i64 {
+    wall().saturating_sub(millis(START.elapsed()))
+}
+
 /// What the clock did between two looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Jump {
@@ -44,7 +73,7 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { ahead: wall().saturating_sub(millis(START.elapsed())), is_back: false }
+        Self { ahead: ahead(), is_back: false }
     }
 }
 
@@ -54,8 +83,7 @@ impl Watch {
 
     /// What happened since the last look.
     pub fn look(&mut self) -> Option<Jump> {
-        let ahead = wall().saturating_sub(millis(START.elapsed()));
-        self.judge(ahead)
+        self.judge(ahead())
     }
 
     fn judge(&mut self, ahead: i64) -> Option<Jump> {

@@ -119,7 +119,7 @@ async fn erased(record: Record, directory: &Directory) -> Written {
     let written = directory.journal.write_now(record).await?;
     directory.forget(conversations.into_iter());
     if is_last {
-        // What can't be done yet is noted, and done later.
+        // What can't be done yet is noted, and done later; whoever asked looks what is noted.
         keeping::scrub(&directory.journal, &directory.config().host.data).await;
     }
     Ok(written)

@@ -180,6 +180,21 @@ pub async fn scrub(journal: &Journal, data: &Path) -> Vec<String> {
     left
 }
 
+/// The same where a host has just tried.
+///
+/// # Errors
+/// [`JournalError`]: it can't be read.
+pub fn left_by_host(reader: &Reader, data: &Path) -> Result<Vec<String>, JournalError> {
+    let mut left = copies(data);
+    if reader.to_scrub()?.is_some() {
+        left.push(
+            "the journal's files hold what was removed a while longer, as somebody reads an older state; the host goes on trying"
+                .to_owned(),
+        );
+    }
+    Ok(left)
+}
+
 /// Whatever was removed since it was done last.
 ///
 /// # Errors
@@ -196,15 +211,29 @@ pub fn copies(data: &Path) -> Vec<String> {
     names.map(|name| format!("{name} is a copy from before: delete it")).collect()
 }
 
-/// Removes what has been kept for long enough, for as long as the host runs, and whatever copies are left.
-pub async fn by_rule(directory: Arc<Directory>) {
+/// Removes what has been kept for long enough, for as long as the host runs, and whatever copies are left. The last
+/// host was known to run at a time.
+pub async fn by_rule(directory: Arc<Directory>, alive_at: Option<Timestamp>) {
     /// Soon after the start, and then now and again: what is kept for a month needn't go at the minute.
     const FIRST: Duration = Duration::from_secs(5);
     const EVERY: Duration = Duration::from_secs(600);
     const LOOK_EVERY: Duration = Duration::from_secs(10);
+    let gap = alive_at.map_or(0, |at| (clock::now().0 - at.0).abs());
+    let clock = Clock { gap: Span(gap) };
     let mut next = Instant::now() + FIRST;
+    let mut has_said_so = false;
     loop {
-        if Instant::now() >= next {
+        let after_jump = directory.config().host.retention.after_jump;
+        if !clock.may_be_gone_by(after_jump) {
+            if !has_said_so {
+                tracing::warn!(
+                    after_ms = after_jump.0,
+                    "the clock was set, or stands far from where the last host left it: what has been kept for long enough is removed once it has run evenly for a while"
+                );
+            }
+            has_said_so = true;
+        } else if Instant::now() >= next {
+            has_said_so = false;
             next = Instant::now() + EVERY;
             if let Err(error) = sweep(&directory).await {
                 tracing::warn!(%error, "what needn't be kept any more couldn't be removed; it is tried again");
@@ -253,7 +282,27 @@ async fn sweep(directory: &Directory) -> Result<(), JournalError> {
 }
 
 fn since(kept: Span) -> Timestamp {
-    Timestamp(clock::now().0.saturating_sub(kept.0))
+    Timestamp(clock::cautious().0.saturating_sub(kept.0))
+}
+
+/// Whether the clock may be gone by. One that was set a while ago, or that stands far from where the last host left
+/// it, may be wrong: a machine that has just been started learns the time later.
+struct Clock {
+    /// How far it was, at the start, from when a host was last known to run.
+    gap: Span,
+}
+
+impl Clock {
+    /// Longer than that is worth a look at the clock.
+    const USUAL: i64 = 24 * 3600 * 1000;
+
+    fn may_be_gone_by(&self, after_jump: Span) -> bool {
+        let is_usual = self.gap.0 <= Self::USUAL;
+        let Some(even_for) = clock::set_ago().or((!is_usual).then(clock::since_start)) else {
+            return true;
+        };
+        even_for.as_millis() >= u128::from(after_jump.0.unsigned_abs())
+    }
 }
 
 async fn conversations(

@@ -7,7 +7,7 @@ use cordboard_core::time::Timestamp;
 
 use crate::actors::Directory;
 use crate::clock::{self, Jump};
-use crate::journal::{self, Files, Reader};
+use crate::journal::{self, Files, Harm, Reader};
 
 /// A clock that jumps is said. Where it jumps forward, what has become due meanwhile is done now.
 pub async fn clock(directory: Arc<Directory>) {
@@ -45,14 +45,19 @@ pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files)
             }
             break;
         }
-        if let Err(what) = files.look()
+        if let Err(harm) = files.look()
             && !directory.is_stopping()
         {
+            let Harm { what, log_has_it } = harm;
             let what = format!("the journal's {what} while the host ran");
             tracing::error!("{what}: nothing is taken any more");
             // Whoever has it open may still have all of it.
-            let helps = match directory.journal.rescue(spare, &what).await {
-                Ok(rescued) => format!(
+            let helps = match directory.journal.rescue(spare, &what, log_has_it).await {
+                Ok(None) => {
+                    "what stood there is in the log, too: the next start takes it from there"
+                        .to_owned()
+                }
+                Ok(Some(rescued)) => format!(
                     "all that was acknowledged was written to {}: put that in the place of {} before the next start",
                     rescued.display(),
                     data.join(journal::FILE).display()

@@ -342,3 +342,81 @@ async fn what_a_killed_host_left_beside_its_files_is_missed_if_it_is_gone() {
     setup.stop_and_replay(host);
     held("files beside the journal's that a crash left, gone or damaged", "refused; nothing lost");
 }
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn a_cut_wal_of_the_tables_destroys_nothing_beside_it() {
+    // It is cut to nothing, or to a half; the host ends by itself, or is killed a moment later.
+    for (life, (to, waits)) in
+        [(0, true), (0, false), (2, true), (2, false)].into_iter().enumerate()
+    {
+        let mut setup = Setup::new();
+        let emulators = setup.with_emulators();
+        let token = setup.token("sam");
+        let host = setup.start(&["--strict"]).await;
+        let (texts, enough) = texts_come(&emulators.world, life);
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let wal = setup.data().join("journal.sqlite-wal");
+        let length = std::fs::metadata(&wal).unwrap().len();
+        let cut = std::fs::File::options().write(true).open(&wal).unwrap();
+        cut.set_len(if to == 0 { 0 } else { length / to }).unwrap();
+        if waits {
+            host.prints("the next start takes it from there").await;
+            host.prints("the host couldn't go on").await;
+            drop(host);
+        } else {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            host.kill();
+        }
+        enough.store(true, Ordering::Relaxed);
+        let taken = texts.await.unwrap();
+        let host = setup.start(&["--strict"]).await;
+        let kept = host.transcripts(&token).await;
+        let lost = taken.iter().filter(|text| !kept.contains(text)).count();
+        assert_eq!(lost, 0, "life {life}: {lost} of {} are gone", taken.len());
+        assert_eq!(host.stop(), Some(0));
+        let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+        assert_eq!(code, 0, "life {life}: {text}");
+    }
+    held("the tables' -wal cut under a host", "the next start takes what it had from the log");
+}
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn a_damaged_log_isnt_taken_for_damaged_tables() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    let text = async |n: u32| {
+        let from = format!("+14255550{n:03}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, &format!("text {n}")).await, 200);
+    };
+    for n in 100..110 {
+        text(n).await;
+    }
+    let backup = setup.folder.path().join("backup.sqlite").display().to_string();
+    let (code, said) = setup.run(&["journal", "backup", &backup, setup.config()]);
+    assert_eq!(code, 0, "{said}");
+    for n in 110..150 {
+        text(n).await;
+    }
+    assert_eq!(host.stop(), Some(0));
+    let log = setup.data().join("log.sqlite");
+    let length = std::fs::metadata(&log).unwrap().len() as usize;
+    std::fs::write(&log, vec![0; length]).unwrap();
+    let (code, said) = setup.run(&["run", setup.config()]);
+    assert!(code == 3 && said.contains("its log, log.sqlite, is damaged"), "{code} {said}");
+    assert!(said.contains("journal salvage") && !said.contains("put a backup"), "{said}");
+    // Nobody goes back to an older state without knowing.
+    let (code, said) = setup.run(&["journal", "restore", &backup, setup.config()]);
+    assert!(code == 3 && said.contains("journal salvage goes on with it"), "{code} {said}");
+    assert!(said.contains("--without-log"), "{said}");
+    let (code, said) = setup.run(&["journal", "salvage", setup.config()]);
+    assert_eq!(code, 0, "{said}");
+    let host = setup.start(&["--strict"]).await;
+    let kept = host.transcripts(&token).await;
+    assert!((100..150).all(|n| kept.contains(&format!("text {n}"))), "{} are left", kept.len());
+    setup.stop_and_replay(host);
+    held("a log of zeros beside whole tables", "named, and all of the tables is kept");
+}

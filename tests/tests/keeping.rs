@@ -238,7 +238,9 @@ async fn what_has_been_kept_for_long_enough_goes_by_itself() {
     let mut setup = Setup::new();
     setup.workstream =
         "retention: (messages: \"30d\", decisions: \"7d\"), end_after: \"365d\",".to_owned();
-    setup.host = "retention: (audit: \"60d\", replies: \"7d\", agent_history: \"7d\"),".to_owned();
+    setup.host =
+        "retention: (audit: \"60d\", replies: \"7d\", agent_history: \"7d\", after_jump: \"0s\"),"
+            .to_owned();
     let emulators = setup.with_emulators();
     let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
     let clock = setup.with_clock();
@@ -354,6 +356,75 @@ async fn traces_that_cant_go_at_once_go_later_whatever_becomes_of_the_host() {
         }
     }
     setup.stop_and_replay(host);
+}
+
+// SEC-04 OPS-10
+#[actix_web::test]
+async fn copies_that_lie_beside_the_journal_are_named_and_what_was_left_unfinished_goes() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let data = setup.data();
+    std::fs::create_dir_all(&data).unwrap();
+    for name in ["restored.partial", "rescue-7.partial"] {
+        std::fs::write(data.join(name), "half a journal, with +14255550177").unwrap();
+    }
+    let host = setup.start(&["--strict"]).await;
+    assert!(!data.join("restored.partial").exists() && !data.join("rescue-7.partial").exists());
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let theirs = "+14255550177";
+    whole_conversation((&host, &sams), &emulators, &mut kim, theirs, "zebra").await;
+    let backup = data.join("copy.db").display().to_string();
+    let (code, text) = setup.run(&["journal", "backup", &backup, setup.config()]);
+    assert_eq!(code, 0, "{text}");
+    std::fs::write(data.join("copy.sqlite.4711.partial"), "half a backup").unwrap();
+    // Whoever holds an older state holds what was removed; the command line says so, too.
+    let reading = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    reading.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    reading.execute_batch("BEGIN").unwrap();
+    let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+    reading.query_row("SELECT count(*) FROM events", [], count).unwrap();
+    let (code, text) = setup.run(&["customer", "erase", theirs, setup.config(), "--yes"]);
+    assert_eq!(code, 0, "{text}");
+    for part in ["copy.db is a copy", "copy.sqlite.4711.partial is a copy", "hold what was removed"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("every trace"), "{text}");
+    drop(reading);
+    std::fs::remove_file(backup).unwrap();
+    std::fs::remove_file(data.join("copy.sqlite.4711.partial")).unwrap();
+    let began = Instant::now();
+    let needles = ["4255550177", "zebra"];
+    while found(&data, &needles) != Vec::<String>::new() {
+        assert!(began.elapsed() < 2 * LIMIT, "{:?}", found(&data, &needles));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    setup.stop_and_replay(host);
+}
+
+// SEC-04 OPS-11
+#[actix_web::test]
+async fn a_clock_that_stands_wrong_for_a_moment_removes_nothing() {
+    let mut setup = Setup::new();
+    setup.workstream = "retention: (messages: \"30d\"),".to_owned();
+    let emulators = setup.with_emulators();
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let clock = setup.with_clock();
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let ended =
+        whole_conversation((&host, &sams), &emulators, &mut kim, "+14255550101", "heron").await;
+    assert_eq!(host.stop(), Some(0));
+    clock.set(400 * DAY);
+    let host = setup.start(&["--strict"]).await;
+    host.prints("stands far from where the last host left it").await;
+    clock.set(0);
+    // What is removed at a start is removed after five seconds.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(host.transcript(&sams, &ended).await.len(), 3);
+    assert!(!host.log().contains("had been kept for long enough are gone"));
+    assert_eq!(host.stop(), Some(0));
 }
 
 // SEC-04

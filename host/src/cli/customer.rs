@@ -97,9 +97,11 @@ async fn erase(
     let left = match keeper {
         Keeper::Own { journal, .. } => keeping::scrub(journal, data).await,
         // It has done so itself, or does as soon as nobody reads an older state.
-        Keeper::Host(_) => keeping::copies(data),
+        Keeper::Host(_) => keeping::left_by_host(&Reader::open(data)?, data)?,
     };
-    print::success(&format!("{count} conversations erased, and every trace of who it was"));
+    let traces =
+        if left.is_empty() { ", and every trace of who it was" } else { "; what is left:" };
+    print::success(&format!("{count} conversations erased{traces}"));
     for sentence in left {
         println!("  {sentence}");
     }

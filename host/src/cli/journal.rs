@@ -51,6 +51,9 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
                 ),
                 Restored::AsItWas => {
                     println!("  what happened after the backup isn't in it");
+                    println!(
+                        "  replies that it has as not sent may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed"
+                    );
                 }
             }
             Ok(ExitCode::SUCCESS)
@@ -70,6 +73,12 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
                 println!("  it couldn't be read to its end: {why}");
             }
             println!("  what was acknowledged and is in neither is lost");
+            if salvaged.replies > 0 {
+                println!(
+                    "  {} replies weren't confirmed by then, and may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed",
+                    salvaged.replies
+                );
+            }
             Ok(ExitCode::SUCCESS)
         }
         JournalCommand::Rebuild { config } => {

@@ -43,6 +43,8 @@ pub(super) const KEEP_AGENT_HISTORY: Range =
     time("host.retention.agent_history", HOUR, 36_500 * DAY);
 /// SEC-04.
 pub(super) const KEEP_REPLIES: Range = time("host.retention.replies", HOUR, 36_500 * DAY);
+/// SEC-04.
+pub(super) const AFTER_JUMP: Range = time("host.retention.after_jump", 0, 30 * DAY);
 /// SEC-06.
 pub(super) const SIGN_IN_LAST: Range = time("host.sign_ins.last", 60 * SECOND, 90 * DAY);
 /// SEC-06.
@@ -113,13 +115,14 @@ pub(super) const LONGER_THAN: Range = number("queues.overflow longer_than", 0, 1
 pub(super) const LEVEL: Range = number("skills, levels", 1, 10);
 
 #[cfg(test)]
-const ALL: [Range; 37] = [
+const ALL: [Range; 38] = [
     KEEP_ROUTING_LOG,
     KEEP_MESSAGES,
     KEEP_DECISIONS,
     KEEP_AUDIT,
     KEEP_AGENT_HISTORY,
     KEEP_REPLIES,
+    AFTER_JUMP,
     JOURNAL_BACKLOG,
     SIGN_IN_LAST,
     SIGN_IN_IDLE,

@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use super::load::Reader;
 use super::ranges::{
-    KEEP_AGENT_HISTORY, KEEP_AUDIT, KEEP_DECISIONS, KEEP_MESSAGES, KEEP_REPLIES, in_words,
+    AFTER_JUMP, KEEP_AGENT_HISTORY, KEEP_AUDIT, KEEP_DECISIONS, KEEP_MESSAGES, KEEP_REPLIES,
+    in_words,
 };
 use super::tree::Duration;
 
@@ -39,6 +40,8 @@ pub struct HostRetention {
     pub agent_history: Span,
     /// What providers call a reply: reports that come later are of nothing known.
     pub replies: Span,
+    /// So long the clock has to run evenly, once it was set, before anything is removed by it.
+    pub after_jump: Span,
 }
 
 /// As it is written in a workstream.
@@ -56,6 +59,7 @@ pub(super) struct HostRetentionTree {
     audit: Option<Duration>,
     agent_history: Option<Duration>,
     replies: Option<Duration>,
+    after_jump: Option<Duration>,
 }
 
 impl Reader {
@@ -76,6 +80,7 @@ impl Reader {
             ("audit", tree.audit, KEEP_AUDIT),
             ("agent_history", tree.agent_history, KEEP_AGENT_HISTORY),
             ("replies", tree.replies, KEEP_REPLIES),
+            ("after_jump", tree.after_jump, AFTER_JUMP),
         ] {
             self.check_time(source, &format!("host.retention.{name}"), value, range);
         }
@@ -91,6 +96,7 @@ impl From<HostRetentionTree> for HostRetention {
             audit: tree.audit.map(|given| given.0),
             agent_history: days(tree.agent_history, 365),
             replies: days(tree.replies, 30),
+            after_jump: tree.after_jump.map_or(Span::seconds(3600), |given| given.0),
         }
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
-use super::views::Mark;
+use super::views::{self, Mark};
 use super::wal::{self, Wal};
 use super::{Reader, place, schema, verify};
 
@@ -124,11 +124,18 @@ pub fn restore(
         }
     };
     if batches.is_none() {
+        if !without_log {
+            is_newer_there(data, &partial).inspect_err(|_| {
+                let _ = std::fs::remove_file(&partial);
+            })?;
+        }
         place::put_log_aside(data, now_ms)?;
         // It is all there is: a start that looked for the log of before would find none.
         let copy = Connection::open(&partial)?;
         copy.pragma_update(None, "synchronous", "FULL")?;
         copy.execute("UPDATE position SET was_stopped = 1", [])?;
+        // They may have gone out since.
+        views::doubt_replies(&copy)?;
         copy.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
         drop(copy);
         for end in ["-wal", "-shm"] {
@@ -146,6 +153,27 @@ pub fn restore(
     place::mark(data);
     File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)?;
     Ok(batches.map_or(Restored::AsItWas, Restored::WithLog))
+}
+
+/// Whoever has a log that can't be read needn't go back to a backup of before.
+///
+/// # Errors
+/// [`JournalError`]: the folder's own tables can be read and have more.
+fn is_newer_there(data: &Path, backup: &Path) -> Result<(), JournalError> {
+    let (own, file) = (data.join(schema::FILE), backup);
+    let Ok(own) = verify::file(&own).and_then(|()| Mark::of(&verify::look_only(&own)?)) else {
+        return Ok(());
+    };
+    let backup = Mark::of(&verify::look_only(file)?)?;
+    if own.log != backup.log || own.applied <= backup.applied {
+        return Ok(());
+    }
+    let more = own.applied.0 - backup.applied.0;
+    let text = format!(
+        "{} there can be read, and goes on where the backup ends, by {more} batches: cordboard journal salvage goes on with it; to go back to the backup all the same, add --without-log",
+        schema::FILE
+    );
+    Err(JournalError::new(Trouble::Other, text))
 }
 
 /// How many batches a folder's log has beyond a backup; none, if it isn't the backup's, or doesn't go on where

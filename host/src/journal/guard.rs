@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::{log, schema};
+use super::{log, schema, wal};
 
 /// What the files were when they were looked at last.
 pub struct Files {
@@ -38,6 +38,16 @@ impl OwnCuts {
     }
 }
 
+/// What has become of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Harm {
+    /// In words that follow on "the journal's".
+    pub what: String,
+    /// What stood there stands in the log, too, and the file that it lies beside is whole without it: a copy
+    /// made by those who have it open would be none.
+    pub log_has_it: bool,
+}
+
 struct Known {
     path: PathBuf,
     /// Nothing while it isn't there.
@@ -50,8 +60,9 @@ struct Look {
     /// Device and number.
     identity: (u64, u64),
     bytes: u64,
-    /// Whether a `-wal` begins as one: one that was cut and written to since has its length back, and no head.
-    has_head: bool,
+    /// Whether a `-wal` begins as one, and is written without a hole: one that was cut and written to since has its
+    /// length back, and no head, or zeros where it had been longer.
+    is_sound: bool,
 }
 
 impl Files {
@@ -72,27 +83,29 @@ impl Files {
     ///
     /// # Errors
     /// What has become of one of them.
-    pub fn look(&mut self) -> Result<(), String> {
+    pub fn look(&mut self) -> Result<(), Harm> {
         let Some(cuts) = self.own_cuts.count() else { return Ok(()) };
         let is_our_cut = std::mem::replace(&mut self.cuts, cuts) != cuts;
         for file in &mut self.known {
             let is = look_at(&file.path);
-            let shown = file.path.display();
-            match (file.was, is) {
-                (Some(_), None) => return Err(format!("{shown} was deleted")),
-                (Some(was), Some(is)) if was.identity != is.identity => {
-                    return Err(format!("{shown} was replaced"));
+            let what = match (file.was, is) {
+                (Some(_), None) => "was deleted".to_owned(),
+                (Some(was), Some(is)) if was.identity != is.identity => "was replaced".to_owned(),
+                (Some(was), Some(is)) if is.bytes < was.bytes && !is_our_cut => {
+                    format!("was cut from {} to {} bytes", was.bytes, is.bytes)
                 }
-                _ if is_our_cut => file.was = is,
-                (Some(was), Some(is)) if is.bytes < was.bytes => {
-                    let (was, is) = (was.bytes, is.bytes);
-                    return Err(format!("{shown} was cut from {was} to {is} bytes"));
+                (Some(was), Some(is)) if was.is_sound && !is.is_sound && !is_our_cut => {
+                    "was cut or overwritten".to_owned()
                 }
-                (Some(was), Some(is)) if was.has_head && !is.has_head => {
-                    return Err(format!("{shown} was cut or overwritten"));
+                _ => {
+                    file.was = is;
+                    continue;
                 }
-                _ => file.was = is,
-            }
+            };
+            return Err(Harm {
+                what: format!("{} {what}", file.path.display()),
+                log_has_it: is.is_some() && file.path.ends_with(format!("{}-wal", schema::FILE)),
+            });
         }
         Ok(())
     }
@@ -106,10 +119,11 @@ fn look_at(path: &Path) -> Option<Look> {
     let about = std::fs::metadata(path).ok()?;
     let mut head = [0; 3];
     let is_wal = path.to_string_lossy().ends_with("-wal");
-    let has_head = is_wal
-        && File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
-        && head == WAL;
-    Some(Look { identity: (about.dev(), about.ino()), bytes: about.len(), has_head })
+    let wal = is_wal.then(|| File::open(path).ok()).flatten();
+    let is_sound = wal.is_some_and(|mut wal| {
+        wal.read_exact(&mut head).is_ok() && head == WAL && !wal::has_hole(&wal)
+    });
+    Some(Look { identity: (about.dev(), about.ino()), bytes: about.len(), is_sound })
 }
 
 #[cfg(test)]
@@ -121,6 +135,7 @@ mod tests {
     fn what_happens_to_a_file_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
+        let said = |files: &mut Files| files.look().unwrap_err().what;
         for name in [schema::FILE, log::FILE] {
             std::fs::write(path(name), "0123456789").unwrap();
         }
@@ -130,7 +145,7 @@ mod tests {
         std::fs::write(path(log::FILE), "0123456789 and more").unwrap();
         assert_eq!(files.look(), Ok(()), "they come, and grow");
         File::options().write(true).open(path(log::FILE)).unwrap().set_len(5).unwrap();
-        assert!(files.look().unwrap_err().ends_with("log.sqlite was cut from 19 to 5 bytes"));
+        assert!(said(&mut files).ends_with("log.sqlite was cut from 19 to 5 bytes"));
         let own_cuts = Arc::new(OwnCuts::default());
         let mut files = Files::of(folder.path(), own_cuts.clone());
         let shorter = |bytes: u64| {
@@ -150,12 +165,12 @@ mod tests {
         assert_eq!(files.look(), Ok(()));
         wal[..20].fill(0);
         std::fs::write(&wal_path, &wal).unwrap();
-        assert!(files.look().unwrap_err().ends_with("log.sqlite-wal was cut or overwritten"));
+        assert!(said(&mut files).ends_with("log.sqlite-wal was cut or overwritten"));
         let mut files = Files::of(folder.path(), Arc::default());
         std::fs::rename(path(log::FILE), path(schema::FILE)).unwrap();
-        assert!(files.look().unwrap_err().ends_with("journal.sqlite was replaced"));
+        assert!(said(&mut files).ends_with("journal.sqlite was replaced"));
         let mut files = Files::of(folder.path(), Arc::default());
         std::fs::remove_file(path(schema::FILE)).unwrap();
-        assert!(files.look().unwrap_err().ends_with("journal.sqlite was deleted"));
+        assert!(said(&mut files).ends_with("journal.sqlite was deleted"));
     }
 }

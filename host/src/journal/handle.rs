@@ -24,6 +24,7 @@ use super::texts::Indexed;
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, Batch, Mark, SqliteViews, Views, Written};
+use super::wal::{self, Wal};
 use super::writer::{Homes, Settled, Write, Writer};
 use super::{log, place, schema, tidy};
 
@@ -60,6 +61,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] says what is wrong with the files.
     pub fn open(data: &Path) -> Result<Self, JournalError> {
+        place::remove_partial(data);
+        put_torn_wal_aside(data)?;
         let mut views = SqliteViews::open(data)?;
         let log = open_log(data, &mut views)?;
         place::mark(data);
@@ -273,12 +276,22 @@ impl Journal {
     }
 
     /// Takes nothing more, as its files aren't what they were, and writes all that was acknowledged to a new
-    /// one, where it is told; what is left of the old ones, which would spoil it, is put aside.
+    /// one, where it is told; what is left of the old ones, which would spoil it, is put aside. Where the log has
+    /// all that is lost, only that is put aside, and there is no new file.
     ///
     /// # Errors
     /// [`JournalError`] says why it couldn't be written.
-    pub async fn rescue(&self, spare: Reader, why: &str) -> Result<PathBuf, JournalError> {
+    pub async fn rescue(
+        &self,
+        spare: Reader,
+        why: &str,
+        log_has_it: bool,
+    ) -> Result<Option<PathBuf>, JournalError> {
         self.progress.halt(why);
+        if log_has_it {
+            place::put_beside_aside(&self.data, clock::now().0)?;
+            return Ok(None);
+        }
         // Behind what is being committed just now; it is refused itself.
         let _ = self.write_now(Record::Barrier).await;
         self.caught_up().await?;
@@ -300,7 +313,7 @@ impl Journal {
                 return Err(error);
             }
             place::put_aside(&data, now)?;
-            Ok(rescued)
+            Ok(Some(rescued))
         });
         rescued.await.unwrap_or_else(|_| Err(JournalError::ended()))
     }
@@ -403,6 +416,42 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
     Ok(log)
 }
 
+/// What lies beside the tables' file is needed only as long as the log hasn't got it: one that isn't whole, or is of an
+/// earlier time than the file itself, as it was cut, is put aside.
+fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
+    let file = data.join(schema::FILE);
+    let beside = wal::beside(&file);
+    if beside == Wal::Missing || !SqliteLog::path(data).exists() {
+        return Ok(());
+    }
+    // Where the file can't be read by itself, whoever opens it says what is wrong.
+    let Ok(alone) = wal::without_wal(&file).map_err(JournalError::from).and_then(|c| Mark::of(&c))
+    else {
+        return Ok(());
+    };
+    let is_older = || {
+        let both = Reader::open(data).and_then(|reader| reader.position());
+        both.is_ok_and(|both| both < alone.applied)
+    };
+    if beside != Wal::Broken && !is_older() {
+        return Ok(());
+    }
+    let log = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
+    let goes_on = log.is_ok_and(|(id, ends)| {
+        alone.log == Some(id)
+            && ends
+                .is_some_and(|(first, last)| first <= alone.applied.next() && last >= alone.applied)
+    });
+    if goes_on {
+        tracing::warn!(
+            "{}-wal isn't whole: it is put aside, and what it had is taken from the log",
+            schema::FILE
+        );
+        place::put_beside_aside(data, clock::now().0)?;
+    }
+    Ok(())
+}
+
 /// Whether nothing is missing between a folder's log and the views: that it is there, whole, theirs, and goes on
 /// where they end. Nobody may be writing.
 ///
@@ -412,7 +461,7 @@ pub(super) fn fits(data: &Path, mark: &Mark) -> Result<(), JournalError> {
     let (journal, file) = (schema::FILE, log::FILE);
     let missing = |text: String| Err(JournalError::new(Trouble::Missing, text));
     let applied = mark.applied;
-    SqliteLog::check(data)?;
+    SqliteLog::check(data).map_err(of_the_log)?;
     let (id, ends) = match SqliteLog::path(data).exists() {
         false => (None, Ok(None)),
         true => {
@@ -425,7 +474,9 @@ pub(super) fn fits(data: &Path, mark: &Mark) -> Result<(), JournalError> {
     };
     let ends = match ends {
         // One that was emptied is as good as gone.
-        Err(error) if error.is_of_the_disk() || applied == Position(0) => return Err(error),
+        Err(error) if error.is_of_the_disk() || applied == Position(0) => {
+            return Err(of_the_log(error));
+        }
         ends => ends.ok().flatten(),
     };
     // Before anything was applied, it may be there with nothing in it.
@@ -459,6 +510,20 @@ pub(super) fn fits(data: &Path, mark: &Mark) -> Result<(), JournalError> {
         ));
     }
     Ok(())
+}
+
+/// It isn't the tables that are damaged, and they may have all of it.
+fn of_the_log(error: JournalError) -> JournalError {
+    match error.trouble {
+        Trouble::Damaged => JournalError::new(
+            Trouble::Missing,
+            format!(
+                "its log, {}, is damaged ({error}): go on with what the tables and the log have (cordboard journal salvage), or put both back from a backup of the disk",
+                log::FILE
+            ),
+        ),
+        _ => error,
+    }
 }
 
 /// Applies what is in the log and not in the views: the last moments of a host that was killed.

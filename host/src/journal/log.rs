@@ -53,6 +53,7 @@ pub trait Log: Send {
 /// (`ARCHITECTURE.md`): it is at the floor, which is the sync.
 pub struct SqliteLog {
     connection: Connection,
+    file: PathBuf,
     /// The oldest batch that is there, as far as is known, and the newest that may go.
     trimmed: (Position, Position),
 }
@@ -118,6 +119,10 @@ impl SqliteLog {
 
     /// Everything is in the file, and nothing beside it; whether nobody kept it from that.
     fn end(&mut self) -> Result<bool> {
+        if !wal::is_sound(&self.connection, &self.file) {
+            let text = format!("{FILE}-wal was cut or has a hole");
+            return Err(JournalError::new(Trouble::Damaged, text));
+        }
         self.connection.execute("UPDATE about SET closed = 1", [])?;
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let is_busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0))?;
@@ -129,7 +134,8 @@ impl SqliteLog {
     /// # Errors
     /// [`JournalError`] says what is wrong with the file.
     pub fn open(data: &Path) -> Result<Self> {
-        let connection = Connection::open(Self::path(data))?;
+        let file = Self::path(data);
+        let connection = Connection::open(&file)?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -145,7 +151,7 @@ impl SqliteLog {
         }
         connection
             .execute("INSERT OR IGNORE INTO about (one, id) VALUES (1, randomblob(16))", [])?;
-        let mut log = Self { connection, trimmed: Default::default() };
+        let mut log = Self { connection, file, trimmed: Default::default() };
         log.begin()?;
         if let Some((first, _)) = log.ends()? {
             log.trimmed.0 = first;
@@ -159,9 +165,10 @@ impl SqliteLog {
     /// [`JournalError`] says what is wrong with the file.
     pub fn open_to_read(data: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let connection = Connection::open_with_flags(Self::path(data), flags)?;
+        let file = Self::path(data);
+        let connection = Connection::open_with_flags(&file, flags)?;
         connection.busy_timeout(PATIENCE)?;
-        Ok(Self { connection, trimmed: Default::default() })
+        Ok(Self { connection, file, trimmed: Default::default() })
     }
 
     /// Which log it is.

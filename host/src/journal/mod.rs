@@ -38,7 +38,7 @@ pub use copies::{NotCopied, Restored, backup, restore};
 pub use entry::Position;
 pub use error::{JournalError, Trouble};
 pub use forget::Rows;
-pub use guard::Files;
+pub use guard::{Files, Harm};
 pub use handle::Journal;
 pub use health::JournalHealth;
 pub use place::{Holds, copies, look, put_aside};

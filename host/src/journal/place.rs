@@ -14,6 +14,9 @@ const MARK: &str = "journal.made";
 const RESCUED: &str = "journal.rescued-";
 /// Beginning of what is put aside.
 const ASIDE: &str = "left-";
+/// Stands in the name of what isn't whole yet.
+const PARTIAL: &str = ".partial";
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What a folder holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,9 +64,36 @@ pub(super) fn newest_rescued(data: &Path) -> Option<PathBuf> {
     named(data, &[RESCUED]).pop().map(|name| data.join(name))
 }
 
-/// Names of older copies that lie in a folder: rescued, or put aside.
+/// Names of copies that lie in a folder: rescued, put aside, backups, and what a backup or restore that was killed
+/// has left.
 pub fn copies(data: &Path) -> Vec<String> {
-    named(data, &[ASIDE, RESCUED])
+    let of_ours = |name: &str| {
+        [FILE, log::FILE].iter().any(|file| {
+            name.strip_prefix(file).is_some_and(|end| ["", "-wal", "-shm"].contains(&end))
+        })
+    };
+    let is_database = |name: &str| {
+        let mut head = [0; MAGIC.len()];
+        let read =
+            std::fs::File::open(data.join(name)).and_then(|mut file| file.read_exact(&mut head));
+        read.is_ok() && head == *MAGIC
+    };
+    let mut names = named(data, &[""]);
+    names.retain(|name| {
+        let is_copy = [ASIDE, RESCUED].iter().any(|begins| name.starts_with(begins));
+        let is_file = || data.join(name).metadata().is_ok_and(|about| about.is_file());
+        is_copy || (!of_ours(name) && is_file() && (name.contains(PARTIAL) || is_database(name)))
+    });
+    names
+}
+
+/// What was being written into a folder that nobody uses now.
+pub(super) fn remove_partial(data: &Path) {
+    let names = named(data, &["rescue-", "restored"]);
+    for name in names.iter().filter(|name| name.contains(PARTIAL)) {
+        // Whoever looks for copies finds it still.
+        let _ = std::fs::remove_file(data.join(name));
+    }
 }
 
 /// Names that begin so, in order.
@@ -79,7 +109,6 @@ fn named(data: &Path, beginnings: &[&str]) -> Vec<String> {
 /// A database into which nobody has written anything: its version is that of none of ours, and nothing waits
 /// to be written back to it.
 fn is_unused(data: &Path) -> bool {
-    const MAGIC: &[u8] = b"SQLite format 3\0";
     const VERSION: std::ops::Range<usize> = 60..64;
     let waits = std::fs::metadata(data.join(format!("{FILE}-wal"))).is_ok_and(|wal| wal.len() > 0);
     let mut head = [0; 100];

@@ -13,6 +13,8 @@ use super::views::SqliteViews;
 pub struct Salvaged {
     /// Batches that only the log had.
     pub batches: u64,
+    /// Replies that weren't confirmed: nobody knows whether they have gone out since.
+    pub replies: usize,
     /// Why it has no more than that; nothing: it could be read to its end.
     pub broke_off: Option<String>,
 }
@@ -24,11 +26,12 @@ pub struct Salvaged {
 /// [`JournalError`]: the tables can't be used; nothing was changed.
 pub fn salvage(data: &Path, now_ms: i64) -> Result<Salvaged, JournalError> {
     let mut views = SqliteViews::open(data)?;
-    let mut salvaged = Salvaged { batches: 0, broke_off: None };
+    let mut salvaged = Salvaged { batches: 0, replies: 0, broke_off: None };
     if SqliteLog::path(data).exists() {
         let read = take(data, &mut views, &mut salvaged.batches);
         salvaged.broke_off = read.err().map(|error| error.to_string());
     }
+    salvaged.replies = views.doubt_replies()?;
     views.close();
     place::put_log_aside(data, now_ms)?;
     Ok(salvaged)

@@ -15,7 +15,7 @@ use super::entry::Position;
 use super::error::{JournalError, Trouble};
 use super::progress::Progress;
 use super::writer::Write;
-use super::{log, schema, views};
+use super::{log, schema, wal};
 
 /// The connections that tidy.
 pub(super) struct Tidier {
@@ -37,6 +37,8 @@ struct Wal {
 }
 
 const EVERY: Duration = Duration::from_millis(500);
+/// What is said of a WAL.
+const CUT: &str = "its -wal was cut or has a hole";
 
 impl Tidier {
     /// Opens what it needs.
@@ -54,8 +56,15 @@ impl Tidier {
             .spawn(move || {
                 let mut kept = Kept::default();
                 while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    kept.keep(&self.views, &progress, &writer);
-                    self.views.tidy_if_due();
+                    // What somebody has destroyed isn't moved to where it would destroy more.
+                    if progress.halted().is_some() {
+                        continue;
+                    }
+                    let applied = progress.applied();
+                    if self.views.tidy_if_due() {
+                        kept.note(applied);
+                    }
+                    kept.trim(&writer);
                     self.log.tidy_if_due();
                 }
             })
@@ -73,29 +82,21 @@ impl Tidying {
     }
 }
 
-/// What was put on disk for good, and when.
+/// What stands in the views' own file, on disk, whatever becomes of the WAL beside it; and since when.
 #[derive(Default)]
 struct Kept(VecDeque<(Instant, Position)>);
 
 impl Kept {
-    /// The log keeps what the views have for so long: should somebody lose what lies beside them, as their
-    /// `-wal` after a crash, it is applied once more.
+    /// The log keeps what the views have for so long.
     const LONGER: Duration = Duration::from_secs(60);
-    /// A sync of the views costs the log's.
-    const EVERY: Duration = Duration::from_secs(5);
 
-    fn keep(&mut self, views: &Wal, progress: &Progress, writer: &mpsc::Sender<Write>) {
-        let applied = progress.applied();
-        let is_due =
-            |(at, kept): &(Instant, Position)| applied > *kept && at.elapsed() >= Self::EVERY;
-        if self.0.back().is_none_or(is_due) {
-            match views::keep(&views.file) {
-                Ok(()) => self.0.push_back((Instant::now(), applied)),
-                Err(error) => {
-                    tracing::warn!(%error, "what was applied can't be put on disk; the log keeps it until it can");
-                }
-            }
+    fn note(&mut self, applied: Position) {
+        if self.0.back().is_none_or(|(_, kept)| applied > *kept) {
+            self.0.push_back((Instant::now(), applied));
         }
+    }
+
+    fn trim(&mut self, writer: &mpsc::Sender<Write>) {
         while let Some((at, position)) = self.0.front()
             && at.elapsed() > Self::LONGER
         {
@@ -112,6 +113,9 @@ impl Kept {
 /// [`JournalError`]: [`Trouble::Held`], if somebody reads an older state just now; or the disk's.
 pub(super) fn write_back(file: &Path) -> Result<(), JournalError> {
     let wal = Wal::open(file.to_owned())?;
+    if !wal::is_sound(&wal.connection, file) {
+        return Err(JournalError::new(Trouble::Damaged, CUT));
+    }
     let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
     let is_busy: bool = wal.connection.query_row(checkpoint, [], |row| row.get(0))?;
     match is_busy {
@@ -135,11 +139,13 @@ impl Wal {
         Ok(Self { connection, file, tidied: Cell::new(Instant::now()) })
     }
 
-    fn tidy_if_due(&self) {
-        if self.pages() > Self::MANY || self.tidied.get().elapsed() > Self::SELDOM {
-            self.tidy();
-            self.tidied.set(Instant::now());
+    /// Whether all that was in the WAL is in the file now.
+    fn tidy_if_due(&self) -> bool {
+        if self.pages() <= Self::MANY && self.tidied.get().elapsed() <= Self::SELDOM {
+            return false;
         }
+        self.tidied.set(Instant::now());
+        self.tidy()
     }
 
     /// How many pages wait in it. (Its length says nothing: it begins anew and keeps that.)
@@ -154,15 +160,53 @@ impl Wal {
 
     /// Moves pages from the WAL to the file. While somebody writes there is always a rest; that is moved while
     /// nobody does, a moment, and the WAL begins anew.
-    fn tidy(&self) {
-        let passive = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
-        let done =
-            passive.and_then(|()| self.connection.execute_batch("PRAGMA wal_checkpoint(RESTART)"));
-        if let Err(error) = done
-            && error.sqlite_error_code() != Some(rusqlite::ErrorCode::DatabaseBusy)
-        {
-            let file = self.file.display();
-            tracing::warn!(%error, "{file}: its WAL can't be written back; it grows until it can");
+    fn tidy(&self) -> bool {
+        let file = self.file.display();
+        if !wal::is_sound(&self.connection, &self.file) {
+            tracing::error!("{file}: {CUT}; nothing of it is written back");
+            return false;
         }
+        let moved = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+            Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+        });
+        let done = moved.and_then(|moved| {
+            self.connection.execute_batch("PRAGMA wal_checkpoint(RESTART)").map(|()| moved).or_else(
+                |error| match error.sqlite_error_code() {
+                    Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(moved),
+                    _ => Err(error),
+                },
+            )
+        });
+        done.unwrap_or_else(|error| {
+            tracing::warn!(%error, "{file}: its WAL can't be written back; it grows until it can");
+            false
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-10
+    #[test]
+    fn what_somebody_keeps_from_the_file_isnt_taken_to_be_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.sqlite");
+        let open = || Connection::open(&file).unwrap();
+        let writing = open();
+        writing.pragma_update(None, "journal_mode", "WAL").unwrap();
+        writing.execute_batch("CREATE TABLE a (b INTEGER)").unwrap();
+        let add = || writing.execute("INSERT INTO a VALUES (1)", []).unwrap();
+        add();
+        let wal = Wal::open(file.clone()).unwrap();
+        assert!(wal.tidy());
+        let reading = open();
+        reading.execute_batch("BEGIN").unwrap();
+        reading.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0)).unwrap();
+        add();
+        assert!(!wal.tidy(), "the reader doesn't know of the second one");
+        drop(reading);
+        assert!(wal.tidy());
     }
 }

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::{Connection, OpenFlags};
+
 const HEAD: usize = 32;
 const FRAME: usize = 24;
 /// The last bit says in which order of bytes its checksums are computed.
@@ -26,6 +28,48 @@ pub(super) enum Wal {
 pub(super) fn beside(file: &Path) -> Wal {
     let path = PathBuf::from(format!("{}-wal", file.display()));
     std::fs::read(path).map_or(Wal::Missing, |bytes| look_at(&bytes))
+}
+
+/// Whether the WAL beside an open database has as many pages as its index says, and no hole. One that somebody cuts
+/// under a host grows again behind the cut, and what lies between reads as zeros: moved to the file, they would
+/// destroy that as well.
+pub(super) fn is_sound(connection: &Connection, file: &Path) -> bool {
+    // Its frames, as the index has them; none: it isn't used yet.
+    let look = |row: &rusqlite::Row<'_>| row.get::<_, i64>(1);
+    let frames = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], look);
+    let page = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
+    let (Ok(frames @ 1..), Ok(page)) = (frames, page) else { return true };
+    let (frames, page) = (frames.unsigned_abs(), page.unsigned_abs());
+    let Ok(wal) = std::fs::File::open(format!("{}-wal", file.display())) else { return false };
+    let length = wal.metadata().map_or(0, |about| about.len());
+    if length < HEAD as u64 + frames * (FRAME as u64 + page) {
+        return false;
+    }
+    !has_hole(&wal)
+}
+
+/// Whether something in it was never written.
+pub(super) fn has_hole(file: &std::fs::File) -> bool {
+    // In this order: it grows. Where a file system knows no holes, there is none.
+    let length = file.metadata().map_or(0, |about| about.len());
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0)).is_ok_and(|hole| hole < length)
+}
+
+/// Of a database whose WAL somebody looks away from: how it is without it.
+///
+/// # Errors
+/// SQLite's own.
+pub(super) fn without_wal(file: &Path) -> rusqlite::Result<Connection> {
+    let escaped: String = file
+        .to_string_lossy()
+        .chars()
+        .map(|c| match c {
+            '?' | '#' | '%' => format!("%{:02x}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
 }
 
 fn look_at(bytes: &[u8]) -> Wal {
@@ -85,7 +129,6 @@ fn checksum(before: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rusqlite::Connection;
     use rusqlite::config::DbConfig;
 
     // OPS-03 OPS-10
@@ -134,5 +177,35 @@ mod tests {
         assert_eq!(look_at(&whole[..HEAD + count / 2 * frame + 99]), Wal::Whole);
         assert_eq!(look_at(&[]), Wal::Missing);
         assert_eq!(look_at(&[0; 9999]), Wal::Missing);
+    }
+
+    // OPS-03
+    #[test]
+    fn a_wal_that_was_cut_is_told_also_once_it_has_grown_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a #1?.sqlite");
+        let connection = Connection::open(&file).unwrap();
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection.execute_batch("CREATE TABLE a (b BLOB)").unwrap();
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        assert!(is_sound(&connection, &file));
+        let add = || connection.execute("INSERT INTO a VALUES (randomblob(90000))", []).unwrap();
+        add();
+        connection.execute_batch("PRAGMA wal_checkpoint(RESTART)").unwrap();
+        add();
+        assert!(is_sound(&connection, &file));
+        let count = |connection: &Connection| {
+            connection.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!((count(&connection), count(&without_wal(&file).unwrap())), (2, 1));
+        let path = format!("{}-wal", file.display());
+        let wal = std::fs::File::options().write(true).open(path).unwrap();
+        wal.set_len(0).unwrap();
+        assert!(!is_sound(&connection, &file), "it is shorter");
+        // It needn't succeed, but may write.
+        let _ = connection.execute("INSERT INTO a VALUES (randomblob(90000))", []);
+        assert!(!is_sound(&connection, &file), "it has a hole");
     }
 }

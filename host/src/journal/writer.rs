@@ -94,7 +94,10 @@ impl Writer {
             self.commit(batch);
             self.health.taken(count);
         }
-        self.log.close();
+        // As with the views.
+        if self.progress.halted().is_none() {
+            self.log.close();
+        }
     }
 
     /// Either all of it is on disk when anybody is told, or none of it is.

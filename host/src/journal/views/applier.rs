@@ -79,7 +79,10 @@ pub fn run(
         index.has_more(&mut views, progress);
         tell_all(batches, outcomes, &views, progress);
     }
-    views.close();
+    // What somebody has destroyed isn't moved to where it would destroy more.
+    if progress.halted().is_none() {
+        views.close();
+    }
 }
 
 /// What is applied together with a first batch. Much at once is cheaper, for pages are written once: as long

@@ -15,8 +15,8 @@ use super::entry::{Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::LogId;
 use super::record::{Outcome, Record};
-use super::schema;
 use super::texts::{self, Indexed};
+use super::{schema, wal};
 
 pub use applier::Written;
 pub(super) use applier::{Batch, Done, run, tell};
@@ -125,8 +125,24 @@ impl SqliteViews {
         Ok(self.connection.query_row(query, [], |row| row.get(0))?)
     }
 
+    /// Nobody knows what has become of replies that weren't confirmed: some of what followed is lost (salvage), or
+    /// left behind (a backup). Their number.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be written.
+    pub fn doubt_replies(&self) -> Result<usize> {
+        doubt_replies(&self.connection)
+    }
+
     /// Closes in order: one tidy file is left behind. What is in the WAL is safe either way.
     pub fn close(mut self) {
+        if !wal::is_sound(&self.connection, &self.file) {
+            tracing::error!(
+                "{}-wal was cut or has a hole: the next start does without it",
+                schema::FILE
+            );
+            return;
+        }
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         if let Err(error) = self.mark("was_stopped = 1") {
             tracing::warn!(%error, "the journal couldn't be closed in order; the next start looks at its log");
@@ -205,6 +221,11 @@ impl Views for SqliteViews {
             Err(JournalError::new(Trouble::Grief, format!("it came to grief: {why}")))
         })
     }
+}
+
+/// The same, of tables that aren't a folder's yet.
+pub(super) fn doubt_replies(connection: &Connection) -> Result<usize> {
+    Ok(connection.execute("UPDATE outbox SET attempting = 1 WHERE done = 0", [])?)
 }
 
 /// Puts on disk what was committed to a file of SQLite's in WAL mode without a sync: it lies in the WAL,
