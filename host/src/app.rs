@@ -1,5 +1,6 @@
 //! A host from start to stop: journal, recovery, channels, actors, HTTP; and back in order.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -116,6 +117,7 @@ impl Host {
             routing_lost,
             workers,
         ));
+        directory.has_erased.store(reader.is_spent(None).map_err(unusable)?, Ordering::Release);
         let problems = load_plugins(&directory, &data).await?;
         if options.strict && !problems.is_empty() {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -144,6 +146,7 @@ impl Host {
             throttle: Throttle::default(),
             passwords: Passwords::start(),
             reads: Arc::new(http::Reads::new(journal.clone())),
+            refusals: http::Refusals::default(),
         };
         let signed_in = reader.sign_ins(None, clock::now(), Timestamp(0), None)?;
         for session in signed_in {

@@ -247,6 +247,8 @@ pub async fn by_rule(directory: Arc<Directory>, alive_at: Option<Timestamp>) {
     }
 }
 
+/// So long it is known which webhooks of erased customers there were.
+const SPENT_FOR: Span = Span::seconds(365 * 24 * 3600);
 /// So many rows are looked at for one record, and so many go with it.
 const AT_ONCE: usize = 256;
 /// Between two records: whoever waits for the journal waits behind one at most.
@@ -269,6 +271,8 @@ async fn sweep(directory: &Directory) -> Result<(), JournalError> {
     let host = config.host.retention;
     removed += rows(directory, Rows::AgentHistory, None, since(host.agent_history)).await?;
     removed += rows(directory, Rows::Replies, None, since(host.replies)).await?;
+    // As long as somebody who has kept a webhook might be believed.
+    removed += rows(directory, Rows::Spent, None, since(SPENT_FOR)).await?;
     if let Some(kept) = host.audit {
         removed += rows(directory, Rows::Audit, None, since(kept)).await?;
     }

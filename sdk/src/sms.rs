@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::messages::{Consent, OpenError};
+use crate::Host;
+use crate::messages::{
+    Consent, Inbound, OpenError, Outbound, Rejection, VerifyReport, VerifyRequest,
+};
 
 /// Characters of one SMS, each way.
 pub const MAX_TEXT: u32 = 1600;
@@ -106,6 +109,58 @@ pub fn canonical(number: &str) -> String {
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     let is_short = digits.len() <= 6 && !number.starts_with('+');
     if is_short || digits.is_empty() { number.trim().to_owned() } else { format!("+{digits}") }
+}
+
+/// That a message was written to one of these numbers, by somebody else: a provider's signature alone doesn't say to
+/// which channel it belongs, where several share a key. Names at other networks stand in no list.
+///
+/// # Errors
+/// [`Rejection::NotUnderstood`] names the number and what would be right.
+pub fn check_ends(message: &Inbound, numbers: &[Number]) -> Result<(), Rejection> {
+    let refused = |text: String| Err(Rejection::NotUnderstood(text));
+    let shown = |address: &str| address.chars().take(60).collect::<String>();
+    if !is_ours(&message.to, numbers) {
+        let to = shown(&message.to);
+        return refused(format!(
+            "it is to {to}, which isn't among the channel's `numbers`: list it there, or have its messages sent to its own channel"
+        ));
+    }
+    if is_number(&message.from) && is_ours(&message.from, numbers) {
+        let from = shown(&message.from);
+        return refused(format!("it comes from {from}, which is the channel's own number"));
+    }
+    Ok(())
+}
+
+fn is_ours(address: &str, numbers: &[Number]) -> bool {
+    let number = address.split_once(':').map_or(address, |(_, number)| number);
+    !is_number(number) || numbers.iter().any(|own| canonical(&own.number) == canonical(number))
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_start_matches('+');
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A test message from the number that is asked for, or else the first.
+///
+/// # Errors
+/// A report that names the number, if it isn't one of the channel's.
+pub fn test_message(
+    request: VerifyRequest,
+    host: &Host,
+    numbers: &[Number],
+) -> Result<Outbound, VerifyReport> {
+    let first = numbers.first().map(|first| first.number.clone()).unwrap_or_default();
+    match &request.from {
+        Some(from) if !is_number(from) || !is_ours(from, numbers) => {
+            let shown: String = from.chars().take(60).collect();
+            Err(VerifyReport::failed(format!(
+                "{shown:?} isn't among the channel's numbers; the first is {first}"
+            )))
+        }
+        _ => Ok(request.test_message(host, &first)),
+    }
 }
 
 /// Digits alone, as TeleSign wants them.

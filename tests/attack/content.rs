@@ -258,6 +258,103 @@ async fn a_report_that_outruns_its_send_counts_and_one_of_another_channel_doesnt
     held("reports that outrun their send, or name another channel's reply", "kept; passed over");
 }
 
+// SEC-03 CONV-09
+#[actix_web::test]
+async fn what_is_misspelt_or_too_long_is_refused_and_nothing_is_done() {
+    let mut setup = Setup::new();
+    setup.queues = "), (id: \"billing\"),".to_owned();
+    setup.agents = "(id: \"bill\", queues: [\"billing\"]),".to_owned();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots, bills] = ["kim", "sam", "root", "bill"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    emulators.world.text(Provider::Twilio, "+14255550100", "hello").await;
+    // Who may not see it doesn't learn that it is there, whatever they try.
+    let id = host.conversations_of(&sams, "+14255550100").await.remove(0);
+    for action in ["take", "take-over", "end", "leave", "rejoin", "end-consult"] {
+        let path = format!("/api/v1/conversations/{id}/{action}");
+        assert_eq!(host.post(&bills, &path, json!({})).await.0, 404, "{action}");
+    }
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(kim.accept_next().await, id);
+    for command in [
+        json!({ "type": "reply", "conversation": id, "text": "hi", "clientKey": "same" }),
+        json!({ "type": "finish_wrap_up", "conversation": id, "dispositon": "solved" }),
+        json!({ "type": "presence", "statuss": "away" }),
+        json!({ "type": "watch", "on": true, "off": false }),
+        json!({ "type": "nonsense" }),
+        json!({ "conversation": id }),
+    ] {
+        let answer = kim.command(command.clone()).await;
+        assert_eq!(answer["ok"], false, "{command}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains("isn't a command"), "{answer}");
+    }
+    assert_eq!(host.transcript(&sams, &id).await.len(), 1);
+    assert_eq!(host.conversation(&sams, &id).await["state"], "active");
+    // Padding doesn't hide from the audit log what was looked for.
+    let customer = "customer=%2B14255550100";
+    for path in [
+        format!("/api/v1/conversations/search?{}{customer}", "&".repeat(2000)),
+        format!("/api/v1/conversations/export?from={}&{customer}", "0".repeat(2000)),
+        format!("/api/v1/sessions/search?{}{customer}", "&".repeat(2000)),
+    ] {
+        let (status, refused) = host.get(&sams, &path).await;
+        assert_eq!(status, 400, "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("2000 at most"), "{refused}");
+    }
+    for path in ["conversations/export?limit=7", "sessions/export?cursor=1"] {
+        assert_eq!(host.get(&sams, &format!("/api/v1/{path}")).await.0, 400, "{path}");
+    }
+    // What isn't there leaves no entry; who asks for a customer leaves one, found or not.
+    let entries = async || {
+        let (_, page) = host.get(&roots, "/api/v1/audit?limit=1000").await;
+        page["entries"].as_array().unwrap().iter().map(|e| e["action"].clone()).collect::<Vec<_>>()
+    };
+    for id in ["nothing", &"z".repeat(2000)] {
+        for what in ["tokens", "sign-ins"] {
+            let path = format!("/api/v1/agents/kim/{what}/{id}");
+            assert_eq!(host.delete(&kims, &path).await.0, 404);
+        }
+    }
+    let nowhere = "/api/v1/conversations/01a2153e-0509-7578-af2c-f6cd90ee94dc";
+    assert_eq!(host.put(&sams, &format!("{nowhere}/attributes"), json!({})).await.0, 404);
+    assert_eq!(host.post(&sams, &format!("{nowhere}/take-over"), json!({})).await.0, 404);
+    assert_eq!(host.post(&sams, &format!("{nowhere}/note"), json!({ "text": "n" })).await.0, 404);
+    let nobody = "/api/v1/customers/data?customer=%2B14255559999";
+    assert_eq!(host.get(&roots, nobody).await.0, 404);
+    let noted = entries().await;
+    let count = |action: &str| noted.iter().filter(|noted| *noted == action).count();
+    for action in [
+        "token.revoke",
+        "session.end",
+        "attributes.set",
+        "conversation.take_over",
+        "conversation.note",
+    ] {
+        assert_eq!(count(action), 0, "{action}: {noted:?}");
+    }
+    assert_eq!(count("customer.export"), 1, "{noted:?}");
+    // A test message goes to a number, from one of the channel's.
+    let verify = "/api/v1/channels/sms-twilio/verify";
+    let long = json!({ "to": format!("+{}", "1".repeat(60_000)) });
+    let (status, refused) = host.post(&roots, verify, long).await;
+    assert!(status == 400 && refused.to_string().len() < 500, "{status} {refused}");
+    let foreign = json!({ "to": "+14255550100", "from": "+19998887777" });
+    let (_, report) = host.post(&roots, verify, foreign).await;
+    assert_eq!(report["ok"], false, "{report}");
+    assert!(report["message"].as_str().unwrap().contains("isn't among"), "{report}");
+    // Whatever is sent unsigned, a sentence of it is kept.
+    let client = reqwest::Client::new();
+    let length = host.log().len();
+    for _ in 0..50 {
+        let form =
+            client.post(format!("{}/hooks/sms-twilio", host.url)).body("x".repeat(1_000_000));
+        assert_eq!(form.send().await.unwrap().status(), 403);
+    }
+    let grown = host.log().len() - length;
+    assert!(grown < 20_000, "{grown} bytes");
+    held("what is misspelt, padded, or names nothing", "refused; no entry, no effect, few words");
+}
+
 // OPS-11 OPS-08
 #[actix_web::test]
 async fn what_is_refused_leaves_nothing_on_the_disk() {

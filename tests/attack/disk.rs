@@ -359,7 +359,7 @@ async fn a_cut_wal_of_the_tables_destroys_nothing_beside_it() {
         let wal = setup.data().join("journal.sqlite-wal");
         let length = std::fs::metadata(&wal).unwrap().len();
         let cut = std::fs::File::options().write(true).open(&wal).unwrap();
-        cut.set_len(if to == 0 { 0 } else { length / to }).unwrap();
+        cut.set_len(length.checked_div(to).unwrap_or(0)).unwrap();
         if waits {
             host.prints("the next start takes it from there").await;
             host.prints("the host couldn't go on").await;

@@ -38,8 +38,9 @@ async fn a_frame_that_declares_four_gigabytes_fills_nothing() {
     let mut kim = Screen::at_desk(&host.url, &token).await;
     kim.must(json!({ "type": "activity" })).await;
     let mut slow = raw_socket(&host.url, &token).await;
-    let text = json!({ "type": "presence", "status": "busy", "padding": "x".repeat(40_000) });
-    for piece in text_frame(&text.to_string()).chunks(1000) {
+    let blanks = " ".repeat(40_000);
+    let text = format!("{{ \"type\": \"presence\", {blanks} \"status\": \"busy\" }}");
+    for piece in text_frame(&text).chunks(1000) {
         slow.write_all(piece).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

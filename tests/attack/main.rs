@@ -17,5 +17,6 @@ mod readers;
 mod screens;
 mod sign_in;
 mod sockets;
+mod stalls;
 mod tls;
 mod tools;

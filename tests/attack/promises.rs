@@ -144,7 +144,7 @@ async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_l
     let mut setup = Setup::new();
     setup.workstream = "reopen_within: \"0s\",".to_owned();
     let emulators = setup.with_emulators();
-    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
     let host = setup.start(&["--strict", "--idle-after", "1"]).await;
     let mut kim = Screen::at_desk(&host.url, &kims).await;
     let (customer, kept) = ("+14255550100", "SM000000000000000000000000000000aa");
@@ -164,5 +164,16 @@ async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_l
     assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
     assert_eq!(host.conversations_of(&sams, customer).await.len(), 5);
     held("a webhook that was kept, sent again five conversations later", "nothing is opened");
+    // Nor does it bring back whoever was erased; they themselves are heard.
+    let erase = format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"));
+    assert_eq!(host.delete(&roots, &erase).await.0, 200);
+    assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+    host.kill();
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+    assert_eq!(host.conversations_of(&sams, customer).await.len(), 0);
+    assert_eq!(world.text(Provider::Twilio, customer, "it's me").await, 200);
+    assert_eq!(host.conversations_of(&sams, customer).await.len(), 1);
+    held("the same, once its customer was erased", "nobody comes back by it");
     setup.stop_and_replay(host);
 }

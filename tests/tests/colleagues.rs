@@ -110,7 +110,7 @@ async fn agents_pick_their_work_within_capacity_or_beyond_it() {
         .collect();
     assert_eq!(ids.len(), 2);
     let path = |id: &str| format!("/api/v1/conversations/{id}/take");
-    assert_eq!(host.post(&others, &path(ids[0]), json!({})).await.0, 403, "not their queue");
+    assert_eq!(host.post(&others, &path(ids[0]), json!({})).await.0, 404, "not their queue");
     one.must(json!({ "type": "take", "conversation": ids[0] })).await;
     one.wait_for("mine", |f| f["type"] == "conversation" && f["state"] == "active").await;
     let full = one.command(json!({ "type": "take", "conversation": ids[1] })).await;

@@ -153,6 +153,8 @@ pub struct Directory {
     pub board: Board,
     /// Who has looked at what.
     pub looks: Looks,
+    /// Customers were erased: what they wrote is told from what is new by its key.
+    pub has_erased: AtomicBool,
     /// What can't be contained ends here.
     pub grief: Grief,
     /// One change of the machines at a time: of the configuration, or of all of them.
@@ -191,6 +193,7 @@ impl Directory {
             waiting: Waiting::default(),
             board: Board::default(),
             looks: Looks::default(),
+            has_erased: AtomicBool::new(true),
             grief: Grief::default(),
             changing: tokio::sync::Mutex::new(()),
             routing_lost,
@@ -349,6 +352,7 @@ impl Directory {
 
     /// Nothing is left of these conversations in the journal (SEC-04).
     pub fn forget(&self, conversations: impl Iterator<Item = ConversationId>) {
+        self.has_erased.store(true, Ordering::Release);
         let forget = Forget(Arc::new(conversations.collect()));
         for shard in &self.shards {
             self.pass(shard.value(), forget.clone());

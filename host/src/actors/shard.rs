@@ -78,6 +78,12 @@ impl Shard {
         let Some(deliver) = input else { return Ok(()) };
         let id = match &deliver.to {
             To::Id(id) => self.wake(*id, shard)?.then_some(*id),
+            To::Thread { .. } if self.is_of_erased(deliver.dedup)? => {
+                if let Some(deliver) = input.take() {
+                    answer(deliver, Answer::Duplicate);
+                }
+                return Ok(());
+            }
             To::Thread { key, own, not } => self.of_thread(key, own, *not, shard)?,
         };
         let Some(deliver) = input.take() else { return Ok(()) };
@@ -86,6 +92,16 @@ impl Shard {
             None => answer(deliver, Answer::NotFound),
         }
         Ok(())
+    }
+
+    /// Whether somebody who was erased has written it: it is a repetition of nothing that is left.
+    fn is_of_erased(&self, key: Option<i64>) -> Result<bool, JournalError> {
+        match key {
+            Some(_) if self.directory.has_erased.load(Ordering::Acquire) => {
+                self.reader()?.is_spent(key)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The conversation that the thread's next message goes to: live, passivated or new. `not` has

@@ -255,6 +255,13 @@ impl Reader {
             for queue in &member_of {
                 reach = reach.union(reaches.get(queue).copied().unwrap_or(Reach::NOTHING));
             }
+            if AUDITED.contains(&value.id.as_str()) {
+                let text = format!(
+                    "\"{}\" is how the audit log calls what no agent did: choose another name",
+                    value.id
+                );
+                self.problem(source, &format!("{path}.id"), text);
+            }
             self.check_capacity(source, &format!("{path}.capacity"), &value.capacity);
             self.check_time(source, &format!("{path}.grace"), value.grace, GRACE);
             let place = format!("{path}.default_presence");
@@ -307,6 +314,9 @@ impl Reader {
         }
     }
 }
+
+/// Who the audit log says did what no agent did: signed in with a wrong name, left the configuration.
+const AUDITED: [&str; 2] = ["nobody", "configuration"];
 
 fn library(root: &Path, host: &HostConfig, plugin: &str) -> PathBuf {
     if plugin.contains('/') {

@@ -136,7 +136,8 @@ pub async fn begin_session(
     (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn sign_out(request: HttpRequest, web: Data<Web>, caller: Caller) -> Done {
     caller.must_work()?;
-    if let Some(cookie) = request.cookie(COOKIE) {
+    // Somebody else's may come along with a token.
+    if let (Some(cookie), Credential::Session(_)) = (request.cookie(COOKIE), &caller.credential) {
         let ending = accounts::end_session(&web.directory.journal, cookie.value());
         ending.await?;
         web.directory.authority.send_replace(());
@@ -173,6 +174,7 @@ async fn list(
 #[utoipa::path(get, path = "/api/v1/me/sign-ins", responses(
     (status = 200, body = Vec<SignInView>), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn my_sign_ins(web: Data<Web>, caller: Caller) -> Answer<Vec<SignInView>> {
+    caller.must_work()?;
     Ok(Json(list(&web, &caller, Some(caller.agent.clone())).await?))
 }
 
@@ -223,6 +225,13 @@ async fn end(
     agent: &AgentId,
     id: Option<&str>,
 ) -> Result<usize, ApiError> {
+    if let Some(id) = id {
+        // Nothing is written down of what isn't there.
+        let theirs = list(web, caller, Some(agent.clone())).await?;
+        if !theirs.iter().any(|session| session.id == id) {
+            return Ok(0);
+        }
+    }
     caller.noted(&web.directory, "session.end", agent.as_str(), id).await?;
     let count = accounts::end_sessions(&web.directory.journal, agent, id).await?;
     web.directory.authority.send_replace(());
@@ -233,6 +242,7 @@ async fn end(
 #[utoipa::path(get, path = "/api/v1/me/tokens", responses(
     (status = 200, body = Vec<TokenView>), (status = 401, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn my_tokens(web: Data<Web>, caller: Caller) -> Answer<Vec<TokenView>> {
+    caller.must_work()?;
     let read = move |reader: &Reader| reader.tokens(Some(&caller.agent), clock::now());
     Ok(Json(web.directory.journal.read(read).await?))
 }
@@ -308,6 +318,11 @@ pub async fn revoke(web: Data<Web>, caller: Caller, path: Path<(String, String)>
     let (agent, id) = path.into_inner();
     let agent = AgentId::from(agent.as_str());
     may_end(&caller, &agent)?;
+    let own = agent.clone();
+    let theirs = move |reader: &Reader| reader.tokens(Some(&own), clock::now());
+    if !web.directory.journal.read(theirs).await?.iter().any(|token| token.id == id) {
+        return Err(ApiError::NotFound("such token".to_owned()));
+    }
     caller.noted(&web.directory, "token.revoke", agent.as_str(), Some(&id)).await?;
     let count = accounts::revoke_tokens(&web.directory.journal, &agent, Some(&id)).await?;
     web.directory.authority.send_replace(());

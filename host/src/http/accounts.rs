@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::clock;
 use crate::config::Permission;
 use crate::http::caller::{Credential, WORK};
+use crate::http::content;
 use crate::journal::{Access, Journal, JournalError, Record, Records, With, Written};
 
 /// That a session or token is used is written down this often.
@@ -174,9 +175,7 @@ impl NewToken {
         if let Some(lasts) = self.lasts.filter(|lasts| lasts.0 <= 0 || lasts.0 > Self::LONGEST.0) {
             return Err(format!("a token lasts from 1 ms to ten years, not {} ms", lasts.0));
         }
-        if self.name.chars().any(char::is_control) {
-            return Err("the token's name holds characters that nobody can see".to_owned());
-        }
+        content::check_text("the token's name", &self.name, None).map_err(|e| e.to_string())?;
         if self.scopes.as_ref().is_some_and(Vec::is_empty) {
             return Err(format!(
                 "a token for nothing: name scopes, such as {WORK}, or leave them out"

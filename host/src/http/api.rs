@@ -1,9 +1,10 @@
 //! The description of the REST API under `/api/v1`, and what its parts share.
 
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Json, ServiceConfig};
+use actix_web::web::{self, Bytes, Json, ServiceConfig};
 use cordboard_core::Conversation;
 use cordboard_core::ids::ConversationId;
 use cordboard_core::notice::Notice;
@@ -68,7 +69,10 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().json(ApiDoc::openapi())
+    static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| {
+        Bytes::from(ApiDoc::openapi().to_json().expect("a description becomes JSON"))
+    });
+    HttpResponse::Ok().content_type("application/json").body(DESCRIPTION.clone())
 }
 
 /// A conversation as it is on disk, under its present settings.
@@ -98,8 +102,8 @@ pub(super) fn seen(
         }
         // A screen that looks again and again is one look.
         if directory.looks.is_new(&caller.agent, id, Instant::now()) {
-            let noted = caller.noted_blocking(directory, "conversation.read", &id.to_string());
-            noted.inspect_err(|_| directory.looks.forget(&caller.agent, id))?;
+            caller.noted_blocking(directory, "conversation.read", &id.to_string())?;
+            directory.looks.remember(&caller.agent, id, Instant::now());
         }
     }
     Ok(machine)

@@ -19,7 +19,9 @@ use crate::http::server::Web;
 use crate::journal::{AuditEntry, AuditFilter, Journal, JournalError, Record, Records};
 
 /// Characters of what else matters.
-const MOST_DETAILS: usize = 2000;
+pub const MOST_DETAILS: usize = 2000;
+/// Characters of what it was done to.
+const MOST_SUBJECT: usize = 200;
 
 /// What is written down.
 pub struct Noted<'a> {
@@ -40,7 +42,7 @@ fn entry(noted: Noted<'_>) -> Record {
         at: clock::now(),
         actor: noted.actor.to_owned(),
         action: noted.action.into(),
-        subject: noted.subject,
+        subject: noted.subject.chars().take(MOST_SUBJECT).collect(),
         address: noted.address.map(|address| address.to_string()),
         details: noted.details.map(|text| text.chars().take(MOST_DETAILS).collect()),
     }

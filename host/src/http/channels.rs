@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::config::Permission;
 use crate::http::api::Answer;
 use crate::http::caller::Caller;
+use crate::http::content;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::server::Web;
 
@@ -40,8 +41,9 @@ pub struct ChannelView {
 
 /// All channels with their callback URLs.
 #[utoipa::path(get, path = "/api/v1/channels", responses(
-    (status = 200, body = Vec<ChannelView>), (status = 401, body = ErrorBody)))]
-pub async fn channels(web: Data<Web>, _caller: Caller) -> Json<Vec<ChannelView>> {
+    (status = 200, body = Vec<ChannelView>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+pub async fn channels(web: Data<Web>, caller: Caller) -> Answer<Vec<ChannelView>> {
+    caller.must_read()?;
     let directory = &web.directory;
     let config = directory.config();
     let views = config.channels.iter().filter_map(|config| {
@@ -57,7 +59,7 @@ pub async fn channels(web: Data<Web>, _caller: Caller) -> Json<Vec<ChannelView>>
             rejected: handle.map_or(0, |h| h.rejected()),
         })
     });
-    Json(views.collect())
+    Ok(Json(views.collect()))
 }
 
 /// Where a test message goes.
@@ -97,12 +99,18 @@ pub async fn verify_channel(
     let handle = slot.state.clone().map_err(ApiError::Unavailable)?;
     let VerifyBody { to, from } = body.into_inner();
     let digits = to.strip_prefix('+').unwrap_or_default();
-    if digits.len() < 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        let why = format!("\"{to}\" isn't a number such as \"+14251234567\"");
+    if !(8..=15).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        let shown: String = to.chars().take(60).collect();
+        let why = format!("{shown:?} isn't a number such as \"+14251234567\"");
         return Err(ApiError::Malformed(why));
     }
+    content::check_text(
+        "`from`",
+        from.as_deref().unwrap_or_default(),
+        Some(content::MOST_ADDRESS),
+    )?;
     let request = VerifyRequest { to, from, callback_url: slot.callback_url.clone() };
-    caller.note(&web.directory, "channel.verify", path.as_str(), Some(&request.to));
+    caller.noted(&web.directory, "channel.verify", path.as_str(), Some(&request.to)).await?;
     let report: VerifyReport =
         handle.verify(&request).await.map_err(|e| ApiError::Unavailable(e.to_string()))?;
     Ok(Json(VerifyView { ok: report.ok, message: report.message }))

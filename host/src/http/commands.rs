@@ -22,7 +22,7 @@ use crate::journal::{SessionFilter, dedup_key};
 
 /// A command, as the WebSocket carries it.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Take an offer.
     Accept {
@@ -143,9 +143,10 @@ pub async fn run(
     let result = run.await.map_err(grief)?;
     match (&result, conversation) {
         // A refusal would say that there is such a conversation, and how it stands.
-        (Err(ApiError::Refused(_) | ApiError::NotMember { .. }), Some(id))
-            if !knows_of(directory, caller, id).await? =>
-        {
+        (
+            Err(ApiError::Refused(_) | ApiError::NotMember { .. } | ApiError::Forbidden(_)),
+            Some(id),
+        ) if !knows_of(directory, caller, id).await? => {
             Err(ApiError::NotFound("such conversation".to_owned()))
         }
         _ => result,
@@ -159,6 +160,14 @@ async fn is_theirs(
     agent: &AgentId,
 ) -> Result<bool, ApiError> {
     Ok(current(directory, conversation).await?.primary() == Some(agent))
+}
+
+/// Nothing is written down of what isn't there.
+pub(super) async fn must_be_there(
+    directory: &Arc<Directory>,
+    conversation: ConversationId,
+) -> Result<(), ApiError> {
+    current(directory, conversation).await.map(drop)
 }
 
 /// A conversation as it is now.
@@ -293,6 +302,7 @@ async fn run_it(
             content::check_text("the note", &text, Some(content::MOST_NOTE))?;
             let as_supervisor = caller.sees_everything(directory);
             if as_supervisor {
+                must_be_there(directory, conversation).await?;
                 let subject = conversation.to_string();
                 caller.noted(directory, "conversation.note", &subject, None).await?;
             }
@@ -323,6 +333,7 @@ async fn run_it(
         }
         Command::TakeOver { conversation } => {
             caller.must(Permission::TakeOver)?;
+            must_be_there(directory, conversation).await?;
             // Before it is done: nothing that others' conversations suffer is without its entry.
             let subject = conversation.to_string();
             caller.noted(directory, "conversation.take_over", &subject, None).await?;

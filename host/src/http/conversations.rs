@@ -69,10 +69,9 @@ pub async fn conversations(
     if query.all {
         caller.must_see_everything(&web.directory)?;
         if web.directory.looks.is_new(&caller.agent, ConversationId(Uuid::nil()), Instant::now()) {
-            let noted =
-                caller.noted(&web.directory, "conversation.list", "everybody's", None).await;
+            caller.noted(&web.directory, "conversation.list", "everybody's", None).await?;
             let everybodys = ConversationId(Uuid::nil());
-            noted.inspect_err(|_| web.directory.looks.forget(&caller.agent, everybodys))?;
+            web.directory.looks.remember(&caller.agent, everybodys, Instant::now());
         }
     }
     let whose = (!query.all).then_some(&caller.agent);

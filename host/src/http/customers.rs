@@ -56,10 +56,11 @@ pub async fn export_customer(web: Data<Web>, caller: Caller, query: Query<Wanted
     caller.must(Permission::CustomerData)?;
     let whose = query.into_inner().whose()?;
     let kept = kept(&web, &caller, &whose).await?;
+    // Also of nobody: whoever asks for one number after the other is seen.
+    note(&web, &caller, "customer.export", &kept.ids()).await?;
     if kept.is_nothing() {
         return Err(NotErased::Nothing.into());
     }
-    note(&web, &caller, "customer.export", &kept.ids()).await?;
     let directory = web.directory.clone();
     let taker = Taker { web: &web, caller, permission: Permission::CustomerData };
     // A conversation a page.

@@ -16,8 +16,15 @@ const MOST: usize = 10_000;
 pub struct Looks(Mutex<HashMap<(AgentId, ConversationId), Instant>>);
 
 impl Looks {
-    /// Whether this agent hasn't looked at it lately.
+    /// Whether this agent hasn't looked at it lately, as far as that is written down.
     pub fn is_new(&self, agent: &AgentId, conversation: ConversationId, now: Instant) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.get(&(agent.clone(), conversation));
+        before.is_none_or(|at| now.duration_since(*at) >= ONE_LOOK)
+    }
+
+    /// It is written down.
+    pub fn remember(&self, agent: &AgentId, conversation: ConversationId, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             known.retain(|_, at| now.duration_since(*at) < ONE_LOOK);
@@ -25,13 +32,6 @@ impl Looks {
         if known.len() >= MOST {
             known.clear();
         }
-        let before = known.insert((agent.clone(), conversation), now);
-        before.is_none_or(|at| now.duration_since(at) >= ONE_LOOK)
-    }
-
-    /// It couldn't be noted, so it is new when it comes again.
-    pub fn forget(&self, agent: &AgentId, conversation: ConversationId) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&(agent.clone(), conversation));
+        known.insert((agent.clone(), conversation), now);
     }
 }

@@ -12,7 +12,11 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 
 use crate::http::api::ApiDoc;
+use crate::http::audit;
 use crate::http::error::ApiError;
+
+/// Bytes of all parameters: as much as the audit log keeps of them (SEC-03).
+const MOST: usize = audit::MOST_DETAILS;
 
 /// Method and path, and the names of its parameters.
 static KNOWN: LazyLock<HashMap<(&'static str, String), BTreeSet<String>>> = LazyLock::new(|| {
@@ -60,6 +64,10 @@ fn unknown(request: &ServiceRequest) -> Option<String> {
     let pattern = request.match_pattern()?;
     // Where nothing is described there is no such path or method, and the answer says that instead.
     let (_, names) = KNOWN.iter().find(|((of, path), _)| *of == method && *path == pattern)?;
+    let count = query.len();
+    if count > MOST {
+        return Some(format!("the parameters have {count} bytes; {MOST} at most"));
+    }
     let given = url::form_urlencoded::parse(query.as_bytes());
     let (name, _) = given.into_iter().find(|(name, _)| !names.contains(name.as_ref()))?;
     let known: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -359,6 +359,7 @@ pub async fn set_attributes(
 ) -> Done {
     caller.must(Permission::SetAttributes)?;
     content::check_attributes(&body, &web.directory.config().fields)?;
+    commands::must_be_there(&web.directory, ConversationId(*path)).await?;
     caller.noted(&web.directory, "attributes.set", &path.to_string(), None).await?;
     let input = Input::Attributes(Box::new(body.into_inner()));
     success(web.directory.ask(Deliver::new(To::Id(ConversationId(*path)), input)).await)?;
@@ -406,8 +407,9 @@ pub struct DeskView {
 
 /// Labels, permissions, colleagues and queues. A screen asks once: the live socket tells what changes.
 #[utoipa::path(get, path = "/api/v1/desk", responses(
-    (status = 200, body = DeskView), (status = 401, body = ErrorBody)))]
-pub async fn desk(web: Data<Web>, caller: Caller) -> Json<DeskView> {
+    (status = 200, body = DeskView), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+pub async fn desk(web: Data<Web>, caller: Caller) -> Answer<DeskView> {
+    caller.must_read()?;
     let config = web.directory.config();
     let board = &web.directory.board;
     let others = config.agents.iter().filter(|agent| agent.id != caller.agent);
@@ -428,13 +430,13 @@ pub async fn desk(web: Data<Web>, caller: Caller) -> Json<DeskView> {
     });
     let sees_problems = caller.may(Permission::Alerts);
     let problems = web.reloader.problems();
-    Json(DeskView {
+    Ok(Json(DeskView {
         labels: config.labels.clone(),
         permissions: caller.permissions().collect(),
         colleagues,
         queues: queues.collect(),
         problems: problems.iter().filter(|_| sees_problems).map(ToString::to_string).collect(),
-    })
+    }))
 }
 
 /// Read the configuration again now (permission `config.reload`). Files that are wrong change nothing.

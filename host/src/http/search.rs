@@ -55,6 +55,13 @@ pub struct Wanted {
     /// With these words in a message, a note or the summary, whole and one after another; upper and lower case
     /// count alike. At most 32.
     text: Option<String>,
+}
+
+/// How many of them, and from where on.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub struct PageOfConversations {
     /// Behind this one: `next` of the page before.
     cursor: Option<Uuid>,
     /// The most on one page; 1 to 500.
@@ -94,7 +101,7 @@ pub struct Page {
 }
 
 /// Find conversations, open and closed, the newest first (permission `conversation.read`).
-#[utoipa::path(get, path = "/api/v1/conversations/search", params(Wanted), responses(
+#[utoipa::path(get, path = "/api/v1/conversations/search", params(Wanted, PageOfConversations), responses(
     (status = 200, body = Page), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn search(
@@ -102,13 +109,14 @@ pub async fn search(
     web: Data<Web>,
     caller: Caller,
     query: Query<Wanted>,
+    page_of: Query<PageOfConversations>,
 ) -> Answer<Page> {
     caller.must(Permission::ReadConversations)?;
-    let limit = checked_limit(query.limit)?;
+    let limit = checked_limit(page_of.limit)?;
     let (directory, filter) = (web.directory.clone(), query.filter()?);
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "conversation.search", "conversations", asked).await?;
-    let cursor = query.cursor.map(ConversationId);
+    let cursor = page_of.cursor.map(ConversationId);
     // A customer's conversations are found by an index; whatever else is wanted is looked for everywhere.
     let reach =
         if filter.customer.is_some() && filter.text.is_none() { Reach::Part } else { Reach::All };
@@ -197,6 +205,13 @@ pub struct WantedSessions {
     to: Option<i64>,
     /// Only those that go on, or only those that have ended.
     open: Option<bool>,
+}
+
+/// How many of them, and from where on.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub struct PageOfSessions {
     /// Behind this one: `next` of the page before.
     cursor: Option<i64>,
     /// The most on one page; 1 to 500.
@@ -230,7 +245,7 @@ pub struct SessionPage {
 }
 
 /// Find sessions, the newest first (permission `conversation.read`).
-#[utoipa::path(get, path = "/api/v1/sessions/search", params(WantedSessions), responses(
+#[utoipa::path(get, path = "/api/v1/sessions/search", params(WantedSessions, PageOfSessions), responses(
     (status = 200, body = SessionPage), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
     (status = 403, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn sessions(
@@ -238,12 +253,13 @@ pub async fn sessions(
     web: Data<Web>,
     caller: Caller,
     query: Query<WantedSessions>,
+    page_of: Query<PageOfSessions>,
 ) -> Answer<SessionPage> {
     caller.must(Permission::ReadConversations)?;
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "session.search", "sessions", asked).await?;
-    let limit = checked_limit(query.limit)?;
-    let (filter, cursor) = (query.filter(), query.cursor);
+    let limit = checked_limit(page_of.limit)?;
+    let (filter, cursor) = (query.filter(), page_of.cursor);
     let is_indexed = filter.agent.is_some() || filter.conversation.is_some();
     let reach = if is_indexed { Reach::Part } else { Reach::All };
     let found =

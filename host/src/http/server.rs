@@ -15,6 +15,7 @@ use crate::http::door::{self, Door, Listeners, Service, Tls};
 use crate::http::error::ApiError;
 use crate::http::passwords::Passwords;
 use crate::http::reads::Reads;
+use crate::http::refusals::Refusals;
 use crate::http::throttle::Throttle;
 use crate::http::{
     access, api, audit, channels, collaboration, console, conversations, customers, floor, headers,
@@ -42,6 +43,8 @@ pub struct Web {
     pub passwords: Passwords,
     /// Looks things up.
     pub reads: Arc<Reads>,
+    /// Says which webhooks were refused.
+    pub refusals: Refusals,
 }
 
 /// The most bytes of one API request.

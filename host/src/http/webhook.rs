@@ -45,12 +45,17 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
         Ok(Ok(received)) => received,
         Ok(Err(sdk::Rejection::NotAuthentic(reason))) => {
             count("rejected");
-            tracing::warn!(%channel, reason, "webhook rejected");
+            web.refusals.say(&channel, || {
+                tracing::warn!(%channel, reason = shown(&reason), "webhook rejected");
+            });
             return HttpResponse::Forbidden().finish();
         }
         Ok(Err(sdk::Rejection::NotUnderstood(reason))) => {
             count("malformed");
-            tracing::warn!(%channel, reason, "webhook not understood");
+            let reason = shown(&reason);
+            web.refusals.say(&channel, || {
+                tracing::warn!(%channel, reason, "webhook not understood");
+            });
             return HttpResponse::BadRequest().body(format!("{reason}\n"));
         }
         Err(failed) => {
@@ -104,6 +109,12 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
     }
     count("taken");
     as_response(received.response)
+}
+
+/// As much of a plugin's reason as people read: it may repeat what somebody has sent.
+fn shown(reason: &str) -> String {
+    const MOST: usize = 500;
+    reason.chars().filter(|c| !c.is_control()).take(MOST).collect()
 }
 
 /// The channel that a webhook's path names.

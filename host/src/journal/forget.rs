@@ -29,6 +29,8 @@ pub enum Rows {
     Audit,
     /// Replies that need no further attempt.
     Replies,
+    /// Keys of what erased customers wrote.
+    Spent,
 }
 
 impl Rows {
@@ -40,6 +42,7 @@ impl Rows {
             Self::AgentHistory => ("agent_events", "1"),
             Self::Audit => ("audit", "1"),
             Self::Replies => ("outbox", "done = 1"),
+            Self::Spent => ("spent", "1"),
         }
     }
 }
@@ -105,6 +108,7 @@ pub(super) fn customer(
         }
     }
     for id in &theirs {
+        spend_keys(to, *id)?;
         remove(to, *id)?;
     }
     note_removal(to, theirs.len() + usize::from(is_last))?;
@@ -114,6 +118,16 @@ pub(super) fn customer(
         redact(to, customer)?;
     }
     Ok(Outcome { count: theirs.len(), ..Outcome::default() })
+}
+
+/// What has happened once doesn't happen again, though nothing tells any more whom it happened to.
+fn spend_keys(to: &Transaction<'_>, id: ConversationId) -> rusqlite::Result<()> {
+    to.prepare_cached(
+        "INSERT INTO spent (key, at) SELECT dedup, coalesce((SELECT alive_at FROM life), at)
+         FROM events WHERE conversation = ?1 AND dedup IS NOT NULL",
+    )?
+    .execute([id.0.as_bytes().as_slice()])?;
+    Ok(())
 }
 
 /// Until somebody has looked after it, copies may lie in the files, whatever becomes of this host.

@@ -26,7 +26,8 @@ pub const SCHEMA_VERSION: i64 = 8;
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
 /// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
 /// the host was last known to run (PRES-04). `position` says how much of which log is in all of them, and how many
-/// events are in `texts`, the index of what was written (`texts.rs`).
+/// events are in `texts`, the index of what was written (`texts.rs`). `spent` holds keys of what erased customers
+/// wrote, and not whose: whoever has kept a webhook of theirs doesn't bring them back (SEC-02).
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS conversations (
     id BLOB PRIMARY KEY, channel TEXT NOT NULL, customer TEXT NOT NULL, workstream TEXT NOT NULL,
@@ -103,6 +104,10 @@ CREATE TABLE IF NOT EXISTS audit (
 CREATE INDEX IF NOT EXISTS audit_actor ON audit (actor, id);
 CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
 CREATE TABLE IF NOT EXISTS forgotten (conversation BLOB PRIMARY KEY) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS spent (
+    id INTEGER PRIMARY KEY, key INTEGER NOT NULL, at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS spent_key ON spent (key);
 CREATE TABLE IF NOT EXISTS to_scrub (
     one INTEGER PRIMARY KEY CHECK (one = 1), removals INTEGER NOT NULL,
     scrubbed INTEGER NOT NULL DEFAULT 0

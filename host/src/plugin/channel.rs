@@ -1,7 +1,8 @@
 //! A loaded channel, as the rest of the host calls it.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_core::ids::ChannelId;
 use cordboard_sdk::abi::ChannelObject;
@@ -46,6 +47,8 @@ pub struct ChannelHandle {
 
 impl ChannelHandle {
     const TIME_LIMIT: Duration = Duration::from_secs(30);
+    /// It shares its thread with everybody's requests.
+    const MOST_OF_A_THREAD: Duration = Duration::from_millis(250);
 
     /// Wraps an opened instance.
     pub fn new(id: ChannelId, manifest: ManifestInfo, object: ChannelObject) -> Self {
@@ -122,8 +125,28 @@ impl ChannelHandle {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let future = self.object.call(operation.as_str().into(), encode(input).into());
         let plugin = || self.manifest.name.clone();
-        let bytes = tokio::time::timeout(Self::TIME_LIMIT, future).await.map_err(|_| {
-            CallFailed::TimedOut { plugin: plugin(), seconds: Self::TIME_LIMIT.as_secs() }
+        let mut future = std::pin::pin!(future);
+        let mut longest = Duration::ZERO;
+        let watched = std::future::poll_fn(|context| {
+            let began = Instant::now();
+            let polled = future.as_mut().poll(context);
+            longest = longest.max(began.elapsed());
+            polled
+        });
+        let answered = tokio::time::timeout(Self::TIME_LIMIT, watched).await;
+        if longest > Self::MOST_OF_A_THREAD {
+            let (channel, operation) = (self.id.as_str(), operation.as_str());
+            let ms = longest.as_millis();
+            tracing::warn!(
+                channel,
+                operation,
+                ms,
+                "the plugin kept a thread to itself that others wait for"
+            );
+        }
+        let bytes = answered.map_err(|_| CallFailed::TimedOut {
+            plugin: plugin(),
+            seconds: Self::TIME_LIMIT.as_secs(),
         })?;
         let answer: Result<O, PluginFailure> =
             decode(&bytes).unwrap_or_else(|message| Err(PluginFailure::NotUnderstood(message)));

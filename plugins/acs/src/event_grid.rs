@@ -4,6 +4,8 @@ use cordboard_sdk::prelude::*;
 use cordboard_sdk::sms;
 use serde_json::{Value, json};
 
+use crate::Config;
+
 /// One event in either schema.
 #[derive(Deserialize)]
 pub(crate) struct GridEvent {
@@ -42,14 +44,14 @@ pub(crate) fn parse(request: &WebhookRequest) -> Result<Vec<Value>, Rejection> {
 /// understood is logged, and the others are taken. Only if there is none that can be, it is refused.
 pub(crate) fn understand(
     events: Vec<Value>,
-    topics: &[String],
+    config: &Config,
     host: &Host,
 ) -> Result<Received, Rejection> {
     let mut understood = Vec::with_capacity(events.len());
     let mut response = WebhookResponse::ok();
     let (mut passed_over, mut refusal) = (0_usize, None);
     for event in events {
-        match one(event, topics, &mut response) {
+        match one(event, config, &mut response) {
             Ok(Some(event)) => understood.push(event),
             Ok(None) => passed_over += 1,
             // Whoever isn't who they say doesn't get anything else in either.
@@ -68,17 +70,21 @@ pub(crate) fn understand(
 
 fn one(
     event: Value,
-    topics: &[String],
+    config: &Config,
     response: &mut WebhookResponse,
 ) -> Result<Option<Event>, Rejection> {
     let event: GridEvent = serde_json::from_value(event)
         .map_err(|e| Rejection::NotUnderstood(format!("not an Event Grid delivery: {e}")))?;
     match event.event_type.as_str() {
         "Microsoft.EventGrid.SubscriptionValidationEvent" => {
-            *response = validate(&event, topics)?;
+            *response = validate(&event, &config.topics)?;
             Ok(None)
         }
-        "Microsoft.Communication.SMSReceived" => Ok(Some(Event::Message(inbound(event.data)?))),
+        "Microsoft.Communication.SMSReceived" => {
+            let message = inbound(event.data)?;
+            sms::check_ends(&message, &config.numbers)?;
+            Ok(Some(Event::Message(message)))
+        }
         "Microsoft.Communication.SMSDeliveryReportReceived" => {
             Ok(Some(Event::Delivery(report(event.data)?)))
         }

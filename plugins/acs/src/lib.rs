@@ -97,7 +97,7 @@ impl Channel for Acs {
             return Ok(event_grid::allow_cloud_events(&request));
         }
         let events = event_grid::parse(&request)?;
-        event_grid::understand(events, &self.config.topics, &self.host)
+        event_grid::understand(events, &self.config, &self.host)
     }
 
     async fn send(&self, message: Outbound) -> Result<Receipt, SendError> {
@@ -145,8 +145,10 @@ impl Channel for Acs {
     }
 
     async fn verify(&self, request: VerifyRequest) -> VerifyReport {
-        let test = request.test_message(&self.host, &self.config.numbers[0].number);
-        VerifyReport::from_send(self.send(test).await)
+        match sms::test_message(request, &self.host, &self.config.numbers) {
+            Ok(test) => VerifyReport::from_send(self.send(test).await),
+            Err(report) => report,
+        }
     }
 }
 

@@ -104,8 +104,10 @@ impl Channel for TeleSign {
         let callback: Callback = request.json()?;
         let reference_id = callback.reference_id.clone();
         let event = match callback.sub_resource.as_str() {
-            "mo_sms" | "mo_mms" => Event::Message(callback.into_inbound()?),
-            _ if callback.status.code == INBOUND => Event::Message(callback.into_inbound()?),
+            "mo_sms" | "mo_mms" => Event::Message(self.own(callback.into_inbound()?)?),
+            _ if callback.status.code == INBOUND => {
+                Event::Message(self.own(callback.into_inbound()?)?)
+            }
             "" | "sms" => Event::Delivery(callback.into_report()),
             other => {
                 // Kinds that other products of theirs send to the same address: nothing of ours.
@@ -152,12 +154,20 @@ impl Channel for TeleSign {
     }
 
     async fn verify(&self, request: VerifyRequest) -> VerifyReport {
-        let test = request.test_message(&self.host, &self.config.numbers[0].number);
-        VerifyReport::from_send(self.send(test).await)
+        match sms::test_message(request, &self.host, &self.config.numbers) {
+            Ok(test) => VerifyReport::from_send(self.send(test).await),
+            Err(report) => report,
+        }
     }
 }
 
 impl TeleSign {
+    /// The signature is over the body alone: every channel with the same key would take it.
+    fn own(&self, message: Inbound) -> Result<Inbound, Rejection> {
+        sms::check_ends(&message, &self.config.numbers)?;
+        Ok(message)
+    }
+
     /// Signature over the raw body with the account's key. Both headers carry it; the text before a
     /// colon (`TSA <customer_id>:`) isn't part of it.
     fn check_signature(&self, request: &WebhookRequest) -> Result<(), Rejection> {

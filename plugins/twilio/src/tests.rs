@@ -148,7 +148,7 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     pairs.insert(2, ("From", "+15553334444"));
     let split = WebhookRequest { headers: signed, ..post(url, &pairs, TOKEN) };
     let Err(Rejection::NotAuthentic(why)) = run(channel.receive(split)) else { panic!() };
-    assert!(why.contains("From stands twice"), "{why}");
+    assert!(why.contains("\"From\" stands twice"), "{why}");
     let city = with("FromCity", "SAN FRANCISCO");
     let signed = post(url, &city, TOKEN).headers;
     let renamed: Vec<(&str, &str)> = city
@@ -162,6 +162,60 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let renamed = WebhookRequest { headers: signed, ..post(url, &renamed, TOKEN) };
     let Err(Rejection::NotUnderstood(why)) = run(channel.receive(renamed)) else { panic!() };
     assert!(why.contains("no number"), "{why}");
+    // What one has written oneself, cut so that somebody else has written a part of it (as the attack of
+    // November 2026 did): sender and name are the victim's, and the true ones are hidden in a later field.
+    let sid = "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let mine = "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+    let rest = format!("From+15558670000MessageSid{mine}NumMedia0SmsSid{mine}");
+    let cut = |name: &'static str, value: &str| {
+        let forged = [
+            ("AccountSid", SID),
+            ("Body", "STOP"),
+            ("From", "+15558675309"),
+            ("MessageSid", sid),
+            ("To", "+15551230000"),
+            (name, value),
+        ];
+        run(channel.receive(post(url, &forged, TOKEN)))
+    };
+    for (name, value) in [
+        ("MessageZ", rest.as_str()),
+        ("ToZip", &rest),
+        ("FromA", "From+15558670000"),
+        ("MediaUrl0", "https://x.example/aFromwhatsapp:+15558670000"),
+        ("ProfileName", "To62345"),
+    ] {
+        let Err(Rejection::NotAuthentic(why)) = cut(name, value) else { panic!("{name}") };
+        assert!(why.contains("looks like other fields"), "{why}");
+    }
+    assert!(cut("ProfileName", "From Vienna To Graz 12").is_ok());
+    for name in ["2AccountSid", "aField", "x", "Two Words"] {
+        let Err(Rejection::NotAuthentic(why)) = cut(name, "1") else { panic!("{name}") };
+        assert!(why.contains("no field of Twilio's"), "{why}");
+    }
+    let nobodys: Vec<(&str, &str)> =
+        INBOUND.iter().filter(|(name, _)| *name != "AccountSid").copied().collect();
+    let Err(Rejection::NotAuthentic(why)) = run(channel.receive(post(url, &nobodys, TOKEN))) else {
+        panic!()
+    };
+    assert!(why.contains("another account"), "{why}");
+    // Signed for another channel of the same account.
+    let Err(Rejection::NotUnderstood(why)) =
+        run(channel.receive(post(url, &with("To", "+15559990000"), TOKEN)))
+    else {
+        panic!()
+    };
+    assert!(why.contains("isn't among the channel's `numbers`"), "{why}");
+    let Err(Rejection::NotUnderstood(why)) =
+        run(channel.receive(post(url, &with("From", "+15551230000"), TOKEN)))
+    else {
+        panic!()
+    };
+    assert!(why.contains("the channel's own number"), "{why}");
+    // As many fields as nobody sends are refused before anything is computed of them.
+    let many = WebhookRequest { body: vec![b'&'; 1_000_000], ..post(url, &INBOUND, TOKEN) };
+    let Err(Rejection::NotAuthentic(why)) = run(channel.receive(many)) else { panic!() };
+    assert!(why.contains("200 at most"), "{why}");
     for (from, to) in [
         ("whatsapp:+15558675309", "whatsapp:+15558675309"),
         ("whatsapp:15558675309", "whatsapp:+15558675309"),
@@ -190,7 +244,12 @@ fn status_callbacks_become_reports_with_our_reference() {
     let fake = FakeHost::new().secret("auth_token", TOKEN);
     let channel = open(&fake);
     let url = "http://127.0.0.1:8080/hooks/twilio?reference=c.7";
-    let pairs = [("MessageSid", "SM1"), ("MessageStatus", "undelivered"), ("ErrorCode", "30003")];
+    let pairs = [
+        ("AccountSid", SID),
+        ("MessageSid", "SM1"),
+        ("MessageStatus", "undelivered"),
+        ("ErrorCode", "30003"),
+    ];
     let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
     let Event::Delivery(report) = &received.events[0] else { panic!() };
     assert_eq!(report.reference.as_deref(), Some("c.7"));

@@ -1,4 +1,4 @@
-//! A channel that panics when it is told to: in a call, in a later poll, and in a send. It is the
+//! A channel that panics when it is told to: in a call, in a later poll, and in a send; or stands still. It is the
 //! smallest complete plugin as well.
 
 #![forbid(unsafe_code)]
@@ -40,6 +40,11 @@ impl Channel for Panicky {
             // Crosses to the host and back, so that the panic comes in another poll.
             let _ = self.host.store_get("nothing").await;
             panic!("as you wish: {body}");
+        }
+        // "stand MS": it keeps its thread to itself for so long, as one that computes too much does.
+        if let Some(ms) = body.strip_prefix("stand ").and_then(|ms| ms.parse().ok()) {
+            std::thread::sleep(std::time::Duration::from_millis(ms));
+            return Ok(Received::events([]));
         }
         if body == "place" {
             let place = self.host.place_in_queue("+14255550100").await;

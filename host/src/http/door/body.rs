@@ -247,11 +247,18 @@ impl Stream for Timely {
             }
             return Poll::Ready(next);
         }
-        let first = self.began + RATE_COUNTS_AFTER.min(self.within);
+        let first = (self.began + RATE_COUNTS_AFTER.min(self.within)).max(Instant::now());
         let end = self.began + self.within;
         let mut look =
             self.look.take().unwrap_or_else(|| Box::pin(tokio::time::sleep_until(first)));
         while look.as_mut().poll(context).is_ready() {
+            if let Some(stood) = super::stood_still(look.deadline()) {
+                // It was this thread that stood still: what came meanwhile hasn't been looked at.
+                self.began += stood;
+                self.looked += stood;
+                look.as_mut().reset(Instant::now() + LOOK_EVERY);
+                continue;
+            }
             if self.is_too_slow() {
                 self.end.set(End::Late);
                 let late = io::Error::from(io::ErrorKind::TimedOut);

@@ -17,6 +17,8 @@ use super::{Arrival, Place, Stage};
 
 /// A connection that is kept back is for those who know what they want.
 const HURRY: Duration = Duration::from_secs(2);
+/// Time to read what came.
+const SOON: Duration = Duration::from_secs(1);
 /// For what is still on its way when the last answer was given.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Somebody who takes less than this within their patience isn't reading.
@@ -76,6 +78,12 @@ impl Head {
         let next = || until.min(Instant::now() + HEAD);
         let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next())));
         while look.as_mut().poll(context).is_ready() {
+            if let Some(stood) = super::stood_still(look.deadline()) {
+                // It may have come while this thread stood still.
+                self.until = Some(until + stood);
+                look.as_mut().reset(Instant::now() + SOON);
+                return look.as_mut().poll(context).is_ready() && until + stood <= Instant::now();
+            }
             if until <= Instant::now() {
                 return true;
             }

@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 
@@ -194,6 +195,14 @@ fn named_address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     plain().or_else(with_port).or_else(bracketed).map(|ip| ip.to_canonical())
+}
+
+/// For how long a thread stood still that should have looked at a time: what others sent meanwhile isn't late because
+/// of that.
+fn stood_still(should_have: tokio::time::Instant) -> Option<Duration> {
+    const USUAL: Duration = Duration::from_millis(500);
+    let late = should_have.elapsed();
+    (late > USUAL).then_some(late)
 }
 
 #[cfg(test)]

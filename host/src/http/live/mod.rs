@@ -21,6 +21,7 @@ use cordboard_core::notice::Notice;
 use cordboard_core::time::Timestamp;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::actors::{
@@ -75,24 +76,39 @@ pub enum FirstFrame {
     Alive,
 }
 
-/// A frame from a screen: a command, and a number that the answer repeats.
-#[derive(Deserialize)]
-struct Request {
-    #[serde(default)]
-    id: Option<u64>,
-    #[serde(flatten)]
-    what: What,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// A frame from a screen.
 enum What {
     Sign(Sign),
     Command(Command),
 }
 
+impl What {
+    /// A command or sign with its `id`, which the answer repeats. What isn't known is refused: a field that was
+    /// misspelt would be as good as left out.
+    fn of(text: &str) -> (Option<u64>, Result<Self, serde_json::Error>) {
+        let mut frame: Map<String, Value> = match serde_json::from_str(text) {
+            Ok(frame) => frame,
+            Err(error) => return (None, Err(error)),
+        };
+        let id = match Option::<u64>::deserialize(frame.remove("id").unwrap_or_default()) {
+            Ok(id) => id,
+            Err(error) => return (None, Err(error)),
+        };
+        let is_sign = matches!(
+            frame.get("type").and_then(Value::as_str),
+            Some("typing" | "activity" | "watch")
+        );
+        let frame = Value::Object(frame);
+        let what = match is_sign {
+            true => Sign::deserialize(frame).map(Self::Sign),
+            false => Command::deserialize(frame).map(Self::Command),
+        };
+        (id, what)
+    }
+}
+
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Sign {
     /// The agent is typing.
     Typing { conversation: ConversationId },
@@ -325,15 +341,15 @@ impl Line {
             ok: result.is_ok(),
             error: result.err(),
         };
-        let request: Request = match serde_json::from_str(text) {
-            Ok(request) => request,
-            Err(error) => return frame(None, Err(format!("the frame isn't a command: {error}"))),
+        let (id, what) = What::of(text);
+        let result = match what {
+            Err(error) => return frame(id, Err(format!("the frame isn't a command: {error}"))),
+            Ok(What::Command(command)) => {
+                commands::run(&self.directory, &self.caller, command).await
+            }
+            Ok(What::Sign(sign)) => self.take_sign(sign),
         };
-        let result = match request.what {
-            What::Command(command) => commands::run(&self.directory, &self.caller, command).await,
-            What::Sign(sign) => self.take_sign(sign),
-        };
-        frame(request.id, result.map_err(|error| error.to_string()))
+        frame(id, result.map_err(|error| error.to_string()))
     }
 
     fn take_sign(&mut self, sign: Sign) -> Result<(), ApiError> {

@@ -40,6 +40,15 @@ impl Reader {
         Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
     }
 
+    /// Whether an erased customer has written this, or anything at all if nothing is given.
+    pub fn is_spent(&self, key: Option<i64>) -> Result<bool> {
+        let query = "SELECT EXISTS (SELECT 1 FROM spent WHERE ?1 IS NULL OR key = ?1)";
+        let by_key = "SELECT EXISTS (SELECT 1 FROM spent WHERE key = ?1)";
+        let mut statement =
+            self.connection.prepare_cached(if key.is_some() { by_key } else { query })?;
+        Ok(statement.query_row([key], |row| row.get(0))?)
+    }
+
     /// What there is of a customer, on one channel or on all.
     pub fn customer(&self, address: &str, channel: Option<&str>) -> Result<Customer> {
         let query = "SELECT id, channel, state
@@ -117,7 +126,7 @@ impl Reader {
         let at = match rows {
             // It was queued before it was tried.
             Rows::Replies => "coalesce(first_attempt_at, 0)",
-            Rows::Decisions | Rows::Blanks | Rows::AgentHistory | Rows::Audit => "at",
+            Rows::Decisions | Rows::Blanks | Rows::AgentHistory | Rows::Audit | Rows::Spent => "at",
         };
         // Which workstream's counts for nothing where none is wanted.
         let of = match workstream {
