@@ -91,7 +91,7 @@ def test_twilios_client_works_with_our_emulator(world):
 def test_what_twilios_validator_signs_our_plugin_accepts(world):
     validator = RequestValidator(world.secrets["TWILIO_AUTH_TOKEN"])
     url = f"{world.host}/hooks/sms-twilio"
-    fields = {"MessageSid": f"SM{uuid.uuid4().hex}", "From": "+15558675309", "To": "+15550002002",
+    fields = {"AccountSid": ACCOUNT_SID, "MessageSid": f"SM{uuid.uuid4().hex}", "From": "+15558675309", "To": "+15550002002",
               "Body": "Café & 你好 😀", "NumMedia": "0", "FromCity": ""}
     headers = {"X-Twilio-Signature": validator.compute_signature(url, fields)}
     answer = requests.post(url, data=fields, headers=headers)
