@@ -8,6 +8,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use crate::http::server::Web;
+use crate::http::webhook;
 
 /// A year, as browsers want it before they remember it for good.
 const HTTPS_ONLY: &str = "max-age=31536000";
@@ -23,7 +24,10 @@ pub async fn secure(
     let is_https = request
         .app_data::<Data<Web>>()
         .is_some_and(|web| web.directory.config().host.public_url.starts_with("https://"));
+    let is_webhook = webhook::channel_of(request.path()).is_some();
     let mut response = next.call(request).await?;
+    // Providers' programs read those, thousands a second, and no browser.
+    let is_for_a_program = is_webhook && response.status().is_success();
     let headers = response.headers_mut();
     let mut add = |name: HeaderName, value: &'static str| {
         if !headers.contains_key(&name) {
@@ -31,6 +35,9 @@ pub async fn secure(
         }
     };
     add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    if is_for_a_program {
+        return Ok(response);
+    }
     // Not `same-origin`: a browser then names no origin with a form either, and ours couldn't be told
     // from another site's.
     add(header::REFERRER_POLICY, "same-origin");

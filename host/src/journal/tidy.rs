@@ -126,8 +126,8 @@ pub(super) fn write_back(file: &Path) -> Result<(), JournalError> {
 
 impl Wal {
     /// Moving pages to the file spares nothing if they are written again soon, so it is done seldom: once
-    /// so many pages wait (16 MB), or after [`Wal::SELDOM`].
-    const MANY: i64 = 4096;
+    /// so many pages wait (64 MB), or after [`Wal::SELDOM`].
+    const MANY: i64 = 16_384;
     const SELDOM: Duration = Duration::from_secs(20);
 
     fn open(file: PathBuf) -> Result<Self, JournalError> {

@@ -68,7 +68,7 @@ impl Writer {
     const MOST_PER_COMMIT: usize = 512;
     /// Batches that the views may lie behind by: with more the writer waits for them, and where they are
     /// stuck nothing more is taken.
-    pub const MOST_BEHIND: usize = 1024;
+    pub const MOST_BEHIND: usize = 2048;
 
     /// Runs until it is told to stop, or nobody is left who could.
     pub fn run(mut self) {

@@ -43,9 +43,6 @@ fn refused(name: &str, why: &str) -> Result<(), Rejection> {
 
 /// Whether an address stands in it right behind the name of the field for one, or the name of a message.
 fn has_swallowed(value: &str) -> bool {
-    let follows = |name: &str, is_it: fn(&str) -> bool| {
-        value.match_indices(name).any(|(at, _)| is_it(&value[at + name.len()..]))
-    };
     let is_address = |rest: &str| {
         let number = ["whatsapp:", "messenger:", "rcs:"]
             .iter()
@@ -60,5 +57,15 @@ fn has_swallowed(value: &str) -> bool {
             rest.strip_prefix("SM").or_else(|| rest.strip_prefix("MM")).unwrap_or_default();
         digits.len() >= 32 && digits.bytes().take(32).all(|byte| byte.is_ascii_hexdigit())
     };
-    follows("From", is_address) || follows("To", is_address) || follows("Sid", is_sid)
+    value.bytes().enumerate().any(|(at, byte)| {
+        // A letter that stands by itself, so what begins there is text.
+        let follows =
+            |name: &str, is_it: fn(&str) -> bool| value[at..].strip_prefix(name).is_some_and(is_it);
+        match byte {
+            b'F' => follows("From", is_address),
+            b'T' => follows("To", is_address),
+            b'S' => follows("Sid", is_sid),
+            _ => false,
+        }
+    })
 }

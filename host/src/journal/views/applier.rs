@@ -11,6 +11,7 @@ use crate::journal::error::{JournalError, Trouble};
 use crate::journal::health::{JournalHealth, Stage};
 use crate::journal::progress::Progress;
 use crate::journal::record::Outcome;
+use crate::journal::writer::Writer;
 
 use super::index::Index;
 use super::{SqliteViews, Views};
@@ -55,7 +56,9 @@ impl Batch {
 }
 
 /// So many entries are applied at once: enough to make them cheap, few enough to be seen soon.
-const MOST_AT_ONCE: usize = 4096;
+const MOST_AT_ONCE: usize = 8192;
+/// So many batches are: half of what may wait here before the writer does.
+const MOST_BATCHES: usize = Writer::MOST_BEHIND / 2;
 
 /// Applies what comes until nobody commits any more, and closes the views in order if they have it all.
 pub fn run(
@@ -86,15 +89,16 @@ pub fn run(
 }
 
 /// What is applied together with a first batch. Much at once is cheaper, for pages are written once: as long
-/// as nobody waits for it, a moment's worth.
+/// as nobody waits for it, a moment's worth. (Half as much processor time a message at 150 ms as at 20.)
 fn collected(first: Batch, inbox: &mpsc::Receiver<Batch>, progress: &Progress) -> Vec<Batch> {
-    const MOMENT: Duration = Duration::from_millis(20);
+    const MOMENT: Duration = Duration::from_millis(150);
     let until = Instant::now() + MOMENT;
     let mut is_waited_for = first.is_waited_for();
     let mut count = first.entries.len();
     let mut batches = vec![first];
     loop {
         while count < MOST_AT_ONCE
+            && batches.len() < MOST_BATCHES
             && let Ok(next) = inbox.try_recv()
         {
             is_waited_for |= next.is_waited_for();
@@ -102,7 +106,8 @@ fn collected(first: Batch, inbox: &mpsc::Receiver<Batch>, progress: &Progress) -
             batches.push(next);
         }
         let rest = until.saturating_duration_since(Instant::now());
-        let is_over = count >= MOST_AT_ONCE || rest.is_zero() || progress.is_stopping();
+        let is_full = count >= MOST_AT_ONCE || batches.len() >= MOST_BATCHES;
+        let is_over = is_full || rest.is_zero() || progress.is_stopping();
         if is_waited_for || is_over || progress.is_wanted() {
             return batches;
         }

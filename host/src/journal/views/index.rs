@@ -20,9 +20,9 @@ pub(super) struct Index {
 
 impl Index {
     /// So many events are taken up at once: some milliseconds, for which the tables wait.
-    const AT_ONCE: u32 = 1000;
+    const AT_ONCE: u32 = 4000;
     /// So much comes first, even if somebody waits for the tables.
-    const FAR: u64 = 10_000;
+    const FAR: u64 = 20_000;
     /// Where nothing comes for so long, whatever there is is taken up.
     const QUIET: Duration = Duration::from_millis(5);
     /// After it failed.
