@@ -9,7 +9,7 @@ CARGO ?= cargo
 # The journal of `make run`; remove it to start afresh.
 DATA := data
 
-.PHONY: help run test lint build console bench restarts attack soak features openapi tools unit end-to-end peers browser clean
+.PHONY: help run test lint build console bench bench-large restarts attack soak features openapi tools unit end-to-end peers browser clean
 
 help: ## Show this
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -63,6 +63,10 @@ browser: build ## The whole story in a real browser
 bench: console ## Measure; prints a table and writes target/bench.json
 	$(CARGO) build --workspace --release --locked
 	target/release/bench
+
+bench-large: console ## Search among MESSAGES (10000000) while webhooks flow; takes minutes and gigabytes
+	$(CARGO) build --workspace --release --locked
+	target/release/bench search $(or $(MESSAGES),10000000)
 
 restarts: build ## Kill a host COUNT times (10000) in the midst of its work, and look at it after each start
 	target/debug/restarts --count $(or $(COUNT),10000)

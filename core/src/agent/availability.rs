@@ -207,8 +207,10 @@ impl Agent {
 
     /// When `Wake` is next needed; whoever runs the machine keeps one timer for it.
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let expiry = self.offers.values().filter(|o| o.is_open()).map(|o| o.deadline).min();
-        [self.grace_until(), expiry, self.idle_at()].into_iter().flatten().min()
+        [self.grace_until(), self.offers.first_deadline(), self.idle_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn idle_at(&self) -> Option<Timestamp> {

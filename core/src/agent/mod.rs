@@ -2,17 +2,18 @@
 //! capacity, so two queues can't take the same place.
 
 mod availability;
+mod book;
 mod input;
 mod offers;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use self::book::Book;
 use crate::capacity::{ChannelKind, Ledger, Limits, Load};
 use crate::conversation;
 use crate::effect::{Effect, Effects};
@@ -72,7 +73,7 @@ pub struct Agent {
     backdated: Option<Timestamp>,
     /// Between a restart's first word and [`Input::Recall`].
     restoring: Option<Beliefs>,
-    offers: BTreeMap<OfferId, Offered>,
+    offers: Book,
     picks: u64,
     last_assigned: Timestamp,
     idle_since: Timestamp,
@@ -118,7 +119,7 @@ impl Agent {
             absent_since: Timestamp(0),
             backdated: None,
             restoring: None,
-            offers: BTreeMap::new(),
+            offers: Book::default(),
             picks: 0,
             last_assigned: Timestamp(0),
             idle_since: Timestamp(0),
@@ -330,7 +331,7 @@ impl Agent {
         let Some(load) = self.ledger.release(conversation) else { return };
         // They are taking it up by hand, and had counted on this place: it stays set aside until the
         // conversation has answered.
-        if self.offers.values().any(|o| o.conversation == conversation && !o.is_open()) {
+        if self.offers.iter().any(|(_, o)| o.conversation == conversation && !o.is_open()) {
             self.ledger.reserve(conversation, load);
         }
         if self.ledger.held_count() == 0 {

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 impl Agent {
     pub(super) fn on_reserve(&mut self, reserve: Reserve, now: Timestamp, fx: &mut Effects) {
         let Reserve { offer, conversation, load, allowed, timeout, purpose, member_of } = reserve;
-        if self.offers.contains_key(&offer) {
+        if self.offers.get(&offer).is_some() {
             // The same request once more: it was answered.
             return;
         }
@@ -51,14 +51,13 @@ impl Agent {
         now: Timestamp,
         fx: &mut Effects,
     ) -> Result<(), Refused> {
-        let Some(offered) = self.offers.get_mut(&offer) else {
-            return Err(Refused::OfferGone { offer });
-        };
-        if !offered.is_open() {
+        if self.offers.get(&offer).is_some_and(|offered| !offered.is_open()) {
             return Ok(());
         }
         // From here on the deadline no longer counts: the conversation decides.
-        offered.accepted_at = Some(now);
+        let Some(offered) = self.offers.accept(&offer, now) else {
+            return Err(Refused::OfferGone { offer });
+        };
         let acceptance = match offered.purpose {
             Purpose::Consult(_) => Acceptance::Consult,
             Purpose::Work | Purpose::Transfer(_) => Acceptance::Work,
@@ -107,7 +106,7 @@ impl Agent {
     }
 
     pub(super) fn on_rejected(&mut self, offer: OfferId, fx: &mut Effects) {
-        if self.offers.contains_key(&offer) {
+        if self.offers.get(&offer).is_some() {
             self.end_offer(offer, Outcome::Withdrawn, fx);
         }
     }

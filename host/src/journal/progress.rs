@@ -82,6 +82,11 @@ impl Progress {
         self.indexed.send_if_modified(|known| std::mem::replace(known, indexed) != indexed);
     }
 
+    /// Whether somebody waits for the index of texts.
+    pub fn is_searched(&self) -> bool {
+        self.indexed.receiver_count() > 0
+    }
+
     /// Returns once the index of texts has all events that there are now.
     pub async fn all_indexed(&self) {
         let newest = self.indexed().newest;

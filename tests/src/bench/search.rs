@@ -1,6 +1,5 @@
 //! Searches over ten million messages while webhooks flow.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
@@ -56,11 +55,13 @@ pub async fn searches(report: &mut Report, messages: usize) -> anyhow::Result<()
         let count = (HALF * SECONDS) as usize;
         let first = 100_000_000 + usize::from(searches) * 10_000_000;
         let flow = twilio_requests(&accounts, first, count, 10_000);
-        let probes = twilio_requests(&accounts, first + 5_000_000, (SECONDS * 40.0) as usize, 10_000);
+        let probes =
+            twilio_requests(&accounts, first + 5_000_000, (SECONDS * 40.0) as usize, 10_000);
         let own = target.clone();
-        let background = actix_web::rt::spawn(async move {
-            Load::run(&own, flow, CONNECTIONS, Some(HALF)).await
-        });
+        let background =
+            actix_web::rt::spawn(
+                async move { Load::run(&own, flow, CONNECTIONS, Some(HALF)).await },
+            );
         let until = Instant::now() + Duration::from_secs_f64(SECONDS - 1.0);
         let probing = async {
             let mut latencies = Vec::new();

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use cordboard_tests::bench::{
     CONNECTIONS, Floor, Load, Point, Report, Webhooks, actor_bytes, address, bare_server, fill,
-    helpdesk, ledger_entry_bytes, loaded, read_raw, replies, resident, setup, twilio_requests,
+    helpdesk, ledger_entry_bytes, loaded, read_raw, replies, resident, searches, setup,
+    twilio_requests,
 };
 use cordboard_tests::harness::{Screen, target_folder};
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ const MANY_CONNECTIONS: usize = 256;
 const SUSTAINED: f64 = 60.0;
 const LIVE: usize = 50_000;
 const OPEN: usize = 1_000_000;
+/// Messages that are searched; another number as the second argument.
+const MESSAGES: usize = 10_000_000;
 
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
@@ -62,6 +65,11 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted("view") {
         views(&mut report).await?;
+    }
+    // It takes gigabytes and minutes: only if it is asked for (`make bench-large`).
+    if only.as_deref() == Some("search") {
+        let messages = std::env::args().nth(2).map_or(Ok(MESSAGES), |count| count.parse())?;
+        searches(&mut report, messages).await?;
     }
     if wanted("bytes_live") {
         live_bytes(&mut report).await?;

@@ -70,7 +70,7 @@ pub fn run(
     progress.applies_here();
     let mut index = Index::of(&mut views, progress);
     while let Some(first) = index.until_next(inbox, &mut views, progress) {
-        let batches = collected(first, inbox, progress);
+        let (batches, is_busy) = collected(first, inbox, progress);
         let outcomes = until_applied(&mut views, &batches, progress, health);
         let Some(outcomes) = outcomes else {
             tracing::error!(
@@ -79,7 +79,7 @@ pub fn run(
             return;
         };
         health.visible(batches[0].since.elapsed());
-        index.has_more(&mut views, progress);
+        index.has_more(&mut views, progress, is_busy);
         tell_all(batches, outcomes, &views, progress);
     }
     // What somebody has destroyed isn't moved to where it would destroy more.
@@ -90,12 +90,21 @@ pub fn run(
 
 /// What is applied together with a first batch. Much at once is cheaper, for pages are written once: as long
 /// as nobody waits for it, a moment's worth. (Half as much processor time a message at 150 ms as at 20.)
-fn collected(first: Batch, inbox: &mpsc::Receiver<Batch>, progress: &Progress) -> Vec<Batch> {
+///
+/// Also whether the machine is busy: whoever sleeps meanwhile wakes late where others wait for a processor, too.
+fn collected(
+    first: Batch,
+    inbox: &mpsc::Receiver<Batch>,
+    progress: &Progress,
+) -> (Vec<Batch>, bool) {
+    const LATE: Duration = Duration::from_micros(400);
+    const NAP: Duration = Duration::from_millis(2);
     const MOMENT: Duration = Duration::from_millis(150);
     let until = Instant::now() + MOMENT;
     let mut is_waited_for = first.is_waited_for();
     let mut count = first.entries.len();
     let mut batches = vec![first];
+    let (mut late, mut naps) = (Duration::ZERO, 0);
     loop {
         while count < MOST_AT_ONCE
             && batches.len() < MOST_BATCHES
@@ -108,11 +117,14 @@ fn collected(first: Batch, inbox: &mpsc::Receiver<Batch>, progress: &Progress) -
         let rest = until.saturating_duration_since(Instant::now());
         let is_full = count >= MOST_AT_ONCE || batches.len() >= MOST_BATCHES;
         let is_over = is_full || rest.is_zero() || progress.is_stopping();
-        if is_waited_for || is_over || progress.is_wanted() {
-            return batches;
+        if is_waited_for || is_over || progress.is_wanted() || progress.is_searched() {
+            return (batches, naps > 0 && late / naps > LATE);
         }
         // One that is wanted wakes it; one that is only waited for, in the channel, is found in a moment.
-        std::thread::park_timeout(rest.min(Duration::from_millis(2)));
+        let (nap, began) = (rest.min(NAP), Instant::now());
+        std::thread::park_timeout(nap);
+        late += began.elapsed().saturating_sub(nap);
+        naps += 1;
     }
 }
 

@@ -14,6 +14,8 @@ use super::applier::Batch;
 /// What the applier knows of the index.
 pub(super) struct Index {
     indexed: Indexed,
+    /// The machine has more to do than it can: customers' texts come first.
+    is_busy: bool,
     /// It couldn't go on, and isn't tried before then.
     stuck_until: Option<Instant>,
 }
@@ -21,15 +23,17 @@ pub(super) struct Index {
 impl Index {
     /// So many events are taken up at once: some milliseconds, for which the tables wait.
     const AT_ONCE: u32 = 4000;
-    /// So much comes first, even if somebody waits for the tables.
-    const FAR: u64 = 20_000;
+    /// So much comes first, even if somebody waits for the tables, or the machine has more to do than it can.
+    const FAR: u64 = 400_000;
+    /// As often in a row where somebody searches.
+    const SEARCHED: usize = 5;
     /// Where nothing comes for so long, whatever there is is taken up.
     const QUIET: Duration = Duration::from_millis(5);
     /// After it failed.
     const PAUSE: Duration = Duration::from_secs(5);
 
     pub fn of(views: &mut SqliteViews, progress: &Progress) -> Self {
-        let mut index = Self { indexed: Indexed::default(), stuck_until: None };
+        let mut index = Self { indexed: Indexed::default(), is_busy: false, stuck_until: None };
         index.look(views, progress);
         index
     }
@@ -54,9 +58,14 @@ impl Index {
             };
             match inbox.recv_timeout(wait) {
                 Ok(batch) => {
-                    let is_waited_for = batch.is_waited_for() || progress.is_wanted();
-                    if has_much && (!is_waited_for || behind >= Self::FAR) {
-                        self.go_on(views, progress);
+                    let comes_first = batch.is_waited_for() || progress.is_wanted();
+                    let is_searched = progress.is_searched();
+                    let may_wait = comes_first || (self.is_busy && !is_searched);
+                    if (has_much || is_searched) && (!may_wait || behind >= Self::FAR) {
+                        let slices = if is_searched { Self::SEARCHED } else { 1 };
+                        for _ in 0..slices {
+                            self.go_on(views, progress);
+                        }
                     }
                     return Some(batch);
                 }
@@ -66,8 +75,9 @@ impl Index {
         }
     }
 
-    /// Something was applied.
-    pub fn has_more(&mut self, views: &mut SqliteViews, progress: &Progress) {
+    /// Something was applied; others had more to do than there are processors, as far as a look shows.
+    pub fn has_more(&mut self, views: &mut SqliteViews, progress: &Progress, is_busy: bool) {
+        self.is_busy = is_busy;
         if self.stuck_until.is_none() {
             self.look(views, progress);
         }
@@ -79,7 +89,8 @@ impl Index {
     }
 
     fn go_on(&mut self, views: &mut SqliteViews, progress: &Progress) {
-        if self.stuck_until.is_some_and(|until| Instant::now() < until) {
+        let is_stuck = self.stuck_until.is_some_and(|until| Instant::now() < until);
+        if is_stuck || self.indexed.behind() == 0 {
             return;
         }
         // A panic undoes the transaction as it is dropped.
