@@ -51,9 +51,9 @@ pub(super) fn words_of(body: &[u8]) -> Option<String> {
 /// Where an entry stands: by the second in which its conversation began, then by its event's number. The low
 /// bits tell apart two thousand million events.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Place(pub i64);
+pub(super) struct Rowid(pub i64);
 
-impl Place {
+impl Rowid {
     const BITS: u32 = 31;
     const EVENTS: i64 = 1 << Self::BITS;
     /// Before that there were no conversations: the year 2020.
@@ -119,15 +119,15 @@ pub(super) fn take_up(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Index
             count += 1;
             let words = row.get_ref(2)?.as_blob_or_null()?.and_then(words_of);
             if let Some(words) = words {
-                entries.push((Place::of(row.get_ref(1)?.as_blob()?, up_to), words));
+                entries.push((Rowid::of(row.get_ref(1)?.as_blob()?, up_to), words));
             }
         }
     }
     // It is made for entries in order.
     entries.sort_unstable();
     let mut insert = to.prepare_cached("INSERT INTO texts (rowid, words) VALUES (?1, ?2)")?;
-    for (place, words) in entries {
-        insert.execute(params![place.0, words])?;
+    for (rowid, words) in entries {
+        insert.execute(params![rowid.0, words])?;
     }
     let up_to = if count < most { before.newest } else { up_to };
     to.prepare_cached("UPDATE position SET indexed = ?1")?.execute([up_to])?;
@@ -146,7 +146,7 @@ pub(super) fn leave_out(to: &Transaction<'_>, id: ConversationId) -> rusqlite::R
         to.prepare_cached("INSERT INTO texts (texts, rowid, words) VALUES ('delete', ?1, ?2)")?;
     while let Some(row) = rows.next()? {
         if let Some(words) = words_of(row.get_ref(1)?.as_blob()?) {
-            remove.execute(params![Place::of(id, row.get(0)?).0, words])?;
+            remove.execute(params![Rowid::of(id, row.get(0)?).0, words])?;
         }
     }
     Ok(())
@@ -177,19 +177,19 @@ mod tests {
             id
         };
         let now = 1_795_000_000_123;
-        let place = Place::of(&id(now), 7);
-        assert!(Place::of(&id(now + 1000), 1) > place && Place::of(&id(now), 8) > place);
-        assert!(Place::first_at(now) <= place && place < place.next_second());
-        assert_eq!(place.next_second(), Place::first_at(now + 1000));
-        assert_eq!(place.second(), 1_795_000_000_000);
-        assert_eq!(place.events(100).collect::<Vec<_>>(), [7]);
-        let many = 5 * Place::EVENTS + 3;
-        assert_eq!(Place::of(&id(now), many - 1), Place::of(&id(now), 2));
-        let mut numbers = Place::of(&id(now), 2).events(many);
+        let rowid = Rowid::of(&id(now), 7);
+        assert!(Rowid::of(&id(now + 1000), 1) > rowid && Rowid::of(&id(now), 8) > rowid);
+        assert!(Rowid::first_at(now) <= rowid && rowid < rowid.next_second());
+        assert_eq!(rowid.next_second(), Rowid::first_at(now + 1000));
+        assert_eq!(rowid.second(), 1_795_000_000_000);
+        assert_eq!(rowid.events(100).collect::<Vec<_>>(), [7]);
+        let many = 5 * Rowid::EVENTS + 3;
+        assert_eq!(Rowid::of(&id(now), many - 1), Rowid::of(&id(now), 2));
+        let mut numbers = Rowid::of(&id(now), 2).events(many);
         assert_eq!(numbers.next(), Some(many - 1));
         assert_eq!(numbers.last(), Some(2));
         for odd in [[0; 16], [0xff; 16]] {
-            assert!(Place::of(&odd, i64::MAX).0 >= 0 && Place::of(&odd, 1).next_second().0 > 0);
+            assert!(Rowid::of(&odd, i64::MAX).0 >= 0 && Rowid::of(&odd, 1).next_second().0 > 0);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod engagements;
 mod keeping;
 mod record;
 mod search;
@@ -30,8 +31,9 @@ use super::views::{Mark, state_of};
 
 pub use accounts::{Account, SignInView, SignedIn, TokenOwner, TokenView};
 pub use audit::{AuditEntry, AuditFilter};
+pub use engagements::SessionFilter;
 pub use keeping::Customer;
-pub use search::{Filter, Looked, SessionFilter};
+pub use search::{Filter, Looked};
 
 /// The key of something that must happen once: sixteen bytes of a SHA-256 over its parts.
 pub fn unique_key(scope: &str, id: &str) -> [u8; 16] {

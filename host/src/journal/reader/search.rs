@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::State;
 use cordboard_core::ids::{AgentId, ConversationId};
-use cordboard_core::time::Timestamp;
 use rusqlite::{OptionalExtension, ToSql, params};
 use uuid::Uuid;
 
 use super::{Reader, Result, all, decoded, id_at, machine};
-use crate::journal::sessions::{Part, Session, part_number, part_of};
-use crate::journal::texts::{self, Place};
+use crate::journal::texts::{self, Rowid};
 use crate::journal::views::state_number;
 use crate::journal::words::Phrase;
 
@@ -46,76 +44,7 @@ pub struct Looked {
     pub next: Option<ConversationId>,
 }
 
-/// Which sessions are wanted (CONV-09); everything that is given must hold.
-#[derive(Clone, Debug, Default)]
-pub struct SessionFilter {
-    /// Whose.
-    pub agent: Option<String>,
-    /// What they were there.
-    pub part: Option<Part>,
-    /// In this conversation.
-    pub conversation: Option<ConversationId>,
-    /// In conversations on this channel.
-    pub channel: Option<String>,
-    /// In conversations that are in this queue, or were last.
-    pub queue: Option<String>,
-    /// In conversations with this customer.
-    pub customer: Option<String>,
-    /// Begun at this time (milliseconds) or later.
-    pub from: Option<i64>,
-    /// Begun before.
-    pub to: Option<i64>,
-    /// Whether it still goes on.
-    pub open: Option<bool>,
-}
-
 impl Reader {
-    /// Sessions that match, the newest first, behind the cursor; each with its own cursor.
-    pub fn sessions(
-        &self,
-        filter: &SessionFilter,
-        cursor: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<(i64, Session)>> {
-        let mut wanted = Wanted::default();
-        let texts = [
-            ("e.agent = ?", &filter.agent),
-            ("c.channel = ?", &filter.channel),
-            ("c.queue = ?", &filter.queue),
-            ("c.customer = ?", &filter.customer),
-        ];
-        for (condition, text) in texts {
-            wanted.add_if(condition, text.clone());
-        }
-        wanted.add_if("e.part = ?", filter.part.map(part_number));
-        let conversation = filter.conversation.map(|id| id.0.as_bytes().to_vec());
-        wanted.add_if("e.conversation = ?", conversation);
-        wanted.add_if("e.began_at >= ?", filter.from);
-        wanted.add_if("e.began_at < ?", filter.to);
-        wanted.add_if("(e.ended_at IS NULL) = ?", filter.open);
-        wanted.add_if("e.id < ?", cursor);
-        let conditions = wanted.conditions();
-        // Some conversations aren't kept any more (SEC-04): that somebody was engaged in them is.
-        let query = format!(
-            "SELECT e.id, e.conversation, e.agent, e.part, e.began_at, e.ended_at
-             FROM engagements e LEFT JOIN conversations c ON c.id = e.conversation
-             WHERE {conditions} ORDER BY e.id DESC LIMIT {limit}"
-        );
-        let mut statement = self.connection.prepare(&query)?;
-        let rows = statement.query_map(rusqlite::params_from_iter(&wanted.values), |row| {
-            let agent: String = row.get(2)?;
-            let session = Session {
-                conversation: id_at(row, 1)?,
-                agent: AgentId::new(agent),
-                part: part_of(row.get(3)?),
-                began_at: Timestamp(row.get(4)?),
-                ended_at: row.get::<_, Option<i64>>(5)?.map(Timestamp),
-            };
-            Ok((row.get(0)?, session))
-        })?;
-        all(rows)
-    }
-
     /// Open conversations of an agent, or of everybody, oldest first; at most `limit`.
     pub fn open_conversations(
         &self,
@@ -259,19 +188,19 @@ impl Look<'_> {
             .query_row([], |row| row.get(0))?;
         let last = [self.cursor.map(last_before), self.filter.to.map(|ms| ms.saturating_sub(1))];
         let last = last.into_iter().flatten().min();
-        let end = last.map_or(i64::MAX, |ms| Place::first_at(ms).next_second().0);
-        let start = Place::first_at(self.filter.from.unwrap_or(0)).0;
+        let end = last.map_or(i64::MAX, |ms| Rowid::first_at(ms).next_second().0);
+        let start = Rowid::first_at(self.filter.from.unwrap_or(0)).0;
         let mut entries = connection.prepare_cached(
             "SELECT rowid FROM texts WHERE texts MATCH ?1 AND rowid >= ?2 AND rowid < ?3
              ORDER BY rowid DESC",
         )?;
         let mut rows = entries.query(params![phrase.all_words(), start, end])?;
         let mut looked = Looked::default();
-        let mut second: Option<(Place, BTreeSet<ConversationId>)> = None;
+        let mut second: Option<(Rowid, BTreeSet<ConversationId>)> = None;
         while let Some(row) = rows.next()? {
-            let place = Place(row.get(0)?);
+            let rowid = Rowid(row.get(0)?);
             if let Some((of, theirs)) = &mut second
-                && place < *of
+                && rowid < *of
             {
                 self.take(std::mem::take(theirs), &mut looked)?;
                 if looked.next.is_some() {
@@ -284,8 +213,8 @@ impl Look<'_> {
                 second = None;
             }
             let (_, theirs) =
-                second.get_or_insert_with(|| (Place::first_at(place.second()), BTreeSet::new()));
-            theirs.extend(self.conversation_at(place, newest, phrase)?);
+                second.get_or_insert_with(|| (Rowid::first_at(rowid.second()), BTreeSet::new()));
+            theirs.extend(self.conversation_at(rowid, newest, phrase)?);
         }
         if let Some((_, theirs)) = second {
             self.take(theirs, &mut looked)?;
@@ -296,7 +225,7 @@ impl Look<'_> {
     /// Whose event it is, if the words stand there one after another.
     fn conversation_at(
         &self,
-        place: Place,
+        rowid: Rowid,
         newest: i64,
         phrase: &Phrase,
     ) -> Result<Option<ConversationId>> {
@@ -304,10 +233,10 @@ impl Look<'_> {
             "SELECT conversation, body FROM events WHERE rowid = ?1 AND kind IN {}",
             texts::KINDS
         ))?;
-        for number in place.events(newest) {
+        for number in rowid.events(newest) {
             let mut rows = event.query([number])?;
             let Some(row) = rows.next()? else { continue };
-            if Place::of(row.get_ref(0)?.as_blob()?, number) == place {
+            if Rowid::of(row.get_ref(0)?.as_blob()?, number) == rowid {
                 let words = texts::words_of(row.get_ref(1)?.as_blob()?);
                 let is_there = words.is_some_and(|words| phrase.is_in(&words));
                 return Ok(if is_there { Some(id_at(row, 0)?) } else { None });
@@ -364,20 +293,20 @@ impl Look<'_> {
 
 /// Conditions of a query with their values, all of which must hold.
 #[derive(Default)]
-struct Wanted {
+pub(super) struct Wanted {
     conditions: Vec<String>,
-    values: Vec<Box<dyn rusqlite::ToSql>>,
+    pub values: Vec<Box<dyn rusqlite::ToSql>>,
 }
 
 impl Wanted {
     /// `condition` names the value as `?`.
-    fn add_if(&mut self, condition: &str, value: Option<impl rusqlite::ToSql + 'static>) {
+    pub fn add_if(&mut self, condition: &str, value: Option<impl rusqlite::ToSql + 'static>) {
         let Some(value) = value else { return };
         self.values.push(Box::new(value));
         self.conditions.push(condition.replace('?', &format!("?{}", self.values.len())));
     }
 
-    fn conditions(&self) -> String {
+    pub fn conditions(&self) -> String {
         match self.conditions.is_empty() {
             true => "1 = 1".to_owned(),
             false => self.conditions.join(" AND "),
@@ -408,6 +337,7 @@ mod tests {
     use cordboard_core::conversation::Event;
     use cordboard_core::ids::MessageNo;
     use cordboard_core::message::{Author, Message};
+    use cordboard_core::time::Timestamp;
     use cordboard_core::workstream::Workstream;
 
     use super::*;
@@ -559,10 +489,10 @@ mod tests {
         let found = |word: &str| {
             let mut look =
                 connection.prepare("SELECT rowid FROM texts WHERE texts MATCH ?1").unwrap();
-            let places = look.query_map([word], |row| row.get(0).map(Place)).unwrap();
+            let places = look.query_map([word], |row| row.get(0).map(Rowid)).unwrap();
             places.collect::<rusqlite::Result<Vec<_>>>().unwrap()
         };
-        assert_eq!(found("pear"), [Place::of(new.0.as_bytes(), 2)]);
+        assert_eq!(found("pear"), [Rowid::of(new.0.as_bytes(), 2)]);
         assert_eq!(found("apple"), []);
         connection.execute_batch("INSERT INTO texts (texts) VALUES ('integrity-check')").unwrap();
     }
