@@ -21,7 +21,7 @@ use rand::Rng;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::actors::{Answer, ChannelSlot, Deliver, Directory, To};
+use crate::actors::{self, Answer, ChannelSlot, Deliver, Directory, To};
 use crate::clock;
 use crate::grief::{Part, contained_future};
 use crate::journal::{JournalError, OutboxRow, Reader, Record};
@@ -202,13 +202,13 @@ async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limi
     for attempt in 1..=MOST {
         let sending = settle(row.clone(), directory, limit);
         let Err(why) = contained_future(Part::Outbox, sending).await else { return };
-        let reference = Directory::reference(row.conversation, row.message);
+        let reference = actors::reference(row.conversation, row.message);
         directory.came_to_grief(Part::Outbox, &reference, &attempt, &why);
         row.attempting = true;
         tokio::time::sleep(FIRST_WAIT).await;
     }
     // The row stays on disk, and the next start tries again.
-    tracing::error!(reply = %Directory::reference(row.conversation, row.message), "sending came to grief each time");
+    tracing::error!(reply = %actors::reference(row.conversation, row.message), "sending came to grief each time");
 }
 
 /// Tries until the reply's fate is known and on disk.
@@ -326,7 +326,7 @@ fn wait(attempts: u32) -> Duration {
 }
 
 fn outbound(row: &OutboxRow, slot: &ChannelSlot) -> Outbound {
-    let reference = Directory::reference(row.conversation, row.message);
+    let reference = actors::reference(row.conversation, row.message);
     let media = row
         .body
         .media

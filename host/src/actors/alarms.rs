@@ -11,7 +11,8 @@ use cordboard_core::ids::ConversationId;
 use cordboard_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::actors::directory::{Deliver, Directory, To};
+use crate::actors::deliver::{Deliver, To};
+use crate::actors::directory::Directory;
 use crate::clock;
 
 /// The clock is looked at this often at least.

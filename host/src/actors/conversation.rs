@@ -13,7 +13,9 @@ use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Conversation, Effects};
 
-use crate::actors::directory::{Answer, Deliver, Directory, Notices, To};
+use crate::actors::deliver::{Answer, Deliver, To};
+use crate::actors::directory::Directory;
+use crate::actors::effects::Notices;
 use crate::actors::recorder::Routed;
 use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;

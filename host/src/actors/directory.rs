@@ -1,4 +1,4 @@
-//! Who is where: actors by key, channels by name; and the way effects get to them.
+//! Who is where: actors by key, channels by name, the configuration in force; and the way there.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,27 +9,24 @@ use actix::Addr;
 use arc_swap::ArcSwap;
 use cordboard_core::Conversation;
 use cordboard_core::agent;
-use cordboard_core::conversation::{Input, NotTaken};
-use cordboard_core::effect::Effect;
-use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, MessageNo, QueueId};
-use cordboard_core::notice::{Alert, Notice, ThreadKey};
-use cordboard_core::offer::Refusal;
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
 use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
-use uuid::Uuid;
 
-use crate::actors::agent::{AgentActor, AgentAnswer, Show, TellAgent};
+use crate::actors::agent::{AgentActor, AgentAnswer, TellAgent};
 use crate::actors::alarms::Alarms;
 use crate::actors::board::Board;
+use crate::actors::deliver::{Answer, Deliver, To};
+use crate::actors::names::{hash_of_id, hash_of_thread};
 use crate::actors::queue::{QueueActor, TellQueue};
 use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::{Forget, Shard};
-use crate::actors::waiting::{Ticket, Waiting};
-use crate::config::{Config, Permission};
+use crate::actors::waiting::Waiting;
+use crate::config::Config;
 use crate::grief::{Grief, Part, contained_future};
 use crate::http::Looks;
 use crate::journal::{Journal, OutboxRow};
@@ -48,86 +45,15 @@ pub struct ChannelSlot {
     pub callback_url: String,
 }
 
-/// Notices by agent, in order.
-#[derive(Default)]
-pub(super) struct Notices(HashMap<AgentId, Vec<Notice>>);
-
-/// Where an input goes.
-#[derive(Clone)]
-pub enum To {
-    /// A conversation that exists.
-    Id(ConversationId),
-    /// The conversation with this customer, begun if need be.
-    Thread {
-        /// Channel and customer.
-        key: ThreadKey,
-        /// Our address.
-        own: Address,
-        /// This one takes no message any more: go to a newer one, or begin one.
-        not: Option<ConversationId>,
-    },
-}
-
-impl To {
-    /// Whether both lead to the same place.
-    pub(super) fn is_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Id(one), Self::Id(other)) => one == other,
-            (Self::Thread { key: one, .. }, Self::Thread { key: other, .. }) => one == other,
-            (Self::Id(_), Self::Thread { .. }) | (Self::Thread { .. }, Self::Id(_)) => false,
-        }
-    }
-}
-
-/// An input on its way to a conversation.
-pub struct Deliver {
-    /// Where.
-    pub to: To,
-    /// What.
-    pub input: Input,
-    /// Must not have happened before.
-    pub dedup: Option<i64>,
-    /// The outbox row that this settles, and the provider's id of it.
-    pub settles: Option<(i64, Option<String>)>,
-    /// Who waits. Without anybody, it is tried until the journal commits.
-    pub answer: Option<oneshot::Sender<Answer>>,
-    /// How often it met a conversation that had to be read again.
-    pub attempts: u8,
-    /// It is on its way.
-    pub waits: Option<Ticket>,
-}
-
-impl Deliver {
-    /// Something that nobody waits for.
-    pub fn new(to: To, input: Input) -> Self {
-        Self { to, input, dedup: None, settles: None, answer: None, attempts: 0, waits: None }
-    }
-}
-
-/// What became of an input.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// On disk.
-    Done(ConversationId),
-    /// It had happened before; nothing changed.
-    Duplicate,
-    /// Refused, with a sentence.
-    Refused(cordboard_core::conversation::Refused),
-    /// No such conversation.
-    NotFound,
-    /// The journal can't commit; nothing changed.
-    Unavailable(String),
-}
-
 /// Whether it is alive.
 #[derive(actix::Message)]
 #[rtype(result = "()")]
 pub(super) struct Ping;
 
-struct AgentEntry {
-    actor: Addr<AgentActor>,
+pub(super) struct AgentEntry {
+    pub actor: Addr<AgentActor>,
     /// How many screens are connected: without any, notices aren't even sent.
-    screens: Arc<AtomicUsize>,
+    pub screens: Arc<AtomicUsize>,
 }
 
 /// The directory.
@@ -165,8 +91,8 @@ pub struct Directory {
     /// (SEC-06).
     pub authority: watch::Sender<()>,
     channels: DashMap<ChannelId, Arc<ChannelSlot>>,
-    agents: DashMap<AgentId, AgentEntry>,
-    queues: DashMap<QueueId, Addr<QueueActor>>,
+    pub(super) agents: DashMap<AgentId, AgentEntry>,
+    pub(super) queues: DashMap<QueueId, Addr<QueueActor>>,
     shards: DashMap<usize, Addr<Shard>>,
     shard_count: usize,
     /// What came for a shard that isn't there yet, or is being started anew; it gets it as it takes
@@ -398,7 +324,7 @@ impl Directory {
     }
 
     /// Passes a message on; to an actor that has ended it says so.
-    fn pass<A, M>(&self, actor: &Addr<A>, message: M)
+    pub(super) fn pass<A, M>(&self, actor: &Addr<A>, message: M)
     where
         A: actix::Actor<Context = actix::Context<A>> + actix::Handler<M>,
         M: actix::Message + Send + 'static,
@@ -498,103 +424,6 @@ impl Directory {
         receiver.await.unwrap_or_else(|_| Answer::Unavailable("the host is stopping".to_owned()))
     }
 
-    /// Carries out effects in order. `from` is the conversation whose deadlines they may name.
-    pub fn carry_out(&self, from: Option<ConversationId>, effects: Vec<Effect>) {
-        let mut notices = Notices::default();
-        self.carry_out_with(from, effects, &mut notices);
-        self.show(notices);
-    }
-
-    /// The same, but what is for screens is collected, to be shown with one message per agent.
-    pub(super) fn carry_out_with(
-        &self,
-        from: Option<ConversationId>,
-        effects: Vec<Effect>,
-        notices: &mut Notices,
-    ) {
-        for effect in effects {
-            match effect {
-                Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
-                Effect::Queue(to, input) => self.tell_queue(&to, input),
-                Effect::Agent(to, input) => self.tell_agent(&to, input),
-                // A screen that connects reads the journal after it is counted, so what isn't sent
-                // because nobody is there yet is in what it reads.
-                Effect::Screen(to, notice) => {
-                    let entry = self.agents.get(&to);
-                    if entry.is_some_and(|entry| entry.screens.load(Ordering::SeqCst) > 0) {
-                        notices.0.entry(to).or_default().push(notice);
-                    }
-                }
-                Effect::WakeAt(at) => {
-                    if let Some(conversation) = from {
-                        self.alarms.set(at, conversation);
-                    }
-                }
-                Effect::Decided(decision) => {
-                    self.metrics.decisions.inc();
-                    self.recorder.decided(&decision);
-                }
-                Effect::Judge(judgement) => self.strategies.judge(self, *judgement),
-                Effect::Alert(alert) => self.alert(&alert),
-            }
-        }
-    }
-
-    /// Tells a queue something. A queue that isn't there gives its items back: their conversations
-    /// find another one, as rules and settings name only queues that are there.
-    pub fn tell_queue(&self, to: &QueueId, input: queue::Input) {
-        match (self.queues.get(to), input) {
-            (Some(actor), input) => self.pass(&actor, self.for_queue(input)),
-            (None, queue::Input::Enqueue(item)) => {
-                let bounced = Input::Bounced { queue: to.clone() };
-                self.deliver(Deliver::new(To::Id(item.conversation), bounced));
-            }
-            (None, _) => {}
-        }
-    }
-
-    /// Tells an agent something. For somebody who isn't configured any more, and has held nothing
-    /// since the start, the answer is no: a customer who returns to them is routed anew.
-    fn tell_agent(&self, to: &AgentId, input: agent::Input) {
-        if let Some(entry) = self.agents.get(to) {
-            self.pass(&entry.actor, self.for_agent(input, None));
-            return;
-        }
-        let agent = to.clone();
-        let (id, answer) = match input {
-            agent::Input::Reoccupy { conversation, question, .. } => {
-                (conversation, Input::ResumeRefused { agent, question, is_absent: false })
-            }
-            agent::Input::Reserve(reserve) => {
-                let why = NotTaken::Refused(Refusal::TakesNoWork);
-                (reserve.conversation, Input::NotTaken { agent, offer: reserve.offer, why })
-            }
-            _ => return,
-        };
-        self.deliver(Deliver::new(To::Id(id), answer));
-    }
-
-    /// Supervisors are told.
-    fn alert(&self, alert: &Alert) {
-        tracing::warn!(?alert, "for supervisors");
-        let config = self.config.load();
-        let is_told = |role| config.permits(role, Permission::Alerts);
-        for agent in config.agents.iter().filter(|agent| is_told(&agent.role)) {
-            if let Some(entry) = self.agents.get(&agent.id) {
-                self.pass(&entry.actor, Show(vec![Notice::Alert(alert.clone())]));
-            }
-        }
-    }
-
-    /// Shows what was collected.
-    pub(super) fn show(&self, notices: Notices) {
-        for (agent, notices) in notices.0 {
-            if let Some(entry) = self.agents.get(&agent) {
-                self.pass(&entry.actor, Show(notices));
-            }
-        }
-    }
-
     /// Whether a reply in this conversation, which has none that waits, would go out at once.
     pub(super) fn sends_at_once(&self, machine: &Conversation) -> bool {
         let is_there = self.channels.get(machine.channel()).is_some_and(|slot| slot.state.is_ok());
@@ -616,60 +445,5 @@ impl Directory {
         if self.outbox.send(what).is_err() && !self.is_stopping() {
             self.grief.stop("nobody sends replies any more".to_owned());
         }
-    }
-
-    /// Replies' names at providers: conversation and number.
-    pub fn reference(conversation: ConversationId, message: MessageNo) -> String {
-        format!("{}.{}", conversation.0.simple(), message.0)
-    }
-
-    /// The reply of a name.
-    pub fn parse_reference(reference: &str) -> Option<(ConversationId, MessageNo)> {
-        let (id, no) = reference.rsplit_once('.')?;
-        Some((ConversationId(Uuid::try_parse(id).ok()?), MessageNo(no.parse().ok()?)))
-    }
-}
-
-/// A new name for a conversation of a thread. It grows with time (version 7), and its last two
-/// bytes are the thread's hash, so that name and thread lead to the same shard.
-pub(super) fn new_id(key: &ThreadKey) -> ConversationId {
-    let mut bytes = *Uuid::now_v7().as_bytes();
-    bytes[14..].copy_from_slice(&hash_of_thread(key).to_be_bytes());
-    ConversationId(Uuid::from_bytes(bytes))
-}
-
-fn hash_of_id(id: ConversationId) -> u16 {
-    let bytes = id.0.as_bytes();
-    u16::from_be_bytes([bytes[14], bytes[15]])
-}
-
-/// FNV-1a, folded: it stands in names on disk, so it must never change.
-fn hash_of_thread(key: &ThreadKey) -> u16 {
-    let bytes = key.channel.as_str().bytes().chain([0]).chain(key.customer.as_str().bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) as u16
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn name_and_thread_lead_to_the_same_shard() {
-        let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
-        assert_eq!(hash_of_id(new_id(&key)), hash_of_thread(&key));
-        assert_ne!(new_id(&key), new_id(&key));
-    }
-
-    #[test]
-    fn references_read_back() {
-        let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
-        let id = new_id(&key);
-        let reference = Directory::reference(id, MessageNo(7));
-        assert!(reference.len() <= 64);
-        assert_eq!(Directory::parse_reference(&reference), Some((id, MessageNo(7))));
-        assert_eq!(Directory::parse_reference("verify.x"), None);
     }
 }

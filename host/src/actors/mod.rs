@@ -8,7 +8,10 @@ mod agent;
 mod alarms;
 mod board;
 mod conversation;
+mod deliver;
 mod directory;
+mod effects;
+mod names;
 mod queue;
 mod rebuild;
 mod reconfigure;
@@ -26,7 +29,9 @@ pub use agent::{
 };
 pub use alarms::Alarms;
 pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
-pub use directory::{Answer, ChannelSlot, Deliver, Directory, To};
+pub use deliver::{Answer, Deliver, To};
+pub use directory::{ChannelSlot, Directory};
+pub use names::{parse_reference, reference};
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
 };

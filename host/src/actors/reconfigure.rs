@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 use crate::actors::agent::AgentActor;
 use crate::actors::agent::NotDone;
-use crate::actors::directory::{Answer, ChannelSlot, Deliver, Directory, To};
+use crate::actors::deliver::{Answer, Deliver, To};
+use crate::actors::directory::{ChannelSlot, Directory};
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;

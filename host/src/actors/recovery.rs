@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 
 use crate::actors::agent::AgentActor;
 use crate::actors::alarms::{AlarmClock, Alarms};
-use crate::actors::directory::{Deliver, Directory, To};
+use crate::actors::deliver::{Deliver, To};
+use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
 use crate::actors::rebuild;
 use crate::actors::reconfigure::channel_policy;

@@ -15,7 +15,9 @@ use cordboard_core::notice::ThreadKey;
 use crate::actors::conversation::{
     ConversationActor, Loaded, Passivate, Replace, Step, Tally, Unopened, deal_with,
 };
-use crate::actors::directory::{Answer, Deliver, Directory, Ping, To, new_id};
+use crate::actors::deliver::{Answer, Deliver, To};
+use crate::actors::directory::{Directory, Ping};
+use crate::actors::names::new_id;
 use crate::grief::{self, Part, contained};
 use crate::journal::{JournalError, Position, Reader, Settled, Stored, Trouble};
 

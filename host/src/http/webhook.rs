@@ -11,7 +11,7 @@ use cordboard_core::message::{Consent, Delivery};
 use cordboard_core::notice::ThreadKey;
 use cordboard_sdk as sdk;
 
-use crate::actors::{Answer, Deliver, Directory, To};
+use crate::actors::{self, Answer, Deliver, Directory, To};
 use crate::http::content;
 use crate::http::server::Web;
 use crate::journal::{JournalError, Reader, dedup_key};
@@ -157,7 +157,7 @@ fn target_of(
     report: &sdk::DeliveryReport,
     reader: &Reader,
 ) -> Result<Option<(ConversationId, MessageNo)>, JournalError> {
-    let by_reference = report.reference.as_deref().and_then(Directory::parse_reference);
+    let by_reference = report.reference.as_deref().and_then(actors::parse_reference);
     let Some((conversation, message)) = by_reference else {
         return reader.sent_as(channel.as_str(), &report.provider_id);
     };
