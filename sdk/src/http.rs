@@ -39,6 +39,11 @@ impl WebhookRequest {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The query's parameters, in order, repeated ones repeated.
+    pub fn query_pairs(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query.as_bytes()).collect()
+    }
+
     /// The form fields of the body, in order, repeated ones repeated. What isn't escaped isn't copied.
     pub fn form(&self) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
         form_urlencoded::parse(&self.body).collect()
@@ -85,6 +90,11 @@ impl HttpRequest {
     /// A POST.
     pub fn post(url: impl Into<String>) -> Self {
         Self::new("POST", url)
+    }
+
+    /// A GET.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new("GET", url)
     }
 
     /// Adds a header.

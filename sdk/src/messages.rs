@@ -162,6 +162,9 @@ pub enum Rejection {
     /// From the provider, but not understood: answered 400.
     #[error("not understood: {0}")]
     NotUnderstood(String),
+    /// It can't be told just now whether it is from the provider: answered 503, and the provider tries again.
+    #[error("not known yet: {0}")]
+    TryAgain(String),
 }
 
 /// A message to be sent.

@@ -111,6 +111,12 @@ pub fn canonical(number: &str) -> String {
     if is_short || digits.is_empty() { number.trim().to_owned() } else { format!("+{digits}") }
 }
 
+/// The canonical form of one of our numbers, or of somebody's: short codes that are listed as such stay bare, however long.
+pub fn canonical_of(number: &str, ours: &[Number]) -> String {
+    let is_short = |own: &Number| own.number_type == NumberType::ShortCode && own.number == number;
+    if ours.iter().any(is_short) { number.to_owned() } else { canonical(number) }
+}
+
 /// That a message was written to one of these numbers, by somebody else: a provider's signature alone doesn't say to
 /// which channel it belongs, where several share a key. Names at other networks stand in no list.
 ///
@@ -133,8 +139,14 @@ pub fn check_ends(message: &Inbound, numbers: &[Number]) -> Result<(), Rejection
 }
 
 fn is_ours(address: &str, numbers: &[Number]) -> bool {
-    let number = address.split_once(':').map_or(address, |(_, number)| number);
-    !is_number(number) || numbers.iter().any(|own| canonical(&own.number) == canonical(number))
+    // Other networks' numbers are no telephone's.
+    let number = match address.split_once(':') {
+        None => address,
+        Some(("whatsapp", number)) => number,
+        Some(_) => return true,
+    };
+    let own = |own: &Number| canonical_of(&own.number, numbers) == canonical_of(number, numbers);
+    !is_number(number) || numbers.iter().any(own)
 }
 
 fn is_number(text: &str) -> bool {

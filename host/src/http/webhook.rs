@@ -50,6 +50,11 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
             });
             return HttpResponse::Forbidden().finish();
         }
+        Ok(Err(sdk::Rejection::TryAgain(reason))) => {
+            count("unavailable");
+            tracing::warn!(%channel, reason = shown(&reason), "a webhook has to come again");
+            return retry_later("it can't be told just now whether this is authentic");
+        }
         Ok(Err(sdk::Rejection::NotUnderstood(reason))) => {
             count("malformed");
             let reason = shown(&reason);

@@ -55,7 +55,7 @@ pub(crate) fn understand(
             Ok(Some(event)) => understood.push(event),
             Ok(None) => passed_over += 1,
             // Whoever isn't who they say doesn't get anything else in either.
-            Err(Rejection::NotAuthentic(why)) => return Err(Rejection::NotAuthentic(why)),
+            Err(why @ (Rejection::NotAuthentic(_) | Rejection::TryAgain(_))) => return Err(why),
             Err(Rejection::NotUnderstood(why)) => {
                 host.log(Level::Error, "an event of a batch can't be understood", &[("why", &why)]);
                 refusal = Some(Rejection::NotUnderstood(why));
@@ -81,7 +81,8 @@ fn one(
             Ok(None)
         }
         "Microsoft.Communication.SMSReceived" => {
-            let message = inbound(event.data)?;
+            let mut message = inbound(event.data)?;
+            message.to = sms::canonical_of(&message.to, &config.numbers);
             sms::check_ends(&message, &config.numbers)?;
             Ok(Some(Event::Message(message)))
         }
@@ -132,7 +133,7 @@ fn inbound(data: Value) -> Result<Inbound, Rejection> {
     Ok(Inbound {
         provider_id: sms.message_id,
         from: sms::canonical(&sms.from),
-        to: sms::canonical(&sms.to),
+        to: sms.to,
         consent: sms::consent_keyword(&sms.message),
         text: sms.message,
         media: Vec::new(),

@@ -163,7 +163,8 @@ impl Channel for TeleSign {
 
 impl TeleSign {
     /// The signature is over the body alone: every channel with the same key would take it.
-    fn own(&self, message: Inbound) -> Result<Inbound, Rejection> {
+    fn own(&self, mut message: Inbound) -> Result<Inbound, Rejection> {
+        message.to = sms::canonical_of(&message.to, &self.config.numbers);
         sms::check_ends(&message, &self.config.numbers)?;
         Ok(message)
     }
@@ -296,7 +297,7 @@ impl Callback {
         Ok(Inbound {
             provider_id: self.reference_id,
             from: sms::canonical(&said.phone_number),
-            to: sms::canonical(&said.sender_id),
+            to: said.sender_id,
             text,
             media,
             consent,

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use cordboard_sdk::prelude::*;
 use cordboard_sdk::sms::{self, Number, NumberForm};
 
+use unambiguous::Joined;
 pub use webhook_signature::{Algorithm, signature};
 
 /// The channel's settings.
@@ -80,10 +81,12 @@ impl Channel for Twilio {
     }
 
     async fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
-        check_count(&request)?;
-        let fields = request.form();
-        self.check_signature(&request, &fields)?;
-        unambiguous::check(&fields)?;
+        check_size(&request)?;
+        // With GET all of it stands in the URL, and what was signed is that.
+        let is_get = request.method == "GET";
+        let fields = if is_get { request.query_pairs() } else { request.form() };
+        let joined = Joined::of(if is_get { &[] } else { fields.as_slice() });
+        self.check_signature(&request, joined.as_str())?;
         let form = Form(fields);
         match form.get("AccountSid") {
             Some(sid) if sid == self.config.account_sid => {}
@@ -93,14 +96,26 @@ impl Channel for Twilio {
             }
         }
         let event = match form.get("MessageStatus") {
-            Some(status) => Event::Delivery(DeliveryReport {
-                reference: request.query_value("reference"),
-                provider_id: form.need("MessageSid")?.to_owned(),
-                status: delivery_status(status, form.get("ErrorCode"), form.get("ErrorMessage")),
-            }),
+            Some(status) => {
+                let provider_id = form.need("MessageSid")?.to_owned();
+                let (code, text) = (form.get("ErrorCode"), form.get("ErrorMessage"));
+                let status = match joined.is_ambiguous() {
+                    false => delivery_status(status, code, text),
+                    true => self.known(&provider_id).await?.delivery_status(),
+                };
+                let reference = request.query_value("reference");
+                Event::Delivery(DeliveryReport { reference, provider_id, status })
+            }
             None => {
-                let message = inbound(&form)?;
+                let message = inbound(&form, &self.config.numbers)?;
                 sms::check_ends(&message, &self.config.numbers)?;
+                // Names that aren't numbers could be the rest of a field's name.
+                let is_named =
+                    message.from.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
+                        && !is_number(&message.from);
+                if joined.is_ambiguous() || is_named {
+                    self.check_with_twilio(&message).await?;
+                }
                 Event::Message(message)
             }
         };
@@ -151,11 +166,39 @@ impl Channel for Twilio {
 }
 
 impl Twilio {
-    fn check_signature(
-        &self,
-        request: &WebhookRequest,
-        fields: &[(Cow<'_, str>, Cow<'_, str>)],
-    ) -> Result<(), Rejection> {
+    /// The signature holds for this message, and for another one, too: Twilio is asked which it is.
+    async fn check_with_twilio(&self, message: &Inbound) -> Result<(), Rejection> {
+        let known = self.known(&message.provider_id).await?;
+        let is_same = |one: &str, other: &str| own_form(one, &[]) == own_form(other, &[]);
+        let is_theirs = known.direction == "inbound"
+            && is_same(&known.from, &message.from)
+            && is_same(&known.to, &message.to)
+            && known.body.trim() == message.text.trim();
+        if is_theirs {
+            return Ok(());
+        }
+        Err(of_another())
+    }
+
+    /// A message as Twilio has it.
+    async fn known(&self, sid: &str) -> Result<Known, Rejection> {
+        let Config { base_url, account_sid, .. } = &self.config;
+        let url = format!("{base_url}/2010-04-01/Accounts/{account_sid}/Messages/{sid}.json");
+        let request = HttpRequest::get(url).basic_auth(account_sid, self.auth_token.expose());
+        let unknown = |why: String| {
+            Rejection::TryAgain(format!(
+                "it reads as another message, too, and Twilio can't be asked: {why}"
+            ))
+        };
+        let response = self.host.http(request).await.map_err(|error| unknown(error.to_string()))?;
+        match response.status {
+            200 => response.json().map_err(|error| unknown(error.to_string())),
+            404 => Err(of_another()),
+            status => Err(unknown(format!("it answers {status}"))),
+        }
+    }
+
+    fn check_signature(&self, request: &WebhookRequest, joined: &str) -> Result<(), Rejection> {
         let reject = |reason: &str| Rejection::NotAuthentic(reason.to_owned());
         let given =
             request.header("x-twilio-signature").ok_or_else(|| reject("no signature header"))?;
@@ -168,7 +211,7 @@ impl Twilio {
         };
         let secret = secret
             .ok_or_else(|| reject("signed with HMAC_SHA256, but no `shared_key` is given"))?;
-        if webhook_signature::is_authentic(request, fields, given, secret.expose(), algorithm) {
+        if webhook_signature::is_authentic(request, joined, given, secret.expose(), algorithm) {
             return Ok(());
         }
         Err(reject("the signature isn't that of URL and fields; check the host's public_url"))
@@ -190,7 +233,7 @@ impl Form<'_> {
     }
 }
 
-fn inbound(form: &Form<'_>) -> Result<Inbound, Rejection> {
+fn inbound(form: &Form<'_>, numbers: &[Number]) -> Result<Inbound, Rejection> {
     let text = form.get("Body").unwrap_or_default();
     let consent = match form.get("OptOutType") {
         Some("STOP") => Some(Consent::OptOut),
@@ -206,52 +249,76 @@ fn inbound(form: &Form<'_>) -> Result<Inbound, Rejection> {
         Some(Media { url, content_type: content_type.to_owned() })
     });
     let sid = form.need("MessageSid")?;
-    // The signature joins names and values without anything between them, so whoever has one request could
-    // move the beginning of the next field into this one, and the message would seem to be another.
     if !is_message_sid(sid) {
         let text = format!("\"{sid}\" isn't a message's SID: SM or MM and 32 hexadecimal digits");
         return Err(Rejection::NotUnderstood(text));
     }
     Ok(Inbound {
         provider_id: sid.to_owned(),
-        from: address(form, "From")?,
-        to: address(form, "To")?,
+        from: address(form, "From", &[])?,
+        to: address(form, "To", numbers)?,
         text: text.to_owned(),
         media: media.collect(),
         consent,
     })
 }
 
-/// Twilio sends some thirty; what comes before the signature is looked at has to be cheap.
-fn check_count(request: &WebhookRequest) -> Result<(), Rejection> {
-    const MOST: usize = 200;
-    let count = request.body.iter().filter(|byte| **byte == b'&').count() + 1;
-    if count <= MOST {
-        return Ok(());
+/// What comes before the signature is looked at has to be cheap: Twilio sends some thirty fields, and a text of
+/// 1600 characters takes 20 KB at most.
+fn check_size(request: &WebhookRequest) -> Result<(), Rejection> {
+    const MOST_FIELDS: usize = 200;
+    const MOST_BYTES: usize = 128 * 1024;
+    let bytes = request.body.len();
+    if bytes > MOST_BYTES {
+        return Err(Rejection::NotAuthentic(format!("it has {bytes} bytes; {MOST_BYTES} at most")));
     }
-    Err(Rejection::NotAuthentic(format!("it has {count} fields; {MOST} at most")))
+    let count = request.body.iter().filter(|byte| **byte == b'&').count() + 1;
+    if count > MOST_FIELDS {
+        return Err(Rejection::NotAuthentic(format!(
+            "it has {count} fields; {MOST_FIELDS} at most"
+        )));
+    }
+    Ok(())
 }
 
-/// A number, or a name at another network as Twilio writes it: `whatsapp:+14255550100`, `rcs:agent`.
-fn address(form: &Form<'_>, field: &str) -> Result<String, Rejection> {
+/// A number, or a name as Twilio writes it at another network: `whatsapp:+14255550100`, `rcs:agent`; or the name of a
+/// sender that isn't a number.
+fn address(form: &Form<'_>, field: &str, numbers: &[Number]) -> Result<String, Rejection> {
     const NETWORKS: [&str; 3] = ["whatsapp:", "messenger:", "rcs:"];
     const MOST: usize = 100;
+    const MOST_OF_SENDER: usize = 11;
     let given = form.need(field)?.trim();
-    let is_number = |text: &str| {
-        let digits = text.trim_start_matches('+');
-        (3..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    let is_name = |name: &str| name.len() <= MOST && name.bytes().all(|b| b.is_ascii_graphic());
+    let is_sender = || {
+        given.len() <= MOST_OF_SENDER
+            && given.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ')
     };
     let elsewhere = NETWORKS.iter().find_map(|network| given.strip_prefix(network));
-    let is_name = |name: &str| name.len() <= MOST && name.bytes().all(|b| b.is_ascii_graphic());
     match elsewhere {
-        None if is_number(given) => Ok(sms::canonical(given)),
-        // The network stays in front: the same number by SMS is another thread, and answered elsewhere.
-        Some(number) if is_number(number) => {
-            let network = &given[..given.len() - number.len()];
-            Ok(format!("{network}{}", sms::canonical(number)))
+        None if is_number(given) => Ok(own_form(given, numbers)),
+        None if is_sender() => Ok(given.to_owned()),
+        Some(name) if !name.is_empty() && is_name(name) => Ok(own_form(given, numbers)),
+        _ => {
+            let shown: String = given.chars().take(60).collect();
+            Err(Rejection::NotUnderstood(format!("{field} is \"{shown}\": no number")))
         }
-        Some(name) if !name.is_empty() && is_name(name) => Ok(given.to_owned()),
-        _ => Err(Rejection::NotUnderstood(format!("{field} is \"{given}\": no number"))),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.trim_start_matches('+');
+    (3..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Telephone numbers have one form, also WhatsApp's; what networks call their users and pages stays as it is. The network stays
+/// in front: the same number by SMS is another thread, and answered elsewhere.
+fn own_form(address: &str, numbers: &[Number]) -> String {
+    match address.split_once(':') {
+        None if is_number(address) => sms::canonical_of(address, numbers),
+        Some(("whatsapp", number)) if is_number(number) => {
+            format!("whatsapp:{}", sms::canonical(number))
+        }
+        _ => address.to_owned(),
     }
 }
 
@@ -286,6 +353,31 @@ fn meaning(code: &str) -> &'static str {
         "canceled" => "the message was canceled",
         _ => "Twilio couldn't deliver the message",
     }
+}
+
+/// A message as Twilio has it.
+#[derive(Deserialize)]
+struct Known {
+    direction: String,
+    from: String,
+    to: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    status: String,
+    error_code: Option<u32>,
+    error_message: Option<String>,
+}
+
+impl Known {
+    fn delivery_status(&self) -> DeliveryStatus {
+        let code = self.error_code.map(|code| code.to_string());
+        delivery_status(&self.status, code.as_deref(), self.error_message.as_deref())
+    }
+}
+
+fn of_another() -> Rejection {
+    Rejection::NotAuthentic("signed for another message, which it was made of".to_owned())
 }
 
 #[derive(Deserialize)]

@@ -30,7 +30,7 @@ fn fields(params: &Value) -> Vec<(String, String)> {
 fn post(url: &str, pairs: &[(&str, &str)], token: &str) -> WebhookRequest {
     let form = HttpRequest::post(url).form(pairs.iter().copied()).body;
     let owned: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let digest = signature(url, &owned, token, Algorithm::HmacSha1);
+    let digest = signature(url, Joined::of(&owned).as_str(), token, Algorithm::HmacSha1);
     WebhookRequest {
         method: "POST".into(),
         url: url.into(),
@@ -67,7 +67,7 @@ fn signatures_equal_the_sdks() {
         };
         let url = inputs["url"].as_str().unwrap();
         let token = inputs["auth_token"].as_str().unwrap();
-        let digest = signature(url, &fields(params), token, algorithm);
+        let digest = signature(url, Joined::of(&fields(params)).as_str(), token, algorithm);
         assert_eq!(Some(to_base64(&digest).as_str()), vector["expected"].as_str(), "{vector}");
         checked += 1;
     }
@@ -91,7 +91,7 @@ fn a_json_body_is_signed_through_the_url() {
     let given = vector["expected"].as_str().unwrap();
     let token = vector["inputs"]["auth_token"].as_str().unwrap();
     let authentic = |request: &WebhookRequest| {
-        webhook_signature::is_authentic(request, &[], given, token, Algorithm::HmacSha1)
+        webhook_signature::is_authentic(request, "", given, token, Algorithm::HmacSha1)
     };
     assert!(authentic(&request));
     request.body[0] ^= 1;
@@ -147,8 +147,9 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let mut pairs = with("Body", "hello ");
     pairs.insert(2, ("From", "+15553334444"));
     let split = WebhookRequest { headers: signed, ..post(url, &pairs, TOKEN) };
+    fake.answer(404, &[], "{}");
     let Err(Rejection::NotAuthentic(why)) = run(channel.receive(split)) else { panic!() };
-    assert!(why.contains("\"From\" stands twice"), "{why}");
+    assert!(why.contains("signed for another message"), "{why}");
     let city = with("FromCity", "SAN FRANCISCO");
     let signed = post(url, &city, TOKEN).headers;
     let renamed: Vec<(&str, &str)> = city
@@ -162,37 +163,6 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let renamed = WebhookRequest { headers: signed, ..post(url, &renamed, TOKEN) };
     let Err(Rejection::NotUnderstood(why)) = run(channel.receive(renamed)) else { panic!() };
     assert!(why.contains("no number"), "{why}");
-    // What one has written oneself, cut so that somebody else has written a part of it (as the attack of
-    // November 2026 did): sender and name are the victim's, and the true ones are hidden in a later field.
-    let sid = "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-    let mine = "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-    let rest = format!("From+15558670000MessageSid{mine}NumMedia0SmsSid{mine}");
-    let cut = |name: &'static str, value: &str| {
-        let forged = [
-            ("AccountSid", SID),
-            ("Body", "STOP"),
-            ("From", "+15558675309"),
-            ("MessageSid", sid),
-            ("To", "+15551230000"),
-            (name, value),
-        ];
-        run(channel.receive(post(url, &forged, TOKEN)))
-    };
-    for (name, value) in [
-        ("MessageZ", rest.as_str()),
-        ("ToZip", &rest),
-        ("FromA", "From+15558670000"),
-        ("MediaUrl0", "https://x.example/aFromwhatsapp:+15558670000"),
-        ("ProfileName", "To62345"),
-    ] {
-        let Err(Rejection::NotAuthentic(why)) = cut(name, value) else { panic!("{name}") };
-        assert!(why.contains("looks like other fields"), "{why}");
-    }
-    assert!(cut("ProfileName", "From Vienna To Graz 12").is_ok());
-    for name in ["2AccountSid", "aField", "x", "Two Words"] {
-        let Err(Rejection::NotAuthentic(why)) = cut(name, "1") else { panic!("{name}") };
-        assert!(why.contains("no field of Twilio's"), "{why}");
-    }
     let nobodys: Vec<(&str, &str)> =
         INBOUND.iter().filter(|(name, _)| *name != "AccountSid").copied().collect();
     let Err(Rejection::NotAuthentic(why)) = run(channel.receive(post(url, &nobodys, TOKEN))) else {
@@ -212,16 +182,22 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
         panic!()
     };
     assert!(why.contains("the channel's own number"), "{why}");
-    // As many fields as nobody sends are refused before anything is computed of them.
-    let many = WebhookRequest { body: vec![b'&'; 1_000_000], ..post(url, &INBOUND, TOKEN) };
-    let Err(Rejection::NotAuthentic(why)) = run(channel.receive(many)) else { panic!() };
-    assert!(why.contains("200 at most"), "{why}");
+    // As much as nobody sends is refused before anything is computed of it.
+    for (body, why_not) in [(vec![b'&'; 100_000], "200 at most"), (vec![b'x'; 200_000], "bytes;")] {
+        let much = WebhookRequest { body, ..post(url, &INBOUND, TOKEN) };
+        let Err(Rejection::NotAuthentic(why)) = run(channel.receive(much)) else { panic!() };
+        assert!(why.contains(why_not), "{why}");
+    }
     for (from, to) in [
         ("whatsapp:+15558675309", "whatsapp:+15558675309"),
         ("whatsapp:15558675309", "whatsapp:+15558675309"),
         ("25392", "25392"),
         ("whatsapp:US.13491208655302741918", "whatsapp:US.13491208655302741918"),
+        ("messenger:1234567890", "messenger:1234567890"),
+        ("Google", "Google"),
     ] {
+        // Whose name isn't a number is looked up.
+        fake.answer(200, &[], &known("Google", "Café & 你好 😀"));
         let received = run(channel.receive(post(url, &with("From", from), TOKEN))).unwrap();
         let Event::Message(message) = &received.events[0] else { panic!() };
         assert_eq!(message.from, to);
@@ -236,6 +212,95 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
     let received = run(channel.receive(post(url, &stop, TOKEN))).unwrap();
     let Event::Message(message) = &received.events[0] else { panic!() };
     assert_eq!(message.consent, Some(Consent::OptOut));
+}
+
+/// A message as Twilio tells it.
+fn known(from: &str, text: &str) -> String {
+    json!({ "direction": "inbound", "from": from, "to": "+15551230000", "body": text }).to_string()
+}
+
+// CH-03 SEC-02 CH-12
+#[test]
+fn what_reads_as_another_message_too_is_taken_only_if_twilio_has_it_so() {
+    let fake = FakeHost::new().secret("auth_token", TOKEN);
+    let channel = open(&fake);
+    let url = "http://127.0.0.1:8080/hooks/twilio";
+    let (sid, real) = ("SM0123456789abcdef0123456789abcdef", "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+    // What the attacks of November 2026 did: one's own signed text, cut so that it is somebody else's, with what is
+    // true hidden in values, in names, or in the text.
+    let tail =
+        format!("MessageSid{real}NumMedia0NumSegments1SmsMessageSid{real}SmsSid{real}SmsStatus");
+    let state = format!("StateWAFromZip98101{tail}");
+    let swallowed = format!("xFromwhatsapp:+4366011111{tail}ProfileName");
+    let hidden = format!("From+14255557777{tail}");
+    let forged: [(&str, Vec<(&str, &str)>); 4] = [
+        ("STOP", vec![("NFrom", "+14255557777FromCitySEATTLEFrom"), (&state, "received")]),
+        ("STOP", vec![("MessageZ", &hidden)]),
+        ("STOP", vec![("FromA", "From+14255557777")]),
+        (&swallowed, vec![]),
+    ];
+    for (text, rest) in forged {
+        let mut pairs = vec![
+            ("AccountSid", SID),
+            ("Body", text),
+            ("From", "+14255558888"),
+            ("MessageSid", sid),
+            ("To", "+15551230000"),
+        ];
+        pairs.extend(rest);
+        let request = post(url, &pairs, TOKEN);
+        // Twilio knows no such message, or another one of that name.
+        for (status, body) in [(404, "{}".to_owned()), (200, known("+14255557777", "hello"))] {
+            fake.answer(status, &[], &body);
+            let Err(Rejection::NotAuthentic(why)) = run(channel.receive(request.clone())) else {
+                panic!("{pairs:?}")
+            };
+            assert!(why.contains("signed for another message"), "{why}");
+            let asked = fake.requests().pop().unwrap();
+            assert_eq!(
+                (asked.method.as_str(), asked.url.ends_with(&format!("/{sid}.json"))),
+                ("GET", true)
+            );
+        }
+    }
+    // Whoever writes so all the same is heard.
+    let texts =
+        ["call From+14255550100To+43 now", "AccountSidACcccccccccccccccccccccccccccccccccc"];
+    for text in texts {
+        let mut pairs = INBOUND.to_vec();
+        pairs[4].1 = text;
+        let asked = fake.requests().len();
+        fake.answer(503, &[], "");
+        let again = run(channel.receive(post(url, &pairs, TOKEN)));
+        let is_ambiguous = Joined::of(&pairs).is_ambiguous();
+        assert_eq!(matches!(again, Err(Rejection::TryAgain(_))), is_ambiguous, "{again:?}");
+        fake.answer(200, &[], &known("+15558675309", text));
+        let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
+        let Event::Message(message) = &received.events[0] else { panic!() };
+        assert_eq!(message.text, text);
+        assert!(fake.requests().len() > asked || !is_ambiguous);
+    }
+    // What nobody could mean otherwise isn't asked for.
+    let asked = fake.requests().len();
+    for (name, value) in [
+        ("Body", "From Vienna to Graz, FromCity, To do, Tomorrow, MessageSid"),
+        ("ProfileName", "Lotto From Z"),
+        ("ButtonPayload", "replyTo"),
+        ("aFutureField", "1"),
+        ("ReferralSourceUrl", "https://fb.example/goTo"),
+    ] {
+        let mut pairs: Vec<_> = INBOUND.iter().copied().filter(|pair| pair.0 != name).collect();
+        pairs.push((name, value));
+        assert!(run(channel.receive(post(url, &pairs, TOKEN))).is_ok(), "{name}");
+    }
+    assert_eq!(fake.requests().len(), asked);
+    // With GET it stands in the URL, which is signed as it is.
+    let query = HttpRequest::post(url).form(INBOUND).body;
+    let url = format!("{url}?{}", String::from_utf8(query).unwrap());
+    let get = WebhookRequest { method: "GET".into(), body: vec![], ..post(&url, &[], TOKEN) };
+    let received = run(channel.receive(get)).unwrap();
+    let Event::Message(message) = &received.events[0] else { panic!() };
+    assert_eq!(message.from, "+15558675309");
 }
 
 // CH-03
@@ -258,6 +323,15 @@ fn status_callbacks_become_reports_with_our_reference() {
         reason: "the handset can't be reached".into(),
     };
     assert_eq!(report.status, status);
+    // Where it reads as another report, too, Twilio's own word counts.
+    let odd = [&pairs[..], &[("ChannelStatusMessage", "call To15550001"), ("To", "+15558675309")]]
+        .concat();
+    let told = json!({ "direction": "outbound-api", "from": "+15551230000", "to": "+15558675309",
+        "body": "hi", "status": "delivered", "error_code": null, "error_message": null });
+    fake.answer(200, &[], &told.to_string());
+    let received = run(channel.receive(post(url, &odd, TOKEN))).unwrap();
+    let Event::Delivery(report) = &received.events[0] else { panic!() };
+    assert_eq!(report.status, DeliveryStatus::Delivered);
     assert_eq!(delivery_status("read", None, None), DeliveryStatus::Delivered);
     assert_eq!(delivery_status("sending", None, None), DeliveryStatus::Sent);
 }

@@ -161,6 +161,8 @@ struct Inside {
     screens: HashMap<(Provider, String), Vec<Line>>,
     requests: Vec<(Provider, String)>,
     counter: u64,
+    /// Texts that came in through Twilio, by their SID: from whom, and what.
+    came_in: HashMap<String, (String, String)>,
 }
 
 /// All emulators, and what they remember.

@@ -16,6 +16,40 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::resource("/2010-04-01/Accounts/{account}/Messages.json").route(web::post().to(send)),
     );
+    let one = "/2010-04-01/Accounts/{account}/Messages/{sid}.json";
+    config.service(web::resource(one).route(web::get().to(known)));
+}
+
+/// A message that came in, as Twilio tells it afterwards.
+async fn known(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    world: Data<World>,
+) -> HttpResponse {
+    let (account, sid) = path.into_inner();
+    if !is_ours(&request, &world) || account != world.accounts.twilio_sid {
+        return problem(401, 20003, "Authenticate");
+    }
+    let found = world.inside().came_in.get(&sid).cloned();
+    let Some((from, body)) = found else {
+        return problem(
+            404,
+            20404,
+            &format!("The requested resource {} was not found", request.path()),
+        );
+    };
+    HttpResponse::Ok().json(json!({
+        "sid": sid, "account_sid": account, "direction": "inbound", "from": from,
+        "to": Provider::Twilio.our_number(), "body": body, "status": "received",
+        "error_code": Value::Null, "error_message": Value::Null,
+    }))
+}
+
+fn is_ours(request: &HttpRequest, world: &World) -> bool {
+    let credentials = format!("{}:{}", world.accounts.twilio_sid, world.accounts.twilio_token);
+    let expected = format!("Basic {}", sign::base64(credentials.as_bytes()));
+    let given = request.headers().get("authorization").and_then(|v| v.to_str().ok());
+    given == Some(expected.as_str())
 }
 
 async fn send(
@@ -26,10 +60,7 @@ async fn send(
 ) -> HttpResponse {
     world.inside().requests.push((Provider::Twilio, String::from_utf8_lossy(&body).into_owned()));
     let accounts = world.accounts.clone();
-    let credentials = format!("{}:{}", accounts.twilio_sid, accounts.twilio_token);
-    let expected = format!("Basic {}", sign::base64(credentials.as_bytes()));
-    let given = request.headers().get("authorization").and_then(|v| v.to_str().ok());
-    if given != Some(expected.as_str()) || *path != accounts.twilio_sid {
+    if !is_ours(&request, &world) || *path != accounts.twilio_sid {
         world.refuse("twilio 20003: authentication".to_owned());
         return problem(401, 20003, "Authenticate");
     }
@@ -163,6 +194,7 @@ pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::Requ
         _ => false,
     };
     let sid = sid_of(id);
+    world.inside().came_in.insert(sid.clone(), (from.to_owned(), text.to_owned()));
     let mut fields = BTreeMap::from(
         [
             ("MessageSid", sid.as_str()),
