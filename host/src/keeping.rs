@@ -14,7 +14,9 @@ use serde::Serialize;
 
 use crate::actors::Directory;
 use crate::clock;
-use crate::journal::{self, Customer, Fits, Journal, JournalError, Reader, Record, Records, Rows};
+use crate::journal::{
+    self, Customer, Fits, Journal, JournalError, Reader, Record, Records, Rows, Trouble,
+};
 
 /// Whose data.
 #[derive(Clone, Debug)]
@@ -200,7 +202,17 @@ pub fn left_by_host(reader: &Reader, data: &Path) -> Result<Vec<String>, Journal
 /// # Errors
 /// [`JournalError`]: somebody reads an older state; it stays noted.
 async fn scrub_what_is_noted(journal: &Journal) -> Result<(), JournalError> {
+    const WITHIN: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(20);
     let Some(removals) = journal.read(Reader::to_scrub).await? else { return Ok(()) };
+    let until = Instant::now() + WITHIN;
+    while journal.read(Reader::has_words_to_go).await? {
+        if Instant::now() > until {
+            let text = "words of what was removed are being taken out of the index";
+            return Err(JournalError::new(Trouble::Held, text));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
     journal.scrub().await?;
     journal.write_now(Record::Scrubbed { removals }).await.map(drop)
 }

@@ -11,9 +11,11 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::actors::{Change, Directory, HalfWay, reconfigure};
-use crate::config::{self, ConfigErrors, Problem};
+use crate::app::as_problem;
+use crate::config::{self, ChannelConfig, Config, ConfigErrors, Problem, StrategyConfig};
 use crate::http::audit::{self, Noted};
 use crate::journal::{JournalError, Reader};
+use crate::plugin::{Loader, Services};
 
 /// Editors write a file in several steps: so long nothing more may happen to it.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -48,15 +50,20 @@ pub struct Reloader {
     changing: Mutex<()>,
     /// The last one is in force, but what waits wasn't told.
     unfinished: AtomicBool,
+    /// What the host was started with.
+    started: Arc<Config>,
+    /// What waited for a restart the last time.
+    waits: Mutex<Vec<String>>,
 }
 
 impl Reloader {
     /// For a host that runs.
     pub fn new(directory: Arc<Directory>, routing: ArbiterHandle, data: PathBuf) -> Self {
-        let root = directory.config().root.clone();
+        let started = directory.config();
+        let (root, waits) = (started.root.clone(), Mutex::default());
         let (problems, changing) = (Mutex::default(), Mutex::default());
         let unfinished = AtomicBool::new(false);
-        Self { directory, routing, root, data, problems, changing, unfinished }
+        Self { directory, routing, root, data, problems, changing, unfinished, started, waits }
     }
 
     /// What was wrong with the configuration the last time it was read; empty: it is in force.
@@ -70,7 +77,7 @@ impl Reloader {
     /// [`ReloadError`] says whether anything was changed.
     pub fn reload(&self, by: &str) -> Result<Change, ReloadError> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = config::load(&self.root);
+        let loaded = config::load(&self.root).and_then(|new| self.checked(new));
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();
         *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
         self.directory.board.changed();
@@ -79,13 +86,18 @@ impl Reloader {
         journal.wait_until_caught_up().map_err(ReloadError::Unreadable)?;
         let reader = Reader::open(&self.data).map_err(ReloadError::Unreadable)?;
         let unfinished = self.unfinished.swap(true, Ordering::AcqRel);
-        let changed = reconfigure(&self.directory, &self.routing, &reader, new, unfinished);
+        let changed =
+            reconfigure(&self.directory, &self.routing, &reader, (&self.started, new), unfinished);
         let (change, error) = match changed {
             Ok(change) => (change, None),
             Err(HalfWay { change, error }) => (*change, Some(error)),
         };
         self.unfinished.store(error.is_some(), Ordering::Release);
-        if !change.is_empty() {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = std::mem::replace(&mut *waits, change.after_restart.clone());
+        drop(waits);
+        let waits_for_more = waited != change.after_restart;
+        if !change.is_empty() || waits_for_more {
             let details = serde_json::to_string(&change).ok();
             tracing::info!(change = details, "the configuration has changed");
             let noted = Noted {
@@ -97,7 +109,7 @@ impl Reloader {
             };
             audit::note(&self.directory.journal, noted);
         }
-        for sentence in &change.after_restart {
+        for sentence in change.after_restart.iter().filter(|_| waits_for_more) {
             tracing::warn!("takes effect after a restart: {sentence}");
         }
         match error {
@@ -108,6 +120,49 @@ impl Reloader {
             }
             None => Ok(change),
         }
+    }
+
+    /// What only plugins know to be wrong: channels and strategies that differ from those that run are asked, as
+    /// `cordboard check` does.
+    fn checked(&self, new: Config) -> Result<Config, ConfigErrors> {
+        let as_they_run = |channel: &ChannelConfig| {
+            let known = self.started.channels.iter().find(|known| known.id == channel.id);
+            known.is_some_and(|known| known.opens_as(channel))
+        };
+        let channels: Vec<&ChannelConfig> =
+            new.channels.iter().filter(|channel| !as_they_run(channel)).collect();
+        let is_new = |strategy: &&StrategyConfig| {
+            !self.started.strategies.iter().any(|known| known.opens_as(strategy))
+        };
+        let strategies: Vec<&StrategyConfig> = new.strategies.iter().filter(is_new).collect();
+        if channels.is_empty() && strategies.is_empty() {
+            return Ok(new);
+        }
+        let client = match Services::client() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(error, "plugins can't be asked about their settings");
+                return Ok(new);
+            }
+        };
+        let cache = self.data.join("plugins");
+        let loader = Loader { cache, root: new.root.clone(), client, access: None };
+        // On a thread that may wait.
+        let problems = tokio::runtime::Handle::current().block_on(async {
+            let mut problems = Vec::new();
+            for channel in channels {
+                if let Err(error) = loader.check(channel).await {
+                    problems.push(as_problem(&channel.place, &error));
+                }
+            }
+            for strategy in strategies {
+                if let Err(error) = loader.check_strategy(strategy).await {
+                    problems.push(as_problem(&strategy.place, &error));
+                }
+            }
+            problems
+        });
+        if problems.is_empty() { Ok(new) } else { Err(ConfigErrors(problems)) }
     }
 
     fn reload_and_log(&self) {

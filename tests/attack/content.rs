@@ -135,6 +135,35 @@ async fn a_message_without_an_id_is_refused_and_seen() {
     held("messages without an id, or with one of 100,000 characters", "500, logged, counted");
 }
 
+// ROUTE-17 PLUG-03
+#[actix_web::test]
+async fn a_reload_asks_plugins_too_and_says_what_waits_for_a_restart_each_time() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    let (root, kims) = (setup.token("root"), setup.token("kim"));
+    let host = setup.start(&["--strict"]).await;
+    let reload = async || host.post(&root, "/api/v1/config/reload", json!({})).await;
+    let is_agent = async || host.get(&kims, "/api/v1/me").await.1["role"] == "agent";
+    assert!(is_agent().await);
+    // What only the plugin knows to be wrong changes nothing else either.
+    setup.change("channels.ron", "\"+15550002002\"", "\"15550002002\"");
+    setup.change("main.ron", "(id: \"kim\",", "(id: \"kim\", role: supervisor,");
+    let (status, refused) = reload().await;
+    assert_eq!(status, 409, "{refused}");
+    assert!(refused.to_string().contains("isn't in the right form"), "{refused}");
+    assert!(is_agent().await);
+    setup.change("channels.ron", "\"15550002002\"", "\"+15550002003\"");
+    for _ in 0..3 {
+        let (status, change) = reload().await;
+        assert_eq!(status, 200, "{change}");
+        let waits = change["after_restart"].to_string();
+        assert!(waits.contains("channel sms-twilio differs"), "{change}");
+    }
+    setup.change("channels.ron", "\"+15550002003\"", "\"+15550002002\"");
+    let (_, change) = reload().await;
+    assert_eq!(change["after_restart"], json!([]), "{change}");
+}
+
 // PLUG-07
 #[actix_web::test]
 async fn a_library_under_another_name_or_a_rotten_copy_isnt_run() {
@@ -282,12 +311,41 @@ async fn what_is_misspelt_or_too_long_is_refused_and_nothing_is_done() {
         json!({ "type": "presence", "statuss": "away" }),
         json!({ "type": "watch", "on": true, "off": false }),
         json!({ "type": "nonsense" }),
+        json!({ "type": "activity", "x": 1 }),
+        json!({ "type": "reply", "conversation": id, "text": "hi",
+            "media": [{ "url": "https://a.example/x", "content_type": "image/png", "x": 1 }] }),
         json!({ "conversation": id }),
     ] {
         let answer = kim.command(command.clone()).await;
         assert_eq!(answer["ok"], false, "{command}: {answer}");
         assert!(answer["error"].as_str().unwrap().contains("isn't a command"), "{answer}");
     }
+    // Fields without names, of other names, or of what takes none.
+    let path = |action: &str| format!("/api/v1/conversations/{id}/{action}");
+    for (token, action, body) in [
+        (&kims, "reply", json!(["array text"])),
+        (&kims, "note", json!(["x"])),
+        (&kims, "end", json!({ "disposition": "solved" })),
+        (&kims, "leave", json!("now")),
+    ] {
+        let (status, refused) = host.post(token, &path(action), body.clone()).await;
+        assert_eq!(status, 400, "{action} {body}: {refused}");
+    }
+    let flags = json!({ "flags": { "bad_actor": true } });
+    assert_eq!(host.put(&sams, &path("attributes"), flags).await.0, 204);
+    for body in [
+        json!({ "contacts": { "tier": "gold" } }),
+        json!({ "flag": { "bad_actor": true } }),
+        json!({ "flags": { "bogus": true } }),
+        json!([]),
+    ] {
+        let (status, refused) = host.put(&sams, &path("attributes"), body.clone()).await;
+        assert_eq!(status, 400, "{body}: {refused}");
+    }
+    let why = host.why(&sams, &id).await;
+    let told = why.to_string().matches("more became known about the customer").count();
+    assert_eq!(told, 1, "{why}");
+    assert_eq!(host.put(&kims, "/api/v1/me/presence", json!(["away"])).await.0, 400);
     assert_eq!(host.transcript(&sams, &id).await.len(), 1);
     assert_eq!(host.conversation(&sams, &id).await["state"], "active");
     // Padding doesn't hide from the audit log what was looked for.
@@ -323,13 +381,8 @@ async fn what_is_misspelt_or_too_long_is_refused_and_nothing_is_done() {
     assert_eq!(host.get(&roots, nobody).await.0, 404);
     let noted = entries().await;
     let count = |action: &str| noted.iter().filter(|noted| *noted == action).count();
-    for action in [
-        "token.revoke",
-        "session.end",
-        "attributes.set",
-        "conversation.take_over",
-        "conversation.note",
-    ] {
+    assert_eq!(count("attributes.set"), 1, "{noted:?}");
+    for action in ["token.revoke", "session.end", "conversation.take_over", "conversation.note"] {
         assert_eq!(count(action), 0, "{action}: {noted:?}");
     }
     assert_eq!(count("customer.export"), 1, "{noted:?}");

@@ -117,8 +117,7 @@ async fn reopened_after_the_agent_left_it_is_nobodys_in_secret() {
     assert_eq!(host.post(&lees, "/api/v1/sign-out", json!({})).await.0, 204);
     host.until_agent(&sams, "lee", |lee| lee["presence"]["status"] == "offline").await;
     let path = format!("/api/v1/conversations/{id}");
-    for command in ["reply", "rejoin"] {
-        let body = json!({ "text": "hi" });
+    for (command, body) in [("reply", json!({ "text": "hi" })), ("rejoin", json!({}))] {
         let (status, refused) = host.post(&lees, &format!("{path}/{command}"), body).await;
         assert_eq!((status, &refused["code"]), (409, &json!("offline")), "{command}: {refused}");
     }

@@ -55,13 +55,12 @@ pub struct HalfWay {
 }
 
 impl Change {
-    /// Nothing differs.
+    /// Nothing differs, but what waits for a restart.
     pub fn is_empty(&self) -> bool {
         self.queues.is_empty()
             && self.agents.is_empty()
             && self.workstreams.is_empty()
             && self.channels.is_empty()
-            && self.after_restart.is_empty()
             && self.access.is_empty()
             && self.retention.is_empty()
     }
@@ -72,7 +71,7 @@ impl Change {
 /// been classified anew, nothing is given out: or a newer item would go by the new settings before an
 /// older one that still goes by the old.
 ///
-/// `unfinished`: the last change couldn't tell the open conversations, so all of them are told now.
+/// `started`: what the host was started with, and goes by in what takes a restart. `unfinished`: the last change couldn't tell the open conversations, so all of them are told now.
 ///
 /// # Errors
 /// [`HalfWay`]: the open conversations can't be read; they follow their new settings only when something
@@ -81,13 +80,13 @@ pub fn reconfigure(
     directory: &Arc<Directory>,
     routing: &ArbiterHandle,
     reader: &Reader,
-    new: Config,
+    (started, new): (&Config, Config),
     unfinished: bool,
 ) -> Result<Change, HalfWay> {
     let _alone = directory.changing.blocking_lock();
     let old = directory.config();
     let new = Arc::new(new);
-    let mut change = Change { after_restart: needs_restart(&old, &new), ..Change::default() };
+    let mut change = Change { after_restart: needs_restart(started, &new), ..Change::default() };
     let workstreams = changed_workstreams(&old, &new);
     change.workstreams = workstreams.iter().map(ToString::to_string).collect();
     // Recorded before anything can go by them, as a channel's are.
@@ -390,19 +389,10 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     if of_the_start(old) != of_the_start(new) {
         sentences.push("`host` differs: addresses and folders are read at the start".to_owned());
     }
-    let plugin_part = |channel: &ChannelConfig| {
-        let mut part = channel.clone();
-        part.place.path.clear();
-        part.workstream = "".into();
-        part.language.clear();
-        part.hours = None;
-        part.max_text = None;
-        part
-    };
     for channel in &new.channels {
         match old.channels.iter().find(|known| known.id == channel.id) {
             None => sentences.push(format!("channel {} is new", channel.id)),
-            Some(known) if plugin_part(known) != plugin_part(channel) => {
+            Some(known) if !known.opens_as(channel) => {
                 sentences.push(format!("channel {} differs", channel.id));
             }
             Some(_) => {}
@@ -411,7 +401,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     for gone in old.channels.iter().filter(|c| !new.channels.iter().any(|n| n.id == c.id)) {
         sentences.push(format!("channel {} is gone; it goes on until then", gone.id));
     }
-    if old.strategies != new.strategies {
+    let are_as_before = old.strategies.len() == new.strategies.len()
+        && old.strategies.iter().zip(&new.strategies).all(|(old, new)| old.opens_as(new));
+    if !are_as_before {
         sentences.push("`strategies` differs: plugins are loaded at the start".to_owned());
     }
     sentences

@@ -144,6 +144,28 @@ pub struct ChannelConfig {
     pub place: Place,
 }
 
+impl ChannelConfig {
+    /// Whether a plugin that was opened for the one does for the other.
+    pub fn opens_as(&self, other: &Self) -> bool {
+        let own = Self {
+            workstream: other.workstream.clone(),
+            language: other.language.clone(),
+            hours: other.hours.clone(),
+            max_text: other.max_text,
+            place: other.place.clone(),
+            ..self.clone()
+        };
+        own == *other
+    }
+}
+
+impl StrategyConfig {
+    /// Whether a plugin that was opened for the one does for the other.
+    pub fn opens_as(&self, other: &Self) -> bool {
+        Self { place: other.place.clone(), ..self.clone() } == *other
+    }
+}
+
 /// Where a part of the configuration stands.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Place {

@@ -16,7 +16,7 @@ use crate::actors::{Answer, Deliver, Directory, NotDone, To};
 use crate::config::{Config, Permission};
 use crate::http::api::stored;
 use crate::http::caller::Caller;
-use crate::http::content;
+use crate::http::content::{self, FileBody};
 use crate::http::error::{ApiError, success};
 use crate::journal::{SessionFilter, dedup_key};
 
@@ -84,7 +84,7 @@ pub enum Command {
         text: String,
         /// Files, by URL.
         #[serde(default)]
-        media: Vec<Media>,
+        media: Vec<FileBody>,
         /// The screen's own name for it: a repeated reply with the same key is sent once.
         #[serde(default)]
         client_key: Option<String>,
@@ -271,6 +271,7 @@ async fn run_it(
             tell(directory, caller, agent::Input::SetPresence(choice)).await.map(drop)
         }
         Command::Reply { conversation, text, media, client_key } => {
+            let media: Vec<Media> = media.into_iter().map(Media::from).collect();
             content::check_text("the reply", &text, None)?;
             content::check_media(&media, &directory.config().host.public_url)?;
             if let Some(key) = &client_key {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cordboard_core::classification::Attributes;
 use cordboard_core::message::Media;
 use cordboard_sdk as sdk;
+use serde::Deserialize;
 
 use crate::config::Fields;
 use crate::http::error::ApiError;
@@ -26,6 +27,22 @@ pub const MOST_TEXT: usize = 100_000;
 pub const MOST_REASON: usize = 1000;
 /// Characters of an address, and of a provider's name for a message.
 pub const MOST_ADDRESS: usize = 256;
+
+/// A file that goes with a reply.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileBody {
+    /// A link to it: https, or one of this host's.
+    url: String,
+    /// MIME type.
+    content_type: String,
+}
+
+impl From<FileBody> for Media {
+    fn from(file: FileBody) -> Self {
+        Self { url: file.url, content_type: file.content_type }
+    }
+}
 
 /// What a person can read: some visible character, and none that the text is disguised with.
 ///

@@ -5,7 +5,6 @@ use std::time::Instant;
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::conversation::Summary;
 use cordboard_core::ids::{ConversationId, MessageNo};
-use cordboard_core::message::Media;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use crate::http::api::{Answer, Done, done, seen};
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
+use crate::http::content::FileBody;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::Transcript;
 use crate::http::reads::Reach;
@@ -141,7 +141,7 @@ pub struct ReplyBody {
     text: String,
     /// Files, by URL.
     #[serde(default)]
-    media: Vec<Media>,
+    media: Vec<FileBody>,
     /// Your own name for it: a repeated reply with the same key is sent once.
     #[serde(default)]
     client_key: Option<String>,

@@ -1,10 +1,10 @@
 //! Why routing did what it did (ROUTE-15), what waits (ROUTE-14, ROUTE-16), and what rules may know.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::Conversation;
-use cordboard_core::classification::{Attributes, Classification};
+use cordboard_core::classification::{Attributes, Classification, Flags};
 use cordboard_core::conversation::{Input, State, Summary};
 use cordboard_core::decision::Decision;
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
@@ -344,9 +344,46 @@ pub async fn waiting(
     Ok(Json(items))
 }
 
+/// All that is known of a conversation beyond its messages; what is left out is known no longer.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttributesBody {
+    /// Language of this customer, as `de`; the channel's if it isn't known.
+    language: Option<String>,
+    /// Of the contact; names of fields are the configuration's.
+    contact: BTreeMap<String, String>,
+    /// Of the contact's account.
+    account: BTreeMap<String, String>,
+    /// From the page, the bot, the caller's headers.
+    context: BTreeMap<String, String>,
+    /// Reserved flags.
+    flags: FlagsBody,
+}
+
+/// The flags that are set.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlagsBody {
+    /// Known beyond doubt.
+    verified_customer: bool,
+    /// Has abused us before.
+    bad_actor: bool,
+    /// Has been here before.
+    repeat_customer: bool,
+}
+
+impl From<AttributesBody> for Attributes {
+    fn from(body: AttributesBody) -> Self {
+        let AttributesBody { language, contact, account, context, flags } = body;
+        let FlagsBody { verified_customer, bad_actor, repeat_customer } = flags;
+        let flags = Flags { verified_customer, bad_actor, repeat_customer };
+        Self { language, contact, account, context, flags }
+    }
+}
+
 /// Tell what is known about the customer: attributes, context, reserved flags (permission
 /// `attributes.set`: supervisors, bots and CRM connectors). It replaces what was known; a waiting conversation is classified anew.
-#[utoipa::path(put, path = "/api/v1/conversations/{id}/attributes", request_body = Attributes,
+#[utoipa::path(put, path = "/api/v1/conversations/{id}/attributes", request_body = AttributesBody,
     params(("id" = Uuid, Path, description = "the conversation")), responses(
     (status = 204, description = "known"),
     (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -355,13 +392,14 @@ pub async fn set_attributes(
     path: Path<Uuid>,
     web: Data<Web>,
     caller: Caller,
-    body: Json<Attributes>,
+    body: Json<AttributesBody>,
 ) -> Done {
     caller.must(Permission::SetAttributes)?;
-    content::check_attributes(&body, &web.directory.config().fields)?;
+    let attributes = Attributes::from(body.into_inner());
+    content::check_attributes(&attributes, &web.directory.config().fields)?;
     commands::must_be_there(&web.directory, ConversationId(*path)).await?;
     caller.noted(&web.directory, "attributes.set", &path.to_string(), None).await?;
-    let input = Input::Attributes(Box::new(body.into_inner()));
+    let input = Input::Attributes(Box::new(attributes));
     success(web.directory.ask(Deliver::new(To::Id(ConversationId(*path)), input)).await)?;
     Ok(done())
 }

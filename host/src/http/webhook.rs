@@ -32,7 +32,9 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
     };
     // What was taken is dealt with first; the newest waits outside, where nothing of it is lost.
     let most = directory.config().host.limits.journal_backlog;
-    if directory.journal.health().waiting() > most {
+    // What is on its way to a conversation hasn't come to the journal yet.
+    let waits = directory.journal.health().waiting().max(directory.waiting.conversations.get());
+    if waits > most {
         count("overloaded");
         return retry_later("more waits to be written than may");
     }

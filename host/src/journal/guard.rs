@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use super::progress::Progress;
 use super::{log, schema, wal};
 
 /// What the files were when they were looked at last.
@@ -14,6 +15,9 @@ pub struct Files {
     own_cuts: Arc<OwnCuts>,
     /// How often they had been cut by then, by ourselves.
     cuts: u64,
+    progress: Arc<Progress>,
+    /// Beginnings and ends of moving pages to the tables' file by then.
+    written_back: u64,
 }
 
 /// What is removed for good is cut off by ourselves (SEC-04): nobody looks meanwhile.
@@ -67,7 +71,7 @@ struct Look {
 
 impl Files {
     /// Of a folder whose journal is open, and was read.
-    pub(super) fn of(data: &Path, own_cuts: Arc<OwnCuts>) -> Self {
+    pub(super) fn of(data: &Path, own_cuts: Arc<OwnCuts>, progress: Arc<Progress>) -> Self {
         let known = [schema::FILE, log::FILE].iter().flat_map(|file| {
             ["", "-wal", "-shm"].map(|end| {
                 let path = data.join(format!("{file}{end}"));
@@ -76,7 +80,8 @@ impl Files {
         });
         let known = known.collect();
         let cuts = own_cuts.count().unwrap_or_default();
-        Self { known, own_cuts, cuts }
+        let written_back = progress.written_back();
+        Self { known, own_cuts, cuts, progress, written_back }
     }
 
     /// Looks again.
@@ -85,6 +90,10 @@ impl Files {
     /// What has become of one of them.
     pub fn look(&mut self) -> Result<(), Harm> {
         let Some(cuts) = self.own_cuts.count() else { return Ok(()) };
+        // One that was cut while it was moved to the file has left that torn.
+        let written_back = self.progress.written_back();
+        let before = std::mem::replace(&mut self.written_back, written_back);
+        let was_moved = written_back % 2 == 1 || before != written_back;
         let is_our_cut = std::mem::replace(&mut self.cuts, cuts) != cuts;
         for file in &mut self.known {
             let is = look_at(&file.path);
@@ -104,7 +113,9 @@ impl Files {
             };
             return Err(Harm {
                 what: format!("{} {what}", file.path.display()),
-                log_has_it: is.is_some() && file.path.ends_with(format!("{}-wal", schema::FILE)),
+                log_has_it: is.is_some()
+                    && !was_moved
+                    && file.path.ends_with(format!("{}-wal", schema::FILE)),
             });
         }
         Ok(())
@@ -129,17 +140,20 @@ fn look_at(path: &Path) -> Option<Look> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Position;
 
     // OPS-03
     #[test]
     fn what_happens_to_a_file_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
+        let of =
+            |cuts| Files::of(folder.path(), cuts, Arc::new(Progress::new(Position::default())));
         let said = |files: &mut Files| files.look().unwrap_err().what;
         for name in [schema::FILE, log::FILE] {
             std::fs::write(path(name), "0123456789").unwrap();
         }
-        let mut files = Files::of(folder.path(), Arc::default());
+        let mut files = of(Arc::default());
         assert_eq!(files.look(), Ok(()));
         std::fs::write(path(&format!("{}-wal", log::FILE)), "new").unwrap();
         std::fs::write(path(log::FILE), "0123456789 and more").unwrap();
@@ -147,7 +161,7 @@ mod tests {
         File::options().write(true).open(path(log::FILE)).unwrap().set_len(5).unwrap();
         assert!(said(&mut files).ends_with("log.sqlite was cut from 19 to 5 bytes"));
         let own_cuts = Arc::new(OwnCuts::default());
-        let mut files = Files::of(folder.path(), own_cuts.clone());
+        let mut files = of(own_cuts.clone());
         let shorter = |bytes: u64| {
             File::options().write(true).open(path(log::FILE)).unwrap().set_len(bytes).unwrap();
         };
@@ -161,15 +175,15 @@ mod tests {
         let mut wal = b"\x37\x7f\x06\x82 and so on, and so on".to_vec();
         let wal_path = path(&format!("{}-wal", log::FILE));
         std::fs::write(&wal_path, &wal).unwrap();
-        let mut files = Files::of(folder.path(), Arc::default());
+        let mut files = of(Arc::default());
         assert_eq!(files.look(), Ok(()));
         wal[..20].fill(0);
         std::fs::write(&wal_path, &wal).unwrap();
         assert!(said(&mut files).ends_with("log.sqlite-wal was cut or overwritten"));
-        let mut files = Files::of(folder.path(), Arc::default());
+        let mut files = of(Arc::default());
         std::fs::rename(path(log::FILE), path(schema::FILE)).unwrap();
         assert!(said(&mut files).ends_with("journal.sqlite was replaced"));
-        let mut files = Files::of(folder.path(), Arc::default());
+        let mut files = of(Arc::default());
         std::fs::remove_file(path(schema::FILE)).unwrap();
         assert!(said(&mut files).ends_with("journal.sqlite was deleted"));
     }

@@ -204,7 +204,7 @@ impl Journal {
         self.caught_up().await?;
         let indexed = tokio::time::timeout(SEEN_WITHIN, self.progress.all_indexed()).await;
         indexed.map_err(|_| {
-            let Indexed { up_to, newest } = self.progress.indexed();
+            let Indexed { up_to, newest, .. } = self.progress.indexed();
             let text = format!(
                 "texts are being indexed, {up_to} of {newest} events so far: try again, or look for something else than text"
             );
@@ -357,7 +357,7 @@ impl Journal {
 
     /// The files that it is in, as they are now.
     pub fn files(&self) -> Files {
-        Files::of(&self.data, self.own_cuts.clone())
+        Files::of(&self.data, self.own_cuts.clone(), self.progress.clone())
     }
 
     /// What a start has written is in memory, and nobody reads it.
@@ -418,31 +418,8 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
 
 /// What lies beside the tables' file is needed only as long as the log hasn't got it: one that isn't whole, or is of an
 /// earlier time than the file itself, as it was cut, is put aside.
-fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
-    let file = data.join(schema::FILE);
-    let beside = wal::beside(&file);
-    if beside == Wal::Missing || !SqliteLog::path(data).exists() {
-        return Ok(());
-    }
-    // Where the file can't be read by itself, whoever opens it says what is wrong.
-    let Ok(alone) = wal::without_wal(&file).map_err(JournalError::from).and_then(|c| Mark::of(&c))
-    else {
-        return Ok(());
-    };
-    let is_older = || {
-        let both = Reader::open(data).and_then(|reader| reader.position());
-        both.is_ok_and(|both| both < alone.applied)
-    };
-    if beside != Wal::Broken && !is_older() {
-        return Ok(());
-    }
-    let log = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
-    let goes_on = log.is_ok_and(|(id, ends)| {
-        alone.log == Some(id)
-            && ends
-                .is_some_and(|(first, last)| first <= alone.applied.next() && last >= alone.applied)
-    });
-    if goes_on {
+pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
+    if has_torn_wal(data) {
         tracing::warn!(
             "{}-wal isn't whole: it is put aside, and what it had is taken from the log",
             schema::FILE
@@ -450,6 +427,34 @@ fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
         place::put_beside_aside(data, clock::now().0)?;
     }
     Ok(())
+}
+
+/// Whether the tables' file is better off without what lies beside it, and the log goes on where the file ends.
+pub(super) fn has_torn_wal(data: &Path) -> bool {
+    let file = data.join(schema::FILE);
+    let beside = wal::beside(&file);
+    if beside == Wal::Missing || !SqliteLog::path(data).exists() {
+        return false;
+    }
+    // Where the file can't be read by itself, whoever opens it says what is wrong.
+    let Ok(alone) = wal::without_wal(&file).map_err(JournalError::from).and_then(|c| Mark::of(&c))
+    else {
+        return false;
+    };
+    let is_older = || match Reader::open(data).and_then(|reader| reader.position()) {
+        Ok(both) => both < alone.applied,
+        Err(error) => error.trouble == Trouble::Damaged,
+    };
+    if beside != Wal::Broken && !is_older() {
+        return false;
+    }
+    let log = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
+    log.is_ok_and(|(id, ends)| {
+        let goes_on = |(first, last): (Position, Position)| {
+            first <= alone.applied.next() && last >= alone.applied
+        };
+        alone.log == Some(id) && ends.is_some_and(goes_on)
+    })
 }
 
 /// Whether nothing is missing between a folder's log and the views: that it is there, whole, theirs, and goes on

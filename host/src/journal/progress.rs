@@ -26,6 +26,8 @@ pub(super) struct Progress {
     applier: OnceLock<Thread>,
     /// How far the index of texts has come.
     indexed: watch::Sender<Indexed>,
+    /// Beginnings and ends of moving what lies beside the tables' file into it: odd while that is under way.
+    written_back: AtomicU64,
 }
 
 impl Progress {
@@ -39,6 +41,7 @@ impl Progress {
             wanted: AtomicU64::new(0),
             applier: OnceLock::new(),
             indexed: watch::Sender::new(Indexed::default()),
+            written_back: AtomicU64::new(0),
         }
     }
 
@@ -93,6 +96,16 @@ impl Progress {
         let has_all = |indexed: &Indexed| indexed.up_to >= newest.min(indexed.newest);
         // The sender is ours: it can't be gone.
         let _ = self.indexed.subscribe().wait_for(has_all).await;
+    }
+
+    /// Moving what lies beside the tables' file into it begins, or has ended.
+    pub fn write_back(&self) {
+        self.written_back.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was.
+    pub fn written_back(&self) -> u64 {
+        self.written_back.load(Ordering::Acquire)
     }
 
     /// This thread applies.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::{JournalError, Trouble};
-use super::handle::apply_batch;
+use super::handle::{apply_batch, put_torn_wal_aside};
 use super::log::{Log, SqliteLog};
 use super::place;
 use super::views::SqliteViews;
@@ -25,6 +25,7 @@ pub struct Salvaged {
 /// # Errors
 /// [`JournalError`]: the tables can't be used; nothing was changed.
 pub fn salvage(data: &Path, now_ms: i64) -> Result<Salvaged, JournalError> {
+    put_torn_wal_aside(data)?;
     let mut views = SqliteViews::open(data)?;
     let mut salvaged = Salvaged { batches: 0, replies: 0, broke_off: None };
     if SqliteLog::path(data).exists() {

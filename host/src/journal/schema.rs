@@ -129,6 +129,9 @@ CREATE TABLE IF NOT EXISTS position (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, log BLOB,
     was_stopped INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS texts_going (
+    entry INTEGER PRIMARY KEY, words TEXT NOT NULL
+) STRICT;
 CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     words, content = '', columnsize = 0, detail = none, tokenize = 'ascii'
 );

@@ -18,12 +18,15 @@ pub struct Indexed {
     pub up_to: i64,
     /// The newest event there is.
     pub newest: i64,
+    /// Something is to be taken out of it.
+    pub is_going: bool,
 }
 
 impl Indexed {
-    /// How many events may be missing in it.
+    /// How much is left to do: events that may be missing in it, and what is to be taken out, as one.
     pub fn behind(self) -> u64 {
-        self.newest.saturating_sub(self.up_to).max(0).cast_unsigned()
+        let missing = self.newest.saturating_sub(self.up_to).max(0).cast_unsigned();
+        missing + u64::from(self.is_going)
     }
 }
 
@@ -96,15 +99,26 @@ pub(super) fn begun_at(conversation: &[u8]) -> i64 {
 
 /// How far it has come.
 pub(super) fn indexed(to: &Transaction<'_>) -> rusqlite::Result<Indexed> {
-    let query = "SELECT indexed, (SELECT coalesce(max(rowid), 0) FROM events) FROM position";
-    let found = to
-        .prepare_cached(query)?
-        .query_row([], |row| Ok(Indexed { up_to: row.get(0)?, newest: row.get(1)? }));
+    let query = "SELECT indexed, (SELECT coalesce(max(rowid), 0) FROM events),
+        EXISTS (SELECT 1 FROM texts_going) FROM position";
+    let found = to.prepare_cached(query)?.query_row([], |row| {
+        Ok(Indexed { up_to: row.get(0)?, newest: row.get(1)?, is_going: row.get(2)? })
+    });
     Ok(found.optional()?.unwrap_or_default())
 }
 
-/// Takes up so many events that are missing in it.
-pub(super) fn take_up(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Indexed> {
+/// Takes out what was removed, and takes up events that are missing in it: so much in all.
+pub(super) fn go_on(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Indexed> {
+    // In this order: numbers of events that were removed are given again.
+    take_out(to)?;
+    let is_going = to.prepare_cached("SELECT 1 FROM texts_going")?.exists([])?;
+    if is_going {
+        return indexed(to);
+    }
+    take_up(to, most)
+}
+
+fn take_up(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Indexed> {
     let before = indexed(to)?;
     let (mut up_to, mut count) = (before.up_to, 0);
     let mut entries = Vec::new();
@@ -119,7 +133,8 @@ pub(super) fn take_up(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Index
             count += 1;
             let words = row.get_ref(2)?.as_blob_or_null()?.and_then(words_of);
             if let Some(words) = words {
-                entries.push((Rowid::of(row.get_ref(1)?.as_blob()?, up_to), words));
+                let rowid = Rowid::of(row.get_ref(1)?.as_blob()?, up_to);
+                entries.push((rowid, words::hashed(&words)));
             }
         }
     }
@@ -134,7 +149,8 @@ pub(super) fn take_up(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Index
     Ok(Indexed { up_to, ..before })
 }
 
-/// Takes out what was written in a conversation, whose events are still there.
+/// What was written in a conversation, whose events are still there, is to be taken out: each word costs a look at the
+/// index, so that is done bit by bit.
 pub(super) fn leave_out(to: &Transaction<'_>, id: ConversationId) -> rusqlite::Result<()> {
     let id = id.0.as_bytes().as_slice();
     let up_to = indexed(to)?.up_to;
@@ -142,12 +158,28 @@ pub(super) fn leave_out(to: &Transaction<'_>, id: ConversationId) -> rusqlite::R
         "SELECT rowid, body FROM events WHERE conversation = ?1 AND kind IN {KINDS} AND rowid <= ?2"
     ))?;
     let mut rows = events.query(params![id, up_to])?;
-    let mut remove =
-        to.prepare_cached("INSERT INTO texts (texts, rowid, words) VALUES ('delete', ?1, ?2)")?;
+    let mut going = to.prepare_cached("INSERT INTO texts_going (entry, words) VALUES (?1, ?2)")?;
     while let Some(row) = rows.next()? {
         if let Some(words) = words_of(row.get_ref(1)?.as_blob()?) {
-            remove.execute(params![Rowid::of(id, row.get(0)?).0, words])?;
+            going.execute(params![Rowid::of(id, row.get(0)?).0, words::hashed(&words)])?;
         }
+    }
+    Ok(())
+}
+
+/// Takes out some of what is to be: as much as takes a moment.
+fn take_out(to: &Transaction<'_>) -> rusqlite::Result<()> {
+    const MOMENT: std::time::Duration = std::time::Duration::from_millis(20);
+    let began = std::time::Instant::now();
+    let mut next = to.prepare_cached("SELECT entry, words FROM texts_going LIMIT 1")?;
+    let mut gone = to.prepare_cached("DELETE FROM texts_going WHERE entry = ?1")?;
+    let mut remove =
+        to.prepare_cached("INSERT INTO texts (texts, rowid, words) VALUES ('delete', ?1, ?2)")?;
+    while began.elapsed() < MOMENT {
+        let entry = next.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
+        let Some((entry, words)) = entry.optional()? else { return Ok(()) };
+        remove.execute(params![entry, words])?;
+        gone.execute([entry])?;
     }
     Ok(())
 }
@@ -161,8 +193,7 @@ pub(super) fn step_back(to: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Nothing is in it; it is made anew behind whatever is there.
-pub(super) const BEGIN_ANEW: &str =
-    "INSERT INTO texts (texts) VALUES ('delete-all'); UPDATE position SET indexed = 0;";
+pub(super) const BEGIN_ANEW: &str = "INSERT INTO texts (texts) VALUES ('delete-all'); DELETE FROM texts_going; UPDATE position SET indexed = 0;";
 
 #[cfg(test)]
 mod tests {

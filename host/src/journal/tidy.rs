@@ -61,11 +61,17 @@ impl Tidier {
                         continue;
                     }
                     let applied = progress.applied();
-                    if self.views.tidy_if_due() {
-                        kept.note(applied);
+                    if self.views.is_due() {
+                        progress.write_back();
+                        if self.views.tidy() {
+                            kept.note(applied);
+                        }
+                        progress.write_back();
                     }
                     kept.trim(&writer);
-                    self.log.tidy_if_due();
+                    if self.log.is_due() {
+                        self.log.tidy();
+                    }
                 }
             })
             .expect("a host that can't start a thread can't start");
@@ -139,13 +145,8 @@ impl Wal {
         Ok(Self { connection, file, tidied: Cell::new(Instant::now()) })
     }
 
-    /// Whether all that was in the WAL is in the file now.
-    fn tidy_if_due(&self) -> bool {
-        if self.pages() <= Self::MANY && self.tidied.get().elapsed() <= Self::SELDOM {
-            return false;
-        }
-        self.tidied.set(Instant::now());
-        self.tidy()
+    fn is_due(&self) -> bool {
+        self.pages() > Self::MANY || self.tidied.get().elapsed() > Self::SELDOM
     }
 
     /// How many pages wait in it. (Its length says nothing: it begins anew and keeps that.)
@@ -160,7 +161,10 @@ impl Wal {
 
     /// Moves pages from the WAL to the file. While somebody writes there is always a rest; that is moved while
     /// nobody does, a moment, and the WAL begins anew.
+    ///
+    /// Whether all that was in the WAL is in the file now.
     fn tidy(&self) -> bool {
+        self.tidied.set(Instant::now());
         let file = self.file.display();
         if !wal::is_sound(&self.connection, &self.file) {
             tracing::error!("{file}: {CUT}; nothing of it is written back");
@@ -169,6 +173,10 @@ impl Wal {
         let moved = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
             Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
         });
+        if !wal::is_sound(&self.connection, &self.file) {
+            tracing::error!("{file}: {CUT}; what was moved to the file may be torn");
+            return false;
+        }
         let done = moved.and_then(|moved| {
             self.connection.execute_batch("PRAGMA wal_checkpoint(RESTART)").map(|()| moved).or_else(
                 |error| match error.sqlite_error_code() {

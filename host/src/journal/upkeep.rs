@@ -19,6 +19,7 @@ pub async fn trim_routing_log(
 ) -> Result<usize, JournalError> {
     const AT_ONCE: i64 = 16;
     const PAUSE: Duration = Duration::from_millis(20);
+    journal.caught_up().await?;
     let reader = Reader::open(data)?;
     let runs = reader.runs_that_ended(before)?;
     for run in &runs {
@@ -59,6 +60,7 @@ mod tests {
         }
         let gone = trim_routing_log(&journal, folder.path(), Timestamp(60)).await.unwrap();
         assert_eq!(gone, 1);
+        journal.settled().await;
         let reader = Reader::open(folder.path()).unwrap();
         let left = [1, 40, 90].map(|run| reader.rows_of_run(run).unwrap());
         assert_eq!(left, [0, 50, 30]);

@@ -12,6 +12,7 @@ use super::handle;
 use super::log::{Log, SqliteLog};
 use super::schema::{self, SCHEMA_VERSION, SINCE_LOG};
 use super::views::Mark;
+use super::wal;
 
 type Result<T> = std::result::Result<T, JournalError>;
 
@@ -63,7 +64,12 @@ pub(super) fn file(path: &Path) -> Result<()> {
 /// [`JournalError`]: it can't be looked at.
 pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
     let mut found = Found::default();
-    let connection = look_only(&data.join(schema::FILE))?;
+    // As a start would look at it.
+    let file = data.join(schema::FILE);
+    let connection = match nobody_runs && handle::has_torn_wal(data) {
+        true => wal::without_wal(&file)?,
+        false => look_only(&file)?,
+    };
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if nobody_runs && version >= SINCE_LOG {
         let marked = Mark::of(&connection);

@@ -89,6 +89,7 @@ pub async fn in_time(
     if request.path().starts_with("/api/") {
         // All of it first: who asks and what they may is looked up once it is there.
         let (body, failed) = collected(body).await;
+        request.extensions_mut().insert(Shape::of(&body));
         request.set_payload(match failed {
             None => Payload::from(body),
             Some(error) => {
@@ -131,6 +132,28 @@ async fn collected(mut body: Timely) -> (Bytes, Option<PayloadError>) {
         }
     }
     (all.freeze(), None)
+}
+
+/// What a body of the API is at first sight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// Nothing, or an object with nothing in it.
+    Nothing,
+    /// An object.
+    Object,
+    /// Something else: no field of it would have a name.
+    Other,
+}
+
+impl Shape {
+    fn of(body: &[u8]) -> Self {
+        let mut visible = body.iter().filter(|byte| !byte.is_ascii_whitespace());
+        match (visible.next(), visible.next()) {
+            (None, _) | (Some(b'{'), Some(b'}')) => Self::Nothing,
+            (Some(b'{'), _) => Self::Object,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The most bytes of bodies at once: some sixty of the largest, and thousands of usual ones.

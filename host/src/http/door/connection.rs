@@ -51,6 +51,8 @@ struct Head {
     has_begun: bool,
     /// Rings now and again, to look whether it is late: most are there long before.
     look: Option<Pin<Box<Sleep>>>,
+    /// It was set for a head before this one.
+    is_stale: bool,
 }
 
 impl Head {
@@ -71,12 +73,17 @@ impl Head {
     /// It is there.
     fn is_there(&mut self) {
         (self.until, self.has_begun) = (None, false);
+        // It would ring for what is over.
+        self.is_stale = true;
     }
 
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let Some(until) = self.until else { return false };
         let next = || until.min(Instant::now() + HEAD);
         let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next())));
+        if std::mem::take(&mut self.is_stale) {
+            look.as_mut().reset(next());
+        }
         while look.as_mut().poll(context).is_ready() {
             if let Some(stood) = super::stood_still(look.deadline()) {
                 // It may have come while this thread stood still.

@@ -24,7 +24,7 @@ use actix_web::HttpRequest;
 use crate::actors::Directory;
 use crate::config::HostConfig;
 
-pub use body::in_time;
+pub use body::{Shape, in_time};
 pub use descriptors::make_room;
 pub use listen::{Listeners, Service, serve};
 pub use tls::{Tls, check as check_tls};

@@ -20,6 +20,7 @@ use cordboard_core::message::Message;
 use cordboard_core::notice::Notice;
 use cordboard_core::time::Timestamp;
 use futures_util::StreamExt;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::broadcast::error::RecvError;
@@ -76,6 +77,33 @@ pub enum FirstFrame {
     Alive,
 }
 
+/// An object each of whose fields stands once.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.insert(name.clone(), value).is_some() {
+                        return Err(A::Error::custom(format!("`{name}` stands twice")));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
 /// A frame from a screen.
 enum What {
     Sign(Sign),
@@ -86,8 +114,8 @@ impl What {
     /// A command or sign with its `id`, which the answer repeats. What isn't known is refused: a field that was
     /// misspelt would be as good as left out.
     fn of(text: &str) -> (Option<u64>, Result<Self, serde_json::Error>) {
-        let mut frame: Map<String, Value> = match serde_json::from_str(text) {
-            Ok(frame) => frame,
+        let mut frame = match serde_json::from_str(text) {
+            Ok(Fields(fields)) => fields,
             Err(error) => return (None, Err(error)),
         };
         let id = match Option::<u64>::deserialize(frame.remove("id").unwrap_or_default()) {
@@ -113,7 +141,7 @@ enum Sign {
     /// The agent is typing.
     Typing { conversation: ConversationId },
     /// The agent is there (PRES-06).
-    Activity,
+    Activity {},
     /// All open work is on this screen, or isn't any more: it is told what changes (`work` frames).
     Watch { on: bool },
 }
@@ -354,7 +382,7 @@ impl Line {
 
     fn take_sign(&mut self, sign: Sign) -> Result<(), ApiError> {
         match sign {
-            Sign::Activity => commands::note_activity(&self.directory, &self.caller),
+            Sign::Activity {} => commands::note_activity(&self.directory, &self.caller),
             Sign::Typing { conversation } => {
                 commands::note_activity(&self.directory, &self.caller);
                 if let Some(actor) = self.directory.agent(&self.caller.agent) {

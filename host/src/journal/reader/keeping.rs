@@ -40,6 +40,12 @@ impl Reader {
         Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?)
     }
 
+    /// Whether words of what was removed are still to be taken out of the index of texts.
+    pub fn has_words_to_go(&self) -> Result<bool> {
+        let query = "SELECT EXISTS (SELECT 1 FROM texts_going)";
+        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
     /// Whether an erased customer has written this, or anything at all if nothing is given.
     pub fn is_spent(&self, key: Option<i64>) -> Result<bool> {
         let query = "SELECT EXISTS (SELECT 1 FROM spent WHERE ?1 IS NULL OR key = ?1)";

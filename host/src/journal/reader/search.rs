@@ -214,7 +214,8 @@ impl Look<'_> {
             }
             let (_, theirs) =
                 second.get_or_insert_with(|| (Rowid::first_at(rowid.second()), BTreeSet::new()));
-            theirs.extend(self.conversation_at(rowid, newest, phrase)?);
+            let found = self.conversation_at(rowid, newest, phrase, theirs)?;
+            theirs.extend(found);
         }
         if let Some((_, theirs)) = second {
             self.take(theirs, &mut looked)?;
@@ -228,6 +229,7 @@ impl Look<'_> {
         rowid: Rowid,
         newest: i64,
         phrase: &Phrase,
+        known: &BTreeSet<ConversationId>,
     ) -> Result<Option<ConversationId>> {
         let mut event = self.reader.connection.prepare_cached(&format!(
             "SELECT conversation, body FROM events WHERE rowid = ?1 AND kind IN {}",
@@ -237,9 +239,13 @@ impl Look<'_> {
             let mut rows = event.query([number])?;
             let Some(row) = rows.next()? else { continue };
             if Rowid::of(row.get_ref(0)?.as_blob()?, number) == rowid {
+                let id = id_at(row, 0)?;
+                if known.contains(&id) {
+                    return Ok(None);
+                }
                 let words = texts::words_of(row.get_ref(1)?.as_blob()?);
                 let is_there = words.is_some_and(|words| phrase.is_in(&words));
-                return Ok(if is_there { Some(id_at(row, 0)?) } else { None });
+                return Ok(is_there.then_some(id));
             }
         }
         Ok(None)
@@ -489,6 +495,7 @@ mod tests {
         let found = |word: &str| {
             let mut look =
                 connection.prepare("SELECT rowid FROM texts WHERE texts MATCH ?1").unwrap();
+            let word = Phrase::of(word).unwrap().all_words();
             let places = look.query_map([word], |row| row.get(0).map(Rowid)).unwrap();
             places.collect::<rusqlite::Result<Vec<_>>>().unwrap()
         };

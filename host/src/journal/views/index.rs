@@ -50,7 +50,8 @@ impl Index {
             if behind == 0 {
                 return inbox.recv().ok();
             }
-            let has_much = behind >= u64::from(Self::AT_ONCE);
+            let is_going = self.indexed.is_going;
+            let has_much = behind >= u64::from(Self::AT_ONCE) || is_going;
             let wait = match self.stuck_until {
                 Some(until) => until.saturating_duration_since(Instant::now()).max(Self::QUIET),
                 None if has_much => Duration::ZERO,
@@ -60,7 +61,7 @@ impl Index {
                 Ok(batch) => {
                     let comes_first = batch.is_waited_for() || progress.is_wanted();
                     let is_searched = progress.is_searched();
-                    let may_wait = comes_first || (self.is_busy && !is_searched);
+                    let may_wait = comes_first || (self.is_busy && !is_searched && !is_going);
                     if (has_much || is_searched) && (!may_wait || behind >= Self::FAR) {
                         let slices = if is_searched { Self::SEARCHED } else { 1 };
                         for _ in 0..slices {

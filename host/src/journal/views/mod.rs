@@ -171,7 +171,7 @@ impl SqliteViews {
     pub fn index(&mut self, most: u32) -> Result<Indexed> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let indexed = texts::take_up(&transaction, most)?;
+        let indexed = texts::go_on(&transaction, most)?;
         transaction.commit()?;
         Ok(indexed)
     }
