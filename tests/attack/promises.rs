@@ -1,9 +1,10 @@
 //! What was answered stands: nothing is said to be done before it is on disk, and nobody takes it back by
 //! hanging up.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cordboard_tests::emulator::{Failure, Provider};
+use cordboard_tests::emulator::{Failure, Provider, twilio_webhook};
 use cordboard_tests::harness::{Screen, Setup, eventually};
 use serde_json::json;
 
@@ -176,4 +177,67 @@ async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_l
     assert_eq!(host.conversations_of(&sams, customer).await.len(), 1);
     held("the same, once its customer was erased", "nobody comes back by it");
     setup.stop_and_replay(host);
+}
+
+// SEC-02 CH-03 CH-12
+#[actix_web::test]
+async fn a_signature_that_holds_for_two_messages_counts_for_the_one_that_was_sent() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let sams = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    let world = &emulators.world;
+    let (victim, attacker) = ("+14255550100", "+14255550166");
+    assert_eq!(world.text(Provider::Twilio, victim, "hello").await, 200);
+    // Whoever writes so is heard, as Twilio has the message so.
+    let fake = "SM0123456789abcdef0123456789abcdef";
+    let text = format!("STOPFrom{victim}MessageSid{fake}N");
+    assert_eq!(world.deliver(Provider::Twilio, &"b".repeat(32), attacker, &text).await, 200);
+    let real = format!("SM{}", "b".repeat(32));
+    let accounts = &world.accounts;
+    let joined = [
+        ("AccountSid", accounts.twilio_sid.as_str()),
+        ("ApiVersion", "2010-04-01"),
+        ("Body", &text),
+        ("From", attacker),
+        ("FromCity", ""),
+        ("FromCountry", "US"),
+        ("MessageSid", &real),
+        ("NumMedia", "0"),
+        ("NumSegments", "1"),
+        ("SmsMessageSid", &real),
+        ("SmsSid", &real),
+        ("SmsStatus", "received"),
+        ("To", Provider::Twilio.our_number()),
+    ];
+    let fields = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let url = format!("{}/hooks/sms-twilio", host.url);
+    let signature = twilio_webhook(&accounts.twilio_token, &url, &fields(&joined));
+    // The same text, cut so that the victim has sent it.
+    let rest = format!("{attacker}FromCityFromCountryUSMessage");
+    let sid = format!("Sid{real}NumMedia0NumSegments1SmsMessageSid{real}SmsSid{real}SmsStatus");
+    let cut = [
+        ("AccountSid", accounts.twilio_sid.as_str()),
+        ("ApiVersion", "2010-04-01"),
+        ("Body", "STOP"),
+        ("From", victim),
+        ("MessageSid", fake),
+        ("NFrom", &rest),
+        (&sid, "received"),
+        ("To", Provider::Twilio.our_number()),
+    ];
+    assert_eq!(
+        twilio_webhook(&accounts.twilio_token, &url, &fields(&cut)),
+        signature,
+        "it is signed as well"
+    );
+    let client = reqwest::Client::new();
+    let post = client.post(&url).header("x-twilio-signature", &signature).form(&fields(&cut));
+    assert_eq!(post.send().await.unwrap().status(), 403);
+    let id = host.conversations_of(&sams, victim).await.remove(0);
+    assert_eq!(host.conversation(&sams, &id).await["opted_out"], false);
+    assert_eq!(host.transcript(&sams, &id).await.len(), 1);
+    held("one's own signed text, cut into somebody else's STOP", "Twilio is asked: 403");
 }
