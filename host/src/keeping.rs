@@ -205,6 +205,8 @@ async fn scrub_what_is_noted(journal: &Journal) -> Result<(), JournalError> {
     const WITHIN: Duration = Duration::from_secs(5);
     const PAUSE: Duration = Duration::from_millis(20);
     let Some(removals) = journal.read(Reader::to_scrub).await? else { return Ok(()) };
+    // The texts themselves; the index holds none.
+    journal.scrub().await?;
     let until = Instant::now() + WITHIN;
     while journal.read(Reader::has_words_to_go).await? {
         if Instant::now() > until {

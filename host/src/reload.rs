@@ -2,7 +2,7 @@
 //! asks (ROUTE-17). One that is wrong changes nothing; what was in force stays in force.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ pub enum ReloadError {
     /// The journal can't be opened.
     #[error("the journal can't be read; nothing was changed: {0}")]
     Unreadable(JournalError),
+    /// Several wait to do the same.
+    #[error("it is being read again already, several times in a row: wait for that")]
+    Busy,
     /// The conversations that wait can't be read.
     #[error(
         "the new configuration is in force, but what waits couldn't be read, and follows it with the next change, or when something happens to it: {0}"
@@ -54,6 +57,24 @@ pub struct Reloader {
     started: Arc<Config>,
     /// What waited for a restart the last time.
     waits: Mutex<Vec<String>>,
+    /// How many read it, or wait to.
+    waiting: AtomicUsize,
+}
+
+/// One who waits, until it is dropped.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let one = Self(count);
+        (count.fetch_add(1, Ordering::AcqRel) < most).then_some(one)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Reloader {
@@ -63,7 +84,18 @@ impl Reloader {
         let (root, waits) = (started.root.clone(), Mutex::default());
         let (problems, changing) = (Mutex::default(), Mutex::default());
         let unfinished = AtomicBool::new(false);
-        Self { directory, routing, root, data, problems, changing, unfinished, started, waits }
+        Self {
+            directory,
+            routing,
+            root,
+            data,
+            problems,
+            changing,
+            unfinished,
+            started,
+            waits,
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// What was wrong with the configuration the last time it was read; empty: it is in force.
@@ -76,6 +108,9 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`] says whether anything was changed.
     pub fn reload(&self, by: &str) -> Result<Change, ReloadError> {
+        /// Each waits on a thread for those before it, and reads what they read.
+        const MOST_WAITING: usize = 4;
+        let _waiting = Waits::begin(&self.waiting, MOST_WAITING).ok_or(ReloadError::Busy)?;
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.root).and_then(|new| self.checked(new));
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();

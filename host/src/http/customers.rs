@@ -1,5 +1,7 @@
 //! What is kept of a customer: taken out, and erased (SEC-04).
 
+use std::time::Duration;
+
 use actix_web::web::{self, Data, Json, Query, ServiceConfig};
 use cordboard_core::ids::ConversationId;
 use serde::Deserialize;
@@ -11,7 +13,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::export::{self, Format, Taker};
 use crate::http::reads::Reach;
 use crate::http::server::Web;
-use crate::journal::Customer;
+use crate::journal::{Customer, Reader};
 use crate::keeping::{self, Erased, NotErased, Whose};
 
 /// Below `/api/v1`.
@@ -33,6 +35,9 @@ pub struct WantedCustomer {
     #[serde(default)]
     channel: Option<String>,
 }
+
+/// Whoever erases waits for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl WantedCustomer {
     fn whose(self) -> Result<Whose, ApiError> {
@@ -90,6 +95,15 @@ pub async fn erase_customer(
     caller.must(Permission::CustomerData)?;
     let whose = query.into_inner().whose()?;
     let kept = kept(&web, &caller, &whose).await?;
+    if kept.is_nothing() {
+        // Somebody may have erased them a moment ago, and not have heard what is left.
+        let data = web.directory.config().host.data.clone();
+        let left = web.directory.journal.read(move |reader| keeping::left_by_host(reader, &data));
+        let left = left.await?;
+        if web.directory.journal.read(Reader::to_scrub).await?.is_some() {
+            return Ok(Json(Erased { conversations: 0, left }));
+        }
+    }
     let ids = keeping::to_erase(&kept)?;
     note(&web, &caller, "customer.erase", &ids).await?;
     let directory = web.directory.clone();
@@ -102,7 +116,12 @@ pub async fn erase_customer(
         Ok::<_, NotErased>(Erased { conversations: erased?, left })
     });
     let ended = |_| ApiError::Unavailable("it came to grief; the log says more".to_owned());
-    Ok(Json(erasing.await.map_err(ended)??))
+    let late = |_| {
+        let text = "it takes long, and goes on; ask again what is left of them";
+        ApiError::Unavailable(text.to_owned())
+    };
+    let erased = tokio::time::timeout(PATIENCE, erasing).await.map_err(late)?;
+    Ok(Json(erased.map_err(ended)??))
 }
 
 async fn kept(web: &Web, caller: &Caller, whose: &Whose) -> Result<Customer, ApiError> {

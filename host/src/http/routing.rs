@@ -480,7 +480,7 @@ pub async fn desk(web: Data<Web>, caller: Caller) -> Answer<DeskView> {
 /// Read the configuration again now (permission `config.reload`). Files that are wrong change nothing.
 #[utoipa::path(post, path = "/api/v1/config/reload", responses(
     (status = 200, body = Change), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-    (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
+    (status = 409, body = ErrorBody), (status = 429, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn reload(web: Data<Web>, caller: Caller) -> Answer<Change> {
     caller.must(Permission::Reload)?;
     caller.noted(&web.directory, "config.reload", "configuration", None).await?;
@@ -490,6 +490,7 @@ pub async fn reload(web: Data<Web>, caller: Caller) -> Answer<Change> {
     match reloaded.map_err(stopping)? {
         Ok(change) => Ok(Json(change)),
         Err(ReloadError::Wrong(errors)) => Err(ApiError::WrongConfig(errors.to_string())),
+        Err(error @ ReloadError::Busy) => Err(ApiError::Busy(error.to_string())),
         Err(error @ (ReloadError::Unreadable(_) | ReloadError::HalfWay(_))) => {
             Err(ApiError::Unavailable(error.to_string()))
         }

@@ -85,6 +85,12 @@ impl Wanted {
     }
 }
 
+/// Whoever looks for words finds what was written by now.
+async fn indexed(directory: &Directory) -> Result<(), ApiError> {
+    let indexed = directory.journal.texts_indexed().await;
+    indexed.map_err(|why| ApiError::Unavailable(why.to_string()))
+}
+
 /// A page ends after so long, whatever there is still to look through.
 const LOOKS_FOR: Duration = Duration::from_millis(100);
 /// A page ends before it has more.
@@ -121,7 +127,7 @@ pub async fn search(
     let reach =
         if filter.customer.is_some() && filter.text.is_none() { Reach::Part } else { Reach::All };
     if filter.text.is_some() {
-        directory.journal.texts_indexed().await?;
+        indexed(&directory).await?;
     }
     let found = web
         .reads
@@ -171,7 +177,7 @@ pub async fn export(
     let asked = Some(request.query_string());
     caller.noted(&web.directory, "conversation.export", "conversations", asked).await?;
     if filter.text.is_some() {
-        directory.journal.texts_indexed().await?;
+        indexed(&directory).await?;
     }
     let format = form.format;
     let taker = Taker { web: &web, caller, permission: Permission::Export };

@@ -54,7 +54,9 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
         }
         Ok(Err(sdk::Rejection::TryAgain(reason))) => {
             count("unavailable");
-            tracing::warn!(%channel, reason = shown(&reason), "a webhook has to come again");
+            web.refusals.say(&channel, || {
+                tracing::warn!(%channel, reason = shown(&reason), "a webhook has to come again");
+            });
             return retry_later("it can't be told just now whether this is authentic");
         }
         Ok(Err(sdk::Rejection::NotUnderstood(reason))) => {

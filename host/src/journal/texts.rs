@@ -111,11 +111,12 @@ pub(super) fn indexed(to: &Transaction<'_>) -> rusqlite::Result<Indexed> {
 pub(super) fn go_on(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Indexed> {
     // In this order: numbers of events that were removed are given again.
     take_out(to)?;
-    let is_going = to.prepare_cached("SELECT 1 FROM texts_going")?.exists([])?;
-    if is_going {
-        return indexed(to);
-    }
-    take_up(to, most)
+    // What comes waits only if it might have the number of what goes.
+    let query = "SELECT EXISTS (SELECT 1 FROM texts_going, position
+        WHERE entry & ?1 > position.indexed & ?1)";
+    let must_wait: bool =
+        to.prepare_cached(query)?.query_row([Rowid::EVENTS - 1], |row| row.get(0))?;
+    if must_wait { indexed(to) } else { take_up(to, most) }
 }
 
 fn take_up(to: &Transaction<'_>, most: u32) -> rusqlite::Result<Indexed> {

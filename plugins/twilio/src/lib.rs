@@ -9,11 +9,14 @@ mod unambiguous;
 mod webhook_signature;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use cordboard_sdk::prelude::*;
 use cordboard_sdk::sms::{self, Number, NumberForm};
 
-use unambiguous::Joined;
+use unambiguous::is_sid;
 pub use webhook_signature::{Algorithm, signature};
 
 /// The channel's settings.
@@ -42,6 +45,26 @@ struct Twilio {
     auth_token: Secret,
     /// For accounts whose webhooks are signed with HMAC-SHA256; others have none.
     shared_key: Option<Secret>,
+    /// What Twilio was asked about lately.
+    asked: Mutex<VecDeque<(String, Known)>>,
+    /// How many look-ups are under way.
+    asking: AtomicUsize,
+}
+
+/// A place to ask, until it is dropped.
+struct Asking<'a>(&'a AtomicUsize);
+
+impl<'a> Asking<'a> {
+    fn begin(count: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let place = Self(count);
+        (count.fetch_add(1, Ordering::AcqRel) < most).then_some(place)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Channel for Twilio {
@@ -77,7 +100,8 @@ impl Channel for Twilio {
         }
         let auth_token = host.secret("auth_token").await.map_err(OpenError::Failed)?;
         let shared_key = host.secret("shared_key").await.ok();
-        Ok(Self { host, config, auth_token, shared_key })
+        let (asked, asking) = Default::default();
+        Ok(Self { host, config, auth_token, shared_key, asked, asking })
     }
 
     async fn receive(&self, request: WebhookRequest) -> Result<Received, Rejection> {
@@ -85,8 +109,9 @@ impl Channel for Twilio {
         // With GET all of it stands in the URL, and what was signed is that.
         let is_get = request.method == "GET";
         let fields = if is_get { request.query_pairs() } else { request.form() };
-        let joined = Joined::of(if is_get { &[] } else { fields.as_slice() });
-        self.check_signature(&request, joined.as_str())?;
+        let signed = if is_get { &[] } else { fields.as_slice() };
+        self.check_signature(&request, signed)?;
+        let is_plain = unambiguous::is_plain(&request, &fields);
         let form = Form(fields);
         match form.get("AccountSid") {
             Some(sid) if sid == self.config.account_sid => {}
@@ -97,11 +122,11 @@ impl Channel for Twilio {
         }
         let event = match form.get("MessageStatus") {
             Some(status) => {
-                let provider_id = form.need("MessageSid")?.to_owned();
+                let provider_id = message_sid(&form)?.to_owned();
                 let (code, text) = (form.get("ErrorCode"), form.get("ErrorMessage"));
-                let status = match joined.is_ambiguous() {
-                    false => delivery_status(status, code, text),
-                    true => self.known(&provider_id).await?.delivery_status(),
+                let status = match is_plain {
+                    true => delivery_status(status, code, text),
+                    false => self.known(&provider_id).await?.delivery_status(),
                 };
                 let reference = request.query_value("reference");
                 Event::Delivery(DeliveryReport { reference, provider_id, status })
@@ -109,11 +134,7 @@ impl Channel for Twilio {
             None => {
                 let message = inbound(&form, &self.config.numbers)?;
                 sms::check_ends(&message, &self.config.numbers)?;
-                // Names that aren't numbers could be the rest of a field's name.
-                let is_named =
-                    message.from.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ')
-                        && !is_number(&message.from);
-                if joined.is_ambiguous() || is_named {
+                if !is_plain {
                     self.check_with_twilio(&message).await?;
                 }
                 Event::Message(message)
@@ -166,22 +187,46 @@ impl Channel for Twilio {
 }
 
 impl Twilio {
-    /// The signature holds for this message, and for another one, too: Twilio is asked which it is.
+    /// The signature may hold for another message, too: Twilio is asked which it is.
     async fn check_with_twilio(&self, message: &Inbound) -> Result<(), Rejection> {
         let known = self.known(&message.provider_id).await?;
         let is_same = |one: &str, other: &str| own_form(one, &[]) == own_form(other, &[]);
         let is_theirs = known.direction == "inbound"
-            && is_same(&known.from, &message.from)
-            && is_same(&known.to, &message.to)
-            && known.body.trim() == message.text.trim();
+            && is_same(known.from.as_deref().unwrap_or_default(), &message.from)
+            && is_same(known.to.as_deref().unwrap_or_default(), &message.to)
+            && known.body.as_deref().unwrap_or_default().trim() == message.text.trim();
         if is_theirs {
             return Ok(());
         }
         Err(of_another())
     }
 
-    /// A message as Twilio has it.
+    /// A message as Twilio has it. What came in doesn't change, and is asked for once: a request may be sent again by
+    /// whoever has it.
     async fn known(&self, sid: &str) -> Result<Known, Rejection> {
+        const MOST_AT_ONCE: usize = 16;
+        const MOST_KEPT: usize = 256;
+        let kept = |asked: &VecDeque<(String, Known)>| {
+            asked.iter().find(|(known, _)| known == sid).map(|(_, message)| message.clone())
+        };
+        if let Some(known) = kept(&self.asked.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(known);
+        }
+        let _place = Asking::begin(&self.asking, MOST_AT_ONCE).ok_or_else(|| {
+            Rejection::TryAgain("Twilio is being asked about others just now".to_owned())
+        })?;
+        let known = self.look_up(sid).await?;
+        if known.direction == "inbound" {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push_back((sid.to_owned(), known.clone()));
+            if asked.len() > MOST_KEPT {
+                asked.pop_front();
+            }
+        }
+        Ok(known)
+    }
+
+    async fn look_up(&self, sid: &str) -> Result<Known, Rejection> {
         let Config { base_url, account_sid, .. } = &self.config;
         let url = format!("{base_url}/2010-04-01/Accounts/{account_sid}/Messages/{sid}.json");
         let request = HttpRequest::get(url).basic_auth(account_sid, self.auth_token.expose());
@@ -198,7 +243,11 @@ impl Twilio {
         }
     }
 
-    fn check_signature(&self, request: &WebhookRequest, joined: &str) -> Result<(), Rejection> {
+    fn check_signature(
+        &self,
+        request: &WebhookRequest,
+        fields: &[(Cow<'_, str>, Cow<'_, str>)],
+    ) -> Result<(), Rejection> {
         let reject = |reason: &str| Rejection::NotAuthentic(reason.to_owned());
         let given =
             request.header("x-twilio-signature").ok_or_else(|| reject("no signature header"))?;
@@ -211,7 +260,7 @@ impl Twilio {
         };
         let secret = secret
             .ok_or_else(|| reject("signed with HMAC_SHA256, but no `shared_key` is given"))?;
-        if webhook_signature::is_authentic(request, joined, given, secret.expose(), algorithm) {
+        if webhook_signature::is_authentic(request, fields, given, secret.expose(), algorithm) {
             return Ok(());
         }
         Err(reject("the signature isn't that of URL and fields; check the host's public_url"))
@@ -248,11 +297,7 @@ fn inbound(form: &Form<'_>, numbers: &[Number]) -> Result<Inbound, Rejection> {
         let content_type = form.get(&format!("MediaContentType{n}")).unwrap_or_default();
         Some(Media { url, content_type: content_type.to_owned() })
     });
-    let sid = form.need("MessageSid")?;
-    if !is_message_sid(sid) {
-        let text = format!("\"{sid}\" isn't a message's SID: SM or MM and 32 hexadecimal digits");
-        return Err(Rejection::NotUnderstood(text));
-    }
+    let sid = message_sid(form)?;
     Ok(Inbound {
         provider_id: sid.to_owned(),
         from: address(form, "From", &[])?,
@@ -322,9 +367,15 @@ fn own_form(address: &str, numbers: &[Number]) -> String {
     }
 }
 
-fn is_message_sid(sid: &str) -> bool {
-    let digits = sid.strip_prefix("SM").or_else(|| sid.strip_prefix("MM")).unwrap_or_default();
-    digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// It becomes part of an address, too.
+fn message_sid<'a>(form: &'a Form<'_>) -> Result<&'a str, Rejection> {
+    let sid = form.need("MessageSid")?;
+    if is_sid(sid, "SM") || is_sid(sid, "MM") {
+        return Ok(sid);
+    }
+    let shown: String = sid.chars().take(60).collect();
+    let text = format!("\"{shown}\" isn't a message's SID: SM or MM and 32 hexadecimal digits");
+    Err(Rejection::NotUnderstood(text))
 }
 
 /// Twilio's states in the host's words.
@@ -356,13 +407,12 @@ fn meaning(code: &str) -> &'static str {
 }
 
 /// A message as Twilio has it.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Known {
     direction: String,
-    from: String,
-    to: String,
-    #[serde(default)]
-    body: String,
+    from: Option<String>,
+    to: Option<String>,
+    body: Option<String>,
     #[serde(default)]
     status: String,
     error_code: Option<u32>,

@@ -1,6 +1,6 @@
 //! Golden vectors of the official SDK, and the wire facts that they don't cover.
 
-use cordboard_sdk::signature::to_base64;
+use cordboard_sdk::signature::{to_base64, to_hex};
 use cordboard_sdk::testkit::{FakeHost, run};
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn fields(params: &Value) -> Vec<(String, String)> {
 fn post(url: &str, pairs: &[(&str, &str)], token: &str) -> WebhookRequest {
     let form = HttpRequest::post(url).form(pairs.iter().copied()).body;
     let owned: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let digest = signature(url, Joined::of(&owned).as_str(), token, Algorithm::HmacSha1);
+    let digest = signature(url, &owned, token, Algorithm::HmacSha1);
     WebhookRequest {
         method: "POST".into(),
         url: url.into(),
@@ -40,6 +40,8 @@ fn post(url: &str, pairs: &[(&str, &str)], token: &str) -> WebhookRequest {
     }
 }
 
+const MEDIA: &str = "https://api.twilio.com/2010-04-01/Accounts/ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/Messages/MMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/Media/MEaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
 const INBOUND: [(&str, &str); 9] = [
     ("MessageSid", "SMaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     ("AccountSid", SID),
@@ -47,7 +49,7 @@ const INBOUND: [(&str, &str); 9] = [
     ("To", "+15551230000"),
     ("Body", "Café & 你好 😀"),
     ("NumMedia", "1"),
-    ("MediaUrl0", "https://api.twilio.com/x"),
+    ("MediaUrl0", MEDIA),
     ("MediaContentType0", "image/jpeg"),
     ("FromCity", ""),
 ];
@@ -67,7 +69,7 @@ fn signatures_equal_the_sdks() {
         };
         let url = inputs["url"].as_str().unwrap();
         let token = inputs["auth_token"].as_str().unwrap();
-        let digest = signature(url, Joined::of(&fields(params)).as_str(), token, algorithm);
+        let digest = signature(url, &fields(params), token, algorithm);
         assert_eq!(Some(to_base64(&digest).as_str()), vector["expected"].as_str(), "{vector}");
         checked += 1;
     }
@@ -91,7 +93,7 @@ fn a_json_body_is_signed_through_the_url() {
     let given = vector["expected"].as_str().unwrap();
     let token = vector["inputs"]["auth_token"].as_str().unwrap();
     let authentic = |request: &WebhookRequest| {
-        webhook_signature::is_authentic(request, "", given, token, Algorithm::HmacSha1)
+        webhook_signature::is_authentic(request, &[], given, token, Algorithm::HmacSha1)
     };
     assert!(authentic(&request));
     request.body[0] ^= 1;
@@ -188,17 +190,22 @@ fn an_inbound_message_is_understood_once_it_is_authentic() {
         let Err(Rejection::NotAuthentic(why)) = run(channel.receive(much)) else { panic!() };
         assert!(why.contains(why_not), "{why}");
     }
-    for (from, to) in [
+    for (number, (from, to)) in (1..).zip([
         ("whatsapp:+15558675309", "whatsapp:+15558675309"),
         ("whatsapp:15558675309", "whatsapp:+15558675309"),
         ("25392", "25392"),
         ("whatsapp:US.13491208655302741918", "whatsapp:US.13491208655302741918"),
         ("messenger:1234567890", "messenger:1234567890"),
         ("Google", "Google"),
-    ] {
-        // Whose name isn't a number is looked up.
-        fake.answer(200, &[], &known("Google", "Café & 你好 😀"));
-        let received = run(channel.receive(post(url, &with("From", from), TOKEN))).unwrap();
+    ]) {
+        // What isn't a number is looked up, once a message.
+        if from != "25392" {
+            fake.answer(200, &[], &known(from, "Café & 你好 😀"));
+        }
+        let mut pairs = with("From", from);
+        let sid = format!("SM{number:032x}");
+        pairs[0].1 = &sid;
+        let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
         let Event::Message(message) = &received.events[0] else { panic!() };
         assert_eq!(message.from, to);
     }
@@ -221,35 +228,43 @@ fn known(from: &str, text: &str) -> String {
 
 // CH-03 SEC-02 CH-12
 #[test]
-fn what_reads_as_another_message_too_is_taken_only_if_twilio_has_it_so() {
+fn what_may_be_read_in_two_ways_is_taken_only_if_twilio_has_it_so() {
     let fake = FakeHost::new().secret("auth_token", TOKEN);
     let channel = open(&fake);
     let url = "http://127.0.0.1:8080/hooks/twilio";
-    let (sid, real) = ("SM0123456789abcdef0123456789abcdef", "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+    let real = "SMbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     // What the attacks of November 2026 did: one's own signed text, cut so that it is somebody else's, with what is
-    // true hidden in values, in names, or in the text.
+    // true hidden in values, in names, in the text, or in the URL.
     let tail =
         format!("MessageSid{real}NumMedia0NumSegments1SmsMessageSid{real}SmsSid{real}SmsStatus");
     let state = format!("StateWAFromZip98101{tail}");
     let swallowed = format!("xFromwhatsapp:+4366011111{tail}ProfileName");
     let hidden = format!("From+14255557777{tail}");
-    let forged: [(&str, Vec<(&str, &str)>); 4] = [
-        ("STOP", vec![("NFrom", "+14255557777FromCitySEATTLEFrom"), (&state, "received")]),
-        ("STOP", vec![("MessageZ", &hidden)]),
-        ("STOP", vec![("FromA", "From+14255557777")]),
-        (&swallowed, vec![]),
+    let query = format!("{url}?AccountSid={SID}&Body=");
+    type Fields<'a> = Vec<(&'a str, &'a str)>;
+    let forged: [(&str, &str, &str, Fields<'_>); 9] = [
+        (url, "STOP", "+14255558888", vec![("NFrom", "+14255557777From"), (&state, "received")]),
+        (url, "STOP", "+14255558888", vec![("MessageZ", &hidden)]),
+        (url, "STOP", "+14255558888", vec![("ToZip", &hidden)]),
+        (url, "STOP", "+14255558888", vec![("FromCity", "From+14255557777")]),
+        (url, "STOP", " +14255558888", vec![("GFrom", "+14255557777")]),
+        (url, "STOP", "\u{3000}+14255558888", vec![]),
+        (url, "STOP", "+14255558888", vec![("GFrom", "ACMEBANK")]),
+        (url, &swallowed, "whatsapp:+4366099999", vec![]),
+        (&query, "STOP", "+14255558888", vec![("Z", "&From=%2B14255557777")]),
     ];
-    for (text, rest) in forged {
+    for (number, (url, text, from, rest)) in (1..).zip(forged) {
+        let sid = format!("SM{number:032x}");
         let mut pairs = vec![
             ("AccountSid", SID),
             ("Body", text),
-            ("From", "+14255558888"),
-            ("MessageSid", sid),
+            ("From", from),
+            ("MessageSid", &sid),
             ("To", "+15551230000"),
         ];
         pairs.extend(rest);
         let request = post(url, &pairs, TOKEN);
-        // Twilio knows no such message, or another one of that name.
+        // Twilio knows no such message, or another one of that name; which it is asked once.
         for (status, body) in [(404, "{}".to_owned()), (200, known("+14255557777", "hello"))] {
             fake.answer(status, &[], &body);
             let Err(Rejection::NotAuthentic(why)) = run(channel.receive(request.clone())) else {
@@ -257,50 +272,62 @@ fn what_reads_as_another_message_too_is_taken_only_if_twilio_has_it_so() {
             };
             assert!(why.contains("signed for another message"), "{why}");
             let asked = fake.requests().pop().unwrap();
-            assert_eq!(
-                (asked.method.as_str(), asked.url.ends_with(&format!("/{sid}.json"))),
-                ("GET", true)
-            );
+            assert_eq!(asked.method, "GET");
+            assert!(asked.url.ends_with(&format!("/Messages/{sid}.json")), "{}", asked.url);
         }
-    }
-    // Whoever writes so all the same is heard.
-    let texts =
-        ["call From+14255550100To+43 now", "AccountSidACcccccccccccccccccccccccccccccccccc"];
-    for text in texts {
-        let mut pairs = INBOUND.to_vec();
-        pairs[4].1 = text;
         let asked = fake.requests().len();
-        fake.answer(503, &[], "");
-        let again = run(channel.receive(post(url, &pairs, TOKEN)));
-        let is_ambiguous = Joined::of(&pairs).is_ambiguous();
-        assert_eq!(matches!(again, Err(Rejection::TryAgain(_))), is_ambiguous, "{again:?}");
-        fake.answer(200, &[], &known("+15558675309", text));
-        let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
-        let Event::Message(message) = &received.events[0] else { panic!() };
-        assert_eq!(message.text, text);
-        assert!(fake.requests().len() > asked || !is_ambiguous);
+        assert!(run(channel.receive(request)).is_err());
+        assert_eq!(fake.requests().len(), asked);
     }
-    // What nobody could mean otherwise isn't asked for.
-    let asked = fake.requests().len();
-    for (name, value) in [
-        ("Body", "From Vienna to Graz, FromCity, To do, Tomorrow, MessageSid"),
-        ("ProfileName", "Lotto From Z"),
-        ("ButtonPayload", "replyTo"),
-        ("aFutureField", "1"),
-        ("ReferralSourceUrl", "https://fb.example/goTo"),
-    ] {
-        let mut pairs: Vec<_> = INBOUND.iter().copied().filter(|pair| pair.0 != name).collect();
-        pairs.push((name, value));
-        assert!(run(channel.receive(post(url, &pairs, TOKEN))).is_ok(), "{name}");
-    }
-    assert_eq!(fake.requests().len(), asked);
-    // With GET it stands in the URL, which is signed as it is.
+    // The body's hash in the URL, of a form, and what is said with GET.
+    let body = post(url, &INBOUND, TOKEN).body;
+    let digest = to_hex(&cordboard_sdk::signature::sha256(&body));
+    let hashed = format!("{url}?bodySHA256={digest}");
+    let by_hash = WebhookRequest { body, ..post(&hashed, &[], TOKEN) };
     let query = HttpRequest::post(url).form(INBOUND).body;
-    let url = format!("{url}?{}", String::from_utf8(query).unwrap());
-    let get = WebhookRequest { method: "GET".into(), body: vec![], ..post(&url, &[], TOKEN) };
+    let in_url = format!("{url}?{}", String::from_utf8(query).unwrap());
+    let get = WebhookRequest { method: "GET".into(), body: vec![], ..post(&in_url, &[], TOKEN) };
+    for request in [by_hash, get] {
+        fake.answer(404, &[], "{}");
+        assert!(matches!(run(channel.receive(request.clone())), Err(Rejection::NotAuthentic(_))));
+        fake.answer(503, &[], "");
+        assert!(matches!(run(channel.receive(request.clone())), Err(Rejection::TryAgain(_))));
+    }
+    // Twilio has it so.
+    fake.answer(200, &[], &known("+15558675309", "Café & 你好 😀"));
+    let get = WebhookRequest { method: "GET".into(), body: vec![], ..post(&in_url, &[], TOKEN) };
     let received = run(channel.receive(get)).unwrap();
     let Event::Message(message) = &received.events[0] else { panic!() };
     assert_eq!(message.from, "+15558675309");
+    let mut odd = INBOUND.to_vec();
+    let sid = "SM77777777777777777777777777777777";
+    (odd[0].1, odd[2].1) = (sid, "whatsapp:+15558675309");
+    odd.extend([
+        ("ProfileName", "To1000"),
+        ("aFutureField", "1"),
+        ("ButtonPayload", "replyTo4711"),
+    ]);
+    fake.answer(200, &[], &known("whatsapp:+15558675309", "Café & 你好 😀"));
+    let received = run(channel.receive(post(url, &odd, TOKEN))).unwrap();
+    let Event::Message(message) = &received.events[0] else { panic!() };
+    assert_eq!(message.from, "whatsapp:+15558675309");
+    // Whatever customers write, nobody is asked about the usual form.
+    let asked = fake.requests().len();
+    for text in ["call From+14255550100To+43 now", "MessageSid", "STOPFrom+14255550100", "To do"] {
+        let mut pairs = INBOUND.to_vec();
+        pairs[4].1 = text;
+        let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
+        let Event::Message(message) = &received.events[0] else { panic!() };
+        assert_eq!(message.text, text);
+    }
+    assert_eq!(fake.requests().len(), asked);
+    // A report's name becomes part of an address: it has to be one.
+    let report = [("AccountSid", SID), ("MessageSid", "../../Keys"), ("MessageStatus", "sent")];
+    let Err(Rejection::NotUnderstood(why)) = run(channel.receive(post(url, &report, TOKEN))) else {
+        panic!()
+    };
+    assert!(why.contains("isn't a message's SID"), "{why}");
+    assert_eq!(fake.requests().len(), asked);
 }
 
 // CH-03
@@ -308,16 +335,16 @@ fn what_reads_as_another_message_too_is_taken_only_if_twilio_has_it_so() {
 fn status_callbacks_become_reports_with_our_reference() {
     let fake = FakeHost::new().secret("auth_token", TOKEN);
     let channel = open(&fake);
-    let url = "http://127.0.0.1:8080/hooks/twilio?reference=c.7";
+    let url = "http://127.0.0.1:8080/hooks/twilio?reference=0123456789abcdef0123456789abcdef.7";
     let pairs = [
         ("AccountSid", SID),
-        ("MessageSid", "SM1"),
+        ("MessageSid", "SM11111111111111111111111111111111"),
         ("MessageStatus", "undelivered"),
         ("ErrorCode", "30003"),
     ];
     let received = run(channel.receive(post(url, &pairs, TOKEN))).unwrap();
     let Event::Delivery(report) = &received.events[0] else { panic!() };
-    assert_eq!(report.reference.as_deref(), Some("c.7"));
+    assert_eq!(report.reference.as_deref(), Some("0123456789abcdef0123456789abcdef.7"));
     let status = DeliveryStatus::Undelivered {
         code: "30003".into(),
         reason: "the handset can't be reached".into(),

@@ -1,80 +1,87 @@
-//! Whether a form can be read in one way only. Twilio's signature is over names and values joined without anything
-//! between them, sorted by name, behind the URL: whoever has one signed request can draw the lines between them
+//! Whether a request can be read in one way only. Twilio's signature is over the URL, and names and values joined
+//! without anything between them, sorted by name: whoever has one signed request can draw the lines between them
 //! elsewhere. Somebody who texts `STOPFrom+14255550100…` has a signature that holds for a "STOP" from that number as
-//! well, with what is true hidden in the name or value of some other field.
+//! well, with what is true hidden in the name or value of some other field, or in the URL.
 //!
-//! It can't be told by how fields look, as customers write what they want. But whatever the reading, what was signed
-//! is the same text, and holds both: the sender that is true and the one that is claimed. So a text that has more of
-//! them than one message has is taken only if Twilio itself has the message so ([`Twilio::check_with_twilio`]).
-//!
-//! [`Twilio::check_with_twilio`]: crate::Twilio
+//! So what is taken on its signature alone has to be such that there is no other reading: of a text, the customer's words
+//! are the only value in it that may hold anything. Every other field is one that Twilio sends, and has the form that Twilio gives
+//! it; none of these forms has room for another field's name (they hold capitals or small letters, never both), and the URL has
+//! nothing that we didn't put there. Whatever is otherwise is asked of Twilio itself.
 
-/// What was signed, behind the URL; and whether a name stands in it twice.
-pub struct Joined {
-    text: String,
-    has_twins: bool,
+use std::borrow::Cow;
+
+use cordboard_sdk::WebhookRequest;
+
+/// Whether there is no other reading of it.
+pub fn is_plain(request: &WebhookRequest, fields: &[(Cow<'_, str>, Cow<'_, str>)]) -> bool {
+    let is_ours = |query: &str| {
+        let reference = query.strip_prefix("reference=").and_then(|name| name.split_once('.'));
+        query.is_empty()
+            || reference.is_some_and(|(id, no)| {
+                id.len() == 32 && is_hex(id) && !no.is_empty() && is_digits(no)
+            })
+    };
+    let has_twins = || {
+        let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| pair[0] == pair[1])
+    };
+    request.method == "POST"
+        && is_ours(&request.query)
+        && fields.iter().all(|(name, value)| has_its_form(name, value))
+        && !has_twins()
 }
 
-impl Joined {
-    /// Of fields as they were sent.
-    pub fn of<N: AsRef<str>, V: AsRef<str>>(fields: &[(N, V)]) -> Self {
-        let mut fields: Vec<(&str, &str)> =
-            fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
-        fields.sort_unstable();
-        // Twilio signs a field that stands twice once.
-        let count = fields.len();
-        fields.dedup();
-        let has_twins =
-            fields.len() < count || fields.windows(2).any(|pair| pair[0].0 == pair[1].0);
-        let length = fields.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let mut text = String::with_capacity(length);
-        for (name, value) in fields {
-            text.push_str(name);
-            text.push_str(value);
+/// Whether a field is one of Twilio's, and holds what Twilio gives it.
+fn has_its_form(name: &str, value: &str) -> bool {
+    let all = |is_it: fn(u8) -> bool| value.bytes().all(is_it);
+    let is_capital = |byte: u8| byte.is_ascii_uppercase() || b" .'-".contains(&byte);
+    match name {
+        "Body" => true,
+        "From" | "To" => {
+            let number = value.strip_prefix('+').unwrap_or(value);
+            (3..=15).contains(&number.len()) && is_digits(number)
         }
-        Self { text, has_twins }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether it may be read as another message, too. Each true field counts once (a message's name twice, as it
-    /// stands in `MessageSid` and `SmsMessageSid`).
-    pub fn is_ambiguous(&self) -> bool {
-        let mut counts = [0_usize; 4];
-        for (at, byte) in self.text.bytes().enumerate() {
-            let Some((index, name, is_it)) = (match byte {
-                b'F' => Some((0, "From", is_address as fn(&str) -> bool)),
-                b'T' => Some((1, "To", is_address as fn(&str) -> bool)),
-                b'M' => Some((2, "MessageSid", is_sid as fn(&str) -> bool)),
-                b'A' => Some((3, "AccountSid", is_account as fn(&str) -> bool)),
-                _ => None,
-            }) else {
-                continue;
-            };
-            // A letter that stands by itself, so what begins there is text.
-            if self.text[at..].strip_prefix(name).is_some_and(is_it) {
-                counts[index] += 1;
-            }
+        "AccountSid" => is_sid(value, "AC"),
+        "MessageSid" | "SmsSid" | "SmsMessageSid" => is_sid(value, "SM") || is_sid(value, "MM"),
+        "MessagingServiceSid" => is_sid(value, "MG"),
+        "ApiVersion" => all(|byte| byte.is_ascii_digit() || byte == b'-'),
+        "NumMedia" | "NumSegments" | "ErrorCode" => is_digits(value),
+        "SmsStatus" | "MessageStatus" => all(|byte| byte.is_ascii_lowercase()),
+        "OptOutType" => all(|byte| byte.is_ascii_uppercase()),
+        "FromCity" | "FromState" | "FromCountry" | "ToCity" | "ToState" | "ToCountry" => {
+            value.bytes().all(is_capital)
         }
-        self.has_twins || counts[0] > 1 || counts[1] > 1 || counts[2] > 2 || counts[3] > 1
+        "FromZip" | "ToZip" => value.bytes().all(|byte| byte.is_ascii_digit() || is_capital(byte)),
+        _ => {
+            let numbered = |begins: &str| name.strip_prefix(begins).is_some_and(is_digits);
+            let is_type = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            (numbered("MediaContentType")
+                && value.bytes().all(|byte| is_type(byte) || b"/.+-".contains(&byte)))
+                || (numbered("MediaUrl") && is_media(value))
+        }
     }
 }
 
-/// What a field for an address may hold.
-fn is_address(rest: &str) -> bool {
-    ["whatsapp:", "messenger:", "rcs:", "+"].iter().any(|begins| rest.starts_with(begins))
-        || rest.starts_with(|c: char| c.is_ascii_digit())
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn is_sid(rest: &str) -> bool {
-    let digits = rest.strip_prefix("SM").or_else(|| rest.strip_prefix("MM")).unwrap_or_default();
-    digits.len() >= 32 && digits.bytes().take(32).all(|byte| byte.is_ascii_hexdigit())
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn is_account(rest: &str) -> bool {
-    let digits = rest.strip_prefix("AC").unwrap_or_default();
-    digits.len() >= 32 && digits.bytes().take(32).all(|byte| byte.is_ascii_hexdigit())
+/// Two letters and 32 hexadecimal digits.
+pub fn is_sid(text: &str, begins: &str) -> bool {
+    text.strip_prefix(begins).is_some_and(|digits| digits.len() == 32 && is_hex(digits))
+}
+
+/// `https://api.twilio.com/2010-04-01/Accounts/AC…/Messages/MM…/Media/ME…`
+fn is_media(url: &str) -> bool {
+    let Some(path) = url.strip_prefix("https://api.twilio.com/2010-04-01/Accounts/") else {
+        return false;
+    };
+    let parts: Vec<&str> = path.split('/').collect();
+    let [account, "Messages", message, "Media", media] = parts[..] else { return false };
+    is_sid(account, "AC") && (is_sid(message, "MM") || is_sid(message, "SM")) && is_sid(media, "ME")
 }

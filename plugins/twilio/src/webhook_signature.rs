@@ -1,6 +1,8 @@
 //! `X-Twilio-Signature`: URL, then the form's fields sorted by name, each name with its distinct
 //! values sorted; JSON bodies by a hash in the URL.
 
+use std::borrow::Cow;
+
 use cordboard_sdk::WebhookRequest;
 use cordboard_sdk::signature::{
     constant_time_eq, hmac_sha1, hmac_sha256, matches_base64, sha256, to_hex,
@@ -27,12 +29,26 @@ pub fn algorithm(settings: Option<&str>) -> Option<Algorithm> {
     }
 }
 
-/// The digest over URL and fields, which are joined (`unambiguous.rs`).
-pub fn signature(url: &str, joined: &str, secret: &str, algorithm: Algorithm) -> Vec<u8> {
-    let signed = [url.as_bytes(), joined.as_bytes()];
+/// The digest over URL and fields.
+pub fn signature<N: AsRef<str>, V: AsRef<str>>(
+    url: &str,
+    fields: &[(N, V)],
+    secret: &str,
+    algorithm: Algorithm,
+) -> Vec<u8> {
+    let mut fields: Vec<(&str, &str)> =
+        fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+    fields.sort_unstable();
+    // One that stands twice is signed once.
+    fields.dedup();
+    let mut signed = url.to_owned();
+    for (name, value) in fields {
+        signed.push_str(name);
+        signed.push_str(value);
+    }
     match algorithm {
-        Algorithm::HmacSha1 => hmac_sha1(secret.as_bytes(), &signed),
-        Algorithm::HmacSha256 => hmac_sha256(secret.as_bytes(), &signed),
+        Algorithm::HmacSha1 => hmac_sha1(secret.as_bytes(), &[signed.as_bytes()]),
+        Algorithm::HmacSha256 => hmac_sha256(secret.as_bytes(), &[signed.as_bytes()]),
     }
 }
 
@@ -40,15 +56,15 @@ pub fn signature(url: &str, joined: &str, secret: &str, algorithm: Algorithm) ->
 /// proxies add and drop it.
 pub fn is_authentic(
     request: &WebhookRequest,
-    joined: &str,
+    fields: &[(Cow<'_, str>, Cow<'_, str>)],
     given: &str,
     secret: &str,
     algorithm: Algorithm,
 ) -> bool {
     let body_hash = request.query_value("bodySHA256");
-    let joined = if body_hash.is_some() { "" } else { joined };
+    let fields = if body_hash.is_some() { &[] } else { fields };
     let url_matches = url_forms(&request.url).iter().any(|url| {
-        let digest = signature(url, joined, secret, algorithm);
+        let digest = signature(url, fields, secret, algorithm);
         matches_base64(given, &digest)
     });
     let body_matches = body_hash.is_none_or(|hash| {

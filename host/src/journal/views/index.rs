@@ -63,7 +63,7 @@ impl Index {
                     let is_searched = progress.is_searched();
                     let may_wait = comes_first || (self.is_busy && !is_searched && !is_going);
                     if (has_much || is_searched) && (!may_wait || behind >= Self::FAR) {
-                        let slices = if is_searched { Self::SEARCHED } else { 1 };
+                        let slices = if is_searched && !is_going { Self::SEARCHED } else { 1 };
                         for _ in 0..slices {
                             self.go_on(views, progress);
                         }
