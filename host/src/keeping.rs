@@ -205,17 +205,20 @@ async fn scrub_what_is_noted(journal: &Journal) -> Result<(), JournalError> {
     const WITHIN: Duration = Duration::from_secs(5);
     const PAUSE: Duration = Duration::from_millis(20);
     let Some(removals) = journal.read(Reader::to_scrub).await? else { return Ok(()) };
+    let has_words = journal.read(Reader::has_words_to_go).await?;
     // The texts themselves; the index holds none.
     journal.scrub().await?;
-    let until = Instant::now() + WITHIN;
-    while journal.read(Reader::has_words_to_go).await? {
-        if Instant::now() > until {
-            let text = "words of what was removed are being taken out of the index";
-            return Err(JournalError::new(Trouble::Held, text));
+    if has_words {
+        let until = Instant::now() + WITHIN;
+        while journal.read(Reader::has_words_to_go).await? {
+            if Instant::now() > until {
+                let text = "words of what was removed are being taken out of the index";
+                return Err(JournalError::new(Trouble::Held, text));
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        tokio::time::sleep(PAUSE).await;
+        journal.scrub().await?;
     }
-    journal.scrub().await?;
     journal.write_now(Record::Scrubbed { removals }).await.map(drop)
 }
 
