@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
 use crate::clock;
-use crate::config::{Config, Place, Problem, place_in_file};
+use crate::config::{ChannelConfig, Config, Place, Problem, StrategyConfig, place_in_file};
 use crate::errands;
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
 use crate::journal::{self, Holds, Journal, JournalError, Reader, Record};
@@ -298,8 +298,28 @@ async fn load_plugins(
     Ok(problems)
 }
 
+/// Asks the plugins of these what is wrong with their settings ([`Loader::check`]), and tells each problem as it is
+/// found. Nothing is put in force.
+pub async fn ask_plugins<'a>(
+    loader: &Loader,
+    channels: impl IntoIterator<Item = &'a ChannelConfig>,
+    strategies: impl IntoIterator<Item = &'a StrategyConfig>,
+    mut found: impl FnMut(Problem),
+) {
+    for channel in channels {
+        if let Err(error) = loader.check(channel).await {
+            found(as_problem(&channel.place, &error));
+        }
+    }
+    for strategy in strategies {
+        if let Err(error) = loader.check_strategy(strategy).await {
+            found(as_problem(&strategy.place, &error));
+        }
+    }
+}
+
 /// A plugin's load error at the setting that it is about.
-pub fn as_problem(place: &Place, error: &LoadError) -> Problem {
+fn as_problem(place: &Place, error: &LoadError) -> Problem {
     let path = match error {
         LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
         LoadError::Config { path, .. } => format!("config.{path}"),

@@ -2,7 +2,7 @@
 //! asks (ROUTE-17). One that is wrong changes nothing; what was in force stays in force.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use actix::ArbiterHandle;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::actors::{Change, Directory, HalfWay, reconfigure};
-use crate::app::as_problem;
+use crate::actors::{Change, Counter, Directory, HalfWay, reconfigure};
+use crate::app::ask_plugins;
 use crate::config::{self, ChannelConfig, Config, ConfigErrors, Problem, StrategyConfig};
 use crate::http::audit::{self, Noted};
 use crate::journal::{JournalError, Reader};
@@ -58,23 +58,7 @@ pub struct Reloader {
     /// What waited for a restart the last time.
     waits: Mutex<Vec<String>>,
     /// How many read it, or wait to.
-    waiting: AtomicUsize,
-}
-
-/// One who waits, until it is dropped.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn begin(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let one = Self(count);
-        (count.fetch_add(1, Ordering::AcqRel) < most).then_some(one)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+    waiting: Counter,
 }
 
 impl Reloader {
@@ -94,7 +78,7 @@ impl Reloader {
             unfinished,
             started,
             waits,
-            waiting: AtomicUsize::new(0),
+            waiting: Counter::default(),
         }
     }
 
@@ -110,7 +94,7 @@ impl Reloader {
     pub fn reload(&self, by: &str) -> Result<Change, ReloadError> {
         /// Each waits on a thread for those before it, and reads what they read.
         const MOST_WAITING: usize = 4;
-        let _waiting = Waits::begin(&self.waiting, MOST_WAITING).ok_or(ReloadError::Busy)?;
+        let _waiting = self.waiting.ticket_below(MOST_WAITING).ok_or(ReloadError::Busy)?;
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.root).and_then(|new| self.checked(new));
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();
@@ -183,20 +167,9 @@ impl Reloader {
         let cache = self.data.join("plugins");
         let loader = Loader { cache, root: new.root.clone(), client, access: None };
         // On a thread that may wait.
-        let problems = tokio::runtime::Handle::current().block_on(async {
-            let mut problems = Vec::new();
-            for channel in channels {
-                if let Err(error) = loader.check(channel).await {
-                    problems.push(as_problem(&channel.place, &error));
-                }
-            }
-            for strategy in strategies {
-                if let Err(error) = loader.check_strategy(strategy).await {
-                    problems.push(as_problem(&strategy.place, &error));
-                }
-            }
-            problems
-        });
+        let mut problems = Vec::new();
+        let asking = ask_plugins(&loader, channels, strategies, |problem| problems.push(problem));
+        tokio::runtime::Handle::current().block_on(asking);
         if problems.is_empty() { Ok(new) } else { Err(ConfigErrors(problems)) }
     }
 

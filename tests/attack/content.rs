@@ -110,12 +110,7 @@ async fn fields_take_what_belongs_there_and_no_more() {
 async fn a_message_without_an_id_is_refused_and_seen() {
     let mut setup = Setup::new();
     let _emulators = setup.with_emulators();
-    let plugin = library(&plugin_folder(), "panicky");
-    let channel = format!(
-        "(channels: [(id: \"odd\", plugin: \"{}\", workstream: \"sms\", config: ())])",
-        plugin.display()
-    );
-    setup.write("odd.ron", &channel);
+    setup.with_panicky();
     let token = setup.token("root");
     let host = setup.start(&["--strict"]).await;
     let client = reqwest::Client::new();
@@ -250,12 +245,7 @@ async fn files_of_another_shape_change_nothing_on_a_running_host() {
 async fn a_report_that_outruns_its_send_counts_and_one_of_another_channel_doesnt() {
     let mut setup = Setup::new();
     let emulators = setup.with_emulators();
-    let plugin = library(&plugin_folder(), "panicky");
-    let channel = format!(
-        "(channels: [(id: \"odd\", plugin: \"{}\", workstream: \"sms\", config: ())])",
-        plugin.display()
-    );
-    setup.write("odd.ron", &channel);
+    setup.with_panicky();
     let token = setup.token("kim");
     let host = setup.start(&["--strict"]).await;
     let mut kim = Screen::at_desk(&host.url, &token).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cordboard_tests::harness::{Setup, library, plugin_folder};
+use cordboard_tests::harness::Setup;
 use tokio::io::AsyncWriteExt;
 
 use crate::tools::{held, sent, status, until_closed};
@@ -48,12 +48,7 @@ async fn who_sent_in_time_isnt_late_because_the_host_stood_still() {
     let mut setup = Setup::new();
     setup.host = "limits: (body: \"2s\"),".to_owned();
     let _emulators = setup.with_emulators();
-    let plugin = library(&plugin_folder(), "panicky");
-    let channel = format!(
-        "(channels: [(id: \"odd\", plugin: \"{}\", workstream: \"sms\", config: ())])",
-        plugin.display()
-    );
-    setup.write("odd.ron", &channel);
+    setup.with_panicky();
     let host = setup.start(&["--strict"]).await;
     let head = |length: usize| {
         format!("POST /hooks/odd HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n")

@@ -20,6 +20,12 @@ impl Counter {
         Ticket(self.clone())
     }
 
+    /// One more, unless there are `most` already.
+    pub fn ticket_below(&self, most: usize) -> Option<Ticket> {
+        let ticket = Ticket(self.clone());
+        (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(ticket)
+    }
+
     /// How many.
     pub fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)

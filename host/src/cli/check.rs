@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::as_problem;
+use crate::app::ask_plugins;
 use crate::cli::{WRONG, print};
 use crate::plugin::{Loader, Services};
 use crate::{config, http};
@@ -26,18 +26,11 @@ pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
         access: None,
     };
     let mut wrong = 0;
-    for channel in &config.channels {
-        if let Err(error) = loader.check(channel).await {
-            print::problem(&as_problem(&channel.place, &error));
-            wrong += 1;
-        }
-    }
-    for strategy in &config.strategies {
-        if let Err(error) = loader.check_strategy(strategy).await {
-            print::problem(&as_problem(&strategy.place, &error));
-            wrong += 1;
-        }
-    }
+    let found = |problem| {
+        print::problem(&problem);
+        wrong += 1;
+    };
+    ask_plugins(&loader, &config.channels, &config.strategies, found).await;
     if let Some(why) = config.host.tls.as_ref().and_then(|tls| http::check_tls(tls).err()) {
         print::failure(&format!("host.tls: {why}"));
         wrong += 1;

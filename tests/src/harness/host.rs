@@ -120,6 +120,16 @@ impl Setup {
         emulators
     }
 
+    /// Adds the channel `odd`, whose plugin does at a webhook what its body says, and takes it for the message's id.
+    pub fn with_panicky(&self) {
+        let plugin = library(&plugin_folder(), "panicky");
+        let channel = format!(
+            "(channels: [(id: \"odd\", plugin: \"{}\", workstream: \"sms\", config: ())])",
+            plugin.display()
+        );
+        self.write("odd.ron", &channel);
+    }
+
     /// Writes everything but channels.
     pub fn write_main(&self) {
         let listen = self.url.trim_start_matches("http://");

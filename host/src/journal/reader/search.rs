@@ -65,9 +65,7 @@ impl Reader {
             all(statement.query_map(params![value, limit], machine)?)?;
         machines.into_iter().map(|machine| self.caught_up(machine)).collect()
     }
-}
 
-impl Reader {
     /// Conversations that match, open and closed, the newest first, behind the cursor: at most `limit`, and those
     /// that are found within a time. What is looked for in texts has to be indexed
     /// ([`Journal::texts_indexed`](crate::journal::Journal::texts_indexed)).

@@ -105,14 +105,6 @@ impl SqliteViews {
         transaction.execute("INSERT OR IGNORE INTO position (one, applied) VALUES (1, 0)", [])?;
         transaction.execute(&format!("UPDATE position SET {what}"), [])?;
         transaction.commit()?;
-        self.keep()
-    }
-
-    /// Puts what was applied on disk for good.
-    ///
-    /// # Errors
-    /// [`JournalError`]: it can't be written.
-    pub fn keep(&self) -> Result<()> {
         keep(&self.file)
     }
 
@@ -230,7 +222,7 @@ pub(super) fn doubt_replies(connection: &Connection) -> Result<usize> {
 
 /// Puts on disk what was committed to a file of SQLite's in WAL mode without a sync: it lies in the WAL,
 /// or was moved to the file from there.
-pub fn keep(file: &Path) -> Result<()> {
+fn keep(file: &Path) -> Result<()> {
     let disk = |error: std::io::Error| {
         JournalError::new(Trouble::Disk, format!("{}: {error}", file.display()))
     };
