@@ -47,6 +47,7 @@ pub mod offer;
 pub mod presence;
 pub mod queue;
 pub mod skills;
+pub mod switchboard;
 pub mod time;
 pub mod workstream;
 pub mod world;

@@ -128,7 +128,7 @@ pub enum Alert {
 }
 
 /// Channel and customer of a conversation: the key under which the next message finds it.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ThreadKey {
     /// The channel.
     pub channel: ChannelId,

@@ -177,7 +177,7 @@ impl Host {
             keeping,
         ));
         let weak = Arc::downgrade(&directory);
-        let alive = watch::keep_alive(directory.clone());
+        let alive = watch::keep_alive(directory.clone(), alive_at);
         actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));
         let leaving = leavers::watch(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the watch for those who leave", leaving));

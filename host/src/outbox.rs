@@ -21,7 +21,7 @@ use rand::Rng;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::actors::{self, Answer, ChannelSlot, Deliver, Directory, To};
+use crate::actors::{Answer, ChannelSlot, Deliver, Directory, Reference, To};
 use crate::clock;
 use crate::grief::{Part, contained_future};
 use crate::journal::{JournalError, OutboxRow, Reader, Record};
@@ -202,13 +202,12 @@ async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limi
     for attempt in 1..=MOST {
         let sending = settle(row.clone(), directory, limit);
         let Err(why) = contained_future(Part::Outbox, sending).await else { return };
-        let reference = actors::reference(row.conversation, row.message);
-        directory.came_to_grief(Part::Outbox, &reference, &attempt, &why);
+        directory.came_to_grief(Part::Outbox, &reference(&row).to_string(), &attempt, &why);
         row.attempting = true;
         tokio::time::sleep(FIRST_WAIT).await;
     }
     // The row stays on disk, and the next start tries again.
-    tracing::error!(reply = %actors::reference(row.conversation, row.message), "sending came to grief each time");
+    tracing::error!(reply = %reference(&row), "sending came to grief each time");
 }
 
 /// Tries until the reply's fate is known and on disk.
@@ -325,8 +324,12 @@ fn wait(attempts: u32) -> Duration {
     doubled.min(LONGEST_WAIT).mul_f64(rand::rng().random_range(0.8..1.2))
 }
 
+fn reference(row: &OutboxRow) -> Reference {
+    Reference { conversation: row.conversation, message: row.message, said_at: row.body.said_at }
+}
+
 fn outbound(row: &OutboxRow, slot: &ChannelSlot) -> Outbound {
-    let reference = actors::reference(row.conversation, row.message);
+    let reference = reference(row).to_string();
     let media = row
         .body
         .media
@@ -374,7 +377,8 @@ async fn record(
     directory: &Directory,
 ) {
     loop {
-        let input = Input::Delivery { message: row.message, delivery: delivery.clone() };
+        let (message, said_at) = (row.message, row.body.said_at);
+        let input = Input::Delivery { message, said_at, delivery: delivery.clone() };
         let mut deliver = Deliver::new(To::Id(row.conversation), input);
         deliver.settles = Some((row.id, provider_id.clone()));
         match directory.ask(deliver).await {

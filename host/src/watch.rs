@@ -88,9 +88,16 @@ pub async fn upkeep(directory: Arc<Directory>) {
 
 /// A sign of life for the next start (PRES-04): until when it was due again, so that nobody's grace is
 /// shortened by a crash in between. A short grace is known more exactly than a long one.
-pub async fn keep_alive(directory: Arc<Directory>) {
+///
+/// `last` is the last run's. Where that lies ahead, the clock was set back, and conversations are being woken to
+/// that: a host that dies meanwhile has to find it still.
+pub async fn keep_alive(directory: Arc<Directory>, last: Option<Timestamp>) {
     const LEAST: i64 = 200;
     const MOST: i64 = 5_000;
+    const WAKING: Duration = Duration::from_secs(30);
+    if last.is_some_and(|last| last.0 > clock::now().0 + 2 * MOST) {
+        tokio::time::sleep(WAKING).await;
+    }
     loop {
         let graces = directory.config().agents.iter().map(|agent| agent.settings.grace.0).min();
         let every = (graces.unwrap_or(MOST) / 10).clamp(LEAST, MOST);

@@ -104,8 +104,12 @@ fn is_in_form(number: &Number, form: NumberForm) -> bool {
     digits.is_some_and(|d| is_digits(d) && (8..=15).contains(&d.len()) && !d.starts_with('0'))
 }
 
-/// The canonical form: E.164 with `+`; short codes (up to six digits) bare.
+/// The canonical form: E.164 with `+`; short codes (up to six digits) bare. What isn't written as a number (a
+/// sender's name, which may hold digits) stays as it is: it must not be taken for somebody's number.
 pub fn canonical(number: &str) -> String {
+    if number.chars().any(|c| !c.is_ascii_digit() && !c.is_whitespace() && !"+-().".contains(c)) {
+        return number.trim().to_owned();
+    }
     let digits: String = number.chars().filter(char::is_ascii_digit).collect();
     let is_short = digits.len() <= 6 && !number.starts_with('+');
     if is_short || digits.is_empty() { number.trim().to_owned() } else { format!("+{digits}") }
@@ -230,6 +234,9 @@ mod tests {
         assert_eq!(canonical("14251234567"), "+14251234567");
         assert_eq!(canonical("+1 (425) 123-4567"), "+14251234567");
         assert_eq!(canonical("62345"), "62345");
+        for name in ["D4512345678", "Dan4587654321x", "Bank 24", "４５１２３４５６７８"] {
+            assert_eq!(canonical(name), name);
+        }
     }
 
     // CH-12

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use cordboard_tests::emulator::Provider;
 use cordboard_tests::harness::{Screen, Setup};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -224,10 +225,7 @@ async fn bodies_that_are_nearly_there_dont_fill_the_memory() {
     let count = crowd.len();
     drop(crowd);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let taken = emulators
-        .world
-        .text(cordboard_tests::emulator::Provider::Twilio, "+14255550100", "hi")
-        .await;
+    let taken = emulators.world.text(Provider::Twilio, "+14255550100", "hi").await;
     assert_eq!(taken, 200, "there is room again");
     held(
         "bodies of a megabyte whose last byte doesn't come",
@@ -283,4 +281,76 @@ async fn operators_have_places_of_their_own_and_idlers_dont_keep_the_last_ones()
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     held("idlers on every connection", "operators and signed-in agents get in");
+}
+
+/// From one of this machine's own addresses.
+async fn connect_from(last: u8, host: &str) -> Option<TcpStream> {
+    let elsewhere = tokio::net::TcpSocket::new_v4().ok()?;
+    elsewhere.bind(format!("127.0.1.{last}:0").parse().ok()?).ok()?;
+    elsewhere.connect(host.trim_start_matches("http://").parse().ok()?).await.ok()
+}
+
+// OPS-11
+#[actix_web::test]
+async fn several_addresses_that_send_without_end_leave_room_for_others() {
+    const ADDRESSES: u8 = 6;
+    let mut setup = with_limits("body: \"60s\"");
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let mut crowd = Vec::new();
+    // Large ones first, then whatever still fits beside them.
+    for (length, count) in [(65_000, 256), (8_000, 60), (1_000, 60), (120, 60), (15, 60)] {
+        let head = format!(
+            "POST /hooks/sms-telesign HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n",
+            length + 1
+        );
+        let all = [head.as_bytes(), &vec![b'x'; length]].concat();
+        for n in 0..count * usize::from(ADDRESSES) {
+            let last = u8::try_from(n % usize::from(ADDRESSES)).unwrap() + 1;
+            let Some(mut path) = connect_from(last, &host.url).await else { continue };
+            // One that is refused isn't read to its end.
+            let write = path.write_all(&all);
+            let _ = tokio::time::timeout(Duration::from_millis(100), write).await;
+            crowd.push(path);
+        }
+    }
+    let mut taken = 0;
+    for n in 0..20 {
+        let from = format!("+142555501{n:02}");
+        let status = emulators.world.text(Provider::Twilio, &from, "hello").await;
+        taken += usize::from(status == 200);
+    }
+    assert_eq!(taken, 20, "of 20 texts");
+    let count = crowd.len();
+    held(
+        "bodies that don't end, of every size, from six addresses",
+        &format!("{count} of them; others' texts are taken"),
+    );
+}
+
+// OPS-11
+#[actix_web::test]
+async fn several_addresses_that_hold_connections_leave_some_to_others() {
+    let mut setup = with_limits("connections: 400, connections_per_address: 40");
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let mut crowd = Vec::new();
+    for round in 0..3 {
+        for last in 1..=15 {
+            for _ in 0..40 {
+                let Some(mut path) = connect_from(last, &host.url).await else { continue };
+                let _ = path.write_all(b"G").await;
+                crowd.push(path);
+            }
+        }
+        for n in 0..5 {
+            let from = format!("+142555501{round}{n}");
+            let status = emulators.world.text(Provider::Twilio, &from, "hello").await;
+            assert_eq!(status, 200, "with {} held connections", crowd.len());
+        }
+    }
+    held(
+        "connections that are only held, from fifteen addresses",
+        &format!("{} of them; others' texts are taken", crowd.len()),
+    );
 }

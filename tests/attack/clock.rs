@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::tools::held;
 
+/// A day, in seconds.
+const DAY: i64 = 24 * 3600;
+
 // OPS-06 ROUTE-07
 #[actix_web::test]
 async fn a_clock_that_is_set_forward_or_back_is_said_and_keeps_no_offer_standing() {
@@ -32,4 +35,42 @@ async fn a_clock_that_is_set_forward_or_back_is_said_and_keeps_no_offer_standing
     }
     kim.accept_next().await;
     held("a clock that is set back and forward by an hour", "said; offers end in their time");
+}
+
+// OPS-06 ROUTE-03 ROUTE-09
+#[actix_web::test]
+async fn a_clock_that_stood_ahead_until_the_restart_keeps_nobody_waiting() {
+    let mut setup = Setup::new();
+    setup.workstream = "inactivity: \"3s\", offer_timeout: \"20s\",".to_owned();
+    setup.agents = r#"(id: "max", queues: ["support"], capacity: (messaging: 1)),"#.to_owned();
+    let emulators = setup.with_emulators();
+    let clock = setup.with_clock();
+    let [kims, maxs, sams] = ["kim", "max", "sam"].map(|agent| setup.token(agent));
+    clock.set(DAY);
+    let host = setup.start(&["--strict"]).await;
+    let text = async |from: &str| {
+        assert_eq!(emulators.world.text(Provider::Twilio, from, "hello").await, 200);
+    };
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    text("+14255550101").await;
+    let answered = kim.accept_next().await;
+    kim.must(json!({ "type": "reply", "conversation": answered, "text": "hi" })).await;
+    kim.must(json!({ "type": "presence", "status": "away" })).await;
+    text("+14255550102").await;
+    // As an operator does it who has seen that the clock is wrong.
+    clock.set(0);
+    host.kill();
+    let began = Instant::now();
+    let host = setup.start(&["--strict"]).await;
+    host.prints("the clock stands behind where it stood when the last run ended").await;
+    host.until_state(&sams, &answered, "waiting").await;
+    text("+14255550103").await;
+    let first = host.conversations_of(&sams, "+14255550102").await[0].clone();
+    // Whoever wrote first comes first, however late it was by then.
+    let mut max = Screen::at_desk(&host.url, &maxs).await;
+    assert_eq!(max.accept_next().await, first);
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
+    held("a clock that stood a day ahead, set right with a restart", "nobody waits for it");
+    setup.stop_and_replay(host);
 }

@@ -8,7 +8,7 @@ use cordboard_tests::emulator::{Failure, Provider, twilio_webhook};
 use cordboard_tests::harness::{Screen, Setup, eventually};
 use serde_json::json;
 
-use crate::tools::{connect, held};
+use crate::tools::{connect, held, until_closed};
 use tokio::io::AsyncWriteExt;
 
 const CUSTOMER: &str = "+14255550100";
@@ -137,6 +137,55 @@ async fn who_hangs_up_leaves_nothing_out_of_the_audit_log() {
         "commands whose sender hangs up",
         &format!("{ended} of {COUNT} done, each in the audit log"),
     );
+}
+
+// SEC-03 CONV-07
+#[actix_web::test]
+async fn what_changes_hands_while_it_is_ended_is_noted_or_goes_on() {
+    let mut setup = Setup::new();
+    setup.agents = "(id: \"ada\", name: \"Ada\", role: administrator),".to_owned();
+    setup.queues = "), (id: \"billing\", name: \"Billing\"),".to_owned();
+    let emulators = setup.with_emulators();
+    let (sams, adas) = (setup.token("sam"), setup.token("ada"));
+    let host = setup.start(&["--strict"]).await;
+    let mut sam = Screen::at_desk(&host.url, &sams).await;
+    const COUNT: usize = 30;
+    let (mut unnoted, mut both) = (Vec::new(), 0);
+    for n in 0..COUNT {
+        let from = format!("+1425555{n:04}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, "hello").await, 200);
+        let id = host.conversations_of(&sams, &from).await[0].clone();
+        sam.must(json!({ "type": "take", "conversation": id })).await;
+        let path = format!("/api/v1/conversations/{id}");
+        let request = |what: &str, body: &str| {
+            format!(
+                "POST {path}/{what} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {sams}\r\n\
+                 content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let (mut ends, mut hands_over) = (connect(&host.url).await, connect(&host.url).await);
+        ends.write_all(request("end", "").as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_micros(50 * n as u64)).await;
+        let to = request("transfer", "{\"queue\":\"billing\"}");
+        hands_over.write_all(to.as_bytes()).await.unwrap();
+        let mut done = 0;
+        for connection in [&mut ends, &mut hands_over] {
+            let answer = until_closed(connection, Duration::from_secs(5)).await.unwrap();
+            done += usize::from(answer.starts_with("HTTP/1.1 204"));
+        }
+        both += usize::from(done == 2);
+        let (_, seen) = host.get(&sams, &path).await;
+        let audit = format!("/api/v1/audit?action=conversation.end&subject={id}");
+        let (_, entries) = host.get(&adas, &audit).await;
+        let is_noted = !entries["entries"].as_array().unwrap().is_empty();
+        // In a queue, and closed: it was ended when it wasn't sam's any more.
+        if seen["conversation"]["state"] == "closed" && !is_noted {
+            unnoted.push(id);
+        }
+    }
+    assert_eq!(unnoted, Vec::<String>::new());
+    held("an end and a transfer at once", &format!("{COUNT} times, both done in {both}"));
 }
 
 // SEC-02 CONV-01

@@ -128,6 +128,90 @@ async fn replies_that_went_out_after_a_backup_arent_sent_again_once_it_is_restor
     setup.stop_and_replay(host);
 }
 
+// OPS-10 CH-06
+#[actix_web::test]
+async fn a_reply_after_a_restore_is_no_repetition_of_one_that_the_backup_doesnt_know() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    // ACS takes what has the same key for the same.
+    assert_eq!(world.text(Provider::Acs, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    let backup = setup.folder.path().join("backup.sqlite").display().to_string();
+    let (code, text) = setup.run(&["journal", "backup", &backup, setup.config()]);
+    assert_eq!(code, 0, "{text}");
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "on monday" })).await;
+    world.wait_for_sent("the first", |sent| sent.text == "on monday").await;
+    assert_eq!(host.stop(), Some(0));
+    let (code, text) = setup.run(&["journal", "restore", "--without-log", &backup, setup.config()]);
+    assert_eq!(code, 0, "{text}");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "on tuesday" })).await;
+    world.wait_for_sent("the second", |sent| sent.text == "on tuesday").await;
+    let began = Instant::now();
+    loop {
+        let messages = host.transcript(&sams, &id).await;
+        if messages.last().is_some_and(|last| last["delivery"]["status"] == "delivered") {
+            break;
+        }
+        assert!(began.elapsed() < LIMIT, "its report is its own: {messages:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    setup.stop_and_replay(host);
+}
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_it() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let sams = setup.token("sam");
+    let text = async |from: &str| emulators.world.text(Provider::Twilio, from, "hello").await;
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(text("+14255550101").await, 200);
+    let backup = setup.folder.path().join("backup.sqlite").display().to_string();
+    let (code, said) = setup.run(&["journal", "backup", &backup, setup.config()]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(text("+14255550102").await, 200);
+    host.kill();
+    // As a restore leaves it that is killed once the log was put aside.
+    let ms = "taken";
+    let data = setup.data();
+    std::fs::write(data.join("restore.under-way"), ms).unwrap();
+    for end in ["", "-wal", "-shm"] {
+        let file = format!("log.sqlite{end}");
+        std::fs::rename(data.join(&file), data.join(format!("left-{ms}.{file}"))).unwrap();
+    }
+    let config = setup.config().to_owned();
+    for command in ["salvage", "verify", "rebuild"] {
+        let (code, said) = setup.run(&["journal", command, &config]);
+        assert!(code != 0 && said.contains("a restore was broken off here"), "{command}: {said}");
+        assert!(said.contains("left-taken.log.sqlite"), "{said}");
+    }
+    let (code, said) = setup.run(&["run", &config]);
+    assert!(code != 0 && said.contains("run cordboard journal restore again"), "{code} {said}");
+    // As it says: back to what was there.
+    for end in ["", "-wal", "-shm"] {
+        let file = format!("log.sqlite{end}");
+        std::fs::rename(data.join(format!("left-{ms}.{file}")), data.join(&file)).unwrap();
+    }
+    std::fs::remove_file(data.join("restore.under-way")).unwrap();
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.conversations_of(&sams, "+14255550102").await.len(), 1);
+    assert_eq!(host.stop(), Some(0));
+    // Or on: the restore, once more.
+    std::fs::write(data.join("restore.under-way"), ms).unwrap();
+    let (code, said) = setup.run(&["journal", "restore", "--without-log", &backup, &config]);
+    assert_eq!(code, 0, "{said}");
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.conversations_of(&sams, "+14255550101").await.len(), 1);
+    assert_eq!(host.conversations_of(&sams, "+14255550102").await.len(), 0);
+}
+
 fn damage(file: &Path, at: usize) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[at..at + 4096].fill(0x5a);

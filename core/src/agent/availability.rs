@@ -81,6 +81,14 @@ impl Agent {
         fx: &mut Effects,
     ) {
         let kept = standing.unwrap_or_default();
+        // Nothing of before is later than now, whatever a clock showed that stood ahead.
+        let alive_until = alive_until.min(now);
+        let kept = Standing {
+            last_assigned: kept.last_assigned.min(now),
+            idle_since: kept.idle_since.min(now),
+            absent_since: kept.absent_since.min(now),
+            ..kept
+        };
         let is_first_word = !self.present;
         if is_first_word {
             (self.last_assigned, self.idle_since) = (kept.last_assigned, kept.idle_since);

@@ -115,7 +115,7 @@ impl Agent {
             missed_in_a_row: 0,
             ledger: Ledger::default(),
             followed: FxHashSet::default(),
-            told_attendance: Attendance::Here,
+            told_attendance: Attendance::Offline,
             absent_since: Timestamp(0),
             backdated: None,
             restoring: None,
@@ -126,6 +126,20 @@ impl Agent {
             told: None,
             told_queues: None,
         }
+    }
+
+    /// One who is configured no longer, while something may be on its way to them: they take nothing, and
+    /// give back what they are told that they hold.
+    pub fn retired(id: AgentId, now: Timestamp) -> Self {
+        let mut agent = Self::new(id, Arc::new(Self::nobody()));
+        // There is nobody to be told.
+        agent.handle(Input::Retire, now, &mut Effects::new()).expect("retiring can't be refused");
+        agent
+    }
+
+    /// The settings of somebody who is configured no longer.
+    pub fn nobody() -> Settings {
+        Settings::with_defaults(Vec::new())
     }
 
     /// The one entry. What it refuses changes nothing.

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::classification::{Attributes, Classification};
-use crate::conversation::{Conversation, HandOver, State, WrapUpTask};
+use crate::conversation::{Conversation, HandOver, InTransit, State, WrapUpTask};
 use crate::decision::OverflowReason;
 use crate::ids::{Address, AgentId, ChannelId, MessageNo, OfferId, QueueId, WorkstreamId};
 use crate::message::{Author, Delivery, Message};
 use crate::queue::{Declined, OverflowAction, Preference};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// One journaled fact. New variants and optional fields may be added; none may change meaning.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -198,6 +198,11 @@ pub enum Event {
         /// Whose.
         agent: AgentId,
     },
+    /// The clock stood ahead when it was last dealt with, and was set right since.
+    ClockSetBack {
+        /// By how much.
+        by: Span,
+    },
     /// Resolved.
     Closed,
     /// The customer wrote again after the end.
@@ -239,6 +244,7 @@ impl Event {
             Self::WrapUpReleased => "wrap_up_released",
             Self::WrapUpFinished { .. } => "wrap_up_finished",
             Self::WrapUpLapsed { .. } => "wrap_up_lapsed",
+            Self::ClockSetBack { .. } => "clock_set_back",
             Self::Closed => "closed",
             Self::Reopened => "reopened",
         }
@@ -260,6 +266,12 @@ impl Event {
             }
             Self::Classified { classification } => classified(classification),
             Self::AttributesChanged { .. } => "more became known about the customer".to_owned(),
+            Self::ClockSetBack { by } => {
+                let seconds = by.0 / 1000;
+                format!(
+                    "the clock had stood {seconds} s ahead: what counted from then counts from here"
+                )
+            }
             Self::Queued { queue, prefer: Some(prefer), .. } => {
                 format!("it waits in {queue}; {} is preferred, whom the customer had", prefer.agent)
             }
@@ -443,15 +455,20 @@ impl Conversation {
                 if message.author != Author::System {
                     self.last_agent_at = now;
                 }
-                self.in_transit.push((message.no, Delivery::Queued));
-                if self.in_transit.len() > Self::MOST_IN_TRANSIT {
-                    self.in_transit.remove(0);
+                if self.in_transit.len() >= Self::MOST_IN_TRANSIT {
+                    // What waits to be sent has its end before it, and somebody wants to hear of it.
+                    let is_out = |known: &InTransit| known.1 != Delivery::Queued;
+                    self.in_transit
+                        .iter()
+                        .position(is_out)
+                        .map(|oldest| self.in_transit.remove(oldest));
                 }
+                self.in_transit.push(InTransit(message.no, Delivery::Queued, message.at));
             }
             Event::NoteAdded { message } => self.messages = message.no.0,
             Event::DeliveryChanged { message, delivery } => {
-                self.in_transit.retain(|(no, _)| no != message || !delivery.is_final());
-                for (no, known) in &mut self.in_transit {
+                self.in_transit.retain(|known| known.0 != *message || !delivery.is_final());
+                for InTransit(no, known, _) in &mut self.in_transit {
                     if no == message {
                         *known = delivery.clone();
                     }
@@ -470,6 +487,7 @@ impl Conversation {
                 self.handed.clear();
                 self.consultants.clear();
             }
+            Event::ClockSetBack { by } => self.set_clock_back(*by, now),
             Event::WrapUpReleased => self.occupies = false,
             Event::WrapUpFinished { agent } | Event::WrapUpLapsed { agent } => {
                 self.wrap_ups.retain(|task| task.agent != *agent);

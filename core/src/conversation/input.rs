@@ -180,6 +180,9 @@ pub enum Input {
     Delivery {
         /// Which reply.
         message: MessageNo,
+        /// When it was said, as far as whoever reports knows: a journal that was put back from a copy may have
+        /// given the number to another reply.
+        said_at: Option<Timestamp>,
         /// How far it has come.
         delivery: Delivery,
     },
@@ -293,6 +296,12 @@ pub enum Refused {
         count: u32,
         /// The most.
         limit: u32,
+    },
+    /// The provider takes none, or not as fast as somebody writes.
+    #[error("{most} replies of this conversation wait to be sent: wait until some are")]
+    TooManyWaiting {
+        /// The most.
+        most: usize,
     },
     /// CH-12.
     #[error(

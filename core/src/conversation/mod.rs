@@ -9,6 +9,7 @@ mod hand_over;
 mod input;
 mod outbound;
 mod routing;
+mod set_back;
 mod standing;
 mod summary;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use crate::ids::{
     Address, AgentId, ChannelId, ConversationId, MessageNo, OfferId, QueueId, WorkstreamId,
 };
 use crate::message::Delivery;
-use crate::notice::Notice;
+use crate::notice::{Notice, ThreadKey};
 use crate::offer::ByHand;
 use crate::queue::{Declined, Preference};
 use crate::time::Timestamp;
@@ -80,6 +81,10 @@ struct HandOver {
     until: Timestamp,
 }
 
+/// A reply whose end isn't known: its number, how far it has come, and when it was said.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct InTransit(MessageNo, Delivery, #[serde(default)] Timestamp);
+
 /// The machine. Its serialised form is the snapshot that the journal keeps beside the events, so
 /// that a passivated conversation comes back with one read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -110,7 +115,7 @@ pub struct Conversation {
     /// Events so far; the journal refuses an append that doesn't follow on it.
     version: u64,
     /// Replies without a final report yet, newest last.
-    in_transit: Vec<(MessageNo, Delivery)>,
+    in_transit: Vec<InTransit>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     country: Option<String>,
     /// The text that rules look at.
@@ -181,7 +186,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// A report that concerns a reply older than this many undecided ones is taken as late.
+    /// So many replies may wait to be sent; and of those that providers have, reports on more than so many
+    /// undecided ones are taken as late for the oldest.
     pub const MOST_IN_TRANSIT: usize = 256;
     /// Rules look at this many characters of the message that began it.
     pub const MOST_SUBJECT: usize = 1600;
@@ -290,6 +296,10 @@ impl Conversation {
         fx: &mut Effects,
     ) -> Result<(), Refused> {
         let has_rung = matches!(input, Input::Wake);
+        // Neither can be refused, and after a restart nothing else comes before them.
+        if has_rung || matches!(input, Input::Customer(_)) {
+            self.notice_the_clock(now, fx);
+        }
         self.deal_with(input, now, fx)?;
         self.arm(has_rung, now, fx);
         self.assert_invariants();
@@ -319,7 +329,9 @@ impl Conversation {
                 }
                 self.on_note(agent, text, now, fx)?;
             }
-            Input::Delivery { message, delivery } => self.on_delivery(message, delivery, now, fx),
+            Input::Delivery { message, said_at, delivery } => {
+                self.on_delivery(message, said_at, delivery, now, fx);
+            }
             Input::Leave { agent } => self.on_leave(agent, now, fx)?,
             Input::Transfer { agent, to } => self.on_transfer(agent, to, now, fx)?,
             Input::Consult { agent, with } => self.on_consult(agent, with, now, fx)?,
@@ -414,6 +426,11 @@ impl Conversation {
     /// The customer's address.
     pub fn customer(&self) -> &Address {
         &self.customer
+    }
+
+    /// Channel and customer.
+    pub fn thread(&self) -> ThreadKey {
+        ThreadKey { channel: self.channel.clone(), customer: self.customer.clone() }
     }
 
     /// Our own address.

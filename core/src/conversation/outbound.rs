@@ -1,6 +1,6 @@
 //! What goes out: replies and their delivery; and notes, which never do.
 
-use crate::conversation::{Conversation, Event, Refused, Reply, State};
+use crate::conversation::{Conversation, Event, InTransit, Refused, Reply, State};
 use crate::effect::Effects;
 use crate::ids::{AgentId, MessageNo};
 use crate::message::{Author, Delivery, Message};
@@ -32,6 +32,9 @@ impl Conversation {
         if self.state == State::Waiting {
             return Err(Refused::Left);
         }
+        if self.are_too_many_waiting() {
+            return Err(Refused::TooManyWaiting { most: Self::MOST_IN_TRANSIT });
+        }
         let message = self.entry(Author::Agent(reply.agent), reply.text, now, |message| {
             message.media = reply.media;
             message.delivery = Some(Delivery::Queued);
@@ -44,7 +47,7 @@ impl Conversation {
     /// An automated message (CH-17): cut to what the channel takes, and not sent at all to somebody
     /// who has opted out.
     pub(super) fn send_automatically(&mut self, text: String, now: Timestamp, fx: &mut Effects) {
-        if self.opted_out || text.trim().is_empty() {
+        if self.opted_out || text.trim().is_empty() || self.are_too_many_waiting() {
             return;
         }
         let text = text.chars().take(self.policy().max_text as usize).collect();
@@ -72,15 +75,26 @@ impl Conversation {
         Ok(())
     }
 
+    fn are_too_many_waiting(&self) -> bool {
+        let waits = |known: &&InTransit| known.1 == Delivery::Queued;
+        self.in_transit.len() >= Self::MOST_IN_TRANSIT
+            && self.in_transit.iter().filter(waits).count() >= Self::MOST_IN_TRANSIT
+    }
+
     pub(super) fn on_delivery(
         &mut self,
         message: MessageNo,
+        said_at: Option<Timestamp>,
         delivery: Delivery,
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        let known = self.in_transit.iter().find(|(no, _)| *no == message);
-        let is_news = known.is_some_and(|(_, known)| delivery.rank() > known.rank());
+        // Where nobody says, or nobody knows any more, the number has to do.
+        let is_it = |InTransit(no, _, at): &&InTransit| {
+            *no == message && said_at.is_none_or(|said_at| *at == said_at || *at == Timestamp(0))
+        };
+        let known = self.in_transit.iter().find(is_it);
+        let is_news = known.is_some_and(|known| delivery.rank() > known.1.rank());
         if !is_news {
             return;
         }

@@ -317,14 +317,54 @@ fn a_note_is_kept_from_the_channel() {
 fn late_and_repeated_reports_change_nothing() {
     let mut conversation = active(policy(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 1);
-    let report = |delivery| Input::Delivery { message: MessageNo(2), delivery };
+    let report = |delivery| Input::Delivery { message: MessageNo(2), said_at: None, delivery };
     assert_eq!(step(&mut conversation, report(Delivery::Unconfirmed), 2).0, ["delivery_changed"]);
     assert_eq!(step(&mut conversation, report(Delivery::Delivered), 3).0, ["delivery_changed"]);
     for late in [Delivery::Sent, Delivery::Delivered, Delivery::Queued] {
         assert!(step(&mut conversation, report(late), 4).0.is_empty());
     }
-    let unknown = Input::Delivery { message: MessageNo(9), delivery: Delivery::Sent };
+    let unknown =
+        Input::Delivery { message: MessageNo(9), said_at: None, delivery: Delivery::Sent };
     assert!(step(&mut conversation, unknown, 5).0.is_empty());
+}
+
+// OPS-10
+#[test]
+fn a_report_on_a_reply_that_has_the_number_of_another_is_nobodys() {
+    let mut conversation = active(policy(|_| {}));
+    step(&mut conversation, reply("kim", "on tuesday"), 7);
+    let at = conversation.conversation.last_agent_at;
+    let report = |said_at| Input::Delivery {
+        message: MessageNo(2),
+        said_at: Some(said_at),
+        delivery: Delivery::Delivered,
+    };
+    // Said in a future that a backup doesn't know.
+    assert!(step(&mut conversation, report(Timestamp(at.0 - 1)), 8).0.is_empty());
+    assert_eq!(step(&mut conversation, report(at), 9).0, ["delivery_changed"]);
+}
+
+// CH-10 OPS-11
+#[test]
+fn every_reply_that_waits_hears_its_end_and_no_more_may_wait_than_are_known() {
+    let mut conversation = active(policy(|_| {}));
+    let most = u32::try_from(Conversation::MOST_IN_TRANSIT).unwrap();
+    for n in 0..most {
+        step(&mut conversation, reply("kim", "hi"), i64::from(n));
+    }
+    let too_many = Refused::TooManyWaiting { most: Conversation::MOST_IN_TRANSIT };
+    assert_eq!(refused(&mut conversation, reply("kim", "hi")), too_many);
+    let report = |no, delivery| Input::Delivery { message: MessageNo(no), said_at: None, delivery };
+    // Those that are out make room, and those that wait are remembered.
+    for no in 2..12 {
+        step(&mut conversation, report(no, Delivery::Sent), 1000);
+        step(&mut conversation, reply("kim", "hi"), 1000);
+    }
+    for no in 12..most + 12 {
+        let refused = Delivery::Undelivered { code: "400".into(), reason: "no".into() };
+        let (events, _) = step(&mut conversation, report(no, refused), 2000);
+        assert_eq!(events, ["delivery_changed"], "{no}");
+    }
 }
 
 #[test]

@@ -101,6 +101,11 @@ impl Queue {
         }
     }
 
+    /// One that is configured no longer, while something may be on its way to it: it gives back what comes.
+    pub fn closed(id: QueueId) -> Self {
+        Self { closed: true, ..Self::new(id, Arc::default(), 0) }
+    }
+
     /// The one entry. Nothing a queue is told can be refused; what is late is ignored.
     pub fn handle(&mut self, input: Input, now: Timestamp, fx: &mut Effects) {
         match input {

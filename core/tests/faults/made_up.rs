@@ -14,15 +14,17 @@ use cordboard_core::time::Span;
 use cordboard_core::workstream::{Mode, OnOffline, Workstream, WrapUpHold};
 use fastrand::Rng;
 
-/// The queues of every world.
+/// The queues that there can be; the first is there in every world, the others come and go.
 pub const QUEUES: [&str; 3] = ["support", "sales", "night"];
 
 pub fn pick<T: Clone>(rng: &mut Rng, options: &[T]) -> T {
     options[rng.usize(..options.len())].clone()
 }
 
-pub fn some_queue(rng: &mut Rng) -> QueueId {
-    QueueId::from(pick(rng, &QUEUES))
+/// The queues of a configuration.
+pub fn some_queues(rng: &mut Rng) -> Vec<QueueId> {
+    let is_there = |(n, _): &(usize, &&str)| *n == 0 || rng.u8(..4) > 0;
+    QUEUES.iter().enumerate().filter(is_there).map(|(_, queue)| QueueId::from(*queue)).collect()
 }
 
 pub fn some_needs(rng: &mut Rng) -> Vec<SkillNeed> {
@@ -33,7 +35,7 @@ pub fn some_needs(rng: &mut Rng) -> Vec<SkillNeed> {
     }
 }
 
-pub fn some_policy(rng: &mut Rng) -> Workstream {
+pub fn some_policy(rng: &mut Rng, queues: &[QueueId]) -> Workstream {
     let mut policy =
         Workstream::with_defaults("sms".into(), ChannelKind::Messaging, "support".into());
     let spans = [Span::seconds(1), Span::seconds(60)];
@@ -45,6 +47,7 @@ pub fn some_policy(rng: &mut Rng) -> Workstream {
         policy.allowed = away.into_iter().collect();
     }
     policy.inactivity = pick(rng, &[Span::seconds(30), Span::seconds(600)]);
+    policy.reopen_within = pick(rng, &[Span::seconds(0), Span::seconds(90), Span::seconds(3600)]);
     policy.mode = if rng.u8(..8) == 0 { Mode::Pull } else { Mode::Push };
     policy.on_offline =
         pick(rng, &[OnOffline::Keep, OnOffline::Return, OnOffline::ReturnAfter(Span::seconds(60))]);
@@ -55,7 +58,7 @@ pub fn some_policy(rng: &mut Rng) -> Workstream {
             name: format!("rule-{n}"),
             when: vec![Condition::Context("vip".into(), Test::Is(format!("{n}")))],
             then: Action {
-                queue: Some(some_queue(rng)),
+                queue: Some(pick(rng, queues)),
                 priority: Some(rng.i32(-2..3)),
                 skills: some_needs(rng),
                 units: rng.bool().then_some(Units(5)),
@@ -67,9 +70,8 @@ pub fn some_policy(rng: &mut Rng) -> Workstream {
     policy
 }
 
-pub fn some_agent(rng: &mut Rng) -> agent::Settings {
-    let mut queues: Vec<QueueId> =
-        QUEUES.iter().filter(|_| rng.bool()).map(|queue| QueueId::from(*queue)).collect();
+pub fn some_agent(rng: &mut Rng, queues: &[QueueId]) -> agent::Settings {
+    let mut queues: Vec<QueueId> = queues.iter().filter(|_| rng.bool()).cloned().collect();
     if queues.is_empty() {
         queues.push("support".into());
     }
@@ -91,7 +93,7 @@ pub fn some_agent(rng: &mut Rng) -> agent::Settings {
     settings
 }
 
-pub fn some_queue_settings(rng: &mut Rng) -> queue::Settings {
+pub fn some_queue_settings(rng: &mut Rng, queues: &[QueueId]) -> queue::Settings {
     let mut settings = queue::Settings {
         order: pick(rng, &[Order::Priority, Order::OldestFirst]),
         strategy: pick(
@@ -124,7 +126,7 @@ pub fn some_queue_settings(rng: &mut Rng) -> queue::Settings {
             then: match rng.u8(..4) {
                 0 => OverflowAction::Message("you are number {position}".into()),
                 1 => OverflowAction::End(None),
-                _ => OverflowAction::Queue(some_queue(rng)),
+                _ => OverflowAction::Queue(pick(rng, queues)),
             },
         });
     }

@@ -1,11 +1,13 @@
 //! A hundred thousand worlds with faults. In each, a few conversations, queues and agents live through
-//! everything that can happen: messages between machines delayed, overtaken and doubled, offers
-//! answered twice, timers lost, agents vanishing, the configuration changed, the host stopped
-//! between any two effects, queues and agents made anew beside conversations that live on. The invariants at the top of the crate hold after every step; when a
-//! world has come to rest, the views equal the truth, every deadline has its alarm and none is
-//! overdue, no customer waits for somebody who isn't there, and (once everybody has signed in)
-//! nothing waits beside an agent who could have it. A restart goes by what is on disk, in the host's
-//! own order, and may take its time.
+//! everything that can happen: customers' messages repeated, now and much later, messages between
+//! machines delayed, overtaken and doubled, offers answered twice, timers lost, agents vanishing, the
+//! configuration changed (queues and agents that are new or gone included), the host stopped between
+//! any two effects, queues and agents made anew beside conversations that live on. The invariants at
+//! the top of the crate hold after every step; when a world has come to rest, every message is in one
+//! conversation once, the views equal the truth, every deadline has its alarm and none is overdue, no
+//! customer waits for somebody who isn't there or in a queue that isn't, and (once everybody has
+//! signed in) nothing waits beside an agent who could have it. A restart goes by what is on disk, in
+//! the host's own order, and may take its time.
 //!
 //! A world is made from its seed alone. A failing one is named, and `CORDBOARD_SEED=17 cargo test
 //! -p cordboard-core --test faults` lives through it again, exactly.
@@ -18,25 +20,25 @@ use std::sync::Arc;
 
 use cordboard_core::capacity::ChannelKind;
 use cordboard_core::classification::Attributes;
-use cordboard_core::conversation::{CustomerMessage, Event, Input, Opening, Reply, State, Target};
+use cordboard_core::conversation::{CustomerMessage, Event, Input, Reply, State, Target};
 use cordboard_core::ids::{AgentId, ConversationId, MessageNo, OfferId, QueueId};
 use cordboard_core::message::Delivery;
-use cordboard_core::notice::Notice;
+use cordboard_core::notice::{Notice, ThreadKey};
 use cordboard_core::offer::ByHand;
 use cordboard_core::presence::{Attendance, BaseStatus};
+use cordboard_core::switchboard::{Key, TakeUp, Taker, take_up};
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::{Mode, OnOffline, Workstream};
-use cordboard_core::world::{Happening, Letter, Machine, Mail};
+use cordboard_core::world::{Happening, Incoming, Letter, Machine, Mail, Sender};
 use cordboard_core::{Agent, Conversation, Queue, World, agent, queue};
 use fastrand::Rng;
-use uuid::Uuid;
 
-use made_up::{QUEUES, pick, some_agent, some_policy, some_queue, some_queue_settings};
+use made_up::{pick, some_agent, some_policy, some_queue_settings, some_queues};
 
 const WORLDS: u64 = 100_000;
 const STEPS: usize = 140;
 const AGENTS: usize = 4;
-const CONVERSATIONS: usize = 7;
+const CUSTOMERS: usize = 7;
 
 struct Life {
     rng: Rng,
@@ -45,8 +47,18 @@ struct Life {
     agents: BTreeMap<AgentId, Arc<agent::Settings>>,
     queues: BTreeMap<QueueId, Arc<queue::Settings>>,
     past_offers: Vec<(AgentId, OfferId, ConversationId)>,
-    /// Customer messages given to each conversation, and replies accepted from agents.
-    written: HashMap<ConversationId, usize>,
+    first_offer: u64,
+    alive_until: Timestamp,
+    /// The clock was, once.
+    was_set_back: bool,
+    /// All that customers have written, and what a provider has been told is taken.
+    written: BTreeMap<Key, (ThreadKey, Incoming)>,
+    taken: BTreeSet<Key>,
+    /// Where what customers have written stands.
+    received: HashMap<String, ConversationId>,
+    /// Conversations in the order in which they began.
+    begun: Vec<ConversationId>,
+    /// Replies accepted from agents.
     replied: HashMap<ConversationId, usize>,
     journal: HashMap<ConversationId, Vec<Event>>,
     /// When somebody last saw it before they took it up: they know what its customer had written.
@@ -63,8 +75,8 @@ fn trace(what: &impl std::fmt::Debug) {
     }
 }
 
-fn id(n: usize) -> ConversationId {
-    ConversationId(Uuid::from_u128(n as u128 + 1))
+fn thread(n: usize) -> ThreadKey {
+    ThreadKey { channel: "sms".into(), customer: format!("+1425555010{n}").as_str().into() }
 }
 
 fn agent_id(n: usize) -> AgentId {
@@ -74,21 +86,27 @@ fn agent_id(n: usize) -> AgentId {
 impl Life {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let policy = Arc::new(some_policy(&mut rng));
+        let all = some_queues(&mut rng);
+        let policy = Arc::new(some_policy(&mut rng, &all));
         let agents: BTreeMap<_, _> =
-            (0..AGENTS).map(|n| (agent_id(n), Arc::new(some_agent(&mut rng)))).collect();
-        let queues: BTreeMap<_, _> = QUEUES
-            .iter()
-            .map(|queue| (QueueId::from(*queue), Arc::new(some_queue_settings(&mut rng))))
-            .collect();
+            (0..AGENTS).map(|n| (agent_id(n), Arc::new(some_agent(&mut rng, &all)))).collect();
+        let mut settings =
+            |queue: &QueueId| (queue.clone(), Arc::new(some_queue_settings(&mut rng, &all)));
+        let queues: BTreeMap<_, _> = all.iter().map(&mut settings).collect();
         let mut life = Self {
             rng,
-            world: World::new(Timestamp(1_000_000)),
+            world: World::new(Timestamp(1_000_000_000_000)),
             policy,
             agents,
             queues,
             past_offers: Vec::new(),
-            written: HashMap::new(),
+            first_offer: 0,
+            alive_until: Timestamp(0),
+            was_set_back: false,
+            written: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            received: HashMap::new(),
+            begun: Vec::new(),
             replied: HashMap::new(),
             journal: HashMap::new(),
             seen_at: HashMap::new(),
@@ -103,27 +121,47 @@ impl Life {
         agent_id(self.rng.usize(..AGENTS))
     }
 
-    /// One that can be reached under its name, if there is one.
-    fn some_conversation(&mut self) -> ConversationId {
-        id(self.rng.usize(..CONVERSATIONS))
+    /// A customer's newest, mostly; if anybody has written.
+    fn some_conversation(&mut self) -> Option<ConversationId> {
+        if self.rng.u8(..12) == 0 && !self.begun.is_empty() {
+            return Some(pick(&mut self.rng, &self.begun));
+        }
+        let newest = self.world.newest_of(&thread(self.rng.usize(..CUSTOMERS)))?;
+        self.world.conversation(newest).map(Conversation::id)
+    }
+
+    fn some_queue(&mut self) -> QueueId {
+        let all: Vec<QueueId> = self.queues.keys().cloned().collect();
+        pick(&mut self.rng, &all)
     }
 
     fn restart(&mut self) {
         // Whose settings were on their way has them now.
         self.beyond.extend(self.agents.keys().cloned());
-        let alive_until = self.world.now();
+        // That it lives it says only once those are awake whose clock was set back.
+        let is_waking = |letter: &Letter| {
+            letter.from == Sender::Start && letter.mail == Mail::Conversation(Input::Wake)
+        };
+        if !self.world.mail().iter().any(is_waking) {
+            self.alive_until = self.world.now();
+        }
+        let alive_until = self.alive_until;
         let down_for = pick(&mut self.rng, &[0, 5_000, 100_000, 149_000, 151_000, 900_000]);
-        self.world.set_now(Timestamp(alive_until.0 + down_for));
+        // A clock that stood ahead is set right while nobody runs.
+        let set_back = if self.rng.u8(..6) == 0 { 3_000_000 } else { 0 };
+        self.was_set_back |= set_back > 0;
+        let now = Timestamp(self.world.now().0 + down_for - set_back);
+        self.world.set_now(now);
+        self.seen_at.values_mut().for_each(|seen_at| *seen_at = (*seen_at).min(now));
         let (agents, queues) = self.fresh_views();
-        let policy = self.policy.clone();
-        self.world.set_policies(|_| policy.clone());
+        self.world.set_settings("sms".into(), self.policy.clone());
         self.world.restart(agents, queues, alive_until);
         trace(&"restarted");
     }
 
     /// Machines that know nothing yet; offers' numbers are greater than any before.
-    fn fresh_views(&self) -> (Vec<Agent>, Vec<Queue>) {
-        let first_offer = self.world.now().0 as u64 * 1000 + self.past_offers.len() as u64 + 1;
+    fn fresh_views(&mut self) -> (Vec<Agent>, Vec<Queue>) {
+        let first_offer = self.next_offer();
         let agent = |(id, settings): (&AgentId, &Arc<agent::Settings>)| {
             Agent::new(id.clone(), settings.clone())
         };
@@ -131,6 +169,12 @@ impl Life {
             Queue::new(id.clone(), settings.clone(), first_offer)
         };
         (self.agents.iter().map(agent).collect(), self.queues.iter().map(queue).collect())
+    }
+
+    /// Greater than any before.
+    fn next_offer(&mut self) -> u64 {
+        self.first_offer += 1_000_000;
+        self.first_offer
     }
 
     /// OPS-09: a machine of routing has come to grief, and routing is made anew while the rest goes on.
@@ -165,7 +209,10 @@ impl Life {
             // The host dies between two effects.
             let effects = self.rng.usize(..4);
             let _ = self.world.give_partly(letter.to, letter.mail, effects);
+            // Nobody hears that it was taken.
+            let taken = self.taken.clone();
             self.look();
+            self.taken = taken;
             self.restart();
             return;
         }
@@ -189,7 +236,7 @@ impl Life {
             self.world.mail().iter().any(|letter| letter.to == Machine::Agent(agent.clone()))
         };
         self.beyond.retain(|id| {
-            let agent = self.world.agent(id).expect("nobody goes");
+            let Some(agent) = self.world.agent(id) else { return false };
             let used = agent.ledger().used().of(ChannelKind::Messaging);
             is_told(id) || used > agent.limits().counts.of(ChannelKind::Messaging)
         });
@@ -219,33 +266,37 @@ impl Life {
         }
     }
 
+    /// Something new, or, as providers do, something that they have sent before: because nobody has
+    /// said that it was taken, or for no reason.
     fn customer_writes(&mut self) {
-        let id = self.some_conversation();
-        let now = self.world.now();
-        if self.world.conversation(id).is_some_and(|c| !c.takes_message(now)) {
+        let is_repeated = self.rng.u8(..5) == 0;
+        if is_repeated && !self.written.is_empty() {
+            let key = self.rng.i64(0..self.written.len() as Key);
+            self.send_message(key);
             return;
         }
-        if self.world.conversation(id).is_none() {
-            let opening = Opening {
-                channel: "sms".into(),
-                customer: "+14255550100".into(),
-                own: "+14255550199".into(),
-                opted_out: false,
-                country: None,
-                last_agent: (self.rng.u8(..4) == 0).then(|| agent_id(0)),
-            };
-            self.world.open(id, opening, self.policy.clone());
-            self.look();
-        }
-        let count = self.written.entry(id).or_default();
-        *count += 1;
+        let thread = thread(self.rng.usize(..CUSTOMERS));
+        let key = self.written.len() as Key;
         let message = CustomerMessage {
-            provider_id: format!("m{count}"),
+            provider_id: format!("m{key}"),
             text: "hello".into(),
             media: vec![],
             consent: None,
         };
-        assert!(self.command(id, Input::Customer(message)));
+        let own = "+14255550199".into();
+        let incoming = Incoming { own, country: None, message, key: Some(key), not: None };
+        self.written.insert(key, (thread.clone(), incoming.clone()));
+        let (to, mail) = (Machine::Thread(thread), Mail::Message(Box::new(incoming)));
+        // Nearly always it is given to a conversation at once, and is under way to that.
+        match self.rng.u8(..4) {
+            0 => self.world.send(to, mail),
+            _ => assert_eq!(self.world.give(to, mail), Ok(())),
+        }
+    }
+
+    fn send_message(&mut self, key: Key) {
+        let (thread, incoming) = self.written[&key].clone();
+        self.world.send(Machine::Thread(thread), Mail::Message(Box::new(incoming)));
     }
 
     fn nth_offer(&mut self, agent: &AgentId) -> Option<(OfferId, ConversationId)> {
@@ -257,6 +308,8 @@ impl Life {
     fn agent_acts(&mut self) {
         let agent = self.some_agent();
         match self.rng.u8(..14) {
+            // Whoever is gone can't sign in.
+            0..=2 if !self.agents.contains_key(&agent) => {}
             0..=2 => drop(self.tell_agent(agent, agent::Input::Connected)),
             3 => drop(
                 self.tell_agent(agent, agent::Input::Disconnected { heard_at: self.world.now() }),
@@ -294,17 +347,20 @@ impl Life {
                 }
             }
             _ => {
-                let conversation = self.some_conversation();
-                let known = self.world.conversation(conversation);
-                let Some(standing) = known.map(Conversation::standing) else { return };
-                let load = standing.ticket.load(&self.policy);
-                let beyond = self.rng.bool();
+                let Some(conversation) = self.some_conversation() else { return };
+                let (beyond, takes_over) = (self.rng.bool(), self.rng.bool());
                 let ways = [ByHand::Take, ByHand::TakeOver, ByHand::ComeBack];
                 let by_hand = pick(&mut self.rng, &ways);
                 let agent =
                     if by_hand == ByHand::ComeBack { self.hand(conversation) } else { agent };
-                let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
-                if self.tell_agent(agent.clone(), pick) {
+                let queues = self.agents.get(&agent).map(|known| known.queues.clone());
+                let Some(queues) = queues else { return };
+                let machine = self.world.conversation(conversation).expect("it has begun");
+                let taker = Taker { agent: &agent, queues: &queues, takes_over, beyond };
+                let Ok(TakeUp::Tell { input, .. }) = take_up(machine, by_hand, taker) else {
+                    return;
+                };
+                if self.tell_agent(agent.clone(), input) {
                     self.seen_at.insert((agent.clone(), conversation), self.world.now());
                     if beyond {
                         self.beyond.insert(agent);
@@ -315,7 +371,7 @@ impl Life {
     }
 
     fn conversation_is_told(&mut self) {
-        let id = self.some_conversation();
+        let Some(id) = self.some_conversation() else { return };
         let agent = self.hand(id);
         let other = self.some_agent();
         let input = match self.rng.u8(..14) {
@@ -331,7 +387,7 @@ impl Life {
             5 => Input::End { agent: Some(agent), supervises: self.rng.u8(..4) == 0 },
             6 => Input::FinishWrapUp { agent, disposition: None, summary: None },
             7 => Input::Transfer { agent, to: Target::Agent(other) },
-            8 => Input::Transfer { agent, to: Target::Queue(some_queue(&mut self.rng)) },
+            8 => Input::Transfer { agent, to: Target::Queue(self.some_queue()) },
             9 => Input::Consult { agent, with: self.rng.bool().then_some(other) },
             10 => Input::EndConsult { agent },
             11 => Input::Leave { agent },
@@ -341,43 +397,99 @@ impl Life {
                 Input::Attributes(Box::new(attributes))
             }
             _ => {
-                Input::Delivery { message: MessageNo(self.rng.u32(1..6)), delivery: Delivery::Sent }
+                let message = MessageNo(self.rng.u32(1..6));
+                Input::Delivery { message, said_at: None, delivery: Delivery::Sent }
             }
         };
-        if self.world.conversation(id).is_some() {
-            self.command(id, input);
-        }
+        self.command(id, input);
     }
 
     /// ROUTE-17: each part is told by itself, and learns it in its own time.
     fn configuration_changes(&mut self) {
-        match self.rng.u8(..3) {
+        let all: Vec<QueueId> = self.queues.keys().cloned().collect();
+        match self.rng.u8(..5) {
             0 => {
                 let agent = self.some_agent();
-                let settings = Arc::new(some_agent(&mut self.rng));
-                self.agents.insert(agent.clone(), settings.clone());
-                let input = agent::Input::Configure(settings);
-                self.world.send(Machine::Agent(agent), Mail::Agent(input));
+                let settings = some_agent(&mut self.rng, &all);
+                self.change_agent(agent, Some(settings));
             }
             1 => {
-                let queue = some_queue(&mut self.rng);
-                let settings = Arc::new(some_queue_settings(&mut self.rng));
+                let queue = self.some_queue();
+                let settings = Arc::new(some_queue_settings(&mut self.rng, &all));
                 self.queues.insert(queue.clone(), settings.clone());
                 let change = queue::Input::Configure(settings);
                 for input in [queue::Input::Hold, change, queue::Input::GoOn] {
                     self.world.send(Machine::Queue(queue.clone()), Mail::Queue(input));
                 }
             }
-            _ => {
-                let revision = self.policy.revision + 1;
-                self.policy = Arc::new(Workstream { revision, ..some_policy(&mut self.rng) });
-                let policy = self.policy.clone();
-                self.world.set_policies(|_| policy.clone());
-                for n in 0..CONVERSATIONS {
-                    let to = Machine::Conversation(id(n));
-                    self.world.send(to, Mail::Conversation(Input::Reroute));
-                }
+            2 => {
+                let agent = self.some_agent();
+                // Somebody stays.
+                let goes = self.agents.contains_key(&agent) && self.agents.len() > 2;
+                let settings = (!goes).then(|| some_agent(&mut self.rng, &all));
+                self.change_agent(agent, settings);
             }
+            3 => self.everything_changes(),
+            _ => self.policy_changes(&all),
+        }
+    }
+
+    fn policy_changes(&mut self, queues: &[QueueId]) {
+        let revision = self.policy.revision + 1;
+        self.policy = Arc::new(Workstream { revision, ..some_policy(&mut self.rng, queues) });
+        self.world.set_settings("sms".into(), self.policy.clone());
+        for id in self.begun.clone() {
+            self.world.send(Machine::Conversation(id), Mail::Conversation(Input::Reroute));
+        }
+    }
+
+    /// New, other, or gone.
+    fn change_agent(&mut self, agent: AgentId, settings: Option<agent::Settings>) {
+        let Some(settings) = settings.map(Arc::new) else {
+            self.agents.remove(&agent);
+            self.world.send(Machine::Agent(agent), Mail::Agent(agent::Input::Retire));
+            return;
+        };
+        self.agents.insert(agent.clone(), settings.clone());
+        if self.world.agent(&agent).is_none() {
+            self.world.add_agent(Agent::new(agent, settings));
+            return;
+        }
+        let configure = agent::Input::Configure(settings);
+        self.world.send(Machine::Agent(agent), Mail::Agent(configure));
+    }
+
+    /// Queues come and go, so whatever names them changes: in the host's own order, but for that each
+    /// learns it when it learns it.
+    fn everything_changes(&mut self) {
+        let all = some_queues(&mut self.rng);
+        let first_offer = self.next_offer();
+        let gone: Vec<QueueId> =
+            self.queues.keys().filter(|known| !all.contains(known)).cloned().collect();
+        self.policy_changes(&all);
+        let mut held = Vec::new();
+        for queue in &all {
+            let settings = Arc::new(some_queue_settings(&mut self.rng, &all));
+            self.queues.insert(queue.clone(), settings.clone());
+            if self.world.queue(queue).is_none() {
+                self.world.add_queue(Queue::new(queue.clone(), settings, first_offer));
+                continue;
+            }
+            for input in [queue::Input::Hold, queue::Input::Configure(settings)] {
+                self.world.send(Machine::Queue(queue.clone()), Mail::Queue(input));
+            }
+            held.push(queue.clone());
+        }
+        for queue in gone {
+            self.queues.remove(&queue);
+            self.world.send(Machine::Queue(queue), Mail::Queue(queue::Input::Close));
+        }
+        for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
+            let settings = some_agent(&mut self.rng, &all);
+            self.change_agent(agent, Some(settings));
+        }
+        for queue in held {
+            self.world.send(Machine::Queue(queue), Mail::Queue(queue::Input::GoOn));
         }
     }
 
@@ -409,7 +521,10 @@ impl Life {
     fn look(&mut self) {
         for happening in self.world.take_happenings() {
             match happening {
-                Happening::Event(id, event) => self.journal.entry(id).or_default().push(event),
+                Happening::Event(id, event) => self.note_event(id, event),
+                Happening::Taken(_, key) => {
+                    self.taken.insert(key);
+                }
                 Happening::Screen(agent, Notice::Offer(view)) => {
                     self.seen_at.insert((agent.clone(), view.conversation), view.at);
                     self.past_offers.push((agent, view.offer, view.conversation));
@@ -429,12 +544,30 @@ impl Life {
         self.note_who_is_within();
     }
 
+    fn note_event(&mut self, id: ConversationId, event: Event) {
+        match &event {
+            Event::Opened { .. } => self.begun.push(id),
+            Event::MessageReceived { provider_id, .. } => {
+                let before = self.received.insert(provider_id.clone(), id);
+                assert_eq!(before, None, "{id}: {provider_id} is there twice");
+            }
+            _ => {}
+        }
+        self.journal.entry(id).or_default().push(event);
+    }
+
     /// Everything under way arrives; then the views equal the truth, whoever is there. Then everybody
     /// signs in and answers what they are offered.
     fn come_to_rest(&mut self) {
+        // A provider that hasn't heard that it was taken sends it again.
+        let unheard: Vec<Key> =
+            self.written.keys().filter(|key| !self.taken.contains(key)).copied().collect();
+        unheard.into_iter().for_each(|key| self.send_message(key));
         self.world.wake_due();
         self.look();
-        while let Some(letter) = self.world.deliver(0) {
+        for delivered in 0.. {
+            let Some(letter) = self.world.deliver(0) else { break };
+            assert!(delivered < 20_000, "messages go round for ever: {letter:?}");
             trace(&letter);
             self.note_lower_limits(&letter);
             let _ = self.world.give(letter.to, letter.mail);
@@ -442,17 +575,20 @@ impl Life {
             self.look();
         }
         self.check();
+        self.every_message_is_there_once();
         self.no_deadline_is_lost();
         self.nobody_waits_for_the_absent();
-        for n in 0..AGENTS {
-            self.tell_agent(agent_id(n), agent::Input::Connected);
+        for agent in self.agents.keys().cloned().collect::<Vec<_>>() {
+            self.tell_agent(agent, agent::Input::Connected);
         }
         for round in 0.. {
             assert!(round < 2_000, "the world doesn't come to rest");
             self.world.wake_due();
             self.look();
             if !self.world.mail().is_empty() {
-                while let Some(letter) = self.world.deliver(0) {
+                for delivered in 0.. {
+                    let Some(letter) = self.world.deliver(0) else { break };
+                    assert!(delivered < 20_000, "messages go round for ever: {letter:?}");
                     trace(&letter);
                     self.note_lower_limits(&letter);
                     let _ = self.world.give(letter.to, letter.mail);

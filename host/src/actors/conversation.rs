@@ -1,16 +1,15 @@
 //! A conversation's actor: machine, journal, and only then the effects.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
-use cordboard_core::conversation::{Event, Input, Opening, Written};
+use cordboard_core::conversation::{Event, Written};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, ConversationId};
+use cordboard_core::switchboard::{Dialogue, Told};
 use cordboard_core::time::Timestamp;
-use cordboard_core::workstream::Workstream;
 use cordboard_core::{Conversation, Effects};
 
 use crate::actors::deliver::{Answer, Deliver, To};
@@ -50,28 +49,21 @@ impl Drop for Pending {
     }
 }
 
-/// What a conversation is before its first event is on disk.
-#[derive(Debug)]
-pub(super) struct Unopened {
-    pub opening: Opening,
-    pub policy: Arc<Workstream>,
-}
-
 /// A conversation as the journal has it.
 pub(super) struct Loaded {
-    /// The machine, or what it takes to open it.
-    pub machine: Result<Box<Conversation>, Box<Unopened>>,
+    /// The machine, or what it takes to begin one, and what was said.
+    pub dialogue: Dialogue,
     /// What its row on disk says that the machine doesn't.
     pub stored: Option<Stored>,
-    /// Keys of what has happened and must not happen again.
-    pub keys: HashSet<i64>,
     /// Replies that are still to be sent.
     pub open_replies: u32,
 }
 
 pub(super) struct ConversationActor {
     id: ConversationId,
-    loaded: Loaded,
+    dialogue: Dialogue,
+    /// Replies that are still to be sent.
+    open_replies: u32,
     /// Columns and version of the row on disk, as far as this actor has sent it.
     written: Option<Written>,
     directory: Arc<Directory>,
@@ -89,15 +81,27 @@ const CAME_TO_GRIEF: &str =
 
 impl ConversationActor {
     pub fn new(
-        id: ConversationId,
         loaded: Loaded,
         directory: Arc<Directory>,
         shard: Addr<Shard>,
         tally: Arc<Tally>,
     ) -> Self {
         let written = written(&loaded);
+        let Loaded { dialogue, open_replies, .. } = loaded;
+        let id = dialogue.id();
         // It was given its settings just now, perhaps in the moment of a change: it looks once more.
-        Self { id, loaded, written, directory, shard, tally, edition: 0, is_lost: false }
+        let edition = 0;
+        Self {
+            id,
+            dialogue,
+            open_replies,
+            written,
+            directory,
+            shard,
+            tally,
+            edition,
+            is_lost: false,
+        }
     }
 
     /// A panic costs this conversation its memory, and it is read again; what came to grief is tried once
@@ -130,60 +134,50 @@ impl ConversationActor {
     fn deal_with(&mut self, input: &mut Option<Deliver>) {
         let Some(deliver) = input else { return };
         let now = clock::now();
-        let mut fx = Effects::new();
-        if deliver.dedup.is_some_and(|key| self.loaded.keys.contains(&key)) {
-            let deliver = input.take().expect("it was looked at just now");
-            self.repeat(now, deliver);
-            return;
-        }
-        if let Err(unopened) = &self.loaded.machine {
-            let Unopened { opening, policy } = unopened.as_ref();
-            let opened = Conversation::open(self.id, opening.clone(), policy.clone(), now, &mut fx);
-            self.loaded.machine = Ok(Box::new(opened));
-        }
-        let Ok(machine) = &mut self.loaded.machine else { return };
         // ROUTE-17: whatever it is told, it deals with under today's settings.
         let edition = self.directory.edition();
+        let (channel, workstream) = (self.dialogue.channel(), self.dialogue.workstream());
         if edition != self.edition
-            && let Some(policy) = self.directory.policy_of(machine)
+            && let Some(settings) = self.directory.settings_of(channel, workstream)
         {
-            machine.set_policy(policy);
+            self.dialogue.set_settings(settings);
             self.edition = edition;
         }
-        let is_new = !fx.events.is_empty();
-        let is_message = matches!(deliver.input, Input::Customer(_));
-        if is_message && !is_new && !machine.takes_message(now) {
-            if let To::Thread { not, .. } = &mut deliver.to {
-                *not = Some(self.id);
-            }
-            let deliver = input.take().expect("it was looked at just now");
-            self.shard.do_send(deliver);
-            return;
-        }
-
-        let base_version = if is_new { 0 } else { machine.version() };
         // Without an allocation where there are none, as nearly always.
-        let wrap_ups = machine.owners_of_wrap_ups();
-        if let Err(refused) = machine.handle(deliver.input.clone(), now, &mut fx) {
-            if let Some(answer) = deliver.answer.take() {
-                // Whoever asked may be gone.
-                let _ = answer.send(Answer::Refused(refused));
+        let wrap_ups = self.dialogue.machine().map(Conversation::owners_of_wrap_ups);
+        let mut fx = Effects::new();
+        match self.dialogue.tell(deliver.input.clone(), deliver.dedup, now, &mut fx) {
+            Told::Done { after } => {
+                let append =
+                    self.append(after, now, deliver, &fx.events, &wrap_ups.unwrap_or_default());
+                let deliver = input.take().expect("it was looked at just now");
+                let routed = fx.events.iter().any(Event::routes).then(|| self.routed(after));
+                self.commit(append, deliver, routed.flatten(), fx.then, Answer::Done(self.id));
             }
-            return;
+            Told::Repeated => {
+                let deliver = input.take().expect("it was looked at just now");
+                self.repeat(now, deliver);
+            }
+            Told::ForTheNext => {
+                if let To::Thread { not, .. } = &mut deliver.to {
+                    *not = Some(self.id);
+                }
+                let deliver = input.take().expect("it was looked at just now");
+                self.shard.do_send(deliver);
+            }
+            Told::Refused(refused) => {
+                if let Some(answer) = deliver.answer.take() {
+                    // Whoever asked may be gone.
+                    let _ = answer.send(Answer::Refused(refused));
+                }
+            }
         }
-        if !fx.events.is_empty() {
-            self.loaded.keys.extend(deliver.dedup);
-        }
-        let append = self.append(base_version, now, deliver, &fx.events, &wrap_ups);
-        let deliver = input.take().expect("it was looked at just now");
-        let routed = fx.events.iter().any(Event::routes).then(|| self.routed(base_version));
-        self.commit(append, deliver, routed.flatten(), fx.then, Answer::Done(self.id));
     }
 
     /// It has happened before. Answered once the first one is on disk: by an append of nothing that
     /// follows on it. Where nothing was opened yet, the first one is in an earlier conversation.
     fn repeat(&self, now: Timestamp, deliver: Deliver) {
-        let version = self.loaded.machine.as_ref().map_or(0, |machine| machine.version());
+        let version = self.dialogue.version();
         let home = self.directory.home(self.id);
         let nothing =
             Append { home, base_version: version, version, ..Append::nothing(self.id, now) };
@@ -191,7 +185,7 @@ impl ConversationActor {
     }
 
     fn routed(&self, after: u64) -> Option<Routed> {
-        let machine = self.loaded.machine.as_ref().ok()?;
+        let machine = self.dialogue.machine()?;
         let revision = machine.settings()?.revision;
         Some(Routed { conversation: self.id, after, version: machine.version(), revision })
     }
@@ -205,7 +199,7 @@ impl ConversationActor {
         events: &[Event],
         wrap_ups_before: &[AgentId],
     ) -> Append {
-        let machine = self.loaded.machine.as_ref().expect("it was opened before its first step");
+        let machine = self.dialogue.machine().expect("it has begun with its first step");
         // Without an event, too: other settings bring other deadlines.
         let is_outdated = match &self.written {
             Some(written) => written.is_outdated(machine),
@@ -224,7 +218,7 @@ impl ConversationActor {
         };
         let replies =
             events.iter().filter(|event| matches!(event, Event::ReplyQueued { .. })).count();
-        let open = self.loaded.open_replies;
+        let open = self.open_replies;
         let goes_at_once = replies > 0 && open == 0 && self.directory.sends_at_once(machine);
         let settled = u32::from(deliver.settles.is_some());
         let added = u32::try_from(replies).unwrap_or(u32::MAX);
@@ -243,7 +237,7 @@ impl ConversationActor {
             sessions: events.iter().flat_map(SessionOp::of).collect(),
             wrap_ups,
         };
-        self.loaded.open_replies = open.saturating_add(added).saturating_sub(settled);
+        self.open_replies = open.saturating_add(added).saturating_sub(settled);
         append
     }
 
@@ -312,7 +306,7 @@ pub(super) fn deal_with(settled: Settled, directory: &Directory) {
 /// The row as it is on disk. It may be by other settings than those that the machine goes by now; its
 /// columns never lie behind the events otherwise.
 fn written(loaded: &Loaded) -> Option<Written> {
-    let (machine, stored) = (loaded.machine.as_ref().ok()?, loaded.stored.as_ref()?);
+    let (machine, stored) = (loaded.dialogue.machine()?, loaded.stored.as_ref()?);
     let mut standing = machine.standing();
     standing.ticket.revision = stored.revision;
     Some(Written { standing, wake_at: stored.wake_at, version: stored.snapshot })
@@ -350,7 +344,11 @@ fn outbox(
             channel: machine.channel().to_string(),
             sender: machine.own().to_string(),
             recipient: machine.customer().to_string(),
-            body: OutboxBody { text: message.text.clone(), media: message.media.clone() },
+            body: OutboxBody {
+                text: message.text.clone(),
+                media: message.media.clone(),
+                said_at: Some(message.at),
+            },
             first_attempt_at: at_once,
             attempting: at_once.is_some(),
             attempts: u32::from(at_once.take().is_some()),
@@ -399,7 +397,8 @@ impl Handler<Replace> for ConversationActor {
 
     fn handle(&mut self, message: Replace, _: &mut Self::Context) {
         self.written = written(&message.0);
-        self.loaded = message.0;
+        self.dialogue.go_on_from(message.0.dialogue);
+        self.open_replies = message.0.open_replies;
         self.edition = 0;
         self.is_lost = false;
         self.tally.handled.fetch_add(1, Ordering::AcqRel);

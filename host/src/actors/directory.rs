@@ -9,7 +9,7 @@ use actix::Addr;
 use arc_swap::ArcSwap;
 use cordboard_core::Conversation;
 use cordboard_core::agent;
-use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId, WorkstreamId};
 use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
@@ -169,14 +169,18 @@ impl Directory {
     /// A stored conversation with its settings: its channel's, or its workstream's if the channel is
     /// configured no longer; `None` if that isn't either.
     pub fn with_settings(&self, machine: Conversation) -> Option<Conversation> {
-        let policy = self.policy_of(&machine)?;
-        Some(machine.with_policy(policy))
+        let settings = self.settings_of(machine.channel(), machine.workstream())?;
+        Some(machine.with_policy(settings))
     }
 
-    /// The settings of a conversation as they are now.
-    pub fn policy_of(&self, machine: &Conversation) -> Option<Arc<Workstream>> {
-        let of_channel = self.channels.get(machine.channel()).map(|slot| slot.policy.clone());
-        of_channel.or_else(|| self.config.load().workstreams.get(machine.workstream()).cloned())
+    /// What conversations of a channel, of this workstream when they began, go by now.
+    pub fn settings_of(
+        &self,
+        channel: &ChannelId,
+        workstream: &WorkstreamId,
+    ) -> Option<Arc<Workstream>> {
+        let of_channel = self.channels.get(channel).map(|slot| slot.policy.clone());
+        of_channel.or_else(|| self.config.load().workstreams.get(workstream).cloned())
     }
 
     /// Puts a channel into its slot. Its settings are recorded before anything can go by them.

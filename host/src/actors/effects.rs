@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use cordboard_core::agent;
-use cordboard_core::conversation::{Input, NotTaken};
+use cordboard_core::conversation::Input;
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
 use cordboard_core::notice::{Alert, Notice};
-use cordboard_core::offer::Refusal;
 use cordboard_core::queue;
+use cordboard_core::switchboard;
 
 use crate::actors::agent::Show;
 use crate::actors::deliver::{Deliver, To};
@@ -63,38 +63,27 @@ impl Directory {
         }
     }
 
-    /// Tells a queue something. A queue that isn't there gives its items back: their conversations
-    /// find another one, as rules and settings name only queues that are there.
+    /// Tells a queue something; one that isn't there has its answer given for it.
     pub fn tell_queue(&self, to: &QueueId, input: queue::Input) {
-        match (self.queues.get(to), input) {
-            (Some(actor), input) => self.pass(&actor, self.for_queue(input)),
-            (None, queue::Input::Enqueue(item)) => {
-                let bounced = Input::Bounced { queue: to.clone() };
-                self.deliver(Deliver::new(To::Id(item.conversation), bounced));
-            }
-            (None, _) => {}
+        match self.queues.get(to) {
+            Some(actor) => self.pass(&actor, self.for_queue(input)),
+            None => self.answer_for_nobody(switchboard::for_queue(to, &input)),
         }
     }
 
-    /// Tells an agent something. For somebody who isn't configured any more, and has held nothing
-    /// since the start, the answer is no: a customer who returns to them is routed anew.
+    /// Tells an agent something; somebody who isn't configured any more, and has held nothing since the
+    /// start, has their answer given for them.
     fn tell_agent(&self, to: &AgentId, input: agent::Input) {
-        if let Some(entry) = self.agents.get(to) {
-            self.pass(&entry.actor, self.for_agent(input, None));
-            return;
+        match self.agents.get(to) {
+            Some(entry) => self.pass(&entry.actor, self.for_agent(input, None)),
+            None => self.answer_for_nobody(switchboard::for_agent(to, &input)),
         }
-        let agent = to.clone();
-        let (id, answer) = match input {
-            agent::Input::Reoccupy { conversation, question, .. } => {
-                (conversation, Input::ResumeRefused { agent, question, is_absent: false })
-            }
-            agent::Input::Reserve(reserve) => {
-                let why = NotTaken::Refused(Refusal::TakesNoWork);
-                (reserve.conversation, Input::NotTaken { agent, offer: reserve.offer, why })
-            }
-            _ => return,
-        };
-        self.deliver(Deliver::new(To::Id(id), answer));
+    }
+
+    fn answer_for_nobody(&self, answer: Option<(ConversationId, Input)>) {
+        if let Some((conversation, input)) = answer {
+            self.deliver(Deliver::new(To::Id(conversation), input));
+        }
     }
 
     /// Supervisors are told.

@@ -31,7 +31,7 @@ pub use alarms::Alarms;
 pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
 pub use deliver::{Answer, Deliver, To};
 pub use directory::{ChannelSlot, Directory};
-pub use names::{parse_reference, reference};
+pub use names::Reference;
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
 };

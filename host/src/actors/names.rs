@@ -1,18 +1,47 @@
 //! Names that say where they lead: of conversations, and of their replies at providers.
 
+use std::fmt;
+use std::str::FromStr;
+
 use cordboard_core::ids::{ConversationId, MessageNo};
 use cordboard_core::notice::ThreadKey;
+use cordboard_core::time::Timestamp;
 use uuid::Uuid;
 
-/// Replies' names at providers: conversation and number.
-pub fn reference(conversation: ConversationId, message: MessageNo) -> String {
-    format!("{}.{}", conversation.0.simple(), message.0)
+/// A reply, as providers are told of it: conversation, number, and when it was said. A journal that is put back
+/// from a copy gives a number again, to another reply; a provider that takes both for one would drop the second, and
+/// a report on the first would be the second's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reference {
+    /// Whose.
+    pub conversation: ConversationId,
+    /// Which entry.
+    pub message: MessageNo,
+    /// None in names that were given before they had it.
+    pub said_at: Option<Timestamp>,
 }
 
-/// The reply of a name.
-pub fn parse_reference(reference: &str) -> Option<(ConversationId, MessageNo)> {
-    let (id, no) = reference.rsplit_once('.')?;
-    Some((ConversationId(Uuid::try_parse(id).ok()?), MessageNo(no.parse().ok()?)))
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.conversation.0.simple(), self.message.0)?;
+        self.said_at.map_or(Ok(()), |at| write!(f, ".{}", at.0))
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let mut parts = name.split('.');
+        let id = parts.next().and_then(|id| Uuid::try_parse(id).ok()).ok_or(())?;
+        let no = parts.next().and_then(|no| no.parse().ok()).ok_or(())?;
+        let said_at = parts.next().map(|at| at.parse().map(Timestamp)).transpose();
+        let said_at = said_at.map_err(|_| ())?;
+        match parts.next() {
+            Some(_) => Err(()),
+            None => Ok(Self { conversation: ConversationId(id), message: MessageNo(no), said_at }),
+        }
+    }
 }
 
 /// A new name for a conversation of a thread. It grows with time (version 7), and its last two
@@ -51,10 +80,14 @@ mod tests {
     #[test]
     fn references_read_back() {
         let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
-        let id = new_id(&key);
-        let reference = reference(id, MessageNo(7));
-        assert!(reference.len() <= 64);
-        assert_eq!(parse_reference(&reference), Some((id, MessageNo(7))));
-        assert_eq!(parse_reference("verify.x"), None);
+        for said_at in [None, Some(Timestamp(1_764_000_000_123))] {
+            let reply =
+                Reference { conversation: new_id(&key), message: MessageNo(u32::MAX), said_at };
+            let name = reply.to_string();
+            assert!(name.len() <= 64);
+            assert_eq!(name.parse(), Ok(reply));
+            assert_eq!(format!("{name}.1.1").parse::<Reference>(), Err(()));
+        }
+        assert_eq!("verify.x".parse::<Reference>(), Err(()));
     }
 }

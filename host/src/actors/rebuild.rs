@@ -13,15 +13,18 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::{Addr, ArbiterHandle, Message};
+use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, QueueId};
-use cordboard_core::{Agent, Queue};
+use cordboard_core::{Agent, Queue, agent, queue};
 use tokio::sync::mpsc;
 
 use crate::actors::agent::{AgentActor, Recalled};
 use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
+use crate::actors::recorder::Entry;
 use crate::actors::recovery::{Actors, start_agent, start_queue};
 use crate::actors::shard::{Drain, Shard};
+use crate::clock;
 use crate::journal::{Reader, Record};
 
 /// Stop and put aside what comes.
@@ -126,7 +129,24 @@ async fn replace(
     agents: &HashMap<AgentId, Addr<AgentActor>>,
     queues: &HashMap<QueueId, Addr<QueueActor>>,
 ) {
-    let made = made.take_apart();
+    let (mut made, deadlines) = made.take_apart();
+    // Who is configured no longer stays until the next start, as something may be on its way to them; what
+    // machine they had can't be trusted either.
+    let (now, recorder) = (clock::now(), &directory.recorder);
+    for id in queues.keys() {
+        made.queues.entry(id.clone()).or_insert_with(|| {
+            recorder.note(&Entry::NewQueue(id.clone(), Arc::default(), 0));
+            recorder.queue(id, now, &queue::Input::Close);
+            Queue::closed(id.clone())
+        });
+    }
+    for id in agents.keys() {
+        made.agents.entry(id.clone()).or_insert_with(|| {
+            recorder.note(&Entry::NewAgent(id.clone(), Arc::new(Agent::nobody())));
+            recorder.agent(id, now, &agent::Input::Retire);
+            Agent::retired(id.clone(), now)
+        });
+    }
     for (id, machine) in made.queues {
         match queues.get(&id).filter(|actor| actor.connected()) {
             Some(actor) => told(actor.send(Become::<Queue>(machine)).await),
@@ -140,12 +160,13 @@ async fn replace(
         }
     }
     // Whatever was lost may have been an alarm, or a reply to be sent.
-    for (at, conversation) in made.deadlines {
+    for (at, conversation) in deadlines {
         directory.alarms.set(at, conversation);
     }
     directory.look_at_outbox_again();
     directory.carry_out(None, made.answers);
-    for (id, recall) in made.recalls {
+    for recall in made.recalls {
+        let Effect::Agent(id, recall) = recall else { unreachable!("agents are recalled") };
         match directory.agent(&id) {
             Some(actor) => told(actor.send(Recalled(recall)).await),
             None => tracing::error!(agent = %id, "an agent's actor isn't there"),

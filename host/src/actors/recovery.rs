@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle};
 use cordboard_core::conversation::Input;
-use cordboard_core::effect::Effect;
+use cordboard_core::decision::Decision;
 use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
 use cordboard_core::presence::PresenceSource;
+use cordboard_core::switchboard::{Recovered, Recovery, Witness};
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
-use cordboard_core::{Agent, Effects, Queue, agent};
+use cordboard_core::{Agent, Queue, agent, queue};
 use tokio::sync::mpsc;
 
 use crate::actors::agent::AgentActor;
@@ -30,26 +31,35 @@ use crate::journal::{JournalError, Reader};
 
 /// What recovery has read, before there is an actor.
 pub struct Actors {
-    agents: HashMap<AgentId, Agent>,
-    queues: HashMap<QueueId, Queue>,
+    pub(super) made: Recovered,
     clock: AlarmClock,
     /// Open conversations found.
     pub open: u64,
-    later: Later,
 }
 
-/// What a start has to say once its actors are there, in this order.
-#[derive(Default)]
-struct Later {
-    /// To conversations, what the machines said while they were filled.
-    answers: Vec<Effect>,
-    /// To agents, what they were (PRES-04).
-    recalls: Vec<(AgentId, agent::Input)>,
-    /// And the questions that they haven't answered.
-    questions: Vec<Effect>,
-    /// Conversations that went by other settings than those in force: the configuration was changed
-    /// while the host was down, or in its last moment (ROUTE-17).
-    outdated: Vec<ConversationId>,
+/// The record hears what machines are given as they are made.
+struct Noted<'a> {
+    recorder: &'a Recorder,
+    restoring: Restoring<'a>,
+    now: Timestamp,
+}
+
+impl Witness for Noted<'_> {
+    fn queue(&mut self, id: &QueueId, input: &queue::Input) {
+        self.recorder.queue(id, self.now, input);
+    }
+
+    fn new_agent(&mut self, id: &AgentId, settings: &Arc<agent::Settings>) {
+        self.recorder.note(&Entry::NewAgent(id.clone(), settings.clone()));
+    }
+
+    fn agent(&mut self, id: &AgentId, input: &agent::Input) {
+        self.restoring.agent(id, input);
+    }
+
+    fn decided(&mut self, decision: &Decision) {
+        self.recorder.decided(decision);
+    }
 }
 
 impl Actors {
@@ -65,32 +75,33 @@ impl Actors {
         let now = clock::now();
         // Larger than any number of an earlier run, unless that made a thousand offers a second.
         let first_offer = u64::try_from(now.0).unwrap_or(0) * 1000;
-        let mut agents: HashMap<AgentId, Agent> = config
-            .agents
-            .iter()
-            .map(|agent| (agent.id.clone(), Agent::new(agent.id.clone(), agent.settings.clone())))
-            .collect();
-        let mut queues: HashMap<QueueId, Queue> = config
+        let agents =
+            config.agents.iter().map(|agent| Agent::new(agent.id.clone(), agent.settings.clone()));
+        let queues = config
             .queues
             .iter()
-            .map(|queue| {
-                let machine = Queue::new(queue.id.clone(), queue.settings.clone(), first_offer);
-                (queue.id.clone(), machine)
-            })
-            .collect();
+            .map(|queue| Queue::new(queue.id.clone(), queue.settings.clone(), first_offer));
         recorder.note(&Entry::Start {
             first_offer,
             queues: config.queues.iter().map(|q| (q.id.clone(), q.settings.clone())).collect(),
             agents: config.agents.iter().map(|a| (a.id.clone(), a.settings.clone())).collect(),
         });
         recorder.note(&Entry::Workstreams(config.workstreams.values().cloned().collect()));
-        let mut restoring = Restoring::new(recorder, now);
+        let mut noted = Noted { recorder, restoring: Restoring::new(recorder, now), now };
         let policies = channel_policies(config);
         let mut deadlines = reader.deadlines_of_closed()?;
         let mut open = 0;
-        let mut fx = Effects::new();
-        let mut later = Later::default();
         let mut orphans = 0u64;
+        // The first start of a journal has nobody to recall.
+        let alive_until = reader.alive_at()?.unwrap_or(now);
+        let ahead = alive_until.0.saturating_sub(now.0) / 1000;
+        if ahead > 2 {
+            tracing::warn!(
+                seconds = ahead,
+                "the clock stands behind where it stood when the last run ended: what counted from then counts from now"
+            );
+        }
+        let mut recovery = Recovery::new(agents, queues, now, alive_until);
         reader.each_open(|row| {
             open += 1;
             // The channel's settings, with its hours and language; its workstream's if the channel is
@@ -104,87 +115,25 @@ impl Actors {
             if let Some(at) = row.wake_at {
                 deadlines.push((at, row.standing.id));
             }
-            if row.standing.ticket.revision != policy.revision {
-                later.outdated.push(row.standing.id);
-            }
-            later.questions.extend(row.standing.ask_again(policy));
-            for effect in row.standing.recover(policy) {
-                match effect {
-                    Effect::Queue(id, input) => match queues.get_mut(&id) {
-                        Some(queue) => {
-                            recorder.queue(&id, now, &input);
-                            queue.handle(input, now, &mut fx);
-                        }
-                        // Its queue is configured no longer: it finds another one.
-                        None => {
-                            let bounced = Input::Bounced { queue: id };
-                            fx.then.push(Effect::Conversation(row.standing.id, bounced));
-                        }
-                    },
-                    Effect::Agent(id, input) => {
-                        // Whoever is configured no longer gives back what they held.
-                        let agent = agents.entry(id.clone()).or_insert_with(|| {
-                            let nobody = Arc::new(agent::Settings::with_defaults(Vec::new()));
-                            recorder.note(&Entry::NewAgent(id.clone(), nobody.clone()));
-                            let mut agent = Agent::new(id.clone(), nobody);
-                            restoring.agent(&id, &agent::Input::Retire);
-                            // Nothing that recovery says can be refused.
-                            drop(agent.handle(agent::Input::Retire, now, &mut fx));
-                            agent
-                        });
-                        restoring.agent(&id, &input);
-                        drop(agent.handle(input, now, &mut fx));
-                    }
-                    _ => {}
-                }
-            }
-            // Nobody is there yet, so nobody is offered anything and no screen is open: what is left
-            // are answers to conversations, and what queues chose.
-            fx.agent_events.clear();
-            fx.then.retain(|effect| match effect {
-                Effect::Decided(decision) => {
-                    recorder.decided(decision);
-                    false
-                }
-                effect => matches!(effect, Effect::Conversation(..)),
-            });
+            recovery.add(&row.standing, policy, &mut noted);
         })?;
-        restoring.finish();
+        noted.restoring.finish();
         if orphans > 0 {
             tracing::error!(
                 orphans,
                 "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched"
             );
         }
-        later.answers = fx.then;
-        // The first start of a journal has nobody to recall.
-        let alive_until = reader.alive_at()?.unwrap_or(now);
         let mut presence = reader.presence()?;
-        later.recalls.extend(agents.keys().map(|id| {
-            let standing = presence.remove(id).map(|kept| with_todays_label(kept, config));
-            (id.clone(), agent::Input::Recall { standing, alive_until })
-        }));
+        let kept = |id: &AgentId| presence.remove(id).map(|kept| with_todays_label(kept, config));
+        let made = recovery.finish(kept);
         let (alarms, clock) = Alarms::new(deadlines);
-        Ok((Self { agents, queues, clock, open, later }, alarms))
+        Ok((Self { made, clock, open }, alarms))
     }
-}
 
-/// What is made anew while the host runs.
-pub(super) struct Remade {
-    pub agents: HashMap<AgentId, Agent>,
-    pub queues: HashMap<QueueId, Queue>,
-    pub answers: Vec<Effect>,
-    pub recalls: Vec<(AgentId, agent::Input)>,
-    pub questions: Vec<Effect>,
-    pub deadlines: BTreeSet<(Timestamp, ConversationId)>,
-}
-
-impl Actors {
-    /// For a host that runs, in which conversations go by today's settings.
-    pub(super) fn take_apart(self) -> Remade {
-        let Self { agents, queues, later, clock, .. } = self;
-        let Later { answers, recalls, questions, .. } = later;
-        Remade { agents, queues, answers, recalls, questions, deadlines: clock.into_deadlines() }
+    /// For a host that runs, in which conversations go by today's settings already.
+    pub(super) fn take_apart(self) -> (Recovered, BTreeSet<(Timestamp, ConversationId)>) {
+        (self.made, self.clock.into_deadlines())
     }
 }
 
@@ -224,10 +173,11 @@ pub fn start(
     let weak = || Arc::downgrade(directory);
     let watch = rebuild::watch(weak(), routing.handle(), routing_lost);
     routing.spawn(Directory::supervised(weak(), "who makes routing anew", watch));
-    for (_, machine) in actors.queues {
+    let Recovered { agents, queues, answers, recalls, questions, outdated, set_back } = actors.made;
+    for (_, machine) in queues {
         start_queue(machine, directory, &routing.handle());
     }
-    for (_, machine) in actors.agents {
+    for (_, machine) in agents {
         start_agent(machine, directory, &routing.handle());
     }
     let clock = actors.clock.run(weak());
@@ -241,11 +191,12 @@ pub fn start(
         }
     };
     routing.spawn(Directory::supervised(weak(), "the routing record", recorder));
-    let Later { answers, recalls, questions, outdated } = actors.later;
-    directory.carry_out(None, answers);
-    let recalls = recalls.into_iter().map(|(id, recall)| Effect::Agent(id, recall));
-    directory.carry_out(None, recalls.collect());
-    directory.carry_out(None, questions);
+    for effects in [answers, recalls, questions] {
+        directory.carry_out(None, effects);
+    }
+    for id in set_back {
+        directory.deliver(Deliver::new(To::Id(id), Input::Wake));
+    }
     for id in outdated {
         directory.deliver(Deliver::new(To::Id(id), Input::Reroute));
     }

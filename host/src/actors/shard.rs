@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 use cordboard_core::Conversation;
 use cordboard_core::conversation::Opening;
-use cordboard_core::ids::{Address, AgentId, ConversationId};
+use cordboard_core::ids::{Address, ConversationId};
 use cordboard_core::notice::ThreadKey;
+use cordboard_core::switchboard::{self, Before, Dialogue};
 
 use crate::actors::conversation::{
-    ConversationActor, Loaded, Passivate, Replace, Step, Tally, Unopened, deal_with,
+    ConversationActor, Loaded, Passivate, Replace, Step, Tally, deal_with,
 };
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::{Directory, Ping};
@@ -28,9 +29,8 @@ struct Live {
     sent: u32,
     last_used: Instant,
     thread: ThreadKey,
-    own: Address,
-    /// Who had the one before it (ROUTE-19), until it is on disk.
-    last_agent: Option<AgentId>,
+    /// How it begins, if it wasn't on disk when it came here.
+    opening: Option<Opening>,
 }
 
 pub struct Shard {
@@ -106,9 +106,8 @@ impl Shard {
         }
     }
 
-    /// The conversation that the thread's next message goes to: live, passivated or new. `not` has
-    /// sent the message back because its time is over; those behind it come back the same way and
-    /// find the new one.
+    /// The conversation that takes the thread's next message: live, passivated or new. Messages that one
+    /// of them has sent back find the new one, and so do those behind them.
     fn of_thread(
         &mut self,
         key: &ThreadKey,
@@ -116,36 +115,40 @@ impl Shard {
         not: Option<ConversationId>,
         shard: &Addr<Self>,
     ) -> Result<Option<ConversationId>, JournalError> {
-        let (known, opted_out) = match self.threads.get(key) {
-            Some(id) => (Some(*id), None),
-            None => {
-                let stored = self.reader()?.thread(key)?;
-                (stored.newest, Some(stored.opted_out))
-            }
+        let newest = match self.threads.get(key) {
+            Some(id) => Some(*id),
+            None => self.reader()?.thread(key)?.newest,
         };
-        if let Some(id) = known.filter(|id| Some(*id) != not)
+        if let Some(id) = switchboard::taker(newest, not)
             && self.wake(id, shard)?
         {
             self.threads.insert(key.clone(), id);
             return Ok(Some(id));
         }
         let id = new_id(key);
-        let keys = match known {
-            Some(_) => self.reader()?.recent_keys(key, id)?,
-            None => HashSet::new(),
-        };
-        let before = known.map(|known| self.reader()?.conversation(known)).transpose()?.flatten();
-        let last_agent = before.and_then(|before| before.last_agent().cloned());
-        let opted_out = match opted_out {
-            Some(opted_out) => opted_out,
-            None => self.reader()?.thread(key)?.opted_out,
-        };
-        let Some(loaded) = self.unopened(key, own, keys, last_agent, opted_out) else {
-            return Ok(None);
-        };
-        self.start(id, loaded, key.clone(), own.clone(), shard);
+        let before = self.before(key, id, newest)?;
+        let Some(loaded) = self.unopened(id, key, own, before) else { return Ok(None) };
+        self.start(loaded, shard);
         self.threads.insert(key.clone(), id);
         Ok(Some(id))
+    }
+
+    /// What a conversation of this name takes along from those before it; `last` is the one just before.
+    fn before(
+        &self,
+        key: &ThreadKey,
+        id: ConversationId,
+        last: Option<ConversationId>,
+    ) -> Result<Before, JournalError> {
+        let opted_out = self.reader()?.thread(key)?.opted_out;
+        let Some(last) = last else { return Ok(Before { opted_out, ..Before::default() }) };
+        let keys = self.reader()?.recent_keys(key, id)?;
+        let before = match self.reader()?.conversation(last)? {
+            Some(last) => Before::after(&last, keys),
+            None => Before { keys, ..Before::default() },
+        };
+        // Also what they said in a conversation that is forgotten.
+        Ok(Before { opted_out, ..before })
     }
 
     /// Brings a passivated conversation back; false if there is none.
@@ -154,13 +157,8 @@ impl Shard {
             return Ok(true);
         }
         let Some((machine, stored)) = self.read(id)? else { return Ok(false) };
-        let thread =
-            ThreadKey { channel: machine.channel().clone(), customer: machine.customer().clone() };
-        let own = machine.own().clone();
-        let keys = self.reader()?.recent_keys(&thread, id)?;
-        let open_replies = self.reader()?.open_replies(id)?;
-        let loaded = Loaded { machine: Ok(machine), stored: Some(stored), keys, open_replies };
-        self.start(id, loaded, thread, own, shard);
+        let loaded = self.loaded(machine, stored)?;
+        self.start(loaded, shard);
         Ok(true)
     }
 
@@ -185,53 +183,39 @@ impl Shard {
         Ok(Some((Box::new(machine), stored)))
     }
 
+    fn loaded(&self, machine: Box<Conversation>, stored: Stored) -> Result<Loaded, JournalError> {
+        let id = machine.id();
+        let keys = self.reader()?.recent_keys(&machine.thread(), id)?;
+        let open_replies = self.reader()?.open_replies(id)?;
+        let dialogue = Dialogue::of(machine, keys);
+        Ok(Loaded { dialogue, stored: Some(stored), open_replies })
+    }
+
     /// Nothing if there is no such channel.
     fn unopened(
         &self,
+        id: ConversationId,
         key: &ThreadKey,
         own: &Address,
-        keys: HashSet<i64>,
-        last_agent: Option<AgentId>,
-        opted_out: bool,
+        before: Before,
     ) -> Option<Loaded> {
         let Some(slot) = self.directory.channel(&key.channel) else {
             tracing::error!(channel = %key.channel, "a message of a channel that isn't configured");
             return None;
         };
-        let policy = slot.policy.clone();
-        let opening = Opening {
-            channel: key.channel.clone(),
-            customer: key.customer.clone(),
-            own: own.clone(),
-            opted_out,
-            country: country_of(&key.customer),
-            last_agent,
-        };
-        let machine = Err(Box::new(Unopened { opening, policy }));
-        Some(Loaded { machine, stored: None, keys, open_replies: 0 })
+        let opening = before.opening(key, own, country_of(&key.customer));
+        let dialogue = Dialogue::new(id, opening, slot.policy.clone(), before.keys);
+        Some(Loaded { dialogue, stored: None, open_replies: 0 })
     }
 
-    fn start(
-        &mut self,
-        id: ConversationId,
-        loaded: Loaded,
-        thread: ThreadKey,
-        own: Address,
-        shard: &Addr<Self>,
-    ) {
+    fn start(&mut self, loaded: Loaded, shard: &Addr<Self>) {
+        let dialogue = &loaded.dialogue;
+        let (id, thread, opening) = (dialogue.id(), dialogue.thread(), dialogue.opening().cloned());
         let tally = Arc::new(Tally::default());
-        let last_agent =
-            loaded.machine.as_ref().err().and_then(|new| new.opening.last_agent.clone());
-        let actor = ConversationActor::new(
-            id,
-            loaded,
-            self.directory.clone(),
-            shard.clone(),
-            tally.clone(),
-        )
-        .start();
+        let (directory, shard) = (self.directory.clone(), shard.clone());
+        let actor = ConversationActor::new(loaded, directory, shard, tally.clone()).start();
         let last_used = Instant::now();
-        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, own, last_agent });
+        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, opening });
         self.directory.metrics.live_conversations.inc();
     }
 
@@ -526,19 +510,16 @@ impl Handler<Reload> for Shard {
 impl Shard {
     /// Gives a live conversation what the journal has of it.
     fn reload(&mut self, id: ConversationId) -> Result<(), JournalError> {
-        let Some(live) = self.live.get(&id) else { return Ok(()) };
-        let keys = self.reader()?.recent_keys(&live.thread, id)?;
-        let loaded = match self.read(id)? {
-            Some((machine, stored)) => {
-                let open_replies = self.reader()?.open_replies(id)?;
-                Some(Loaded { machine: Ok(machine), stored: Some(stored), keys, open_replies })
-            }
+        let loaded = match (self.read(id)?, self.live.get(&id)) {
+            (Some((machine, stored)), Some(_)) => Some(self.loaded(machine, stored)?),
             // Its first event never came to the journal.
-            None => {
-                let opted_out = self.reader()?.thread(&live.thread)?.opted_out;
-                let last_agent = live.last_agent.clone();
-                self.unopened(&live.thread, &live.own, keys, last_agent, opted_out)
+            (None, Some(Live { thread, opening: Some(opening), .. })) => {
+                let keys = self.reader()?.recent_keys(thread, id)?;
+                let opted_out = self.reader()?.thread(thread)?.opted_out;
+                let last_agent = opening.last_agent.clone();
+                self.unopened(id, thread, &opening.own, Before { keys, last_agent, opted_out })
             }
+            _ => None,
         };
         if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
             live.send(Replace(loaded));

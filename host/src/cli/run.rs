@@ -12,13 +12,18 @@ use crate::app::{Host, Options};
 use crate::cli::{RunArgs, WRONG, print};
 use crate::{config, http};
 
+/// What is logged if nothing else is said. The library says a line for whatever isn't HTTP, and for each broken
+/// frame: strangers could fill a disk with those.
+const FILTER: &str =
+    "warn,cordboard_host=info,actix_http::h1::dispatcher=off,actix_http::ws::codec=off";
+
 /// `SIGXFSZ`, on Linux.
 const FILE_TOO_LARGE: i32 = 25;
 
 /// Runs a host until it is told to stop.
 pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_env("CORDBOARD_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("warn,cordboard_host=info"));
+    let filter =
+        EnvFilter::try_from_env("CORDBOARD_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -9,6 +9,7 @@ use cordboard_core::ids::{AgentId, ConversationId, OfferId};
 use cordboard_core::message::Media;
 use cordboard_core::offer::ByHand;
 use cordboard_core::presence::BaseStatus;
+use cordboard_core::switchboard::{Denied, TakeUp, Taker, take_up};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
@@ -151,15 +152,6 @@ pub async fn run(
         }
         _ => result,
     }
-}
-
-/// Whether they have it.
-async fn is_theirs(
-    directory: &Arc<Directory>,
-    conversation: ConversationId,
-    agent: &AgentId,
-) -> Result<bool, ApiError> {
-    Ok(current(directory, conversation).await?.primary() == Some(agent))
 }
 
 /// Nothing is written down of what isn't there.
@@ -334,21 +326,22 @@ async fn run_it(
         }
         Command::TakeOver { conversation } => {
             caller.must(Permission::TakeOver)?;
-            must_be_there(directory, conversation).await?;
-            // Before it is done: nothing that others' conversations suffer is without its entry.
-            let subject = conversation.to_string();
-            caller.noted(directory, "conversation.take_over", &subject, None).await?;
             by_hand(directory, caller, conversation, ByHand::TakeOver).await
         }
         Command::End { conversation } => {
-            // Who may ends anybody's (CONV-07); everybody their own.
-            let supervises = caller.may(Permission::EndConversation);
-            if supervises && !is_theirs(directory, conversation, &agent).await? {
-                let subject = conversation.to_string();
-                caller.noted(directory, "conversation.end", &subject, None).await?;
+            // Everybody ends their own; who may, anybody's (CONV-07). Whose it is the conversation says
+            // itself: it may change hands between a look at it and the end.
+            let end = |supervises| Input::End { agent: Some(agent.clone()), supervises };
+            match ask(directory, conversation, end(false)).await {
+                Err(ApiError::Refused(Refused::NotPrimary { .. }))
+                    if caller.may(Permission::EndConversation) =>
+                {
+                    let subject = conversation.to_string();
+                    caller.noted(directory, "conversation.end", &subject, None).await?;
+                    ask(directory, conversation, end(true)).await
+                }
+                answer => answer,
             }
-            let end = Input::End { agent: Some(agent), supervises };
-            ask(directory, conversation, end).await
         }
         Command::FinishWrapUp { conversation, disposition, summary } => {
             if let Some(summary) = &summary {
@@ -385,27 +378,28 @@ async fn by_hand(
 ) -> Result<(), ApiError> {
     let agent = caller.agent.clone();
     let config = directory.config();
-    let load = {
-        let machine = current(directory, conversation).await?;
-        if by_hand == ByHand::ComeBack
-            && machine.state() == State::Active
-            && machine.primary() == Some(&agent)
-        {
-            return Ok(());
-        }
-        if by_hand == ByHand::Take && machine.state() == State::Open {
-            let mine = config.agent(&agent).map(|agent| &agent.settings.queues);
-            if !mine.is_some_and(|queues| queues.contains(machine.queue())) {
-                caller.must(Permission::TakeOver)?;
-                let subject = conversation.to_string();
-                caller.noted(directory, "conversation.take", &subject, None).await?;
-            }
-        }
-        machine.may_be_taken_up(&agent, by_hand)?
+    let machine = current(directory, conversation).await?;
+    let taker = Taker {
+        agent: &agent,
+        queues: config.agent(&agent).map_or(&[], |agent| &agent.settings.queues),
+        takes_over: caller.may(Permission::TakeOver),
+        beyond: caller.may(Permission::SelfAssign),
     };
-    let beyond = caller.may(Permission::SelfAssign);
-    let pick = agent::Input::Pick { conversation, load, beyond, by_hand };
-    tell(directory, caller, pick).await?;
+    let (input, is_of_others) = match take_up(&machine, by_hand, taker) {
+        Ok(TakeUp::HasIt) => return Ok(()),
+        Ok(TakeUp::Tell { input, is_of_others }) => (input, is_of_others),
+        Err(Denied::NeedsTakeOver) => return caller.must(Permission::TakeOver),
+        Err(Denied::Refused(refused)) => return Err(refused.into()),
+    };
+    if is_of_others {
+        // Before it is done: nothing that others' conversations suffer is without its entry.
+        let action = match by_hand {
+            ByHand::TakeOver => "conversation.take_over",
+            ByHand::Take | ByHand::ComeBack => "conversation.take",
+        };
+        caller.noted(directory, action, &conversation.to_string(), None).await?;
+    }
+    tell(directory, caller, input).await?;
     // Behind what the agent's machine has just sent.
     ask(directory, conversation, Input::Confirm { agent, or_advises: false }).await
 }

@@ -71,7 +71,8 @@ fn is_disguise(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{202d}' | '\u{202e}')
 }
 
-fn is_invisible(c: char) -> bool {
+/// Blanks, and what has no shape.
+pub fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(u32::from(c),

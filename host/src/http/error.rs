@@ -97,6 +97,7 @@ impl ApiError {
                 Refused::NotPrimary { .. } => "not_primary",
                 Refused::WrongState { .. } => "wrong_state",
                 Refused::TooLong { .. } => "too_long",
+                Refused::TooManyWaiting { .. } => "too_many_waiting",
                 Refused::OptedOut { .. } => "opted_out",
                 Refused::Left => "left",
                 Refused::Empty => "empty",

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::config::Permission;
 use crate::http::caller::Caller;
+use crate::http::content::is_invisible;
 use crate::http::error::ApiError;
 use crate::http::reads::Reach;
 use crate::http::server::Web;
@@ -149,8 +150,13 @@ pub fn csv<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<u8> {
 /// A spreadsheet takes what begins so for a formula, and what customers write would be run by whoever
 /// opens the file. Numbers, also those of telephones, aren't formulas.
 fn as_text(field: &str) -> String {
-    // Some take it for one behind blanks, too, and some split at semicolons whatever stands around.
-    let starts = |part: &str| part.trim_start().starts_with(['=', '+', '-', '@', '\t', '\r']);
+    // Some take it for one behind blanks and what nobody sees, too, or in signs of full width, and some split at
+    // semicolons whatever stands around.
+    let starts = |part: &str| {
+        part.trim_start_matches(is_invisible).starts_with([
+            '=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫',
+        ])
+    };
     let begins =
         starts(field) || field.starts_with(['\t', '\r']) || field.split(';').skip(1).any(starts);
     let is_number = field.chars().skip(1).all(|c| c.is_ascii_digit() || " .".contains(c));
@@ -167,7 +173,18 @@ mod tests {
     // CONV-09
     #[test]
     fn what_customers_write_is_no_formula() {
-        for formula in ["=HYPERLINK(\"x\")", "+1+1", "-2+3", "@SUM(A1)", "\t=1", " =1", "x;=1+1"] {
+        for formula in [
+            "=HYPERLINK(\"x\")",
+            "+1+1",
+            "-2+3",
+            "@SUM(A1)",
+            "\t=1",
+            " =1",
+            "x;=1+1",
+            "＝1+1",
+            "\u{200b}=1",
+            "\u{2066}=1",
+        ] {
             assert_eq!(as_text(formula), format!("'{formula}"));
         }
         for text in ["+14255550100", "-5", "hello", "", "a=1", "a; b"] {

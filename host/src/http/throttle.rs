@@ -1,7 +1,8 @@
 //! Whoever guesses waits, longer each time: by account and address together, by account, and by address
 //! (SEC-07). An office behind one address isn't locked out for longer than a minute by one of its people,
-//! nor by pages that were left open with an old session; and whoever has signed in from an address before
-//! isn't kept out there by somebody elsewhere.
+//! nor by pages that were left open with an old session; whoever has signed in from an address before
+//! isn't kept out there by somebody elsewhere; and from an address of which nothing wrong came lately somebody may
+//! try once, whatever others do elsewhere with their name.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -23,6 +24,9 @@ const ONE_ACCOUNT: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// For whoever has signed in from there before.
 const AT_HOME: Rule = Rule { free: 5, longest: Duration::from_secs(60) };
 const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
+/// Somebody of whose address nothing wrong is known tries once, whatever others do with the name elsewhere: one
+/// of them in so long.
+const ONE_NEWCOMER_IN: Duration = Duration::from_secs(1);
 /// Failures are forgotten after this long without another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Names that are remembered; beyond, the oldest are forgotten first.
@@ -77,6 +81,25 @@ impl Key {
 struct Failures {
     count: u32,
     last: Instant,
+    /// When a newcomer last tried.
+    newcomer: Option<Instant>,
+}
+
+impl Failures {
+    fn none(now: Instant) -> Self {
+        Self { count: 0, last: now, newcomer: None }
+    }
+
+    /// Those that aren't forgotten.
+    fn count(&self, now: Instant) -> u32 {
+        if now.duration_since(self.last) < FORGOTTEN_AFTER { self.count } else { 0 }
+    }
+
+    /// How long whoever they are the failures of has to wait.
+    fn wait(&self, rule: Rule, now: Instant) -> Option<Duration> {
+        let due = self.last + delay(self.count(now), rule);
+        due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+    }
 }
 
 /// An attempt to sign in, until it is known what became of it.
@@ -120,6 +143,7 @@ impl Throttle {
     pub fn wait(&self, account: &Name, address: Option<IpAddr>, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_at_home = self.is_at_home(account, address);
+        let is_new = is_new(&known, address, now);
         let of = |key: Key| {
             // What others get wrong: elsewhere with this name, or here with another one.
             if is_at_home && matches!(key, Key::Account(_) | Key::Address(_)) {
@@ -128,8 +152,12 @@ impl Throttle {
             let failures = known.get(&key)?;
             // Somebody beside them keeps whoever is at home out for a minute at most.
             let rule = if is_at_home { AT_HOME } else { key.rule() };
-            let due = failures.last + delay(failures.count, rule);
-            due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+            let wait = failures.wait(rule, now)?;
+            if is_new && matches!(key, Key::Account(_)) {
+                let due = failures.newcomer? + ONE_NEWCOMER_IN;
+                return due.checked_duration_since(now).filter(|wait| !wait.is_zero());
+            }
+            Some(wait)
         };
         keys(account, address).filter_map(of).max()
     }
@@ -142,7 +170,7 @@ impl Throttle {
         address: Option<IpAddr>,
         now: Instant,
     ) -> Attempt<'a> {
-        self.note(keys(account, address), now);
+        self.note(keys(account, address), address, now);
         Attempt { throttle: self, account, address, counts: false }
     }
 
@@ -155,12 +183,17 @@ impl Throttle {
         }
     }
 
-    fn note(&self, keys: impl Iterator<Item = Key>, now: Instant) {
+    fn note(&self, keys: impl Iterator<Item = Key>, address: Option<IpAddr>, now: Instant) {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = is_new(&known, address, now);
         for key in keys {
-            let failures = known.entry(key).or_insert(Failures { count: 0, last: now });
-            failures.count = failures.count.saturating_add(1);
+            let is_account = matches!(key, Key::Account(_));
+            let failures = known.entry(key).or_insert(Failures::none(now));
+            failures.count = failures.count(now).saturating_add(1);
             failures.last = now;
+            if is_account && is_new {
+                failures.newcomer = Some(now);
+            }
         }
         if known.len() > MOST_REMEMBERED {
             known.retain(|_, failures| now.duration_since(failures.last) < FORGOTTEN_AFTER);
@@ -202,16 +235,21 @@ impl Throttle {
     pub fn wait_of_tokens(&self, address: Option<IpAddr>, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let failures = known.get(&Key::Tokens(address?))?;
-        let due = failures.last + delay(failures.count, ONE_ADDRESS);
-        due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+        failures.wait(ONE_ADDRESS, now)
     }
 
     /// A token, cookie or link didn't work.
     pub fn token_failed(&self, address: Option<IpAddr>, now: Instant) {
         if let Some(address) = address {
-            self.note([Key::Tokens(address)].into_iter(), now);
+            self.note([Key::Tokens(address)].into_iter(), None, now);
         }
     }
+}
+
+/// Whether nothing wrong came from there lately.
+fn is_new(known: &HashMap<Key, Failures>, address: Option<IpAddr>, now: Instant) -> bool {
+    let of = |address| known.get(&Key::Address(address)).is_none_or(|of| of.count(now) == 0);
+    address.is_some_and(of)
 }
 
 fn keys(account: &Name, address: Option<IpAddr>) -> impl Iterator<Item = Key> {
@@ -282,7 +320,35 @@ mod tests {
             throttle.attempt(&known("kim"), address(n + 2), now).was_wrong();
         }
         assert!(throttle.wait(&known("somebody"), address(1), now).is_some());
+        // From where something wrong came already.
+        throttle.attempt(&known("lee"), address(200), now).was_wrong();
         assert!(throttle.wait(&known("kim"), address(200), now).unwrap() <= ONE_ACCOUNT.longest);
+    }
+
+    // SEC-07
+    #[test]
+    fn nobody_is_kept_out_of_their_account_from_a_new_place_for_long() {
+        let throttle = Throttle::default();
+        let mut now = Instant::now();
+        // Somebody guesses without end, from two addresses.
+        for n in 0..200 {
+            now += Duration::from_secs(20);
+            throttle.attempt(&known("kim"), address(n % 2), now).was_wrong();
+        }
+        assert!(throttle.wait(&known("kim"), address(0), now).is_some());
+        now += Duration::from_secs(1);
+        assert_eq!(throttle.wait(&known("kim"), address(9), now), None);
+        // One try each: whoever has many addresses doesn't get far.
+        throttle.attempt(&known("kim"), address(9), now).was_wrong();
+        assert!(throttle.wait(&known("kim"), address(9), now).is_some());
+        assert_eq!(throttle.wait(&known("kim"), address(10), now), Some(ONE_NEWCOMER_IN));
+        assert_eq!(throttle.wait(&known("kim"), address(10), now + ONE_NEWCOMER_IN), None);
+        // And after an hour without another nothing is left of it.
+        now += FORGOTTEN_AFTER;
+        for _ in 0..5 {
+            assert_eq!(throttle.wait(&known("kim"), address(9), now), None);
+            throttle.attempt(&known("kim"), address(9), now).was_wrong();
+        }
     }
 
     // SEC-07

@@ -6,12 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::conversation::{CustomerMessage, Input};
-use cordboard_core::ids::{Address, ChannelId, ConversationId, MessageNo};
+use cordboard_core::ids::{Address, ChannelId};
 use cordboard_core::message::{Consent, Delivery};
 use cordboard_core::notice::ThreadKey;
 use cordboard_sdk as sdk;
 
-use crate::actors::{self, Answer, Deliver, Directory, To};
+use crate::actors::{Answer, Deliver, Directory, Reference, To};
 use crate::http::content;
 use crate::http::server::Web;
 use crate::journal::{JournalError, Reader, dedup_key};
@@ -160,24 +160,29 @@ fn unreadable(directory: &Directory, error: &JournalError, count: &impl Fn(&str)
     retry_later("the journal can't be read")
 }
 
-/// Whose report it is: by our own reference, or by the provider's id.
+/// Which reply it is on: by our own reference, or by the provider's id.
 fn target_of(
     channel: &ChannelId,
     report: &sdk::DeliveryReport,
     reader: &Reader,
-) -> Result<Option<(ConversationId, MessageNo)>, JournalError> {
-    let by_reference = report.reference.as_deref().and_then(actors::parse_reference);
-    let Some((conversation, message)) = by_reference else {
-        return reader.sent_as(channel.as_str(), &report.provider_id);
+) -> Result<Option<Reference>, JournalError> {
+    let by_reference = report.reference.as_deref().and_then(|name| name.parse::<Reference>().ok());
+    let Some(reference) = by_reference else {
+        let sent = reader.sent_as(channel.as_str(), &report.provider_id)?;
+        return Ok(sent.map(|(conversation, message)| Reference {
+            conversation,
+            message,
+            said_at: None,
+        }));
     };
     // A name of another channel's reply is nobody's here.
-    let machine = reader.conversation(conversation)?;
+    let machine = reader.conversation(reference.conversation)?;
     let is_ours = machine.is_some_and(|machine| machine.channel() == channel);
-    Ok(is_ours.then_some((conversation, message)))
+    Ok(is_ours.then_some(reference))
 }
 
-fn delivery(target: (ConversationId, MessageNo), report: &sdk::DeliveryReport) -> Deliver {
-    let (conversation, message) = target;
+fn delivery(target: Reference, report: &sdk::DeliveryReport) -> Deliver {
+    let Reference { conversation, message, said_at } = target;
     let delivery = match &report.status {
         sdk::DeliveryStatus::Sent => Delivery::Sent,
         sdk::DeliveryStatus::Delivered => Delivery::Delivered,
@@ -186,7 +191,7 @@ fn delivery(target: (ConversationId, MessageNo), report: &sdk::DeliveryReport) -
             Delivery::Undelivered { code: short(code), reason: short(reason) }
         }
     };
-    Deliver::new(To::Id(conversation), Input::Delivery { message, delivery })
+    Deliver::new(To::Id(conversation), Input::Delivery { message, said_at, delivery })
 }
 
 /// Tells conversations what became of their replies. A report may outrun the commit of its own send: all that

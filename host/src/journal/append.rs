@@ -199,4 +199,7 @@ pub struct OutboxBody {
     /// Files.
     #[serde(default)]
     pub media: Vec<Media>,
+    /// When it was said; unknown of those that were queued before it was kept.
+    #[serde(default)]
+    pub said_at: Option<Timestamp>,
 }

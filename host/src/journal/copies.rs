@@ -123,12 +123,13 @@ pub fn restore(
             return Err(error);
         }
     };
+    if batches.is_none() && !without_log {
+        is_newer_there(data, &partial).inspect_err(|_| {
+            let _ = std::fs::remove_file(&partial);
+        })?;
+    }
+    place::restore_begins(data, now_ms).map_err(wrong)?;
     if batches.is_none() {
-        if !without_log {
-            is_newer_there(data, &partial).inspect_err(|_| {
-                let _ = std::fs::remove_file(&partial);
-            })?;
-        }
         place::put_log_aside(data, now_ms)?;
         // It is all there is: a start that looked for the log of before would find none.
         let copy = Connection::open(&partial)?;
@@ -152,6 +153,7 @@ pub fn restore(
     std::fs::rename(&partial, old).map_err(wrong)?;
     place::mark(data);
     File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)?;
+    place::restore_ends(data);
     Ok(batches.map_or(Restored::AsItWas, Restored::WithLog))
 }
 

@@ -278,20 +278,28 @@ fn without(details: &str, customer: &str) -> Option<String> {
     is_changed.then(|| parts.join("&"))
 }
 
-/// A text without an address: numbers by their digits, however they are written, and with or without the
-/// country's; others as they stand.
+/// A text without an address: numbers by their last digits, however they are written, and with or without the
+/// country's, a zero, or what is dialled before it; others as they stand. At another network (`whatsapp:+49…`) it is the same number.
 fn redacted(text: &str, customer: &str) -> Option<String> {
     /// Fewer digits are many people's.
     const FEWEST_DIGITS: usize = 7;
     let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-    let own = customer.trim_start_matches('+');
+    let own = customer.rsplit_once(':').map_or(customer, |(_, number)| number);
+    let own = own.trim_start_matches('+');
     if own.is_empty() || !own.bytes().all(|byte| byte.is_ascii_digit()) {
         let is_there = stands_in(text.as_bytes(), customer.as_bytes());
         return is_there.then(|| text.replace(customer, ERASED));
     }
     let is_theirs = |number: &str| {
         let number = digits(number);
-        number == own || (number.len() >= FEWEST_DIGITS && own.ends_with(&number))
+        let alike = own.bytes().rev().zip(number.bytes().rev());
+        let alike = alike.take_while(|(own, said)| own == said).count();
+        // What stands before that: the country's code, or what is dialled instead of it, or before it.
+        let (of_own, said) = (&own[..own.len() - alike], &number[..number.len() - alike]);
+        let said = said.trim_end_matches('0');
+        let said = said.strip_prefix("011").unwrap_or(said).trim_start_matches('0');
+        number == own
+            || (alike >= FEWEST_DIGITS && (of_own.is_empty() || said.is_empty() || said == of_own))
     };
     let is_of_number = |c: char| c.is_ascii_digit() || " +-.()/".contains(c);
     let (mut out, mut rest, mut is_changed) = (String::new(), text, false);
@@ -365,13 +373,23 @@ mod tests {
             ("customer=+1+(425)+555-0177", "customer= (erased)"),
             ("+14255550177", "(erased)"),
             ("text=call+14255550177+now", "text=call (erased) now"),
+            ("text=0014255550177", "text=(erased)"),
+            ("text=1-425-555-0177", "text=(erased)"),
+            ("text=%28425%29+555.0177", "text=(erased)"),
         ] {
-            let found = without(details, number);
-            assert_eq!(found.as_deref().map(str::trim), Some(left), "{details}");
+            for at in ["", "whatsapp:"] {
+                let found = without(details, &format!("{at}{number}"));
+                assert_eq!(found.as_deref().map(str::trim), Some(left), "{details}");
+            }
+        }
+        for written in ["0176 1234567", "0176/1234567", "+49 (0)176 1234567", "0049 176 1234567"] {
+            let details = format!("text={}", written.replace('+', "%2B"));
+            assert_eq!(without(&details, "+491761234567").as_deref(), Some("text=(erased)"));
         }
         for others in [
             "customer=%2B12065550177",
             "customer=142555501771",
+            "customer=%2B14255550178",
             "customer=0177",
             "01a2153e-0509-7578-af2c-f6cd90ee94dc",
             "limit=100",

@@ -1,7 +1,7 @@
 //! Whether a data folder has its journal: one that is gone is no reason to begin with an empty one, in
 //! which what customers write from then on could never be joined with what was.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
@@ -18,6 +18,9 @@ const ASIDE: &str = "left-";
 const PARTIAL: &str = ".partial";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
+/// Stands in a folder while a copy is put in its journal's place.
+const RESTORING: &str = "restore.under-way";
+
 /// What a folder holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Holds {
@@ -25,6 +28,40 @@ pub enum Holds {
     Used,
     /// None, and there was none before.
     Fresh,
+}
+
+/// From now on the folder holds parts of two journals.
+pub(super) fn restore_begins(data: &Path, ms: i64) -> std::io::Result<()> {
+    let mut mark = std::fs::File::create(data.join(RESTORING))?;
+    mark.write_all(ms.to_string().as_bytes())?;
+    mark.sync_all()?;
+    std::fs::File::open(data)?.sync_all()
+}
+
+/// It holds one.
+pub(super) fn restore_ends(data: &Path) {
+    // One that stays is said at the next start, with what helps.
+    let _ = std::fs::remove_file(data.join(RESTORING));
+}
+
+/// Whether a restore was broken off in its midst: what is left in its place is neither the old journal nor the
+/// new one, and going on with it would leave out what lies aside.
+///
+/// # Errors
+/// [`Trouble::Other`]: so it was; what helps.
+pub fn must_be_whole(data: &Path) -> Result<(), JournalError> {
+    let Ok(ms) = std::fs::read_to_string(data.join(RESTORING)) else { return Ok(()) };
+    let own = format!("{ASIDE}{ms}.");
+    let aside = named(data, &[&own]).join(", ");
+    let back = if aside.is_empty() {
+        String::new()
+    } else {
+        format!("; or, to go on with what was there, take `{own}` off the names of {aside}, and")
+    };
+    let text = format!(
+        "a restore was broken off here: run cordboard journal restore again{back} remove {RESTORING}"
+    );
+    Err(JournalError::new(Trouble::Other, text))
 }
 
 /// Where a journal that was deleted under its host is written to.
@@ -37,6 +74,7 @@ pub(super) fn rescued(data: &Path, ms: i64) -> PathBuf {
 /// # Errors
 /// [`Trouble::Missing`]: there was a journal, and it is gone or empty; what helps.
 pub fn look(data: &Path) -> Result<Holds, JournalError> {
+    must_be_whole(data)?;
     let file = data.join(FILE);
     let length = std::fs::metadata(&file).ok().map(|about| about.len());
     if length.is_some_and(|length| length > 0) && !is_unused(data) {

@@ -1,6 +1,7 @@
 //! What is computed from the events, computed anew: conversations' rows, engagements, wrap-ups to finish,
-//! opt-outs, and, by the next host, the index of texts. Whatever was first written there itself (accounts, the audit log, what routing chose, what is to be
-//! sent) stays.
+//! opt-outs, and, by the next host, the index of texts. Whatever was first written there itself (accounts, the
+//! audit log, what routing chose, what is to be sent) stays, and so does what came from events that are there no
+//! longer: whoever has opted out has, also if what they wrote is forgotten (CH-12, SEC-04).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,11 +12,12 @@ use cordboard_core::ids::{ConversationId, WorkstreamId};
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Conversation, Effects};
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 use uuid::Uuid;
 
 use super::append::{Append, Row};
 use super::error::{JournalError, Trouble};
+use super::reader::hashed_address;
 use super::schema;
 use super::sessions::SessionOp;
 use super::texts;
@@ -31,7 +33,7 @@ pub type Settings = HashMap<WorkstreamId, Arc<Workstream>>;
 pub struct Rebuilt {
     /// Conversations.
     pub conversations: u64,
-    /// Those whose workstream isn't configured any more: their rows stayed as they were.
+    /// Those whose workstream isn't configured any more: their rows and wrap-ups stayed as they were.
     pub left: u64,
 }
 
@@ -43,8 +45,6 @@ pub fn views(data: &Path, settings: &Settings) -> Result<Rebuilt> {
     let mut connection = schema::open(&data.join(schema::FILE))?;
     let source = schema::open(&data.join(schema::FILE))?;
     let transaction = connection.transaction()?;
-    transaction
-        .execute_batch("DELETE FROM engagements; DELETE FROM wrap_ups; DELETE FROM opt_outs;")?;
     transaction.execute_batch(texts::BEGIN_ANEW)?;
     let mut rebuilt = Rebuilt::default();
     // In the order in which they began: an opt-out is the customer's, and the later word counts.
@@ -82,6 +82,7 @@ fn conversation(
     )?;
     let mut rows = events.query([id.0.as_bytes().as_slice()])?;
     let mut machine: Option<Conversation> = None;
+    let mut thread: Option<(String, String)> = None;
     while let Some(row) = rows.next()? {
         let (version, at): (i64, i64) = (row.get(0)?, row.get(1)?);
         let at = Timestamp(at);
@@ -93,20 +94,25 @@ fn conversation(
         };
         let event: Event = rmp_serde::from_slice(row.get_ref(2)?.as_blob()?)
             .map_err(|error| damaged(error.to_string()))?;
-        let known = match machine.take() {
-            Some(mut known) => {
-                known.replay(&event, at);
-                known
-            }
-            None => match opened(id, &event, settings, at) {
-                Ok(opened) => opened,
-                Err(None) => return Ok(false),
-                Err(Some(what)) => return Err(damaged(what)),
-            },
+        if let Some(machine) = &mut machine {
+            machine.replay(&event, at);
+        }
+        let Some((channel, customer)) = &thread else {
+            let Some((opening, workstream)) = Opening::of(&event) else {
+                return Err(damaged("it doesn't begin with that it was opened".to_owned()));
+            };
+            let address = (opening.channel.to_string(), opening.customer.to_string());
+            consented(to, &address, opening.opted_out, at)?;
+            thread = Some(address);
+            forget_engagements(to, id)?;
+            machine = settings.get(workstream).map(|policy| {
+                Conversation::open(id, opening, policy.clone(), at, &mut Effects::new())
+            });
+            continue;
         };
         let consent = match &event {
             Event::ConsentChanged { opted_out } => {
-                Some((known.channel().to_string(), known.customer().to_string(), *opted_out))
+                Some((channel.clone(), customer.clone(), *opted_out))
             }
             _ => None,
         };
@@ -117,9 +123,8 @@ fn conversation(
                 &Append { consent, sessions, ..Append::nothing(id, at) },
             )?;
         }
-        machine = Some(known);
     }
-    let Some(machine) = machine else { return Ok(true) };
+    let Some(machine) = machine else { return Ok(false) };
     let standing = machine.standing();
     let row = Row::of(&machine, &standing);
     let snapshot = rmp_serde::to_vec_named(&machine).map_err(|error| {
@@ -136,16 +141,30 @@ fn conversation(
     Ok(true)
 }
 
-/// The machine after its first event; nothing, if its workstream isn't configured.
-fn opened(
-    id: ConversationId,
-    event: &Event,
-    settings: &Settings,
+/// What a conversation began with is the customer's last word before it, wherever they said it.
+fn consented(
+    to: &Transaction<'_>,
+    (channel, customer): &(String, String),
+    opted_out: bool,
     at: Timestamp,
-) -> std::result::Result<Conversation, Option<String>> {
-    let Some((opening, workstream)) = Opening::of(event) else {
-        return Err(Some("it doesn't begin with that it was opened".to_owned()));
-    };
-    let policy = settings.get(workstream).cloned().ok_or(None)?;
-    Ok(Conversation::open(id, opening, policy, at, &mut Effects::new()))
+) -> Result<()> {
+    let known = to
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3))",
+        )?
+        .query_row(params![channel, customer, hashed_address(channel, customer)], |row| {
+            row.get::<_, bool>(0)
+        })?;
+    if known != opted_out {
+        let consent = Some((channel.clone(), customer.clone(), opted_out));
+        let nobody = ConversationId(Uuid::nil());
+        views::apply_beside_events(to, &Append { consent, ..Append::nothing(nobody, at) })?;
+    }
+    Ok(())
+}
+
+fn forget_engagements(to: &Transaction<'_>, id: ConversationId) -> Result<()> {
+    to.prepare_cached("DELETE FROM engagements WHERE conversation = ?1")?
+        .execute([id.0.as_bytes().as_slice()])?;
+    Ok(())
 }

@@ -2,20 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
-use std::sync::Arc;
 
 use cordboard_core::agent::{self, Agent};
-use cordboard_core::conversation::{CustomerMessage, Event, Input, Opening};
-use cordboard_core::ids::{AgentId, ChannelId, ConversationId, OfferId, QueueId};
-use cordboard_core::notice::Notice;
+use cordboard_core::conversation::{CustomerMessage, Event, Input};
+use cordboard_core::ids::{Address, AgentId, ChannelId, ConversationId, OfferId, QueueId};
+use cordboard_core::notice::{Notice, ThreadKey};
 use cordboard_core::offer::Outcome;
 use cordboard_core::queue::{self, Queue};
 use cordboard_core::time::{Span, Timestamp};
-use cordboard_core::workstream::Workstream;
-use cordboard_core::world::{Happening, Machine, Mail, World};
+use cordboard_core::world::{Happening, Incoming, Machine, Mail, World};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use uuid::Uuid;
 
 use crate::actors::channel_policy;
 use crate::config::Config;
@@ -74,7 +71,7 @@ struct Desk {
 pub struct Simulation<'a> {
     traffic: &'a Traffic,
     world: World,
-    policies: Vec<(ChannelId, Arc<Workstream>)>,
+    channels: Vec<ChannelId>,
     /// Draws what agents do.
     rng: StdRng,
     /// Draws customers: apart, so that two configurations get the very same ones.
@@ -86,7 +83,7 @@ pub struct Simulation<'a> {
     figures: Figures,
     /// The members of each queue.
     members: BTreeMap<String, Vec<String>>,
-    next_id: u128,
+    customers_so_far: u64,
     counts_from: Timestamp,
     ends_at: Timestamp,
 }
@@ -118,14 +115,14 @@ impl<'a> Simulation<'a> {
         for agent in &config.agents {
             world.add_agent(Agent::new(agent.id.clone(), agent.settings.clone()));
         }
-        let policies = config.channels.iter().map(|channel| {
+        for channel in &config.channels {
             let workstream = &config.workstreams[&channel.workstream];
-            (channel.id.clone(), channel_policy(workstream, channel, None))
-        });
+            world.set_settings(channel.id.clone(), channel_policy(workstream, channel, None));
+        }
         let mut simulation = Self {
             traffic,
             world,
-            policies: policies.collect(),
+            channels: config.channels.iter().map(|channel| channel.id.clone()).collect(),
             rng: StdRng::seed_from_u64(traffic.seed),
             customers_rng: StdRng::seed_from_u64(traffic.seed ^ 0x9E37_79B9_7F4A_7C15),
             acts: BinaryHeap::new(),
@@ -134,7 +131,7 @@ impl<'a> Simulation<'a> {
             desks: BTreeMap::new(),
             figures: Figures::default(),
             members: BTreeMap::new(),
-            next_id: 1,
+            customers_so_far: 0,
             counts_from: now + traffic.warm_up.0,
             ends_at: now + traffic.length.0,
         };
@@ -317,7 +314,7 @@ impl<'a> Simulation<'a> {
         let stream = &self.traffic.streams[stream];
         let channel = stream.channel.as_deref();
         let index = match channel {
-            Some(channel) => self.policies.iter().position(|(id, _)| id.as_str() == channel),
+            Some(channel) => self.channels.iter().position(|id| id.as_str() == channel),
             None => Some(0),
         };
         let Some(index) = index else { return };
@@ -331,7 +328,7 @@ impl<'a> Simulation<'a> {
 
     fn arrive_recorded(&mut self, index: usize) {
         let recorded = self.traffic.recorded[index].clone();
-        let channel = self.policies.iter().position(|(id, _)| id.as_str() == recorded.channel);
+        let channel = self.channels.iter().position(|id| id.as_str() == recorded.channel);
         let drawn = self.traffic.handling.draw(&mut self.customers_rng);
         let handling = recorded.handling.unwrap_or(drawn);
         self.open(channel.unwrap_or(0), recorded.country, recorded.text, None, handling);
@@ -345,9 +342,17 @@ impl<'a> Simulation<'a> {
         attributes: Option<cordboard_core::classification::Attributes>,
         handling: Span,
     ) {
-        let Some((channel, policy)) = self.policies.get(channel).cloned() else { return };
-        let id = ConversationId(Uuid::from_u128(self.next_id));
-        self.next_id += 1;
+        let Some(channel) = self.channels.get(channel).cloned() else { return };
+        self.customers_so_far += 1;
+        // Everybody is somebody else.
+        let customer = Address::new(format!("customer {}", self.customers_so_far));
+        let thread = ThreadKey { channel, customer };
+        let message =
+            CustomerMessage { provider_id: String::new(), text, media: Vec::new(), consent: None };
+        let own = Address::new("us");
+        let incoming = Incoming { own, country, message, key: None, not: None };
+        let id =
+            self.world.place(&thread, &incoming).expect("only configured channels have streams");
         let counts = self.counts();
         self.figures.came += u64::from(counts);
         let customer = Customer {
@@ -359,21 +364,10 @@ impl<'a> Simulation<'a> {
             counts,
         };
         self.customers.insert(id, customer);
-        let opening = Opening {
-            channel,
-            customer: "+15550100".into(),
-            own: "+15550199".into(),
-            opted_out: false,
-            country,
-            last_agent: None,
-        };
-        self.world.open(id, opening, policy);
         if let Some(attributes) = attributes {
             self.command(id, Input::Attributes(Box::new(attributes)));
         }
-        let message =
-            CustomerMessage { provider_id: String::new(), text, media: Vec::new(), consent: None };
-        self.command(id, Input::Customer(message));
+        let _ = self.world.give(Machine::Conversation(id), Mail::Message(Box::new(incoming)));
         if let Some(patience) = self.traffic.patience {
             let patience = patience.draw(&mut self.customers_rng);
             self.at(self.world.now() + patience, Act::GiveUp(id));
@@ -432,7 +426,10 @@ impl<'a> Simulation<'a> {
                 };
                 self.world.send(Machine::Queue(judgement.queue), Mail::Queue(input));
             }
-            Happening::Screen(..) | Happening::Decided(_) | Happening::Alert(_) => {}
+            Happening::Screen(..)
+            | Happening::Taken(..)
+            | Happening::Decided(_)
+            | Happening::Alert(_) => {}
         }
     }
 

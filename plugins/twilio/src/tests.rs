@@ -242,7 +242,7 @@ fn what_may_be_read_in_two_ways_is_taken_only_if_twilio_has_it_so() {
     let hidden = format!("From+14255557777{tail}");
     let query = format!("{url}?AccountSid={SID}&Body=");
     type Fields<'a> = Vec<(&'a str, &'a str)>;
-    let forged: [(&str, &str, &str, Fields<'_>); 9] = [
+    let forged: [(&str, &str, &str, Fields<'_>); 11] = [
         (url, "STOP", "+14255558888", vec![("NFrom", "+14255557777From"), (&state, "received")]),
         (url, "STOP", "+14255558888", vec![("MessageZ", &hidden)]),
         (url, "STOP", "+14255558888", vec![("ToZip", &hidden)]),
@@ -252,6 +252,9 @@ fn what_may_be_read_in_two_ways_is_taken_only_if_twilio_has_it_so() {
         (url, "STOP", "+14255558888", vec![("GFrom", "ACMEBANK")]),
         (url, &swallowed, "whatsapp:+4366099999", vec![]),
         (&query, "STOP", "+14255558888", vec![("Z", "&From=%2B14255557777")]),
+        // Of one's own: `STOPErrorCode1`, and a file without its type.
+        (url, "STOP", "+14255558888", vec![("ErrorCode", "1")]),
+        (url, "hi", "+14255558888", vec![("MediaContentType", "0image/jpeg"), ("NumMedia", "1")]),
     ];
     for (number, (url, text, from, rest)) in (1..).zip(forged) {
         let sid = format!("SM{number:032x}");

@@ -17,9 +17,15 @@ pub fn is_plain(request: &WebhookRequest, fields: &[(Cow<'_, str>, Cow<'_, str>)
     let is_ours = |query: &str| {
         let reference = query.strip_prefix("reference=").and_then(|name| name.split_once('.'));
         query.is_empty()
-            || reference.is_some_and(|(id, no)| {
-                id.len() == 32 && is_hex(id) && !no.is_empty() && is_digits(no)
+            || reference.is_some_and(|(id, rest)| {
+                let numbers = || rest.split('.').all(|no| !no.is_empty() && is_digits(no));
+                id.len() == 32 && is_hex(id) && numbers()
             })
+    };
+    // It stands in reports, which have no text. In a text the end of what somebody wrote could be it.
+    let is_said_of_a_text = || {
+        let has = |wanted: &str| fields.iter().any(|(name, _)| name == wanted);
+        has("Body") && has("ErrorCode")
     };
     let has_twins = || {
         let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_ref()).collect();
@@ -30,6 +36,7 @@ pub fn is_plain(request: &WebhookRequest, fields: &[(Cow<'_, str>, Cow<'_, str>)
         && is_ours(&request.query)
         && fields.iter().all(|(name, value)| has_its_form(name, value))
         && !has_twins()
+        && !is_said_of_a_text()
 }
 
 /// Whether a field is one of Twilio's, and holds what Twilio gives it.
@@ -54,9 +61,13 @@ fn has_its_form(name: &str, value: &str) -> bool {
         }
         "FromZip" | "ToZip" => value.bytes().all(|byte| byte.is_ascii_digit() || is_capital(byte)),
         _ => {
-            let numbered = |begins: &str| name.strip_prefix(begins).is_some_and(is_digits);
+            let numbered = |begins: &str| {
+                name.strip_prefix(begins).is_some_and(|no| !no.is_empty() && is_digits(no))
+            };
             let is_type = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            // A digit at its beginning could be the name's.
             (numbered("MediaContentType")
+                && value.starts_with(|first: char| first.is_ascii_lowercase())
                 && value.bytes().all(|byte| is_type(byte) || b"/.+-".contains(&byte)))
                 || (numbered("MediaUrl") && is_media(value))
         }

@@ -158,8 +158,9 @@ impl Shape {
 
 /// The most bytes of bodies at once: some sixty of the largest, and thousands of usual ones.
 const MOST_AT_ONCE: usize = 64 * 1024 * 1024;
-/// The most from one address, so that nobody takes the room of all.
-const MOST_OF_ONE: usize = 16 * 1024 * 1024;
+/// One address may have one of so many parts of what others leave: a quarter of all, if it is alone, and however
+/// many take all they can, there is room for one more.
+const PARTS: usize = 4;
 /// Kept back for bodies of usual size.
 const KEPT_BACK: usize = 16 * 1024 * 1024;
 const USUAL: usize = 64 * 1024;
@@ -191,7 +192,8 @@ impl Held {
             *bytes += count;
             *bytes
         });
-        all <= most && of_one <= MOST_OF_ONE
+        let left_by_others = most.saturating_sub(all) + of_one;
+        all <= most && of_one <= left_by_others / PARTS
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::listen::{HEAD, KEPT_ALIVE};
 use super::{Arrival, Place, Stage};
 
-/// A connection that is kept back is for those who know what they want.
+/// A connection that is kept back is for those who know what they want, and so is every one where it is crowded.
 const HURRY: Duration = Duration::from_secs(2);
 /// Time to read what came.
 const SOON: Duration = Duration::from_secs(1);
@@ -44,10 +44,9 @@ enum Io {
 
 /// The next request's head, whose first bytes may have come with the request before. (The library times the
 /// first one of a connection only.)
-#[derive(Default)]
 struct Head {
-    /// Until then it has to be there.
-    until: Option<Instant>,
+    /// Until then it has to be there; or, where it is crowded, until soon after this.
+    until: Option<(Instant, Instant)>,
     has_begun: bool,
     /// Rings now and again, to look whether it is late: most are there long before.
     look: Option<Pin<Box<Sleep>>>,
@@ -58,7 +57,8 @@ struct Head {
 impl Head {
     /// An answer is being given: the connection may be kept for a while.
     fn may_come(&mut self) {
-        self.until = Some(Instant::now() + KEPT_ALIVE + HEAD);
+        let now = Instant::now();
+        self.until = Some((now + KEPT_ALIVE + HEAD, now + HURRY));
         self.has_begun = false;
     }
 
@@ -66,7 +66,8 @@ impl Head {
     fn comes(&mut self) {
         if !self.has_begun {
             self.has_begun = true;
-            self.until = Some(Instant::now() + HEAD);
+            let now = Instant::now();
+            self.until = Some((now + HEAD, now + HURRY));
         }
     }
 
@@ -77,9 +78,9 @@ impl Head {
         self.is_stale = true;
     }
 
-    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(until) = self.until else { return false };
-        let next = || until.min(Instant::now() + HEAD);
+    fn is_late(&mut self, is_crowded: impl Fn() -> bool, context: &mut Context<'_>) -> bool {
+        let Some((until, hurried)) = self.until else { return false };
+        let next = || until.min(Instant::now() + HURRY);
         let look = self.look.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next())));
         if std::mem::take(&mut self.is_stale) {
             look.as_mut().reset(next());
@@ -87,11 +88,12 @@ impl Head {
         while look.as_mut().poll(context).is_ready() {
             if let Some(stood) = super::stood_still(look.deadline()) {
                 // It may have come while this thread stood still.
-                self.until = Some(until + stood);
+                self.until = Some((until + stood, hurried + stood));
                 look.as_mut().reset(Instant::now() + SOON);
                 return look.as_mut().poll(context).is_ready() && until + stood <= Instant::now();
             }
-            if until <= Instant::now() {
+            let now = Instant::now();
+            if until <= now || (hurried <= now && is_crowded()) {
                 return true;
             }
             look.as_mut().reset(next());
@@ -119,7 +121,10 @@ impl Connection {
         let patience = place.door.directory.config().host.limits.screen_patience;
         let hurry = place.is_kept_back.then(|| Box::pin(tokio::time::sleep(HURRY)));
         let (is_over, stage) = (Arc::default(), Arc::default());
-        Self { io, place, patience, stalled: None, is_over, stage, head: Head::default(), hurry }
+        let now = Instant::now();
+        let until = Some((now + HEAD, now + HURRY));
+        let head = Head { until, has_begun: true, look: None, is_stale: false };
+        Self { io, place, patience, stalled: None, is_over, stage, head, hurry }
     }
 
     pub(super) fn arrival(&self) -> Arrival {
@@ -194,10 +199,11 @@ impl AsyncRead for Connection {
             self.head.is_there();
             return read;
         }
+        let Self { head, place, .. } = &mut *self;
         if buffer.filled().len() > before {
-            self.head.comes();
-        } else if self.head.is_late(context) {
-            self.place.door.directory.metrics.cut_off("slow_head");
+            head.comes();
+        } else if head.is_late(|| place.door.is_crowded(), context) {
+            place.door.directory.metrics.cut_off("slow_head");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read

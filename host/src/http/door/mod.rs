@@ -3,6 +3,8 @@
 //!
 //! - So many connections in all, and so many from one address. The last ones of both are kept back: a
 //!   connection that gets one of those is only good for health, metrics and whoever is signed in.
+//! - Where it is crowded, whoever has more than a share of what others leave gets no more, and a connection that
+//!   asks for nothing is let go of after two seconds.
 //! - TLS, if the host has a certificate.
 //! - A request's head has ten seconds; its body is there by a deadline, and not drop by drop.
 //! - A connection that takes nothing of what is sent to it, or hardly anything, is cut off.
@@ -41,6 +43,10 @@ pub struct Door {
     bodies_of: Mutex<HashMap<IpAddr, usize>>,
     by_address: Mutex<HashMap<IpAddr, u32>>,
 }
+
+/// Where it is crowded, one address may have one of so many parts of what others leave; or a quarter of what one
+/// may have otherwise, if that is more.
+const SHARES: usize = 16;
 
 /// Why somebody has to stay outside.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +113,12 @@ impl Door {
         (most, (most / 10).max(16).min(most / 2))
     }
 
+    /// Whether three quarters are taken.
+    fn is_crowded(&self) -> bool {
+        let (most, _) = self.most(&self.directory.config().host);
+        self.inside() > most / 4 * 3
+    }
+
     fn admit(self: &Arc<Self>, peer: Option<SocketAddr>) -> Result<Place, Full> {
         let config = self.directory.config();
         let (most, kept_back) = self.most(&config.host);
@@ -124,6 +136,11 @@ impl Door {
             // Behind one address there may be an office: its people, and whoever looks after the host there,
             // aren't kept out by one of its machines.
             if *count >= limit.saturating_add((limit / 10).max(8)) {
+                return Err(Full::OfOneAddress);
+            }
+            let left = most - before + *count as usize;
+            let share = (left / SHARES).max(limit as usize / 4);
+            if before > most / 4 * 3 && *count as usize >= share {
                 return Err(Full::OfOneAddress);
             }
             *count += 1;

@@ -5,17 +5,21 @@
 //! delivers them as they were sent; [`World::deliver`] lets the caller choose, and so try every
 //! order that the host could have.
 
+mod restart;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use uuid::Uuid;
 
-use crate::conversation::{self, Opening, Written};
+use crate::conversation::{self, CustomerMessage, Input, Written};
 use crate::decision::Decision;
 use crate::effect::{Effect, Effects, Judgement};
-use crate::ids::{AgentId, ConversationId, QueueId};
-use crate::notice::{Alert, Notice};
+use crate::ids::{Address, AgentId, ChannelId, ConversationId, QueueId};
+use crate::notice::{Alert, Notice, ThreadKey};
+use crate::switchboard::{self, Before, Dialogue, Key, Told};
 use crate::time::Timestamp;
 use crate::workstream::Workstream;
 use crate::{Agent, Conversation, Queue, agent, queue};
@@ -23,6 +27,8 @@ use crate::{Agent, Conversation, Queue, agent, queue};
 /// A machine's address.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Machine {
+    /// Whoever knows which conversation a thread's next message goes to.
+    Thread(ThreadKey),
     /// A conversation.
     Conversation(ConversationId),
     /// A queue.
@@ -31,9 +37,26 @@ pub enum Machine {
     Agent(AgentId),
 }
 
+/// A customer's message on its way to whichever conversation takes it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Incoming {
+    /// Our address.
+    pub own: Address,
+    /// Two letters, from the customer's number.
+    pub country: Option<String>,
+    /// What the customer wrote.
+    pub message: CustomerMessage,
+    /// It must not have been said before.
+    pub key: Option<Key>,
+    /// This one has sent it back: its time is over.
+    pub not: Option<ConversationId>,
+}
+
 /// A message under way.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Mail {
+    /// To a thread, and from there to a conversation.
+    Message(Box<Incoming>),
     /// To a conversation.
     Conversation(conversation::Input),
     /// To a queue.
@@ -42,11 +65,22 @@ pub enum Mail {
     Agent(agent::Input),
 }
 
+/// Who sends something.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Sender {
+    /// A person, a provider, whoever changes the configuration.
+    Outside,
+    /// The host's start, or whoever makes routing anew.
+    Start,
+    /// One of the machines.
+    Machine(Machine),
+}
+
 /// A message with its way.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Letter {
-    /// Who sent it; `None`: from outside.
-    pub from: Option<Machine>,
+    /// Who sent it.
+    pub from: Sender,
     /// Who gets it.
     pub to: Machine,
     /// What it says.
@@ -58,6 +92,8 @@ pub struct Letter {
 pub enum Happening {
     /// A conversation journaled this.
     Event(ConversationId, conversation::Event),
+    /// What has this key is on disk: whoever sent it hears so.
+    Taken(ThreadKey, Key),
     /// A screen shows this.
     Screen(AgentId, Notice),
     /// A queue chose.
@@ -74,9 +110,16 @@ pub struct World {
     now: Timestamp,
     agents: FxHashMap<AgentId, Agent>,
     queues: FxHashMap<QueueId, Queue>,
-    conversations: FxHashMap<ConversationId, Conversation>,
+    dialogues: FxHashMap<ConversationId, Dialogue>,
+    /// The newest conversation of each thread.
+    threads: FxHashMap<ThreadKey, ConversationId>,
+    /// What conversations of each channel go by from their next input on.
+    settings: FxHashMap<ChannelId, Arc<Workstream>>,
+    conversations_begun: u128,
     /// What is on disk of each beside its events: all that a restart goes by.
     written: FxHashMap<ConversationId, Written>,
+    /// What is on disk of each agent's presence.
+    presence: FxHashMap<AgentId, agent::Standing>,
     mail: VecDeque<Letter>,
     timers: BinaryHeap<Reverse<(Timestamp, Machine)>>,
     happenings: Vec<Happening>,
@@ -133,33 +176,58 @@ impl World {
 
     /// A conversation.
     pub fn conversation(&self, id: ConversationId) -> Option<&Conversation> {
-        self.conversations.get(&id)
+        self.dialogues.get(&id)?.machine()
     }
 
     /// Every conversation, in no order.
     pub fn conversations(&self) -> impl Iterator<Item = &Conversation> {
-        self.conversations.values()
+        self.dialogues.values().filter_map(Dialogue::machine)
     }
 
-    /// Opens a conversation; its first message is given to it like any other.
-    pub fn open(&mut self, id: ConversationId, opening: Opening, policy: Arc<Workstream>) {
-        let mut fx = Effects::new();
-        let conversation = Conversation::open(id, opening, policy, self.now, &mut fx);
-        self.conversations.insert(id, conversation);
-        self.carry_out(Machine::Conversation(id), fx, usize::MAX);
+    /// The newest conversation of a thread.
+    pub fn newest_of(&self, thread: &ThreadKey) -> Option<ConversationId> {
+        self.threads.get(thread).copied()
     }
 
-    /// Gives every conversation other settings.
-    pub fn set_policies(&mut self, policy_of: impl Fn(&Conversation) -> Arc<Workstream>) {
-        for conversation in self.conversations.values_mut() {
-            let policy = policy_of(conversation);
-            conversation.set_policy(policy);
+    /// From their next input on, a channel's conversations go by this (ROUTE-17).
+    pub fn set_settings(&mut self, channel: ChannelId, settings: Arc<Workstream>) {
+        self.settings.insert(channel, settings);
+    }
+
+    /// Which conversation takes a message of this thread; a new one, if need be, that the message begins.
+    ///
+    /// # Errors
+    /// There is no such channel.
+    pub fn place(
+        &mut self,
+        thread: &ThreadKey,
+        incoming: &Incoming,
+    ) -> Result<ConversationId, String> {
+        let newest = self.newest_of(thread);
+        if let Some(id) = switchboard::taker(newest, incoming.not) {
+            return Ok(id);
         }
+        let settings = self.settings.get(&thread.channel).cloned();
+        let settings = settings.ok_or_else(|| format!("there is no channel {}", thread.channel))?;
+        let last = newest.and_then(|id| self.dialogues.get(&id));
+        let after = |last: &Dialogue| Some(Before::after(last.machine()?, last.keys().clone()));
+        let before = last.and_then(after).unwrap_or_default();
+        let opening = before.opening(thread, &incoming.own, incoming.country.clone());
+        self.conversations_begun += 1;
+        let id = ConversationId(Uuid::from_u128(self.conversations_begun));
+        self.dialogues.insert(id, Dialogue::new(id, opening, settings, before.keys));
+        self.threads.insert(thread.clone(), id);
+        Ok(id)
     }
 
     /// Takes a conversation out of the world: it is over, and nobody will ask for it.
     pub fn forget(&mut self, id: ConversationId) {
-        self.conversations.remove(&id);
+        if let Some(machine) = self.dialogues.remove(&id).as_ref().and_then(Dialogue::machine) {
+            let thread = machine.thread();
+            if self.newest_of(&thread) == Some(id) {
+                self.threads.remove(&thread);
+            }
+        }
         self.written.remove(&id);
     }
 
@@ -183,6 +251,7 @@ impl World {
 
     fn wake(&mut self, machine: Machine) {
         let mail = match &machine {
+            Machine::Thread(_) => unreachable!("a thread asks for no alarm"),
             Machine::Conversation(_) => Mail::Conversation(conversation::Input::Wake),
             Machine::Queue(_) => Mail::Queue(queue::Input::Wake),
             Machine::Agent(_) => Mail::Agent(agent::Input::Wake),
@@ -198,7 +267,7 @@ impl World {
 
     /// Sends a message from outside; it queues up behind those under way.
     pub fn send(&mut self, to: Machine, mail: Mail) {
-        self.mail.push_back(Letter { from: None, to, mail });
+        self.mail.push_back(Letter { from: Sender::Outside, to, mail });
     }
 
     /// Delivers everything under way, and what comes of it, in the order it was sent.
@@ -231,27 +300,83 @@ impl World {
         let mut fx = Effects::new();
         let now = self.now;
         match (&to, mail) {
-            (Machine::Conversation(id), Mail::Conversation(input)) => {
-                let Some(machine) = self.conversations.get_mut(id) else {
-                    return Err(format!("there is no conversation {id}"));
-                };
-                machine.handle(input, now, &mut fx).map_err(|refused| refused.to_string())?;
+            (Machine::Thread(thread), Mail::Message(message)) => {
+                let id = self.place(thread, &message)?;
+                self.post(to, Machine::Conversation(id), Mail::Message(message));
+                return Ok(());
+            }
+            (Machine::Conversation(id), mail @ (Mail::Message(_) | Mail::Conversation(_))) => {
+                self.tell_conversation(*id, mail, &mut fx)?;
             }
             (Machine::Queue(id), Mail::Queue(input)) => {
                 if let Some(machine) = self.queues.get_mut(id) {
                     machine.handle(input, now, &mut fx);
                     self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
+                } else {
+                    let answer = switchboard::for_queue(id, &input);
+                    fx.then.extend(answer.map(|(id, input)| Effect::Conversation(id, input)));
                 }
             }
             (Machine::Agent(id), Mail::Agent(input)) => {
                 if let Some(machine) = self.agents.get_mut(id) {
                     machine.handle(input, now, &mut fx).map_err(|refused| refused.to_string())?;
+                    // A simulation never restarts.
+                    if !self.blind {
+                        self.presence.insert(id.clone(), machine.standing());
+                    }
                     self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
+                } else {
+                    let answer = switchboard::for_agent(id, &input);
+                    fx.then.extend(answer.map(|(id, input)| Effect::Conversation(id, input)));
                 }
             }
             (to, mail) => unreachable!("{mail:?} was addressed to {to:?}"),
         }
         self.carry_out(to, fx, effects);
+        Ok(())
+    }
+
+    fn post(&mut self, from: Machine, to: Machine, mail: Mail) {
+        self.mail.push_back(Letter { from: Sender::Machine(from), to, mail });
+    }
+
+    fn tell_conversation(
+        &mut self,
+        id: ConversationId,
+        mail: Mail,
+        fx: &mut Effects,
+    ) -> Result<(), String> {
+        let now = self.now;
+        let known = self.dialogues.get_mut(&id);
+        let dialogue = known.ok_or_else(|| format!("there is no conversation {id}"))?;
+        // Whatever it is told, it deals with under today's settings.
+        let todays = self.settings.get(dialogue.channel());
+        if let Some(todays) = todays.filter(|todays| !Arc::ptr_eq(todays, dialogue.settings())) {
+            dialogue.set_settings(todays.clone());
+        }
+        let (input, message) = match mail {
+            Mail::Message(message) => (Input::Customer(message.message.clone()), Some(message)),
+            Mail::Conversation(input) => (input, None),
+            Mail::Queue(_) | Mail::Agent(_) => unreachable!("it was addressed to a conversation"),
+        };
+        let key = message.as_ref().and_then(|message| message.key);
+        let told = dialogue.tell(input, key, now, fx);
+        let thread = message.is_some().then(|| dialogue.thread());
+        match told {
+            Told::Done { .. } | Told::Repeated => {
+                let taken = thread.zip(key).map(|(thread, key)| Happening::Taken(thread, key));
+                self.happenings.extend(taken);
+            }
+            Told::ForTheNext => {
+                let (Some(thread), Some(mut message)) = (thread, message) else {
+                    unreachable!("only messages are sent on")
+                };
+                message.not = Some(id);
+                let own = Machine::Conversation(id);
+                self.post(own, Machine::Thread(thread), Mail::Message(message));
+            }
+            Told::Refused(refused) => return Err(refused.to_string()),
+        }
         Ok(())
     }
 
@@ -292,7 +417,7 @@ impl World {
                     continue;
                 }
             };
-            self.mail.push_back(Letter { from: Some(from.clone()), to, mail });
+            self.post(from.clone(), to, mail);
         }
     }
 
@@ -303,118 +428,16 @@ impl World {
 
     /// The row follows its conversation as it does in the host's journal.
     fn write(&mut self, id: ConversationId) {
-        let Some(conversation) = self.conversations.get(&id) else { return };
+        let machine = self.dialogues.get(&id).and_then(Dialogue::machine);
+        let Some(conversation) = machine else { return };
         if self.written.get(&id).is_none_or(|written| written.is_outdated(conversation)) {
             self.written.insert(id, Written::of(conversation));
         }
     }
 
-    /// The host dies and starts again, in the host's own order: queues and agents are rebuilt from
-    /// what is on disk of the conversations, whole before anybody is there; then agents are what they
-    /// were when the last run was last known to live; then the questions that nobody answered are
-    /// asked again, and what went by other settings looks at those in force. Messages and timers under way are lost; deadlines come back from disk.
-    pub fn restart(
-        &mut self,
-        agents: impl IntoIterator<Item = Agent>,
-        queues: impl IntoIterator<Item = Queue>,
-        alive_until: Timestamp,
-    ) {
-        self.mail.clear();
-        self.timers.clear();
-        self.conversations.values_mut().for_each(Conversation::forget_alarms);
-        let rows = self.recover_views(agents, queues, alive_until);
-        for (row, policy) in &rows {
-            let own = Machine::Conversation(row.standing.id);
-            self.timers.extend(row.wake_at.map(|at| Reverse((at, own.clone()))));
-            if row.standing.ticket.revision != policy.revision {
-                self.send(own, Mail::Conversation(conversation::Input::Reroute));
-            }
-        }
-    }
-
-    /// A queue or an agent has come to grief (OPS-09), and all of them are made anew from what is on disk,
-    /// in the host's own order, while conversations go on: what queues and agents had said before
-    /// arrives, and what follows from it is on disk; what was on its way to them is in what they are made
-    /// from; then they are told what they were, and each screen that is still there.
-    pub fn rebuild_views(
-        &mut self,
-        agents: impl IntoIterator<Item = Agent>,
-        queues: impl IntoIterator<Item = Queue>,
-    ) {
-        // And so does what a start has told them.
-        let is_said = |letter: &Letter| match &letter.mail {
-            Mail::Conversation(_) => {
-                matches!(letter.from, Some(Machine::Agent(_) | Machine::Queue(_)))
-            }
-            Mail::Agent(input) => matches!(input, agent::Input::Recall { .. }),
-            Mail::Queue(_) => false,
-        };
-        while let Some(index) = self.mail.iter().position(is_said) {
-            let letter = self.mail.remove(index).expect("it was found there");
-            // A refusal is an answer as well.
-            let _ = self.give(letter.to, letter.mail);
-        }
-        let is_kept = |letter: &Letter| {
-            matches!(letter.to, Machine::Conversation(_)) || letter.from.is_none()
-        };
-        self.mail.retain(is_kept);
-        self.timers.retain(|Reverse((_, machine))| matches!(machine, Machine::Conversation(_)));
-        let screens: Vec<(AgentId, u32)> =
-            self.agents.values().map(|agent| (agent.id().clone(), agent.screens())).collect();
-        // What waits to be heard, say a setting, is heard after that.
-        let later = std::mem::take(&mut self.mail);
-        self.recover_views(agents, queues, self.now);
-        for (agent, count) in screens {
-            for _ in 0..count {
-                self.send(Machine::Agent(agent.clone()), Mail::Agent(agent::Input::Connected));
-            }
-        }
-        self.mail.extend(later);
-    }
-
-    /// The rows that they were made from, with the settings of their conversations.
-    fn recover_views(
-        &mut self,
-        agents: impl IntoIterator<Item = Agent>,
-        queues: impl IntoIterator<Item = Queue>,
-        alive_until: Timestamp,
-    ) -> Vec<(Written, Arc<Workstream>)> {
-        let kept: FxHashMap<AgentId, agent::Standing> =
-            self.agents.drain().map(|(id, agent)| (id, agent.standing())).collect();
-        self.agents = agents.into_iter().map(|agent| (agent.id().clone(), agent)).collect();
-        self.queues = queues.into_iter().map(|queue| (queue.id().clone(), queue)).collect();
-        let mut rows: Vec<(Written, Arc<Workstream>)> = self
-            .written
-            .values()
-            .filter_map(|row| {
-                let conversation = self.conversations.get(&row.standing.id)?;
-                Some((row.clone(), conversation.settings()?.clone()))
-            })
-            .collect();
-        rows.sort_unstable_by_key(|(row, _)| row.standing.id);
-        for (row, policy) in &rows {
-            for effect in row.standing.recover(policy) {
-                self.recover(effect);
-            }
-        }
-        let mut names: Vec<AgentId> = self.agents.keys().cloned().collect();
-        names.sort_unstable();
-        for name in names {
-            let standing = kept.get(&name).cloned();
-            let recall = agent::Input::Recall { standing, alive_until };
-            self.send(Machine::Agent(name), Mail::Agent(recall));
-        }
-        for (row, policy) in &rows {
-            if let Some(Effect::Agent(agent, ask)) = row.standing.ask_again(policy) {
-                self.send(Machine::Agent(agent), Mail::Agent(ask));
-            }
-        }
-        rows
-    }
-
     /// Whether an alarm is set for every deadline of every conversation: at it, or before.
     pub fn has_all_alarms(&self) -> Result<(), ConversationId> {
-        for conversation in self.conversations.values() {
+        for conversation in self.conversations() {
             let Some(deadline) = conversation.wake_at() else { continue };
             let own = Machine::Conversation(conversation.id());
             let is_set =
@@ -424,20 +447,5 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Only what a machine has to say to conversations is under way afterwards.
-    fn recover(&mut self, effect: Effect) {
-        let before = self.mail.len();
-        let given = match effect {
-            Effect::Queue(id, input) => self.give(Machine::Queue(id), Mail::Queue(input)),
-            Effect::Agent(id, input) => self.give(Machine::Agent(id), Mail::Agent(input)),
-            other => unreachable!("{other:?} isn't how anybody recovers"),
-        };
-        given.expect("nothing that recovery says can be refused");
-        let said: Vec<Letter> = self.mail.drain(before..).collect();
-        let to_conversations =
-            said.into_iter().filter(|letter| matches!(letter.to, Machine::Conversation(_)));
-        self.mail.extend(to_conversations);
     }
 }
