@@ -344,7 +344,7 @@ fn a_report_on_a_reply_that_has_the_number_of_another_is_nobodys() {
     assert_eq!(step(&mut conversation, report(at), 9).0, ["delivery_changed"]);
 }
 
-// CH-10 OPS-11
+// OPS-11
 #[test]
 fn every_reply_that_waits_hears_its_end_and_no_more_may_wait_than_are_known() {
     let mut conversation = active(policy(|_| {}));
