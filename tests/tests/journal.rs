@@ -128,7 +128,7 @@ async fn replies_that_went_out_after_a_backup_arent_sent_again_once_it_is_restor
     setup.stop_and_replay(host);
 }
 
-// OPS-10 CH-06
+// OPS-10
 #[actix_web::test]
 async fn a_reply_after_a_restore_is_no_repetition_of_one_that_the_backup_doesnt_know() {
     let mut setup = Setup::new();
