@@ -1,29 +1,26 @@
 //! A host from start to stop: journal, recovery, channels, actors, HTTP; and back in order.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use actix_server::ServerHandle;
 use anyhow::Context;
-use cordboard_core::ids::Address;
-use cordboard_core::notice::ThreadKey;
 use cordboard_core::time::Timestamp;
-use cordboard_sdk::QueuePlace;
 use tokio::sync::mpsc;
 
-use crate::actors::{self, Actors, ChannelSlot, CloseScreens, Directory, Recorder, channel_policy};
+use crate::actors::{self, Actors, CloseScreens, Directory, Recorder};
 use crate::clock;
-use crate::config::{ChannelConfig, Config, Place, Problem, StrategyConfig, place_in_file};
+use crate::config::{Config, Problem};
 use crate::errands;
 use crate::http::{self, Door, Listeners, Passwords, Throttle, Web};
-use crate::journal::{self, Holds, Journal, JournalError, Reader, Record};
+use crate::journal::{self, Holds, Journal, JournalError, Reader};
 use crate::keeping;
 use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
-use crate::plugin::{self, HostAccess, LoadError, Loader, Services};
+use crate::plugin;
 use crate::reload::{self, Reloader};
 use crate::watch;
 
@@ -118,7 +115,7 @@ impl Host {
             workers,
         ));
         directory.has_erased.store(reader.is_spent(None).map_err(unusable)?, Ordering::Release);
-        let problems = load_plugins(&directory, &data).await?;
+        let problems = plugin::load_all(&directory, &data).await?;
         if options.strict && !problems.is_empty() {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
             return Err(NotLoaded(list.join("\n")).into());
@@ -248,133 +245,4 @@ impl Host {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-}
-
-/// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the
-/// reason, a strategy leaves its queues to the default.
-async fn load_plugins(
-    directory: &Arc<Directory>,
-    data: &std::path::Path,
-) -> anyhow::Result<Vec<Problem>> {
-    let config = directory.config();
-    let access = Access { directory: Arc::downgrade(directory) };
-    let loader = Loader {
-        cache: data.join("plugins"),
-        root: config.root.clone(),
-        client: Services::client().map_err(anyhow::Error::msg)?,
-        access: Some(Arc::new(access)),
-    };
-    let mut problems = Vec::new();
-    for channel in &config.channels {
-        let loaded = loader.load(channel).await;
-        let workstream = config.workstreams[&channel.workstream].clone();
-        let (state, policy) = match loaded {
-            Ok(handle) => {
-                let longest = handle.manifest().max_text;
-                let policy = channel_policy(&workstream, channel, Some(longest));
-                (Ok(Arc::new(handle)), policy)
-            }
-            Err(error) => {
-                let problem = as_problem(&channel.place, &error);
-                tracing::error!(channel = %channel.id, problem = %problem, "channel not loaded");
-                let why = problem.to_string();
-                problems.push(problem);
-                (Err(why), channel_policy(&workstream, channel, None))
-            }
-        };
-        let callback_url = format!("{}/hooks/{}", config.host.public_url, channel.id);
-        directory.put_channel(channel.id.clone(), ChannelSlot { state, policy, callback_url });
-    }
-    for strategy in &config.strategies {
-        match loader.load_strategy(strategy).await {
-            Ok(handle) => directory.strategies.put(strategy.id.clone(), handle),
-            Err(error) => {
-                let problem = as_problem(&strategy.place, &error);
-                tracing::error!(strategy = strategy.id, problem = %problem, "strategy not loaded");
-                problems.push(problem);
-            }
-        }
-    }
-    Ok(problems)
-}
-
-/// Asks the plugins of these what is wrong with their settings ([`Loader::check`]), and tells each problem as it is
-/// found. Nothing is put in force.
-pub async fn ask_plugins<'a>(
-    loader: &Loader,
-    channels: impl IntoIterator<Item = &'a ChannelConfig>,
-    strategies: impl IntoIterator<Item = &'a StrategyConfig>,
-    mut found: impl FnMut(Problem),
-) {
-    for channel in channels {
-        if let Err(error) = loader.check(channel).await {
-            found(as_problem(&channel.place, &error));
-        }
-    }
-    for strategy in strategies {
-        if let Err(error) = loader.check_strategy(strategy).await {
-            found(as_problem(&strategy.place, &error));
-        }
-    }
-}
-
-/// A plugin's load error at the setting that it is about.
-fn as_problem(place: &Place, error: &LoadError) -> Problem {
-    let path = match error {
-        LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
-        LoadError::Config { path, .. } => format!("config.{path}"),
-        LoadError::OtherContent { .. } => "sha256".to_owned(),
-        LoadError::TextTooLong { .. } => "max_text".to_owned(),
-        LoadError::WontOpen { .. } => String::new(),
-        _ => "plugin".to_owned(),
-    };
-    place_in_file(place, &path, error.to_string())
-}
-
-/// What plugins see of the host. They live in its directory, so they can't keep it alive.
-struct Access {
-    directory: Weak<Directory>,
-}
-
-impl Access {
-    fn directory(&self) -> Result<Arc<Directory>, String> {
-        self.directory.upgrade().ok_or_else(|| "the host is stopping".to_owned())
-    }
-}
-
-impl HostAccess for Access {
-    fn get(&self, channel: &str, key: String) -> plugin::Answer<Option<Vec<u8>>> {
-        let journal = self.directory().map(|directory| directory.journal.clone());
-        let channel = channel.to_owned();
-        Box::pin(async move {
-            let journal = journal?;
-            let read = journal.read(move |reader| reader.plugin_value(&channel, &key));
-            read.await.map_err(|error| error.to_string())
-        })
-    }
-
-    fn place(&self, channel: &str, customer: String) -> plugin::Answer<Option<QueuePlace>> {
-        let key = ThreadKey { channel: channel.into(), customer: Address::new(customer) };
-        let directory = self.directory();
-        Box::pin(async move {
-            let directory = directory?;
-            let place = actors::place_of_thread(&directory, &key).await;
-            let place = place.map_err(|error| error.to_string())?;
-            Ok(place.map(|standing| QueuePlace {
-                position: standing.position.and_then(|position| u32::try_from(position).ok()),
-                waiting: u32::try_from(standing.waiting).unwrap_or(u32::MAX),
-                estimated_wait_ms: standing.estimate.map(|wait| wait.0),
-            }))
-        })
-    }
-
-    fn put(&self, channel: &str, key: String, value: Vec<u8>) -> plugin::Answer<()> {
-        let journal = self.directory().map(|directory| directory.journal.clone());
-        let channel = channel.to_owned();
-        Box::pin(async move {
-            let journal = journal?;
-            let value = Record::PluginValue { channel, key, value };
-            journal.write_now(value).await.map(drop).map_err(|error| error.to_string())
-        })
-    }
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod errands;
 pub mod grief;
 pub mod http;
+pub mod ingest;
 pub mod journal;
 pub mod keeping;
 pub mod leavers;

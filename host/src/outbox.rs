@@ -21,10 +21,11 @@ use rand::Rng;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::actors::{Answer, ChannelSlot, Deliver, Directory, Reference, To};
+use crate::actors::{Answer, Deliver, Directory, Reference, To};
 use crate::clock;
 use crate::grief::{Part, contained_future};
 use crate::journal::{JournalError, OutboxRow, Reader, Record};
+use crate::plugin::ChannelSlot;
 
 /// Sends under way per channel.
 const SIDE_BY_SIDE: usize = 32;
@@ -236,7 +237,7 @@ async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
 }
 
 async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
-    let slot = directory.channel(&ChannelId::from(row.channel.as_str()));
+    let slot = directory.plugins.channel(&ChannelId::from(row.channel.as_str()));
     let Some((slot, handle)) = slot.and_then(|slot| {
         let handle = slot.state.clone().ok()?;
         Some((slot, handle))

@@ -11,11 +11,10 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::actors::{Change, Counter, Directory, HalfWay, reconfigure};
-use crate::app::ask_plugins;
 use crate::config::{self, ChannelConfig, Config, ConfigErrors, Problem, StrategyConfig};
 use crate::http::audit::{self, Noted};
 use crate::journal::{JournalError, Reader};
-use crate::plugin::{Loader, Services};
+use crate::plugin::{self, Loader, Services};
 
 /// Editors write a file in several steps: so long nothing more may happen to it.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -168,7 +167,7 @@ impl Reloader {
         let loader = Loader { cache, root: new.root.clone(), client, access: None };
         // On a thread that may wait.
         let mut problems = Vec::new();
-        let asking = ask_plugins(&loader, channels, strategies, |problem| problems.push(problem));
+        let asking = plugin::ask(&loader, channels, strategies, |problem| problems.push(problem));
         tokio::runtime::Handle::current().block_on(asking);
         if problems.is_empty() { Ok(new) } else { Err(ConfigErrors(problems)) }
     }

@@ -218,7 +218,7 @@ mod tests {
         })
     }
 
-    // CONV-01 CH-05
+    // CONV-01
     #[test]
     fn the_first_message_begins_it_and_its_repetition_changes_nothing() {
         let mut dialogue = dialogue();

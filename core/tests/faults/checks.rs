@@ -33,7 +33,7 @@ impl Life {
         }
     }
 
-    /// CONV-01 CH-05: each message is in one conversation of its thread, once, and of a thread's
+    /// CONV-01: each message is in one conversation of its thread, once, and of a thread's
     /// conversations only the newest can be anything but over.
     pub(super) fn every_message_is_there_once(&self) {
         for (key, (thread, _)) in &self.written {

@@ -135,10 +135,10 @@ impl ConversationActor {
         let Some(deliver) = input else { return };
         let now = clock::now();
         // ROUTE-17: whatever it is told, it deals with under today's settings.
-        let edition = self.directory.edition();
+        let edition = self.directory.in_force.edition();
         let (channel, workstream) = (self.dialogue.channel(), self.dialogue.workstream());
         if edition != self.edition
-            && let Some(settings) = self.directory.settings_of(channel, workstream)
+            && let Some(settings) = self.directory.in_force.settings_of(channel, workstream)
         {
             self.dialogue.set_settings(settings);
             self.edition = edition;

@@ -1,15 +1,14 @@
-//! Who is where: actors by key, channels by name, the configuration in force; and the way there.
+//! Who is where: actors by key; and the way there.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::Addr;
-use arc_swap::ArcSwap;
 use cordboard_core::Conversation;
 use cordboard_core::agent;
-use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId, WorkstreamId};
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
 use cordboard_core::queue;
 use cordboard_core::workstream::Workstream;
 use dashmap::DashMap;
@@ -21,6 +20,7 @@ use crate::actors::agent::{AgentActor, AgentAnswer, TellAgent};
 use crate::actors::alarms::Alarms;
 use crate::actors::board::Board;
 use crate::actors::deliver::{Answer, Deliver, To};
+use crate::actors::in_force::InForce;
 use crate::actors::names::{hash_of_id, hash_of_thread};
 use crate::actors::queue::{QueueActor, TellQueue};
 use crate::actors::recorder::{Entry, Recorder};
@@ -32,18 +32,7 @@ use crate::http::Looks;
 use crate::journal::{Journal, OutboxRow};
 use crate::metrics::Metrics;
 use crate::outbox::{Sending, ToSend};
-use crate::plugin::{ChannelHandle, Strategies};
-
-/// A channel and whether it works.
-#[derive(Clone)]
-pub struct ChannelSlot {
-    /// The channel, or why it isn't there.
-    pub state: Result<Arc<ChannelHandle>, String>,
-    /// Its workstream's settings with the plugin's own limits.
-    pub policy: Arc<Workstream>,
-    /// What providers and operators know it by (CH-15).
-    pub callback_url: String,
-}
+use crate::plugin::Plugins;
 
 /// Whether it is alive.
 #[derive(actix::Message)]
@@ -58,9 +47,10 @@ pub(super) struct AgentEntry {
 
 /// The directory.
 pub struct Directory {
-    config: ArcSwap<Config>,
-    /// Counts changes of the configuration, from 1.
-    edition: AtomicU64,
+    /// What everybody goes by.
+    pub in_force: InForce,
+    /// Channels and strategies.
+    pub plugins: Plugins,
     /// The journal.
     pub journal: Journal,
     /// Counters.
@@ -69,8 +59,6 @@ pub struct Directory {
     pub alarms: Alarms,
     /// What routing was told and what it chose.
     pub recorder: Recorder,
-    /// Strategy plugins (ROUTE-05).
-    pub strategies: Strategies,
     /// Sends whose outcome isn't on disk yet.
     pub sending: Sending,
     /// What lies in mailboxes.
@@ -90,7 +78,6 @@ pub struct Directory {
     /// Changes whenever somebody may do less than before: whoever holds a connection open looks again
     /// (SEC-06).
     pub authority: watch::Sender<()>,
-    channels: DashMap<ChannelId, Arc<ChannelSlot>>,
     pub(super) agents: DashMap<AgentId, AgentEntry>,
     pub(super) queues: DashMap<QueueId, Addr<QueueActor>>,
     shards: DashMap<usize, Addr<Shard>>,
@@ -123,15 +110,13 @@ impl Directory {
             grief: Grief::default(),
             changing: tokio::sync::Mutex::new(()),
             routing_lost,
-            config: ArcSwap::new(config),
-            edition: AtomicU64::new(1),
+            in_force: InForce::new(config),
+            plugins: Plugins::default(),
             recorder,
-            strategies: Strategies::default(),
             authority: watch::Sender::new(()),
             journal,
             metrics: Metrics::default(),
             alarms,
-            channels: DashMap::new(),
             agents: DashMap::new(),
             queues: DashMap::new(),
             shards: DashMap::new(),
@@ -144,49 +129,20 @@ impl Directory {
 
     /// The configuration that is in force.
     pub fn config(&self) -> Arc<Config> {
-        self.config.load_full()
+        self.in_force.config()
     }
 
-    pub(super) fn set_config(&self, config: Arc<Config>) {
-        self.config.store(config);
-    }
-
-    /// The number of the configuration that is in force.
-    pub(super) fn edition(&self) -> u64 {
-        self.edition.load(Ordering::Acquire)
-    }
-
-    /// From now on conversations look their settings up anew.
-    pub(super) fn next_edition(&self) {
-        self.edition.fetch_add(1, Ordering::Release);
-    }
-
-    /// The channel's slot.
-    pub fn channel(&self, id: &ChannelId) -> Option<Arc<ChannelSlot>> {
-        self.channels.get(id).map(|slot| slot.clone())
-    }
-
-    /// A stored conversation with its settings: its channel's, or its workstream's if the channel is
-    /// configured no longer; `None` if that isn't either.
+    /// A stored conversation with its settings; `None`: neither its channel nor its workstream is
+    /// configured any more.
     pub fn with_settings(&self, machine: Conversation) -> Option<Conversation> {
-        let settings = self.settings_of(machine.channel(), machine.workstream())?;
+        let settings = self.in_force.settings_of(machine.channel(), machine.workstream())?;
         Some(machine.with_policy(settings))
     }
 
-    /// What conversations of a channel, of this workstream when they began, go by now.
-    pub fn settings_of(
-        &self,
-        channel: &ChannelId,
-        workstream: &WorkstreamId,
-    ) -> Option<Arc<Workstream>> {
-        let of_channel = self.channels.get(channel).map(|slot| slot.policy.clone());
-        of_channel.or_else(|| self.config.load().workstreams.get(workstream).cloned())
-    }
-
-    /// Puts a channel into its slot. Its settings are recorded before anything can go by them.
-    pub fn put_channel(&self, id: ChannelId, slot: ChannelSlot) {
-        self.recorder.note(&Entry::Workstreams(vec![slot.policy.clone()]));
-        self.channels.insert(id, Arc::new(slot));
+    /// What a channel's conversations go by from now on. It is recorded before anything can.
+    pub fn set_policy(&self, channel: &ChannelId, policy: Arc<Workstream>) {
+        self.recorder.note(&Entry::Workstreams(vec![policy.clone()]));
+        self.in_force.set_policy(channel.clone(), policy);
     }
 
     /// The agent's actor.
@@ -430,8 +386,7 @@ impl Directory {
 
     /// Whether a reply in this conversation, which has none that waits, would go out at once.
     pub(super) fn sends_at_once(&self, machine: &Conversation) -> bool {
-        let is_there = self.channels.get(machine.channel()).is_some_and(|slot| slot.state.is_ok());
-        is_there && self.sending.has_room(machine.channel().as_str())
+        self.plugins.works(machine.channel()) && self.sending.has_room(machine.channel().as_str())
     }
 
     /// Hands a committed reply to whoever sends it.

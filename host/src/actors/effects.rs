@@ -57,7 +57,7 @@ impl Directory {
                     self.metrics.decisions.inc();
                     self.recorder.decided(&decision);
                 }
-                Effect::Judge(judgement) => self.strategies.judge(self, *judgement),
+                Effect::Judge(judgement) => self.plugins.strategies.judge(self, *judgement),
                 Effect::Alert(alert) => self.alert(&alert),
             }
         }

@@ -11,6 +11,7 @@ mod conversation;
 mod deliver;
 mod directory;
 mod effects;
+mod in_force;
 mod names;
 mod queue;
 mod rebuild;
@@ -30,7 +31,7 @@ pub use agent::{
 pub use alarms::Alarms;
 pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
 pub use deliver::{Answer, Deliver, To};
-pub use directory::{ChannelSlot, Directory};
+pub use directory::Directory;
 pub use names::Reference;
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::actors::agent::AgentActor;
 use crate::actors::agent::NotDone;
 use crate::actors::deliver::{Answer, Deliver, To};
-use crate::actors::directory::{ChannelSlot, Directory};
+use crate::actors::directory::Directory;
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
@@ -94,7 +94,7 @@ pub fn reconfigure(
         let all = new.workstreams.values().cloned().collect();
         directory.recorder.note(&Entry::Workstreams(all));
     }
-    directory.set_config(new.clone());
+    directory.in_force.set_config(new.clone());
     change.access = changed_access(&old, &new);
     change.retention = retention_changes(
         (&old.retention, old.host.retention),
@@ -104,14 +104,14 @@ pub fn reconfigure(
     let channels: HashSet<&ChannelId> = new
         .channels
         .iter()
-        .filter(|channel| update_slot(directory, channel, &new))
+        .filter(|channel| update_policy(directory, channel, &new))
         .map(|channel| &channel.id)
         .collect();
     change.channels = channels.iter().map(ToString::to_string).collect();
     change.channels.sort_unstable();
     let moves_items = unfinished || !channels.is_empty() || !workstreams.is_empty();
     let held = Held::all_that_change(directory, &old, &new, moves_items);
-    directory.next_edition();
+    directory.in_force.next_edition();
     change_queues(directory, routing, &old, &new, &mut change);
     change_labels(directory, &old, &new);
     for told in change_agents(directory, routing, &old, &new, &mut change) {
@@ -121,7 +121,7 @@ pub fn reconfigure(
     // What waits is classified anew; its age is kept. What is somebody's has other deadlines.
     let is_concerned = |channel: &str, workstream: &str| {
         let channel = ChannelId::from(channel);
-        let goes_by_workstream = directory.channel(&channel).is_none();
+        let goes_by_workstream = directory.in_force.of_channel(&channel).is_none();
         unfinished
             || channels.contains(&channel)
             || (goes_by_workstream && workstreams.contains(&workstream))
@@ -345,15 +345,15 @@ fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {
 
 /// A channel's conversations follow the new settings; the channel itself stays as it was loaded.
 /// Whether they are other ones.
-fn update_slot(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
-    let Some(slot) = directory.channel(&channel.id) else { return false };
+fn update_policy(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
+    let Some(known) = directory.in_force.of_channel(&channel.id) else { return false };
     let Some(workstream) = config.workstreams.get(&channel.workstream) else { return false };
-    let longest = slot.state.as_ref().ok().map(|handle| handle.manifest().max_text);
+    let longest = directory.plugins.longest_text(&channel.id);
     let policy = channel_policy(workstream, channel, longest);
-    if policy == slot.policy {
+    if policy == known {
         return false;
     }
-    directory.put_channel(channel.id.clone(), ChannelSlot { policy, ..(*slot).clone() });
+    directory.set_policy(&channel.id, policy);
     true
 }
 

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::ask_plugins;
 use crate::cli::{WRONG, print};
-use crate::plugin::{Loader, Services};
+use crate::plugin::{self, Loader, Services};
 use crate::{config, http};
 
 /// Checks configuration and plugins.
@@ -30,7 +29,7 @@ pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
         print::problem(&problem);
         wrong += 1;
     };
-    ask_plugins(&loader, &config.channels, &config.strategies, found).await;
+    plugin::ask(&loader, &config.channels, &config.strategies, found).await;
     if let Some(why) = config.host.tls.as_ref().and_then(|tls| http::check_tls(tls).err()) {
         print::failure(&format!("host.tls: {why}"));
         wrong += 1;

@@ -47,7 +47,7 @@ pub async fn channels(web: Data<Web>, caller: Caller) -> Answer<Vec<ChannelView>
     let directory = &web.directory;
     let config = directory.config();
     let views = config.channels.iter().filter_map(|config| {
-        let slot = directory.channel(&config.id)?;
+        let slot = directory.plugins.channel(&config.id)?;
         let handle = slot.state.as_ref().ok();
         Some(ChannelView {
             id: config.id.to_string(),
@@ -94,7 +94,7 @@ pub async fn verify_channel(
     body: Json<VerifyBody>,
 ) -> Answer<VerifyView> {
     caller.must(Permission::VerifyChannel)?;
-    let slot = web.directory.channel(&path.as_str().into());
+    let slot = web.directory.plugins.channel(&path.as_str().into());
     let slot = slot.ok_or_else(|| ApiError::NotFound(format!("channel `{path}`")))?;
     let handle = slot.state.clone().map_err(ApiError::Unavailable)?;
     let VerifyBody { to, from } = body.into_inner();

@@ -10,7 +10,7 @@ mod channels;
 mod collaboration;
 mod commands;
 mod console;
-mod content;
+pub(crate) mod content;
 mod conversations;
 mod customers;
 mod door;

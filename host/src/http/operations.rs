@@ -32,7 +32,7 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
     }
     for channel in &web.directory.config().channels {
         // Why, with paths of this machine, is for the log and for those who are signed in.
-        if web.directory.channel(&channel.id).is_some_and(|slot| slot.state.is_err()) {
+        if web.directory.plugins.channel(&channel.id).is_some_and(|slot| slot.state.is_err()) {
             problems.push(format!("channel {} isn't loaded; the log says why", channel.id));
         }
     }
@@ -71,7 +71,9 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         further.push((format!("cordboard_inputs_waiting{{part=\"{part}\"}}"), count as f64));
     }
     for channel in &directory.config().channels {
-        let Some(Ok(handle)) = directory.channel(&channel.id).map(|slot| slot.state.clone()) else {
+        let Some(Ok(handle)) =
+            directory.plugins.channel(&channel.id).map(|slot| slot.state.clone())
+        else {
             continue;
         };
         let id = &channel.id;

@@ -4,10 +4,12 @@
 //! read (`manifest`), a copy stands under its hash (`cache`), and a child process has opened it
 //! with the real configuration (`probe`).
 
+mod access;
 mod cache;
 mod channel;
 mod library;
 mod load;
+mod manager;
 mod manifest;
 pub mod probe;
 mod services;
@@ -15,5 +17,5 @@ mod strategy;
 
 pub use channel::{CallFailed, ChannelHandle};
 pub use load::{Inspected, LoadError, Loader, inspect};
+pub use manager::{ChannelSlot, Plugins, ask, load_all};
 pub use services::{Answer, HostAccess, Secrets, Services};
-pub use strategy::Strategies;

@@ -73,7 +73,7 @@ pub async fn in_time(
     let web = request.app_data::<Data<Web>>().expect("every worker has it").clone();
     // Nothing is collected for whom there is nothing.
     if let Some(channel) = webhook::channel_of(request.path())
-        && web.directory.channel(&channel.into()).is_none()
+        && web.directory.plugins.channel(&channel.into()).is_none()
     {
         let unknown = HttpResponse::NotFound().body(format!("there is no channel `{channel}`\n"));
         return Ok(close(request.into_response(unknown), arrival));
