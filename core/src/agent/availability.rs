@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::agent::Standing;
+use crate::agent::KeptPresence;
 use crate::agent::{Agent, Refused};
 use crate::effect::{Effect, Effects};
 use crate::notice::Alert;
@@ -75,7 +75,7 @@ impl Agent {
     /// ended. Conversations that believe something else of this agent than what is so are told.
     pub(super) fn on_recall(
         &mut self,
-        standing: Option<Standing>,
+        standing: Option<KeptPresence>,
         alive_until: Timestamp,
         now: Timestamp,
         fx: &mut Effects,
@@ -83,7 +83,7 @@ impl Agent {
         let kept = standing.unwrap_or_default();
         // Nothing of before is later than now, whatever a clock showed that stood ahead.
         let alive_until = alive_until.min(now);
-        let kept = Standing {
+        let kept = KeptPresence {
             last_assigned: kept.last_assigned.min(now),
             idle_since: kept.idle_since.min(now),
             absent_since: kept.absent_since.min(now),

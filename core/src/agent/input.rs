@@ -90,7 +90,7 @@ pub enum Input {
     /// After a restart: the agent's presence as it was (PRES-04), if it was ever written down.
     Recall {
         /// What was written last.
-        standing: Option<Standing>,
+        standing: Option<KeptPresence>,
         /// When the last run was last known to live: until then a screen was connected that no
         /// disconnection was seen of.
         alive_until: Timestamp,
@@ -134,7 +134,7 @@ pub enum Input {
 /// What is written down of an agent's presence, so that a restart finds it as it was (PRES-04).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct KeptPresence {
     /// Signed in: a screen is connected, or was less than the grace ago.
     pub present: bool,
     /// The status that isn't computed, and where it comes from.

@@ -24,7 +24,7 @@ use crate::presence::{Attendance, BaseStatus, Presence};
 use crate::queue::{self, MemberState};
 use crate::time::Timestamp;
 
-pub use input::{Event, Input, Refused, Standing};
+pub use input::{Event, Input, KeptPresence, Refused};
 pub use settings::{IdleRule, MissedRule, Settings};
 
 /// An offer that is out.
@@ -246,8 +246,8 @@ impl Agent {
     }
 
     /// What has to be written down of their presence.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn standing(&self) -> KeptPresence {
+        KeptPresence {
             present: self.present,
             chosen: self.chosen.clone(),
             lost_at: self.lost_at,

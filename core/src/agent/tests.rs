@@ -232,7 +232,7 @@ fn a_restart_finds_presence_as_it_was_unless_it_took_too_long() {
     step(&mut before, Input::SetPresence(Some((BaseStatus::Away, "Lunch".into()))), 1);
     hold(&mut before, ConversationId(Uuid::from_u128(9)), LOAD, 2);
     let standing = Some(before.standing());
-    let recalled = |standing: Option<Standing>, at: i64| {
+    let recalled = |standing: Option<KeptPresence>, at: i64| {
         let mut after = agent(|_| {});
         let alive_until = Timestamp(1_000);
         step(&mut after, Input::Recall { standing, alive_until }, at);
@@ -288,7 +288,7 @@ fn every_conversation_learns_where_its_agent_is_however_it_became_theirs() {
     };
     let told = [(1, Attendance::Offline, 5), (3, Attendance::Offline, 5)];
     assert_eq!(absent(&restored(None)), told);
-    let there = Standing { present: true, ..Standing::default() };
+    let there = KeptPresence { present: true, ..KeptPresence::default() };
     let effects = restored(Some(there));
     let back: Vec<_> = effects
         .iter()

@@ -23,7 +23,7 @@ impl Conversation {
 
     /// Whether the primary isn't there for the customer (ROUTE-19).
     pub fn is_agent_absent(&self) -> bool {
-        self.attendance().is_absence(self.policy().allowed)
+        self.attendance().is_absence(self.goes_by().allowed)
     }
 
     /// Whether the customer has written at that time or later and hasn't been answered.
@@ -33,17 +33,17 @@ impl Conversation {
 
     /// Whether it takes no place of its agent's and still goes elsewhere when they go (ROUTE-18).
     pub fn follows_agent(&self) -> bool {
-        self.policy().follows_agent(self.state)
+        self.goes_by().follows_agent(self.state)
     }
 
     /// How long a customer waits for the agent they had, at most (ROUTE-13).
     pub(super) fn affinity(&self) -> Span {
-        self.policy().affinity.unwrap_or_default()
+        self.goes_by().affinity.unwrap_or_default()
     }
 
     /// The same where that agent was absent and may be back at once (ROUTE-19).
     pub(super) fn preferred_for(&self) -> Span {
-        self.policy().affinity.unwrap_or(Self::PREFERRED_FOR)
+        self.goes_by().affinity.unwrap_or(Self::PREFERRED_FOR)
     }
 
     /// ROUTE-19: a customer who writes to somebody who isn't there is routed anew.
@@ -94,7 +94,7 @@ impl Conversation {
             }
             State::Active | State::Waiting
                 if attendance == Attendance::Offline
-                    && self.policy().on_offline == OnOffline::Return =>
+                    && self.goes_by().on_offline == OnOffline::Return =>
             {
                 self.give_back(self.queued_at, self.preferred_for(), now, fx);
             }

@@ -82,7 +82,7 @@ impl Conversation {
         }
         self.record(Event::ReturnAsked, now, fx);
         let agent = self.primary.clone().expect("a waiting conversation has an agent");
-        let allowed = self.policy().allowed;
+        let allowed = self.goes_by().allowed;
         let load = self.load();
         fx.push(Effect::Agent(
             agent,
@@ -97,6 +97,6 @@ impl Conversation {
 
     /// CH-11: characters as people count them (Unicode scalar values), not bytes.
     pub(super) fn is_too_long(&self, text: &str) -> bool {
-        text.chars().count() > self.policy().max_text as usize
+        text.chars().count() > self.goes_by().max_text as usize
     }
 }

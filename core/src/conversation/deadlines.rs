@@ -66,12 +66,12 @@ impl Conversation {
         let is_answered = self.last_agent_at >= self.asked_at;
         // Whoever has just taken it up is about to write.
         let since = self.last_agent_at.max(self.engaged_at);
-        is_answered.then(|| since + self.policy().inactivity)
+        is_answered.then(|| since + self.goes_by().inactivity)
     }
 
     /// When it goes back to the queue because its agent is offline (ROUTE-18).
     fn return_at(&self) -> Option<Timestamp> {
-        match self.policy().on_offline {
+        match self.goes_by().on_offline {
             OnOffline::Keep => None,
             OnOffline::Return => self.agent_gone_at,
             OnOffline::ReturnAfter(delay) => self.agent_gone_at.map(|at| at + delay),
@@ -81,7 +81,7 @@ impl Conversation {
     /// CONV-07.
     fn too_old_at(&self) -> Option<Timestamp> {
         let is_under_way = matches!(self.state, State::Open | State::Active | State::Waiting);
-        self.policy().end_after.filter(|_| is_under_way).map(|limit| self.begun_at + limit)
+        self.goes_by().end_after.filter(|_| is_under_way).map(|limit| self.begun_at + limit)
     }
 
     fn is_too_old(&self, now: Timestamp) -> bool {

@@ -155,7 +155,7 @@ impl Conversation {
                     // It may have been followed.
                     let primary = self.primary.clone().expect("somebody had it");
                     self.release(&primary, fx);
-                } else if self.policy().wrap_up == WrapUpHold::Never {
+                } else if self.goes_by().wrap_up == WrapUpHold::Never {
                     self.release_wrap_up(now, fx);
                 }
                 self.show(fx);

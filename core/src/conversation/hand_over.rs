@@ -55,9 +55,9 @@ impl Conversation {
         let queue = self.queue().clone();
         // The queue names its offer itself; this stands for it until then.
         let offer = OfferId::of_conversation(self.id, self.version + 1);
-        let until = now + self.policy().consult_search;
+        let until = now + self.goes_by().consult_search;
         self.record(Event::HandedOver { offer, to: None, consult: true, until }, now, fx);
-        let mut item = self.standing().item(self.policy());
+        let mut item = self.standing().item(self.goes_by());
         item.since = now;
         item.prefer = None;
         item.refused = vec![agent.clone().into()];
@@ -88,14 +88,14 @@ impl Conversation {
             self.pass_on(&to, &offer, now, fx);
             return Ok(());
         }
-        let timeout = self.policy().offer_timeout;
+        let timeout = self.goes_by().offer_timeout;
         let until = now + timeout + Self::SLACK;
         let handed =
             Event::HandedOver { offer: offer.clone(), to: Some(to.clone()), consult, until };
         self.record(handed, now, fx);
         // Who takes only what colleagues hand over takes this.
         let allowed: StatusSet =
-            self.policy().allowed.iter().chain([BaseStatus::TransfersOnly]).collect();
+            self.goes_by().allowed.iter().chain([BaseStatus::TransfersOnly]).collect();
         let reserve = Reserve {
             offer,
             conversation: self.id,

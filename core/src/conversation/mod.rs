@@ -182,7 +182,7 @@ pub struct Conversation {
     armed: Option<Timestamp>,
     /// Set when loaded; follows the configuration.
     #[serde(skip)]
-    policy: Option<Arc<Workstream>>,
+    settings: Option<Arc<Workstream>>,
 }
 
 impl Conversation {
@@ -196,14 +196,14 @@ impl Conversation {
     pub fn open(
         id: ConversationId,
         opening: Opening,
-        policy: Arc<Workstream>,
+        settings: Arc<Workstream>,
         now: Timestamp,
         fx: &mut Effects,
     ) -> Self {
         let mut conversation = Self {
             id,
             channel: opening.channel.clone(),
-            workstream: policy.id.clone(),
+            workstream: settings.id.clone(),
             customer: opening.customer.clone(),
             own: opening.own.clone(),
             state: State::Open,
@@ -222,7 +222,7 @@ impl Conversation {
             country: opening.country.clone(),
             subject: String::new(),
             attributes: None,
-            class: plain_class(&policy),
+            class: plain_class(&settings),
             queue: None,
             prefer: None,
             visited: Vec::new(),
@@ -242,7 +242,7 @@ impl Conversation {
             disposition: None,
             outcome: None,
             armed: None,
-            policy: Some(policy),
+            settings: Some(settings),
         };
         conversation.record(
             Event::Opened {
@@ -262,16 +262,16 @@ impl Conversation {
     }
 
     /// Gives a conversation that was read from the journal its present settings.
-    pub fn with_policy(mut self, policy: Arc<Workstream>) -> Self {
-        self.set_policy(policy);
+    pub fn with_settings(mut self, settings: Arc<Workstream>) -> Self {
+        self.set_settings(settings);
         self
     }
 
     /// The configuration has changed (ROUTE-17).
-    pub fn set_policy(&mut self, policy: Arc<Workstream>) {
+    pub fn set_settings(&mut self, settings: Arc<Workstream>) {
         // Stored before there were classes: it is what its workstream says.
         if self.class.queue.is_none() {
-            self.class = plain_class(&policy);
+            self.class = plain_class(&settings);
             self.begun_at = self.begun_at.max(self.opened_at);
             self.timer_from = self.timer_from.max(self.opened_at);
         }
@@ -279,12 +279,12 @@ impl Conversation {
         if self.asked_at == Timestamp(0) {
             self.asked_at = self.last_customer_at;
         }
-        self.policy = Some(policy);
+        self.settings = Some(settings);
     }
 
     /// Its settings.
     pub fn settings(&self) -> Option<&Arc<Workstream>> {
-        self.policy.as_ref()
+        self.settings.as_ref()
     }
 
     /// The one entry. A refused command changes nothing and has no effects. Whatever comes of an input,
@@ -385,7 +385,7 @@ impl Conversation {
 
     /// Whether the customer's next message belongs here, or begins a new conversation (CONV-01).
     pub fn takes_message(&self, now: Timestamp) -> bool {
-        self.state != State::Closed || now <= self.ended_at + self.policy().reopen_within
+        self.state != State::Closed || now <= self.ended_at + self.goes_by().reopen_within
     }
 
     /// Its name.
@@ -455,7 +455,7 @@ impl Conversation {
 
     /// The queue where it waits, or waited last.
     pub fn queue(&self) -> &QueueId {
-        self.queue.as_ref().or(self.class.queue.as_ref()).unwrap_or(&self.policy().queue)
+        self.queue.as_ref().or(self.class.queue.as_ref()).unwrap_or(&self.goes_by().queue)
     }
 
     /// Whom the customer had or has.
@@ -479,7 +479,7 @@ impl Conversation {
             id: self.id,
             state: self.state,
             channel: self.channel.clone(),
-            kind: self.policy().kind,
+            kind: self.goes_by().kind,
             queue: self.queue().clone(),
             customer: self.customer.clone(),
             own: self.own.clone(),
@@ -498,20 +498,20 @@ impl Conversation {
             timer_from: self.timer_from,
             last_customer_at: self.last_customer_at,
             messages: self.messages,
-            max_text: self.policy().max_text,
-            dispositions: self.policy().dispositions.clone(),
+            max_text: self.goes_by().max_text,
+            dispositions: self.goes_by().dispositions.clone(),
             disposition: self.disposition.clone(),
             summary: self.outcome.clone(),
             wrap_ups: self.owners_of_wrap_ups(),
         }
     }
 
-    fn policy(&self) -> &Workstream {
-        self.policy.as_deref().expect("whoever loads a conversation gives it its workstream")
+    fn goes_by(&self) -> &Workstream {
+        self.settings.as_deref().expect("whoever loads a conversation gives it its workstream")
     }
 
     fn load(&self) -> Load {
-        Load { kind: self.policy().kind, units: self.class.units }
+        Load { kind: self.goes_by().kind, units: self.class.units }
     }
 
     /// Applies an event and puts it on the list for the journal: the only way state changes.
@@ -568,11 +568,11 @@ impl Conversation {
 }
 
 /// What an item of the workstream is without any rule.
-fn plain_class(policy: &Workstream) -> Classification {
+fn plain_class(settings: &Workstream) -> Classification {
     Classification {
-        queue: Some(policy.queue.clone()),
-        priority: policy.priority,
-        units: policy.units,
+        queue: Some(settings.queue.clone()),
+        priority: settings.priority,
+        units: settings.units,
         ..Classification::default()
     }
 }

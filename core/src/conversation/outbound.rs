@@ -26,7 +26,7 @@ impl Conversation {
         }
         if self.is_too_long(&reply.text) {
             let count = u32::try_from(reply.text.chars().count()).unwrap_or(u32::MAX);
-            return Err(Refused::TooLong { count, limit: self.policy().max_text });
+            return Err(Refused::TooLong { count, limit: self.goes_by().max_text });
         }
         // Whoever answers comes back first, and that takes a place (CONV-02, ROUTE-10).
         if self.state == State::Waiting {
@@ -50,7 +50,7 @@ impl Conversation {
         if self.opted_out || text.trim().is_empty() || self.are_too_many_waiting() {
             return;
         }
-        let text = text.chars().take(self.policy().max_text as usize).collect();
+        let text = text.chars().take(self.goes_by().max_text as usize).collect();
         let message = self.entry(Author::System, text, now, |message| {
             message.delivery = Some(Delivery::Queued);
         });

@@ -12,25 +12,25 @@ use crate::time::{Span, Timestamp};
 impl Conversation {
     /// What the rules say of it now, and the texts that they want sent.
     pub fn by_the_rules(&self, now: Timestamp) -> (Classification, Vec<String>) {
-        let policy = self.policy();
+        let settings = self.goes_by();
         let none = Attributes::default();
         let attributes = self.attributes.as_deref().unwrap_or(&none);
         let facts = Facts {
             channel: Some(&self.channel),
-            kind: policy.kind,
-            language: attributes.language.as_deref().unwrap_or(&policy.language),
+            kind: settings.kind,
+            language: attributes.language.as_deref().unwrap_or(&settings.language),
             country: self.country.as_deref(),
             attributes,
             text: &self.subject,
             now,
         };
-        classify(policy, &facts)
+        classify(settings, &facts)
     }
 
     /// Applies the rules. With none, it is what its workstream says, and nothing is recorded.
     pub(super) fn classify(&mut self, now: Timestamp, fx: &mut Effects) -> Vec<String> {
         let (classification, messages) = self.by_the_rules(now);
-        if classification != self.class || !self.policy().rules.is_empty() {
+        if classification != self.class || !self.goes_by().rules.is_empty() {
             self.record(Event::Classified { classification }, now, fx);
         }
         messages
@@ -39,9 +39,9 @@ impl Conversation {
     /// Classifies it and puts it in line; its age is that of `queued_at`.
     pub(super) fn route(&mut self, now: Timestamp, fx: &mut Effects) {
         let messages = self.classify(now, fx);
-        let queue = self.class.queue.clone().unwrap_or_else(|| self.policy().queue.clone());
+        let queue = self.class.queue.clone().unwrap_or_else(|| self.goes_by().queue.clone());
         // ROUTE-13: whom they had before, if the workstream wants that.
-        let prefer = self.policy().affinity.and_then(|wait| self.preference(wait, now));
+        let prefer = self.goes_by().affinity.and_then(|wait| self.preference(wait, now));
         self.enqueue(queue, prefer, Vec::new(), now, fx);
         for text in messages {
             self.send_automatically(text, now, fx);
@@ -58,7 +58,7 @@ impl Conversation {
     ) {
         let since = self.queued_at;
         self.record(Event::Queued { queue: queue.clone(), since, prefer }, now, fx);
-        let mut item = self.standing().item(self.policy());
+        let mut item = self.standing().item(self.goes_by());
         item.refused.extend(refused);
         fx.push(Effect::Queue(queue, queue::Input::Enqueue(Box::new(item))));
     }
@@ -126,7 +126,7 @@ impl Conversation {
         self.classify(now, fx);
         // Where an overflow rule or an agent has put it, it stays, unless the rules now say something
         // else, or that queue is gone.
-        let wanted = self.class.queue.clone().unwrap_or_else(|| self.policy().queue.clone());
+        let wanted = self.class.queue.clone().unwrap_or_else(|| self.goes_by().queue.clone());
         let is_gone = gone == Some(&before);
         let queue = match is_gone || Some(&wanted) != by_rules.as_ref() {
             true => wanted,

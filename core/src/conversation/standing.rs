@@ -67,39 +67,39 @@ pub struct Ticket {
 
 impl Ticket {
     /// What it takes of an agent.
-    pub fn load(&self, policy: &Workstream) -> Load {
-        let units = if self.units.0 == 0 { policy.units } else { self.units };
-        Load { kind: policy.kind, units }
+    pub fn load(&self, settings: &Workstream) -> Load {
+        let units = if self.units.0 == 0 { settings.units } else { self.units };
+        Load { kind: settings.kind, units }
     }
 
     /// What it asks of a queue.
-    pub fn demand(&self, policy: &Workstream) -> queue::Demand {
+    pub fn demand(&self, settings: &Workstream) -> queue::Demand {
         queue::Demand {
-            load: self.load(policy),
-            allowed: policy.allowed,
+            load: self.load(settings),
+            allowed: settings.allowed,
             skills: self.skills.clone(),
-            mode: policy.mode,
-            offer_timeout: policy.offer_timeout,
-            reassign: policy.reassign,
-            language: self.language.clone().unwrap_or_else(|| policy.language.clone()),
-            hours: policy.hours.clone(),
+            mode: settings.mode,
+            offer_timeout: settings.offer_timeout,
+            reassign: settings.reassign,
+            language: self.language.clone().unwrap_or_else(|| settings.language.clone()),
+            hours: settings.hours.clone(),
         }
     }
 }
 
 impl Standing {
     /// The queue where it waits.
-    pub fn queue<'a>(&'a self, policy: &'a Workstream) -> &'a QueueId {
-        self.ticket.queue.as_ref().unwrap_or(&policy.queue)
+    pub fn queue<'a>(&'a self, settings: &'a Workstream) -> &'a QueueId {
+        self.ticket.queue.as_ref().unwrap_or(&settings.queue)
     }
 
     /// The item that waits there.
-    pub fn item(&self, policy: &Workstream) -> queue::Item {
+    pub fn item(&self, settings: &Workstream) -> queue::Item {
         queue::Item {
             conversation: self.id,
             since: self.queued_at,
             priority: self.ticket.priority,
-            demand: self.ticket.demand(policy).into(),
+            demand: self.ticket.demand(settings).into(),
             prefer: self.ticket.prefer.clone(),
             refused: self.ticket.declined.clone(),
             visited: self.ticket.visited.clone(),
@@ -108,23 +108,23 @@ impl Standing {
     }
 
     /// What has to be said to queue and agents so that they know of it.
-    pub fn recover(&self, policy: &Workstream) -> Vec<Effect> {
+    pub fn recover(&self, settings: &Workstream) -> Vec<Effect> {
         let conversation = self.id;
-        let load = self.ticket.load(policy);
+        let load = self.ticket.load(settings);
         let restore = |agent: &AgentId, load, attendance| {
             let restore = agent::Input::Restore { conversation, load, attendance };
             Effect::Agent(agent.clone(), restore)
         };
         // What follows from an absence may be another thing by today's settings.
-        let is_by_todays = self.ticket.revision == policy.revision;
+        let is_by_todays = self.ticket.revision == settings.revision;
         let attendance = is_by_todays.then_some(self.ticket.attendance);
         let first = match (self.state, &self.agent) {
             (State::Open, _) => {
-                let item = queue::Input::Recover(Box::new(self.item(policy)));
-                Some(Effect::Queue(self.queue(policy).clone(), item))
+                let item = queue::Input::Recover(Box::new(self.item(settings)));
+                Some(Effect::Queue(self.queue(settings).clone(), item))
             }
             (_, Some(agent)) if self.occupies => Some(restore(agent, Some(load), attendance)),
-            (_, Some(agent)) if policy.follows_agent(self.state) => {
+            (_, Some(agent)) if settings.follows_agent(self.state) => {
                 Some(restore(agent, None, attendance))
             }
             _ => None,
@@ -135,12 +135,12 @@ impl Standing {
     }
 
     /// A question to its agent that nobody has answered; to be asked again once everybody is there.
-    pub fn ask_again(&self, policy: &Workstream) -> Option<Effect> {
+    pub fn ask_again(&self, settings: &Workstream) -> Option<Effect> {
         let agent = self.agent.clone().filter(|_| self.returning)?;
         let ask = agent::Input::Reoccupy {
             conversation: self.id,
-            load: self.ticket.load(policy),
-            allowed: policy.allowed,
+            load: self.ticket.load(settings),
+            allowed: settings.allowed,
             question: self.ticket.question,
         };
         Some(Effect::Agent(agent, ask))
@@ -169,7 +169,7 @@ impl Conversation {
                 question: self.questions,
                 attendance: self.attendance(),
                 declined: self.declined.clone(),
-                revision: self.policy().revision,
+                revision: self.goes_by().revision,
             },
         }
     }
@@ -195,7 +195,7 @@ impl Conversation {
             && self.questions == ticket.question
             && self.attendance() == ticket.attendance
             && self.declined == ticket.declined
-            && self.policy().revision == ticket.revision;
+            && self.goes_by().revision == ticket.revision;
         debug_assert_eq!(is_same, self.standing() == *known, "a part of it isn't compared");
         is_same
     }

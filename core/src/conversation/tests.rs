@@ -21,11 +21,11 @@ use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
-fn policy(change: impl FnOnce(&mut Workstream)) -> Arc<Workstream> {
-    let mut policy =
+fn settings(change: impl FnOnce(&mut Workstream)) -> Arc<Workstream> {
+    let mut settings =
         Workstream::with_defaults("sms".into(), ChannelKind::Messaging, "support".into());
-    change(&mut policy);
-    Arc::new(policy)
+    change(&mut settings);
+    Arc::new(settings)
 }
 
 /// A conversation and the alarms that it has asked for.
@@ -90,7 +90,7 @@ impl Life {
     }
 }
 
-fn opened(policy: Arc<Workstream>) -> Life {
+fn opened(settings: Arc<Workstream>) -> Life {
     let opening = Opening {
         channel: "sms".into(),
         customer: "+14255550100".into(),
@@ -101,7 +101,7 @@ fn opened(policy: Arc<Workstream>) -> Life {
     };
     let id = ConversationId(Uuid::from_u128(1));
     let mut fx = Effects::new();
-    let conversation = Conversation::open(id, opening, policy, NOW, &mut fx);
+    let conversation = Conversation::open(id, opening, settings, NOW, &mut fx);
     Life::new(conversation, fx)
 }
 
@@ -151,8 +151,8 @@ fn refused(life: &mut Life, input: Input) -> Refused {
     refused
 }
 
-fn active(policy: Arc<Workstream>) -> Life {
-    let mut conversation = opened(policy);
+fn active(settings: Arc<Workstream>) -> Life {
+    let mut conversation = opened(settings);
     step(&mut conversation, message("hello"), 0);
     step(
         &mut conversation,
@@ -166,7 +166,7 @@ fn active(policy: Arc<Workstream>) -> Life {
 // CONV-01
 #[test]
 fn a_life_from_open_to_closed_and_open_again() {
-    let mut conversation = opened(policy(|_| {}));
+    let mut conversation = opened(settings(|_| {}));
     let (events, then) = step(&mut conversation, message("hello"), 0);
     assert_eq!(events, ["message_received", "queued"]);
     assert!(
@@ -201,7 +201,7 @@ fn a_life_from_open_to_closed_and_open_again() {
     assert_eq!(events, ["closed"]);
     assert!(matches!(&then[..], [Effect::Agent(_, agent::Input::Release { .. })]));
 
-    let within = policy(|_| {}).reopen_within.0;
+    let within = settings(|_| {}).reopen_within.0;
     assert!(conversation.takes_message(Timestamp(NOW.0 + 6 + within)));
     assert!(!conversation.takes_message(Timestamp(NOW.0 + 7 + within)));
     let (events, _) = step(&mut conversation, message("one more"), 1000);
@@ -217,17 +217,17 @@ fn wrap_up_holds_capacity_never_always_or_for_a_time() {
     };
     let end = || Input::End { agent: Some("kim".into()), supervises: false };
 
-    let mut never = active(policy(|p| p.wrap_up = WrapUpHold::Never));
+    let mut never = active(settings(|p| p.wrap_up = WrapUpHold::Never));
     assert!(releases(&step(&mut never, end(), 10).1));
     assert!(!never.occupies());
 
-    let mut always = active(policy(|p| p.wrap_up = WrapUpHold::Always));
+    let mut always = active(settings(|p| p.wrap_up = WrapUpHold::Always));
     assert!(!releases(&step(&mut always, end(), 10).1));
-    let limit = policy(|_| {}).wrap_up_limit.0;
+    let limit = settings(|_| {}).wrap_up_limit.0;
     assert!(always.until(10 + limit - 1).0.is_empty());
     assert_eq!(always.until(10 + limit).0, ["closed"], "nobody finished it");
 
-    let mut timed = active(policy(|p| p.wrap_up = WrapUpHold::For(Span::seconds(60))));
+    let mut timed = active(settings(|p| p.wrap_up = WrapUpHold::For(Span::seconds(60))));
     assert!(!releases(&step(&mut timed, end(), 10).1));
     assert!(timed.until(10 + 59_999).0.is_empty());
     assert!(releases(&timed.until(10 + 60_000).1));
@@ -237,7 +237,7 @@ fn wrap_up_holds_capacity_never_always_or_for_a_time() {
 // ROUTE-09
 #[test]
 fn silence_frees_capacity_and_a_returning_customer_asks_for_it_again() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     let minutes = |n: i64| n * 60_000;
     // The customer waits for an answer: that isn't silence.
     assert!(conversation.until(minutes(60)).0.is_empty());
@@ -270,7 +270,7 @@ fn silence_frees_capacity_and_a_returning_customer_asks_for_it_again() {
 // CH-11 CH-12 CONV-03
 #[test]
 fn what_may_not_be_sent_is_refused_with_a_reason() {
-    let mut conversation = active(policy(|p| p.max_text = 5));
+    let mut conversation = active(settings(|p| p.max_text = 5));
     let error = refused(&mut conversation, reply("lee", "hi"));
     assert!(
         error.to_string().contains("lee isn't the primary agent")
@@ -287,7 +287,7 @@ fn what_may_not_be_sent_is_refused_with_a_reason() {
 // CH-12
 #[test]
 fn a_keyword_on_its_own_is_kept_but_bothers_nobody() {
-    let mut conversation = opened(policy(|_| {}));
+    let mut conversation = opened(settings(|_| {}));
     let stop = Input::Customer(CustomerMessage {
         provider_id: "m".into(),
         text: "STOP".into(),
@@ -303,7 +303,7 @@ fn a_keyword_on_its_own_is_kept_but_bothers_nobody() {
 // CONV-04
 #[test]
 fn a_note_is_kept_from_the_channel() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     let mut fx = Effects::new();
     let note = Input::Note { agent: "kim".into(), text: "psst".into(), as_supervisor: false };
     conversation.conversation.handle(note, NOW, &mut fx).unwrap();
@@ -315,7 +315,7 @@ fn a_note_is_kept_from_the_channel() {
 
 #[test]
 fn late_and_repeated_reports_change_nothing() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 1);
     let report = |delivery| Input::Delivery { message: MessageNo(2), said_at: None, delivery };
     assert_eq!(step(&mut conversation, report(Delivery::Unconfirmed), 2).0, ["delivery_changed"]);
@@ -331,7 +331,7 @@ fn late_and_repeated_reports_change_nothing() {
 // OPS-10
 #[test]
 fn a_report_on_a_reply_that_has_the_number_of_another_is_nobodys() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "on tuesday"), 7);
     let at = conversation.conversation.last_agent_at;
     let report = |said_at| Input::Delivery {
@@ -347,7 +347,7 @@ fn a_report_on_a_reply_that_has_the_number_of_another_is_nobodys() {
 // OPS-11
 #[test]
 fn every_reply_that_waits_hears_its_end_and_no_more_may_wait_than_are_known() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     let most = u32::try_from(Conversation::MOST_IN_TRANSIT).unwrap();
     for n in 0..most {
         step(&mut conversation, reply("kim", "hi"), i64::from(n));
@@ -369,12 +369,12 @@ fn every_reply_that_waits_hears_its_end_and_no_more_may_wait_than_are_known() {
 
 #[test]
 fn a_snapshot_brings_back_the_same_machine() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 1);
     let bytes = rmp_serde::to_vec_named(&conversation.conversation).unwrap();
     assert!(bytes.len() < 700, "{} bytes for every idle conversation", bytes.len());
     let back: Conversation = rmp_serde::from_slice(&bytes).unwrap();
-    let back = back.with_policy(policy(|_| {}));
+    let back = back.with_settings(settings(|_| {}));
     assert_eq!(back.summary(), conversation.summary());
     assert_eq!(back.wake_at(), conversation.wake_at());
 }
@@ -382,7 +382,7 @@ fn a_snapshot_brings_back_the_same_machine() {
 // CAP-04
 #[test]
 fn a_late_resumption_doesnt_take_a_place_that_was_given_back() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
     assert_eq!(step(&mut conversation, message("back"), 3).0, ["message_received", "return_asked"]);
     // Before the agent's machine answers, the agent takes it up by hand and leaves again.
@@ -399,7 +399,7 @@ fn a_late_resumption_doesnt_take_a_place_that_was_given_back() {
 #[test]
 fn a_rule_ends_what_is_open_for_too_long() {
     let hours = |n: i64| n * 3_600_000;
-    let limit = || policy(|p| p.end_after = Some(Span(hours(5))));
+    let limit = || settings(|p| p.end_after = Some(Span(hours(5))));
     let mut queued = opened(limit());
     step(&mut queued, message("hello"), 0);
     assert!(queued.until(hours(5) - 1).0.is_empty());
@@ -418,7 +418,7 @@ fn a_rule_ends_what_is_open_for_too_long() {
 // CONV-05
 #[test]
 fn the_session_timer_begins_anew_with_wrap_up_and_on_reopening() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     let from = |conversation: &Conversation| conversation.summary().timer_from.0 - NOW.0;
     assert_eq!(from(&conversation), 1, "since it was accepted");
     step(&mut conversation, Input::End { agent: Some("sam".into()), supervises: true }, 500);
@@ -431,7 +431,7 @@ fn the_session_timer_begins_anew_with_wrap_up_and_on_reopening() {
 // CONV-02 ROUTE-10
 #[test]
 fn whoever_left_comes_back_through_their_own_machine_before_they_reply() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
     assert_eq!(refused(&mut conversation, reply("kim", "hi")), Refused::Left);
     assert!(conversation.may_be_taken_up(&"lee".into(), ByHand::ComeBack).is_err());
@@ -458,7 +458,7 @@ fn whoever_left_comes_back_through_their_own_machine_before_they_reply() {
 // ROUTE-09 CH-12
 #[test]
 fn a_keyword_wants_no_answer_and_keeps_no_place() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 2);
     let stop = Input::Customer(CustomerMessage {
         provider_id: "m2".into(),
@@ -473,9 +473,9 @@ fn a_keyword_wants_no_answer_and_keeps_no_place() {
 // ROUTE-17
 #[test]
 fn a_shorter_deadline_rings_by_itself() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 2);
-    conversation.conversation.set_policy(policy(|p| p.inactivity = Span::seconds(60)));
+    conversation.conversation.set_settings(settings(|p| p.inactivity = Span::seconds(60)));
     assert!(step(&mut conversation, Input::Reroute, 3).0.is_empty());
     assert_eq!(conversation.until(60_002).0, ["went_idle"]);
 }
@@ -483,7 +483,7 @@ fn a_shorter_deadline_rings_by_itself() {
 // CONV-07
 #[test]
 fn somebody_elses_end_finishes_wrap_up_and_ones_own_second_press_doesnt() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     let end = |who: &str, supervises| Input::End { agent: Some(who.into()), supervises };
     let refusal = refused(&mut conversation, end("lee", false));
     assert!(matches!(refusal, Refused::NotPrimary { .. }));
@@ -495,7 +495,7 @@ fn somebody_elses_end_finishes_wrap_up_and_ones_own_second_press_doesnt() {
 // ROUTE-09 CAP-04
 #[test]
 fn only_the_answer_to_the_last_question_counts() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, Input::Leave { agent: "kim".into() }, 2);
     step(&mut conversation, message("back"), 3);
     step(&mut conversation, by_hand("kim", ByHand::ComeBack), 4);
@@ -512,7 +512,7 @@ fn only_the_answer_to_the_last_question_counts() {
 // CONV-03 CAP-04
 #[test]
 fn a_restart_gives_those_who_advise_their_places_back() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, Input::Consult { agent: "kim".into(), with: None }, 2);
     let accept = Input::Accept {
         agent: "lee".into(),
@@ -520,7 +520,7 @@ fn a_restart_gives_those_who_advise_their_places_back() {
         acceptance: Acceptance::Consult,
     };
     assert_eq!(step(&mut conversation, accept, 3).0, ["consult_joined"]);
-    let recovered = conversation.standing().recover(&policy(|_| {}));
+    let recovered = conversation.standing().recover(&settings(|_| {}));
     let mut restored: Vec<&str> = recovered
         .iter()
         .filter_map(|effect| match effect {
@@ -535,7 +535,7 @@ fn a_restart_gives_those_who_advise_their_places_back() {
 // CONV-03
 #[test]
 fn a_request_that_nobody_answered_ends_and_says_so() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     let to = Target::Agent("lee".into());
     step(&mut conversation, Input::Transfer { agent: "kim".into(), to }, 2);
     let until = *conversation.alarms.first().expect("the request ends by itself");
@@ -552,7 +552,8 @@ fn a_request_that_nobody_answered_ends_and_says_so() {
 // CONV-03 ROUTE-14
 #[test]
 fn whoever_looks_for_advice_finds_it_where_work_is_picked_too() {
-    let mut conversation = active(policy(|policy| policy.mode = crate::workstream::Mode::Pull));
+    let mut conversation =
+        active(settings(|settings| settings.mode = crate::workstream::Mode::Pull));
     let consult = Input::Consult { agent: "kim".into(), with: None };
     let (_, effects) = step(&mut conversation, consult, 2);
     let asked = effects.iter().find_map(|effect| match effect {

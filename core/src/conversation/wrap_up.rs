@@ -46,9 +46,9 @@ impl Conversation {
             }
             self.must_be(State::WrapUp, "finish wrap-up of")?;
         }
-        let known = self.policy().dispositions.clone();
+        let known = self.goes_by().dispositions.clone();
         match &disposition {
-            None if self.policy().disposition_required => {
+            None if self.goes_by().disposition_required => {
                 return Err(Refused::NoDisposition { known });
             }
             Some(found) if !known.contains(found) => {
@@ -74,7 +74,7 @@ impl Conversation {
 
     /// Tasks that nobody has finished in time.
     pub(super) fn end_lapsed_wrap_ups(&mut self, now: Timestamp, fx: &mut Effects) {
-        let limit = self.policy().wrap_up_limit;
+        let limit = self.goes_by().wrap_up_limit;
         self.end_wrap_ups(|task| task.since + limit <= now, now, fx);
     }
 
@@ -98,13 +98,13 @@ impl Conversation {
     }
 
     pub(super) fn wrap_up_lapses_at(&self) -> Option<Timestamp> {
-        self.wrap_ups.iter().map(|task| task.since + self.policy().wrap_up_limit).min()
+        self.wrap_ups.iter().map(|task| task.since + self.goes_by().wrap_up_limit).min()
     }
 
     /// The next moment at which the wrap-up under way moves on by itself.
     pub(super) fn wrap_up_step_at(&self) -> Option<Timestamp> {
-        let limit = self.ended_at + self.policy().wrap_up_limit;
-        match self.policy().wrap_up {
+        let limit = self.ended_at + self.goes_by().wrap_up_limit;
+        match self.goes_by().wrap_up {
             WrapUpHold::For(span) if self.occupies => Some(limit.min(self.ended_at + span)),
             // The setting has changed since: whoever is in wrap-up follows it.
             WrapUpHold::Never if self.occupies => Some(self.ended_at),
@@ -113,7 +113,7 @@ impl Conversation {
     }
 
     pub(super) fn on_wrap_up_step(&mut self, now: Timestamp, fx: &mut Effects) {
-        if now >= self.ended_at + self.policy().wrap_up_limit {
+        if now >= self.ended_at + self.goes_by().wrap_up_limit {
             self.close(now, fx);
         } else {
             self.release_wrap_up(now, fx);

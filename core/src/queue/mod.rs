@@ -51,7 +51,7 @@ struct Out {
 
 /// Where an item stands (ROUTE-16).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct PlaceInLine {
     /// From 1; `None`: it is being offered.
     pub position: Option<usize>,
     /// How long it will probably wait from now on; `None` before anybody has waited.
@@ -180,12 +180,12 @@ impl Queue {
     }
 
     /// Where an item stands; `None`: it isn't here.
-    pub fn standing(&self, conversation: ConversationId) -> Option<Standing> {
+    pub fn standing(&self, conversation: ConversationId) -> Option<PlaceInLine> {
         self.backlog.entry(conversation)?;
         let position = self.backlog.position(conversation);
         let estimate =
             position.and_then(|position| self.pace.estimate(position, self.members.signed_in()));
-        Some(Standing { position, estimate, waiting: self.backlog.waiting() })
+        Some(PlaceInLine { position, estimate, waiting: self.backlog.waiting() })
     }
 
     /// How long an item that came now would probably wait, at the end of the line.

@@ -138,7 +138,7 @@ impl Dialogue {
     /// The settings that its next input is dealt with by (ROUTE-17).
     pub fn set_settings(&mut self, settings: Arc<Workstream>) {
         match &mut self.machine {
-            Ok(machine) => machine.set_policy(settings),
+            Ok(machine) => machine.set_settings(settings),
             Err(unopened) => unopened.settings = settings,
         }
     }

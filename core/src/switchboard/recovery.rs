@@ -154,7 +154,10 @@ impl Recovery {
 
     /// All rows have been added. `kept`: an agent's presence as it was when the last run was last known
     /// to live.
-    pub fn finish(self, mut kept: impl FnMut(&AgentId) -> Option<agent::Standing>) -> Recovered {
+    pub fn finish(
+        self,
+        mut kept: impl FnMut(&AgentId) -> Option<agent::KeptPresence>,
+    ) -> Recovered {
         let Self { mut made, alive_until, .. } = self;
         let mut names: Vec<&AgentId> = made.agents.keys().collect();
         names.sort_unstable();

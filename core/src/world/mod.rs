@@ -1,7 +1,7 @@
 //! All machines of a deployment in one thread and in virtual time: what the simulator runs, what
 //! faults are injected into, what a journal is replayed in.
 //!
-//! Messages between two machines keep their order, as the host's mailboxes do. [`World::settle`]
+//! Messages between two machines keep their order, as the host's mailboxes do. [`World::deliver_all`]
 //! delivers them as they were sent; [`World::deliver`] lets the caller choose, and so try every
 //! order that the host could have.
 
@@ -119,7 +119,7 @@ pub struct World {
     /// What is on disk of each beside its events: all that a restart goes by.
     written: FxHashMap<ConversationId, Written>,
     /// What is on disk of each agent's presence.
-    presence: FxHashMap<AgentId, agent::Standing>,
+    presence: FxHashMap<AgentId, agent::KeptPresence>,
     mail: VecDeque<Letter>,
     timers: BinaryHeap<Reverse<(Timestamp, Machine)>>,
     happenings: Vec<Happening>,
@@ -271,7 +271,7 @@ impl World {
     }
 
     /// Delivers everything under way, and what comes of it, in the order it was sent.
-    pub fn settle(&mut self) {
+    pub fn deliver_all(&mut self) {
         while let Some(letter) = self.mail.pop_front() {
             let _ = self.give(letter.to, letter.mail);
         }

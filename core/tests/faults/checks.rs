@@ -82,7 +82,7 @@ impl Life {
             // With a clock that was set back nobody can say which came first.
             let is_left_alone = conversation.is_agent_absent() && is_asking && !self.was_set_back;
             assert!(state != State::Active || !is_left_alone, "{id} wrote to {}", agent.id());
-            let returns = self.policy.on_offline == OnOffline::Return && state != State::WrapUp;
+            let returns = self.workstream.on_offline == OnOffline::Return && state != State::WrapUp;
             let is_offline = attendance == Attendance::Offline;
             assert!(!(returns && is_offline), "{id} is still with {}", agent.id());
         }
@@ -134,7 +134,7 @@ impl Life {
 
     /// ROUTE-04 ROUTE-20
     pub(super) fn nothing_waits_beside_a_free_agent(&self) {
-        if self.policy.mode == Mode::Pull {
+        if self.workstream.mode == Mode::Pull {
             return;
         }
         for queue in self.world.queues() {
@@ -168,7 +168,7 @@ impl Life {
     ) {
         use cordboard_core::decision::PassedOver;
         let standing = self.world.conversation(conversation).expect("it waits").standing();
-        let load = standing.ticket.load(&self.policy);
+        let load = standing.ticket.load(&self.workstream);
         let is_so = match why_not {
             PassedOver::Presence { status, .. } => *status == agent.presence().status,
             PassedOver::Capacity(_) => !agent.ledger().fits(load, agent.limits()),

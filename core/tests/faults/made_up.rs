@@ -1,4 +1,4 @@
-//! Settings at random: policies, agents, queues.
+//! Settings at random: workstreams, agents, queues.
 
 use std::sync::Arc;
 
@@ -35,26 +35,28 @@ pub fn some_needs(rng: &mut Rng) -> Vec<SkillNeed> {
     }
 }
 
-pub fn some_policy(rng: &mut Rng, queues: &[QueueId]) -> Workstream {
-    let mut policy =
+pub fn some_workstream(rng: &mut Rng, queues: &[QueueId]) -> Workstream {
+    let mut workstream =
         Workstream::with_defaults("sms".into(), ChannelKind::Messaging, "support".into());
     let spans = [Span::seconds(1), Span::seconds(60)];
-    policy.wrap_up = pick(rng, &[WrapUpHold::Never, WrapUpHold::Always, WrapUpHold::For(spans[1])]);
-    policy.reassign = rng.bool();
-    policy.units = Units(10);
+    workstream.wrap_up =
+        pick(rng, &[WrapUpHold::Never, WrapUpHold::Always, WrapUpHold::For(spans[1])]);
+    workstream.reassign = rng.bool();
+    workstream.units = Units(10);
     let away = [BaseStatus::Online, BaseStatus::Away];
     if rng.u8(..4) == 0 {
-        policy.allowed = away.into_iter().collect();
+        workstream.allowed = away.into_iter().collect();
     }
-    policy.inactivity = pick(rng, &[Span::seconds(30), Span::seconds(600)]);
-    policy.reopen_within = pick(rng, &[Span::seconds(0), Span::seconds(90), Span::seconds(3600)]);
-    policy.mode = if rng.u8(..8) == 0 { Mode::Pull } else { Mode::Push };
-    policy.on_offline =
+    workstream.inactivity = pick(rng, &[Span::seconds(30), Span::seconds(600)]);
+    workstream.reopen_within =
+        pick(rng, &[Span::seconds(0), Span::seconds(90), Span::seconds(3600)]);
+    workstream.mode = if rng.u8(..8) == 0 { Mode::Pull } else { Mode::Push };
+    workstream.on_offline =
         pick(rng, &[OnOffline::Keep, OnOffline::Return, OnOffline::ReturnAfter(Span::seconds(60))]);
-    policy.affinity = pick(rng, &[None, Some(Span(0)), Some(spans[1])]);
-    policy.end_after = (rng.u8(..10) == 0).then_some(Span::seconds(600));
+    workstream.affinity = pick(rng, &[None, Some(Span(0)), Some(spans[1])]);
+    workstream.end_after = (rng.u8(..10) == 0).then_some(Span::seconds(600));
     for n in 0..rng.usize(..3) {
-        policy.rules.push(Rule {
+        workstream.rules.push(Rule {
             name: format!("rule-{n}"),
             when: vec![Condition::Context("vip".into(), Test::Is(format!("{n}")))],
             then: Action {
@@ -67,7 +69,7 @@ pub fn some_policy(rng: &mut Rng, queues: &[QueueId]) -> Workstream {
             },
         });
     }
-    policy
+    workstream
 }
 
 pub fn some_agent(rng: &mut Rng, queues: &[QueueId]) -> agent::Settings {

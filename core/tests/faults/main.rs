@@ -33,7 +33,7 @@ use cordboard_core::world::{Happening, Incoming, Letter, Machine, Mail, Sender};
 use cordboard_core::{Agent, Conversation, Queue, World, agent, queue};
 use fastrand::Rng;
 
-use made_up::{pick, some_agent, some_policy, some_queue_settings, some_queues};
+use made_up::{pick, some_agent, some_queue_settings, some_queues, some_workstream};
 
 const WORLDS: u64 = 100_000;
 const STEPS: usize = 140;
@@ -43,7 +43,7 @@ const CUSTOMERS: usize = 7;
 struct Life {
     rng: Rng,
     world: World,
-    policy: Arc<Workstream>,
+    workstream: Arc<Workstream>,
     agents: BTreeMap<AgentId, Arc<agent::Settings>>,
     queues: BTreeMap<QueueId, Arc<queue::Settings>>,
     past_offers: Vec<(AgentId, OfferId, ConversationId)>,
@@ -87,7 +87,7 @@ impl Life {
     fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let all = some_queues(&mut rng);
-        let policy = Arc::new(some_policy(&mut rng, &all));
+        let workstream = Arc::new(some_workstream(&mut rng, &all));
         let agents: BTreeMap<_, _> =
             (0..AGENTS).map(|n| (agent_id(n), Arc::new(some_agent(&mut rng, &all)))).collect();
         let mut settings =
@@ -96,7 +96,7 @@ impl Life {
         let mut life = Self {
             rng,
             world: World::new(Timestamp(1_000_000_000_000)),
-            policy,
+            workstream,
             agents,
             queues,
             past_offers: Vec::new(),
@@ -154,7 +154,7 @@ impl Life {
         self.world.set_now(now);
         self.seen_at.values_mut().for_each(|seen_at| *seen_at = (*seen_at).min(now));
         let (agents, queues) = self.fresh_views();
-        self.world.set_settings("sms".into(), self.policy.clone());
+        self.world.set_settings("sms".into(), self.workstream.clone());
         self.world.restart(agents, queues, alive_until);
         trace(&"restarted");
     }
@@ -430,14 +430,15 @@ impl Life {
                 self.change_agent(agent, settings);
             }
             3 => self.everything_changes(),
-            _ => self.policy_changes(&all),
+            _ => self.workstream_changes(&all),
         }
     }
 
-    fn policy_changes(&mut self, queues: &[QueueId]) {
-        let revision = self.policy.revision + 1;
-        self.policy = Arc::new(Workstream { revision, ..some_policy(&mut self.rng, queues) });
-        self.world.set_settings("sms".into(), self.policy.clone());
+    fn workstream_changes(&mut self, queues: &[QueueId]) {
+        let revision = self.workstream.revision + 1;
+        self.workstream =
+            Arc::new(Workstream { revision, ..some_workstream(&mut self.rng, queues) });
+        self.world.set_settings("sms".into(), self.workstream.clone());
         for id in self.begun.clone() {
             self.world.send(Machine::Conversation(id), Mail::Conversation(Input::Reroute));
         }
@@ -466,7 +467,7 @@ impl Life {
         let first_offer = self.next_offer();
         let gone: Vec<QueueId> =
             self.queues.keys().filter(|known| !all.contains(known)).cloned().collect();
-        self.policy_changes(&all);
+        self.workstream_changes(&all);
         let mut held = Vec::new();
         for queue in &all {
             let settings = Arc::new(some_queue_settings(&mut self.rng, &all));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use cordboard_core::Effects;
-use cordboard_core::agent::{Agent, Input, Refused, Standing};
+use cordboard_core::agent::{Agent, Input, KeptPresence, Refused};
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
 use cordboard_core::presence::Presence;
@@ -37,7 +37,7 @@ pub struct AgentActor {
     looks_after_screens: bool,
     timer: Timer,
     /// What is on disk of their presence, or on its way there.
-    written: Option<Standing>,
+    written: Option<KeptPresence>,
     /// Who waits for the newest write of it; nothing once the journal has settled that.
     on_its_way: Arc<Mutex<Option<Vec<Tell>>>>,
     /// What the journal couldn't take of their history, in order; the oldest goes if there is too much.

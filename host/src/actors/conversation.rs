@@ -263,14 +263,14 @@ impl ConversationActor {
                     });
                     added.into_iter().for_each(|row| directory.send(row));
                     directory.board.work_changed(id);
-                    settle(&mut deliver, success);
+                    answer(&mut deliver, success);
                 }
                 // The machine has gone further than the journal: it is read again.
                 Err(error) => {
                     let is_hopeless = deliver.attempts >= Deliver::MOST_ATTEMPTS
                         || matches!(error, AppendError::Unavailable(_));
                     let retry = if is_hopeless && deliver.answer.is_some() {
-                        settle(&mut deliver, Answer::Unavailable(error.to_string()));
+                        answer(&mut deliver, Answer::Unavailable(error.to_string()));
                         None
                     } else {
                         Some((deliver, Setback::Journal))
@@ -317,7 +317,7 @@ impl Deliver {
     pub(super) const MOST_ATTEMPTS: u8 = 8;
 }
 
-fn settle(deliver: &mut Deliver, result: Answer) {
+fn answer(deliver: &mut Deliver, result: Answer) {
     if let Some(answer) = deliver.answer.take() {
         // The webhook's connection may be gone; the provider will ask again.
         let _ = answer.send(result);

@@ -136,13 +136,13 @@ impl Directory {
     /// configured any more.
     pub fn with_settings(&self, machine: Conversation) -> Option<Conversation> {
         let settings = self.in_force.settings_of(machine.channel(), machine.workstream())?;
-        Some(machine.with_policy(settings))
+        Some(machine.with_settings(settings))
     }
 
     /// What a channel's conversations go by from now on. It is recorded before anything can.
-    pub fn set_policy(&self, channel: &ChannelId, policy: Arc<Workstream>) {
-        self.recorder.note(&Entry::Workstreams(vec![policy.clone()]));
-        self.in_force.set_policy(channel.clone(), policy);
+    pub fn set_settings(&self, channel: &ChannelId, settings: Arc<Workstream>) {
+        self.recorder.note(&Entry::Workstreams(vec![settings.clone()]));
+        self.in_force.set_settings(channel.clone(), settings);
     }
 
     /// The agent's actor.

@@ -45,13 +45,13 @@ impl InForce {
         self.edition.fetch_add(1, Ordering::Release);
     }
 
-    pub(super) fn set_policy(&self, channel: ChannelId, policy: Arc<Workstream>) {
-        self.channels.insert(channel, policy);
+    pub(super) fn set_settings(&self, channel: ChannelId, settings: Arc<Workstream>) {
+        self.channels.insert(channel, settings);
     }
 
     /// What new conversations of a channel go by; `None`: there is no such channel.
     pub(super) fn of_channel(&self, channel: &ChannelId) -> Option<Arc<Workstream>> {
-        self.channels.get(channel).map(|policy| policy.clone())
+        self.channels.get(channel).map(|settings| settings.clone())
     }
 
     /// What conversations of a channel, of this workstream when they began, go by: the channel's

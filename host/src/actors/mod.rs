@@ -36,7 +36,7 @@ pub use names::Reference;
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
 };
-pub use reconfigure::{Change, HalfWay, channel_policy, reconfigure};
+pub use reconfigure::{Change, HalfWay, channel_settings, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};
 pub use screen::{ForScreen, ScreenReceiver, ScreenSender, screen};

@@ -9,7 +9,7 @@ use cordboard_core::conversation::State;
 use cordboard_core::decision::PassedOver;
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
 use cordboard_core::notice::ThreadKey;
-use cordboard_core::queue::{Input, Queue, Standing};
+use cordboard_core::queue::{Input, PlaceInLine, Queue};
 use cordboard_core::time::{Span, Timestamp};
 
 use crate::actors::directory::{Directory, Ping};
@@ -225,13 +225,13 @@ impl Handler<LookAtLine> for QueueActor {
 
 /// Asks where an item stands (ROUTE-16).
 #[derive(Message)]
-#[rtype(result = "Option<Standing>")]
+#[rtype(result = "Option<PlaceInLine>")]
 struct LookAtItem(pub ConversationId);
 
 impl Handler<LookAtItem> for QueueActor {
-    type Result = Option<Standing>;
+    type Result = Option<PlaceInLine>;
 
-    fn handle(&mut self, message: LookAtItem, _: &mut Self::Context) -> Option<Standing> {
+    fn handle(&mut self, message: LookAtItem, _: &mut Self::Context) -> Option<PlaceInLine> {
         self.machine.standing(message.0)
     }
 }
@@ -259,7 +259,7 @@ pub async fn standing(
     directory: &Directory,
     queue: &QueueId,
     id: ConversationId,
-) -> Option<Standing> {
+) -> Option<PlaceInLine> {
     directory.queue(queue)?.send(LookAtItem(id)).await.ok()?
 }
 
@@ -270,7 +270,7 @@ pub async fn standing(
 pub async fn place_of_thread(
     directory: &Directory,
     key: &ThreadKey,
-) -> Result<Option<Standing>, JournalError> {
+) -> Result<Option<PlaceInLine>, JournalError> {
     let key = key.clone();
     let newest = directory.journal.read(move |reader| {
         let newest = reader.thread(&key)?.newest;

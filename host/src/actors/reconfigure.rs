@@ -104,7 +104,7 @@ pub fn reconfigure(
     let channels: HashSet<&ChannelId> = new
         .channels
         .iter()
-        .filter(|channel| update_policy(directory, channel, &new))
+        .filter(|channel| update_settings(directory, channel, &new))
         .map(|channel| &channel.id)
         .collect();
     change.channels = channels.iter().map(ToString::to_string).collect();
@@ -345,32 +345,32 @@ fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {
 
 /// A channel's conversations follow the new settings; the channel itself stays as it was loaded.
 /// Whether they are other ones.
-fn update_policy(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
+fn update_settings(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
     let Some(known) = directory.in_force.of_channel(&channel.id) else { return false };
     let Some(workstream) = config.workstreams.get(&channel.workstream) else { return false };
     let longest = directory.plugins.longest_text(&channel.id);
-    let policy = channel_policy(workstream, channel, longest);
-    if policy == known {
+    let settings = channel_settings(workstream, channel, longest);
+    if settings == known {
         return false;
     }
-    directory.set_policy(&channel.id, policy);
+    directory.set_settings(&channel.id, settings);
     true
 }
 
 /// A workstream's settings as they are on one of its channels. `longest` is the longest text that its
 /// plugin takes, where that is known; a channel may allow less (CH-11).
-pub fn channel_policy(
+pub fn channel_settings(
     workstream: &Arc<Workstream>,
     channel: &ChannelConfig,
     longest: Option<u32>,
 ) -> Arc<Workstream> {
-    let mut policy = workstream.as_ref().clone();
-    let longest = longest.unwrap_or(policy.max_text);
-    policy.max_text = channel.max_text.map_or(longest, |own| own.min(longest));
-    policy.language.clone_from(&channel.language);
-    policy.hours.clone_from(&channel.hours);
-    policy.revision = revision(&policy);
-    Arc::new(policy)
+    let mut settings = workstream.as_ref().clone();
+    let longest = longest.unwrap_or(settings.max_text);
+    settings.max_text = channel.max_text.map_or(longest, |own| own.min(longest));
+    settings.language.clone_from(&channel.language);
+    settings.hours.clone_from(&channel.hours);
+    settings.revision = revision(&settings);
+    Arc::new(settings)
 }
 
 /// Channels and addresses are read when the host starts.

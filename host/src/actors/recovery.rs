@@ -22,7 +22,7 @@ use crate::actors::deliver::{Deliver, To};
 use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
 use crate::actors::rebuild;
-use crate::actors::reconfigure::channel_policy;
+use crate::actors::reconfigure::channel_settings;
 use crate::actors::recorder::{Entry, Recorder, Restoring};
 use crate::actors::shard::{Commit, Shard};
 use crate::clock;
@@ -88,7 +88,7 @@ impl Actors {
         });
         recorder.note(&Entry::Workstreams(config.workstreams.values().cloned().collect()));
         let mut noted = Noted { recorder, restoring: Restoring::new(recorder, now), now };
-        let policies = channel_policies(config);
+        let of_channels = settings_by_channel(config);
         let mut deadlines = reader.deadlines_of_closed()?;
         let mut open = 0;
         let mut orphans = 0u64;
@@ -106,8 +106,8 @@ impl Actors {
             open += 1;
             // The channel's settings, with its hours and language; its workstream's if the channel is
             // configured no longer.
-            let by_channel = policies.get(&row.channel);
-            let Some(policy) = by_channel.or_else(|| config.workstreams.get(&row.workstream))
+            let by_channel = of_channels.get(&row.channel);
+            let Some(settings) = by_channel.or_else(|| config.workstreams.get(&row.workstream))
             else {
                 orphans += 1;
                 return;
@@ -115,7 +115,7 @@ impl Actors {
             if let Some(at) = row.wake_at {
                 deadlines.push((at, row.standing.id));
             }
-            recovery.add(&row.standing, policy, &mut noted);
+            recovery.add(&row.standing, settings, &mut noted);
         })?;
         noted.restoring.finish();
         if orphans > 0 {
@@ -138,7 +138,7 @@ impl Actors {
 }
 
 /// The label that somebody has chosen may stand for another status by now, or be gone (PRES-01).
-fn with_todays_label(mut standing: agent::Standing, config: &Config) -> agent::Standing {
+fn with_todays_label(mut standing: agent::KeptPresence, config: &Config) -> agent::KeptPresence {
     let chosen = standing.chosen.as_mut().filter(|chosen| chosen.source == PresenceSource::Manual);
     if let Some(chosen) = chosen {
         let label = config.labels.iter().find(|label| *label.name == chosen.label);
@@ -154,10 +154,10 @@ fn with_todays_label(mut standing: agent::Standing, config: &Config) -> agent::S
 
 /// What conversations of each channel go by. (How much text a plugin takes isn't known before it is
 /// loaded, and routing doesn't ask.)
-fn channel_policies(config: &Config) -> HashMap<ChannelId, Arc<Workstream>> {
+fn settings_by_channel(config: &Config) -> HashMap<ChannelId, Arc<Workstream>> {
     let of = |channel: &ChannelConfig| {
         let workstream = config.workstreams.get(&channel.workstream)?;
-        Some((channel.id.clone(), channel_policy(workstream, channel, None)))
+        Some((channel.id.clone(), channel_settings(workstream, channel, None)))
     };
     config.channels.iter().filter_map(of).collect()
 }

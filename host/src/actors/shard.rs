@@ -199,12 +199,12 @@ impl Shard {
         own: &Address,
         before: Before,
     ) -> Option<Loaded> {
-        let Some(policy) = self.directory.in_force.of_channel(&key.channel) else {
+        let Some(settings) = self.directory.in_force.of_channel(&key.channel) else {
             tracing::error!(channel = %key.channel, "a message of a channel that isn't configured");
             return None;
         };
         let opening = before.opening(key, own, country_of(&key.customer));
-        let dialogue = Dialogue::new(id, opening, policy, before.keys);
+        let dialogue = Dialogue::new(id, opening, settings, before.keys);
         Some(Loaded { dialogue, stored: None, open_replies: 0 })
     }
 

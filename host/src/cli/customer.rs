@@ -56,7 +56,7 @@ async fn export(config: &Config, keeper: &Keeper, whose: &Whose) -> anyhow::Resu
     note(keeper, "customer.export", &kept).await?;
     let with_settings = |machine: cordboard_core::Conversation| {
         let settings = config.workstreams.get(machine.workstream())?.clone();
-        Some(machine.with_policy(settings))
+        Some(machine.with_settings(settings))
     };
     let mut out = std::io::stdout().lock();
     out.write_all(&keeping::head_of(whose, &kept))?;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::host::HostTree;
 use super::locate::{Node, line_and_column, steps};
-use super::model::{Config, Place};
+use super::model::{Config, Location};
 use super::permissions::{Permission, Role};
 use super::routing_tree::{
     FieldsTree, HoursTree, QueueTree, SkillTree, StrategyTree, WorkstreamTree,
@@ -272,7 +272,7 @@ impl Reader {
 
 /// A problem that was found after loading, at its place in a file: a plugin's complaint about one
 /// of its settings, say.
-pub fn place_in_file(place: &Place, path: &str, message: String) -> Problem {
+pub fn place_in_file(place: &Location, path: &str, message: String) -> Problem {
     let path = match path {
         "" => place.path.clone(),
         inner => format!("{}.{inner}", place.path),

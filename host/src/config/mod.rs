@@ -16,7 +16,7 @@ mod tree;
 pub use host::{HostConfig, HostLimits, SignIns, TlsFiles};
 pub use load::{ConfigErrors, folders, is_name, load, place_in_file, read_whole};
 pub use model::{
-    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Place, QueueConfig, SecretSource,
+    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, QueueConfig, SecretSource,
     StrategyConfig,
 };
 pub use permissions::{Permission, Role};

@@ -92,7 +92,7 @@ pub struct StrategyConfig {
     /// The plugin's own settings.
     pub config: serde_json::Value,
     /// Where it stands.
-    pub place: Place,
+    pub place: Location,
 }
 
 impl StrategyConfig {
@@ -141,7 +141,7 @@ pub struct ChannelConfig {
     /// The most characters of a text, where it is to be less than the plugin takes (CH-11).
     pub max_text: Option<u32>,
     /// File and path of the setting, for errors that only the plugin finds.
-    pub place: Place,
+    pub place: Location,
 }
 
 impl ChannelConfig {
@@ -168,7 +168,7 @@ impl StrategyConfig {
 
 /// Where a part of the configuration stands.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Place {
+pub struct Location {
     /// The file.
     pub file: PathBuf,
     /// The path, as `channels[0]`.

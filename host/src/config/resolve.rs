@@ -14,7 +14,7 @@ use cordboard_core::workstream::Workstream;
 use super::host::HostConfig;
 use super::load::{Placed, Reader, is_name};
 use super::model::{
-    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Place, QueueConfig, StrategyConfig,
+    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, QueueConfig, StrategyConfig,
 };
 use super::permissions::{Permission, Role};
 use super::ranges::{COUNT, GRACE, IDLE_AFTER, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS};
@@ -96,7 +96,7 @@ impl Reader {
                 language: value.language.unwrap_or_else(|| "en".to_owned()),
                 hours: hours.or_else(|| host.hours.as_deref().map(HoursId::from)),
                 max_text: value.max_text,
-                place: Place { file, path },
+                place: Location { file, path },
             });
         }
         channels
@@ -123,7 +123,7 @@ impl Reader {
                 library: library(root, host, &value.plugin),
                 sha256,
                 config: settings_or_none(value.config),
-                place: Place { file: self.sources[source].file.clone(), path },
+                place: Location { file: self.sources[source].file.clone(), path },
             });
         }
         strategies

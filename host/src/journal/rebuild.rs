@@ -105,8 +105,8 @@ fn conversation(
             consented(to, &address, opening.opted_out, at)?;
             thread = Some(address);
             forget_engagements(to, id)?;
-            machine = settings.get(workstream).map(|policy| {
-                Conversation::open(id, opening, policy.clone(), at, &mut Effects::new())
+            machine = settings.get(workstream).map(|settings| {
+                Conversation::open(id, opening, settings.clone(), at, &mut Effects::new())
             });
             continue;
         };

@@ -11,8 +11,8 @@ use super::channel::ChannelHandle;
 use super::load::{LoadError, Loader};
 use super::services::Services;
 use super::strategy::Strategies;
-use crate::actors::{Directory, channel_policy};
-use crate::config::{ChannelConfig, Place, Problem, StrategyConfig, place_in_file};
+use crate::actors::{Directory, channel_settings};
+use crate::config::{ChannelConfig, Location, Problem, StrategyConfig, place_in_file};
 
 /// A channel and whether it works.
 #[derive(Clone)]
@@ -80,7 +80,7 @@ pub async fn load_all(directory: &Arc<Directory>, data: &Path) -> anyhow::Result
         plugins.channels.insert(channel.id.clone(), Arc::new(slot));
         let workstream = &config.workstreams[&channel.workstream];
         let longest = plugins.longest_text(&channel.id);
-        directory.set_policy(&channel.id, channel_policy(workstream, channel, longest));
+        directory.set_settings(&channel.id, channel_settings(workstream, channel, longest));
     }
     for strategy in &config.strategies {
         match loader.load_strategy(strategy).await {
@@ -116,7 +116,7 @@ pub async fn ask<'a>(
 }
 
 /// A plugin's load error at the setting that it is about.
-fn as_problem(place: &Place, error: &LoadError) -> Problem {
+fn as_problem(place: &Location, error: &LoadError) -> Problem {
     let path = match error {
         LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
         LoadError::Config { path, .. } => format!("config.{path}"),

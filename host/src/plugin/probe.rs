@@ -13,7 +13,7 @@ use cordboard_sdk::ManifestInfo;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-use crate::config::{ChannelConfig, Place, SecretSource};
+use crate::config::{ChannelConfig, Location, SecretSource};
 use crate::plugin::load::{LoadError, Loader};
 use crate::plugin::services::Services;
 
@@ -119,7 +119,7 @@ fn host_binary() -> std::io::Result<PathBuf> {
 /// If standard input or output can't be used.
 pub async fn child() -> anyhow::Result<()> {
     let orders: Orders = serde_json::from_reader(std::io::stdin().lock())?;
-    let place = Place { file: PathBuf::new(), path: String::new() };
+    let place = Location { file: PathBuf::new(), path: String::new() };
     let config = ChannelConfig {
         language: String::new(),
         hours: None,

@@ -74,7 +74,7 @@ impl Conversations {
                 known.machine.replay(&event, at);
                 continue;
             }
-            known.machine.set_policy(settings.clone());
+            known.machine.set_settings(settings.clone());
             if let Some(difference) = known.decide(&event, at, &settings) {
                 return Ok(Some(format!("{id}, event {}: {difference}", known.machine.version())));
             }

@@ -14,7 +14,7 @@ use cordboard_core::world::{Happening, Incoming, Machine, Mail, World};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::actors::channel_policy;
+use crate::actors::channel_settings;
 use crate::config::Config;
 use crate::simulate::figures::Figures;
 use crate::simulate::traffic::{Spread, Traffic, exponential};
@@ -117,7 +117,7 @@ impl<'a> Simulation<'a> {
         }
         for channel in &config.channels {
             let workstream = &config.workstreams[&channel.workstream];
-            world.set_settings(channel.id.clone(), channel_policy(workstream, channel, None));
+            world.set_settings(channel.id.clone(), channel_settings(workstream, channel, None));
         }
         let mut simulation = Self {
             traffic,
@@ -397,7 +397,7 @@ impl<'a> Simulation<'a> {
     /// Messages are delivered, and people see what comes of it, until nothing moves.
     fn settle(&mut self) {
         loop {
-            self.world.settle();
+            self.world.deliver_all();
             let happenings = self.world.take_happenings();
             if happenings.is_empty() {
                 return;

@@ -8,7 +8,7 @@ use cordboard_core::ids::{Address, AgentId, ConversationId, OfferId};
 use cordboard_core::presence::Attendance;
 use cordboard_core::time::{Span, Timestamp};
 use cordboard_core::{Conversation, Effects};
-use cordboard_host::actors::channel_policy;
+use cordboard_host::actors::channel_settings;
 use cordboard_host::config::Config;
 use cordboard_host::journal::Row;
 use rusqlite::{Connection, params};
@@ -25,7 +25,7 @@ pub fn fill(config: &Config, count: usize, agents: &[AgentId]) -> rusqlite::Resu
     // The settings in force: those of other settings are all classified anew at the start.
     let channel = config.channels.iter().find(|channel| channel.id.as_str() == "sms-twilio");
     let channel = channel.expect("the benchmarks' channel");
-    let policy = channel_policy(&config.workstreams[&channel.workstream], channel, None);
+    let workstream = channel_settings(&config.workstreams[&channel.workstream], channel, None);
     let now = Timestamp(1_790_000_000_000);
     let transaction = connection.transaction()?;
     for n in 0..count {
@@ -44,7 +44,7 @@ pub fn fill(config: &Config, count: usize, agents: &[AgentId]) -> rusqlite::Resu
             country: None,
             last_agent: None,
         };
-        let mut machine = Conversation::open(id, opening, policy.clone(), now, &mut fx);
+        let mut machine = Conversation::open(id, opening, workstream.clone(), now, &mut fx);
         let message = CustomerMessage {
             provider_id: format!("SM{n}"),
             text: "hello".to_owned(),

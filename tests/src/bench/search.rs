@@ -7,7 +7,7 @@ use cordboard_core::conversation::{CustomerMessage, Input, Opening};
 use cordboard_core::ids::{Address, ConversationId};
 use cordboard_core::time::{Span, Timestamp};
 use cordboard_core::{Conversation, Effects};
-use cordboard_host::actors::channel_policy;
+use cordboard_host::actors::channel_settings;
 use cordboard_host::config::Config;
 use cordboard_host::journal::Row;
 use rusqlite::{Connection, params};
@@ -165,7 +165,7 @@ fn fill(config: &Config, conversations: usize) -> anyhow::Result<()> {
     connection.pragma_update(None, "cache_size", -200_000)?;
     let channel = config.channels.iter().find(|channel| channel.id.as_str() == "sms-twilio");
     let channel = channel.expect("the benchmarks' channel");
-    let policy = channel_policy(&config.workstreams[&channel.workstream], channel, None);
+    let workstream = channel_settings(&config.workstreams[&channel.workstream], channel, None);
     let now = 1_790_000_000_000 - conversations as i64 * APART_MS;
     let mut random = fastrand::Rng::with_seed(7);
     let transaction = connection.transaction()?;
@@ -183,7 +183,7 @@ fn fill(config: &Config, conversations: usize) -> anyhow::Result<()> {
             country: None,
             last_agent: None,
         };
-        let mut machine = Conversation::open(id, opening, policy.clone(), at, &mut fx);
+        let mut machine = Conversation::open(id, opening, workstream.clone(), at, &mut fx);
         for m in 0..EACH {
             let message = CustomerMessage {
                 provider_id: format!("SM{n}-{m}"),

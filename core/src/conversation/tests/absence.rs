@@ -8,7 +8,7 @@ fn what_becomes_of_work_whose_agent_is_offline() {
     let gone = |since| absent("kim", Attendance::Offline, since);
     let back = || Input::AgentBack { agent: "kim".into() };
     let after = OnOffline::ReturnAfter(Span::seconds(60));
-    let mut delayed = active(policy(|p| p.on_offline = after));
+    let mut delayed = active(settings(|p| p.on_offline = after));
     assert_eq!(step(&mut delayed, gone(1_000), 1_000).0, ["agent_went_away"]);
     assert!(delayed.until(60_998).0.is_empty());
     assert_eq!(step(&mut delayed, back(), 60_999).0, ["agent_came_back"]);
@@ -25,10 +25,10 @@ fn what_becomes_of_work_whose_agent_is_offline() {
     let prefer = prefer.expect("the one before is preferred");
     assert_eq!((prefer.agent.as_str(), prefer.until), ("kim", Timestamp(NOW.0 + 220_000)));
 
-    let mut at_once = active(policy(|p| p.on_offline = OnOffline::Return));
+    let mut at_once = active(settings(|p| p.on_offline = OnOffline::Return));
     let events = step(&mut at_once, gone(1_000), 1_000).0;
     assert_eq!(events, ["agent_went_away", "unassigned", "queued"]);
-    let mut kept = active(policy(|_| {}));
+    let mut kept = active(settings(|_| {}));
     step(&mut kept, gone(1_000), 1_000);
     assert_eq!((kept.state(), kept.wake_at()), (State::Active, None));
     let retired = Input::AgentRetired { agent: "kim".into() };
@@ -43,15 +43,15 @@ fn what_waits_for_the_customer_goes_back_as_well() {
         then.iter()
             .any(|e| matches!(e, Effect::Agent(_, agent::Input::Release { followed: true, .. })))
     };
-    let mut kept = active(policy(|_| {}));
+    let mut kept = active(settings(|_| {}));
     assert!(!follows(&step(&mut kept, leave(), 2).1), "it stays theirs whatever they do");
     let after = OnOffline::ReturnAfter(Span::seconds(60));
-    let mut delayed = active(policy(|p| p.on_offline = after));
+    let mut delayed = active(settings(|p| p.on_offline = after));
     assert!(follows(&step(&mut delayed, leave(), 2).1));
     let gone = absent("kim", Attendance::Offline, 3);
     assert_eq!(step(&mut delayed, gone.clone(), 3).0, ["agent_went_away"]);
     assert_eq!(delayed.until(60_003).0, ["unassigned", "queued"]);
-    let mut at_once = active(policy(|p| p.on_offline = OnOffline::Return));
+    let mut at_once = active(settings(|p| p.on_offline = OnOffline::Return));
     step(&mut at_once, leave(), 2);
     assert_eq!(step(&mut at_once, gone, 3).0, ["agent_went_away", "unassigned", "queued"]);
 }
@@ -60,7 +60,7 @@ fn what_waits_for_the_customer_goes_back_as_well() {
 #[test]
 fn a_customer_who_wrote_to_somebody_absent_is_routed_anew_whenever_that_shows() {
     let rerouted = ["unassigned", "queued"];
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 2);
     let mut later = conversation.clone();
     // Known when they write.
@@ -89,7 +89,7 @@ fn a_customer_who_wrote_to_somebody_absent_is_routed_anew_whenever_that_shows() 
 // ROUTE-19
 #[test]
 fn who_took_it_up_while_away_is_believed_to_have_read_it_however_often_they_say_so() {
-    let mut conversation = active(policy(|_| {}));
+    let mut conversation = active(settings(|_| {}));
     step(&mut conversation, message("hello?"), 4);
     step(&mut conversation, absent("kim", Attendance::Away, 5), 5);
     // Each restart says it again, and since when they are away.
@@ -104,7 +104,7 @@ fn who_took_it_up_while_away_is_believed_to_have_read_it_however_often_they_say_
 fn whoever_is_away_is_there_for_email_and_busy_is_there_for_everything() {
     let away = || absent("kim", Attendance::Away, 3);
     let both = [BaseStatus::Online, BaseStatus::Away];
-    let mut email = active(policy(|p| p.allowed = both.into_iter().collect()));
+    let mut email = active(settings(|p| p.allowed = both.into_iter().collect()));
     step(&mut email, away(), 3);
     assert_eq!(step(&mut email, message("hello?"), 4).0, ["message_received"]);
     for status in [BaseStatus::Busy, BaseStatus::DoNotDisturb, BaseStatus::TransfersOnly] {

@@ -10,7 +10,7 @@ fn a_customer_who_writes_during_wrap_up_goes_on_and_the_wrap_up_stays_as_a_task(
         p.dispositions = vec!["solved".into()];
         p.disposition_required = true;
     };
-    let mut present = active(policy(codes));
+    let mut present = active(settings(codes));
     step(&mut present, end(), 10);
     let mut gone = present.clone();
     assert_eq!(step(&mut present, message("one more"), 20).0, ["message_received", "reopened"]);
@@ -35,7 +35,7 @@ fn a_customer_who_writes_during_wrap_up_goes_on_and_the_wrap_up_stays_as_a_task(
     let mut late = gone.clone();
     assert_eq!(step(&mut gone, done, 30).0, ["disposed", "wrap_up_finished"]);
     assert_eq!(gone.state(), State::Open);
-    let limit = policy(|_| {}).wrap_up_limit.0;
+    let limit = settings(|_| {}).wrap_up_limit.0;
     assert!(late.until(10 + limit - 1).0.is_empty());
     assert_eq!(late.until(10 + limit).0, ["wrap_up_lapsed"]);
 }
@@ -43,7 +43,7 @@ fn a_customer_who_writes_during_wrap_up_goes_on_and_the_wrap_up_stays_as_a_task(
 // CAP-02
 #[test]
 fn a_released_wrap_up_asks_for_a_place_first() {
-    let mut conversation = active(policy(|p| p.wrap_up = WrapUpHold::Never));
+    let mut conversation = active(settings(|p| p.wrap_up = WrapUpHold::Never));
     let end = Input::End { agent: Some("kim".into()), supervises: false };
     step(&mut conversation, end, 10);
     let (events, then) = step(&mut conversation, message("one more"), 20);

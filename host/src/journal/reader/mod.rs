@@ -348,7 +348,7 @@ impl Reader {
     }
 
     /// What agents were when it last changed (PRES-04).
-    pub fn presence(&self) -> Result<HashMap<AgentId, cordboard_core::agent::Standing>> {
+    pub fn presence(&self) -> Result<HashMap<AgentId, cordboard_core::agent::KeptPresence>> {
         let mut statement = self.connection.prepare("SELECT agent, body FROM presence")?;
         let rows = statement.query_map([], |row| {
             let agent: String = row.get(0)?;
