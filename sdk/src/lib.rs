@@ -39,6 +39,7 @@
 //!         channel_kind: "messaging",
 //!         hosts: &["api.example.com"],
 //!         secrets: &[],
+//!         headers: &[],
 //!         offers: &[Offer::Inbound, Offer::Outbound],
 //!         max_text: 160,
 //!         idempotent_sends: false,

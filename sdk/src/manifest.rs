@@ -48,6 +48,8 @@ pub struct Manifest {
     pub hosts: &'static [&'static str],
     /// Names of the secrets it reads; the operator says where each comes from.
     pub secrets: &'static [&'static str],
+    /// Headers of webhooks that it looks at, in lower case: it is given these and no others. A signature's, mostly.
+    pub headers: &'static [&'static str],
     /// What it can do.
     pub offers: &'static [Offer],
     /// The most characters of one message, each way.
@@ -78,6 +80,9 @@ pub struct ManifestInfo {
     pub hosts: Vec<String>,
     /// See [`Manifest::secrets`].
     pub secrets: Vec<String>,
+    /// See [`Manifest::headers`]; plugins of before there was a list get all.
+    #[serde(default)]
+    pub headers: Option<Vec<String>>,
     /// See [`Manifest::offers`].
     pub offers: Vec<String>,
     /// See [`Manifest::max_text`].
@@ -106,6 +111,7 @@ pub const fn encode_strategy_manifest(manifest: &StrategyManifest) -> [u8; MANIF
         channel_kind: "",
         hosts: manifest.hosts,
         secrets: &[],
+        headers: &[],
         offers: &[],
         max_text: 0,
         idempotent_sends: false,
@@ -125,6 +131,7 @@ const fn encode(plugin_kind: &str, manifest: &Manifest) -> [u8; MANIFEST_CAPACIT
     out.field("channel_kind", manifest.channel_kind);
     out.list("hosts", manifest.hosts);
     out.list("secrets", manifest.secrets);
+    out.list("headers", manifest.headers);
     out.raw(",\"offers\":[");
     let mut index = 0;
     while index < manifest.offers.len() {
@@ -228,6 +235,7 @@ mod tests {
             channel_kind: "messaging",
             hosts: &["a.example", "b.example"],
             secrets: &[],
+            headers: &["x-pager-signature"],
             offers: &[Offer::Inbound, Offer::OptOut],
             max_text: 1600,
             idempotent_sends: true,
@@ -236,6 +244,7 @@ mod tests {
         let info: ManifestInfo = serde_json::from_slice(&BYTES).expect("valid JSON");
         assert_eq!(info.name, "pager");
         assert_eq!(info.hosts, ["a.example", "b.example"]);
+        assert_eq!(info.headers.unwrap(), ["x-pager-signature"]);
         assert_eq!(info.offers, ["inbound", "opt_out"]);
         assert_eq!(info.max_text, 1600);
         assert!(info.idempotent_sends);

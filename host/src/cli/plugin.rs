@@ -52,6 +52,7 @@ pub fn show(file: &Path) -> anyhow::Result<ExitCode> {
         ("offers", or_none(manifest.offers)),
         ("outbound hosts", or_none(manifest.hosts)),
         ("secrets", or_none(manifest.secrets)),
+        ("headers it sees", manifest.headers.map_or_else(|| "all".to_owned(), or_none)),
         ("longest text", format!("{} characters", manifest.max_text)),
         ("repeatable sends", manifest.idempotent_sends.to_string()),
         ("plugin ABI", format!("{} (SDK {})", manifest.abi, manifest.sdk)),

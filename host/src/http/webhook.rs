@@ -1,5 +1,7 @@
 //! `/hooks/<channel>`: what providers tell. Answered 200 only when it is on disk (SEC-02).
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
@@ -8,6 +10,7 @@ use cordboard_sdk as sdk;
 
 use crate::http::server::Web;
 use crate::ingest::{NotTaken, ingest};
+use crate::plugin::Webhook;
 
 /// The most bytes of one webhook: an Event Grid batch is at most 1024 KB.
 pub const MOST_BYTES: usize = 1_100_000;
@@ -35,7 +38,22 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
         count("unavailable");
         return retry_later("the channel isn't loaded");
     };
-    let webhook = as_webhook(&request, &slot.callback_url, body);
+    // The URL is the public one: behind a proxy, the one that the provider called and signed.
+    let query = request.query_string();
+    let url = match query {
+        "" => Cow::Borrowed(slot.callback_url.as_str()),
+        query => Cow::Owned(format!("{}?{query}", slot.callback_url)),
+    };
+    let headers = request.headers().iter().filter(|(name, _)| handle.looks_at(name.as_str()));
+    let webhook = Webhook {
+        method: request.method().as_str(),
+        url: &url,
+        query,
+        headers: headers
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect(),
+        body: &body,
+    };
     let received = match handle.receive(&webhook).await {
         Ok(Ok(received)) => received,
         Ok(Err(sdk::Rejection::NotAuthentic(reason))) => {
@@ -90,26 +108,6 @@ fn shown(reason: &str) -> String {
 /// The channel that a webhook's path names.
 pub fn channel_of(path: &str) -> Option<&str> {
     path.strip_prefix("/hooks/")
-}
-
-/// The URL is the public one: behind a proxy, the one that the provider called and signed.
-fn as_webhook(request: &HttpRequest, callback_url: &str, body: Bytes) -> sdk::WebhookRequest {
-    let query = request.query_string();
-    let url = match query {
-        "" => callback_url.to_owned(),
-        query => format!("{callback_url}?{query}"),
-    };
-    let headers = request
-        .headers()
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
-    sdk::WebhookRequest {
-        method: request.method().to_string(),
-        url,
-        query: query.to_owned(),
-        headers: headers.collect(),
-        body: body.into(),
-    }
 }
 
 fn as_response(response: sdk::WebhookResponse) -> HttpResponse {

@@ -8,8 +8,7 @@ use cordboard_core::ids::ChannelId;
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{
     Health, ManifestInfo, Operation, Outbound, PluginFailure, RankRequest, Receipt, Received,
-    Rejection, SendError, SendErrorKind, VerifyReport, VerifyRequest, WebhookRequest, decode,
-    encode,
+    Rejection, SendError, SendErrorKind, VerifyReport, VerifyRequest, decode, encode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +32,22 @@ pub enum CallFailed {
         /// The limit.
         seconds: u64,
     },
+}
+
+/// A webhook as it came, in the form of [`cordboard_sdk::WebhookRequest`]: it is copied once, on its way to the plugin.
+#[derive(Serialize)]
+pub struct Webhook<'a> {
+    /// Upper case.
+    pub method: &'a str,
+    /// The public URL that the provider called.
+    pub url: &'a str,
+    /// The query, without `?`.
+    pub query: &'a str,
+    /// Those that the plugin looks at.
+    pub headers: Vec<(&'a str, &'a str)>,
+    /// As it came.
+    #[serde(with = "serde_bytes")]
+    pub body: &'a [u8],
 }
 
 /// One channel, or strategy, with its instance of a plugin.
@@ -81,10 +96,16 @@ impl ChannelHandle {
         self.rejected.load(Ordering::Relaxed)
     }
 
+    /// Whether the plugin wants to see a header of webhooks.
+    pub fn looks_at(&self, header: &str) -> bool {
+        let wanted = self.manifest.headers.as_ref();
+        wanted.is_none_or(|wanted| wanted.iter().any(|name| name.eq_ignore_ascii_case(header)))
+    }
+
     /// Understands a webhook.
     pub async fn receive(
         &self,
-        request: &WebhookRequest,
+        request: &Webhook<'_>,
     ) -> Result<Result<Received, Rejection>, CallFailed> {
         let answer: Result<Received, Rejection> = self.call(Operation::Receive, request).await?;
         if matches!(answer, Err(Rejection::NotAuthentic(_))) {

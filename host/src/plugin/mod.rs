@@ -15,7 +15,7 @@ pub mod probe;
 mod services;
 mod strategy;
 
-pub use channel::{CallFailed, ChannelHandle};
+pub use channel::{CallFailed, ChannelHandle, Webhook};
 pub use load::{Inspected, LoadError, Loader, inspect};
 pub use manager::{ChannelSlot, Plugins, ask, load_all};
 pub use services::{Answer, HostAccess, Secrets, Services};

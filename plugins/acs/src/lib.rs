@@ -56,6 +56,7 @@ impl Channel for Acs {
         channel_kind: "messaging",
         hosts: &["*.communication.azure.com"],
         secrets: &["access_key", "webhook_secret"],
+        headers: &["webhook-request-origin", "webhook-request-rate"],
         offers: &[Offer::Inbound, Offer::Outbound, Offer::DeliveryReports, Offer::OptOut],
         max_text: sms::MAX_TEXT,
         idempotent_sends: true,

@@ -85,6 +85,7 @@ impl Channel for TeleSign {
         channel_kind: "messaging",
         hosts: &["rest-api.telesign.com", "rest-ww.telesign.com"],
         secrets: &["api_key"],
+        headers: &["authorization", "x-ts-authorization"],
         offers: &[Offer::Inbound, Offer::Outbound, Offer::DeliveryReports, Offer::OptOut],
         max_text: sms::MAX_TEXT,
         idempotent_sends: false,

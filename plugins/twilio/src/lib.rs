@@ -77,6 +77,7 @@ impl Channel for Twilio {
         channel_kind: "messaging",
         hosts: &["api.twilio.com"],
         secrets: &["auth_token", "shared_key"],
+        headers: &["x-twilio-signature", "x-twilio-webhooks-signature-settings"],
         offers: &[
             Offer::Inbound,
             Offer::Outbound,

@@ -197,7 +197,7 @@ impl HostApi for AbiHost {
 /// use cordboard_sdk::{Manifest, __private::encode_manifest};
 /// const WRONG: Manifest = Manifest {
 ///     name: "pa\"ger", version: "1", description: "", channel_kind: "messaging",
-///     hosts: &[], secrets: &[], offers: &[], max_text: 160, idempotent_sends: false,
+///     hosts: &[], secrets: &[], headers: &[], offers: &[], max_text: 160, idempotent_sends: false,
 /// };
 /// const BYTES: [u8; 4096] = encode_manifest(&WRONG);
 /// # fn main() { println!("{}", BYTES[0]); }

@@ -22,6 +22,7 @@ impl Channel for Panicky {
         channel_kind: "messaging",
         hosts: &[],
         secrets: &[],
+        headers: &[],
         offers: &[Offer::Inbound, Offer::Outbound],
         max_text: 160,
         idempotent_sends: false,

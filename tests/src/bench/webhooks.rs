@@ -19,6 +19,8 @@ pub const CONNECTIONS: usize = 32;
 const CUSTOMERS: usize = 10_000;
 const SCREENS: usize = 8;
 const PROBES: usize = 400;
+/// Customers that there can be.
+const NUMBERS: usize = 9_000_000;
 
 /// A host with conversations that agents have accepted, and a bare server beside it.
 pub struct Webhooks {
@@ -77,7 +79,7 @@ impl Webhooks {
     fn mixed(&mut self, count: usize) -> Vec<Prepared> {
         let mut requests = twilio_requests(&self.accounts, self.sent + 1, count, CUSTOMERS);
         let first = 500_000_000 + self.sent + 1;
-        let new = twilio_requests(&self.accounts, first, count / 20, 9_000_000);
+        let new = twilio_requests(&self.accounts, first, count / 20, NUMBERS);
         for (n, request) in new.into_iter().enumerate() {
             requests[n * 20] = request;
         }
@@ -143,8 +145,9 @@ impl Webhooks {
         });
         let mut times = Vec::with_capacity(PROBES);
         for n in 0..PROBES {
-            let first = 900_000_000 + n;
-            let probe = twilio_requests(&self.accounts, first, 1, 9_000_000 - n);
+            // Somebody of whom nobody has heard: the numbers below are those of all others.
+            let first = 100 * NUMBERS + 8_500_000 + n;
+            let probe = twilio_requests(&self.accounts, first, 1, NUMBERS);
             let began = Instant::now();
             let sent = Load::run(&target, probe, 1, None);
             let (_, offered) = tokio::join!(sent, self.offers.recv());
