@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cordboard_core::conversation::Input;
-use cordboard_core::ids::{ChannelId, ConversationId};
+use cordboard_core::ids::{Address, ChannelId, ConversationId};
 use cordboard_core::message::Delivery;
+use cordboard_core::notice::ThreadKey;
+use cordboard_core::time::Span;
 use cordboard_sdk::{Media, Outbound, SendError, SendErrorKind};
 use dashmap::DashMap;
 use rand::Rng;
@@ -33,6 +35,8 @@ const SIDE_BY_SIDE: usize = 32;
 const MOST_ATTEMPTS: u32 = 12;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// A reply on a channel that isn't configured waits for so long that an operator may have made a mistake.
+const CHANNEL_MAY_COME_BACK: Span = Span::seconds(3600);
 
 /// Replies that are not settled yet.
 #[derive(Clone, Default)]
@@ -227,8 +231,7 @@ async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
                 record(&row, delivery, provider_id, directory).await;
                 drop(under_way);
                 if opted_out {
-                    let consent = Input::OptedOut { opted_out: true };
-                    directory.deliver(Deliver::new(To::Id(row.conversation), consent));
+                    tell_opted_out(&row, directory).await;
                 }
                 return;
             }
@@ -237,7 +240,17 @@ async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
 }
 
 async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
-    let slot = directory.plugins.channel(&ChannelId::from(row.channel.as_str()));
+    let channel = ChannelId::from(row.channel.as_str());
+    let slot = directory.plugins.channel(&channel);
+    if slot.is_none() && row.body.said_at.is_none_or(|at| at + CHANNEL_MAY_COME_BACK < clock::now())
+    {
+        // Whoever wrote it hears that, and nothing of it is kept for good.
+        let delivery = Delivery::Undelivered {
+            code: "no_channel".to_owned(),
+            reason: format!("the channel {channel} isn't configured any more"),
+        };
+        return settled(delivery, None);
+    }
     let Some((slot, handle)) = slot.and_then(|slot| {
         let handle = slot.state.clone().ok()?;
         Some((slot, handle))
@@ -259,6 +272,23 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
         tracing::warn!(%error, "the outbox waits for the journal");
         return Verdict::Again { after: FIRST_WAIT };
     }
+    // It waited: perhaps they don't want it any more (CH-12).
+    if !came_marked {
+        match has_opted_out(row, channel, directory).await {
+            Ok(false) => {}
+            Ok(true) => {
+                let delivery = Delivery::Undelivered {
+                    code: "opted_out".to_owned(),
+                    reason: "the customer has opted out since".to_owned(),
+                };
+                return settled(delivery, None);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the outbox waits for the journal");
+                return Verdict::Again { after: FIRST_WAIT };
+            }
+        }
+    }
     row.attempts += 1;
     let result = handle.send(&outbound(row, &slot)).await;
     let verdict = match result {
@@ -276,6 +306,28 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
         unmark(row, directory).await;
     }
     verdict
+}
+
+async fn has_opted_out(
+    row: &OutboxRow,
+    channel: ChannelId,
+    directory: &Directory,
+) -> Result<bool, JournalError> {
+    let thread = ThreadKey { channel, customer: Address::new(row.recipient.as_str()) };
+    let read = directory.journal.read(move |reader| reader.thread(&thread));
+    Ok(read.await?.opted_out)
+}
+
+/// What a provider says of somebody's wish is true of their whole thread: the conversation that goes on hears it as
+/// well as the one that the reply is of.
+async fn tell_opted_out(row: &OutboxRow, directory: &Directory) {
+    let channel = ChannelId::from(row.channel.as_str());
+    let thread = ThreadKey { channel, customer: Address::new(row.recipient.as_str()) };
+    let newest = directory.journal.read(move |reader| reader.thread(&thread)).await;
+    let newest = newest.ok().and_then(|known| known.newest);
+    for id in std::iter::once(row.conversation).chain(newest.filter(|id| *id != row.conversation)) {
+        directory.deliver(Deliver::new(To::Id(id), Input::OptedOut { opted_out: true }));
+    }
 }
 
 fn judge(error: &SendError, row: &OutboxRow, repeatable: bool) -> Verdict {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cordboard_core::switchboard::Recovery;
 use cordboard_core::time::Timestamp;
 
 use crate::actors::Directory;
@@ -93,9 +94,9 @@ pub async fn upkeep(directory: Arc<Directory>) {
 /// that: a host that dies meanwhile has to find it still.
 pub async fn keep_alive(directory: Arc<Directory>, last: Option<Timestamp>) {
     const LEAST: i64 = 200;
-    const MOST: i64 = 5_000;
+    const MOST: i64 = Recovery::ALIVE_AHEAD.0;
     const WAKING: Duration = Duration::from_secs(30);
-    if last.is_some_and(|last| last.0 > clock::now().0 + 2 * MOST) {
+    if last.is_some_and(|last| last.0 > clock::now().0 + MOST) {
         tokio::time::sleep(WAKING).await;
     }
     loop {

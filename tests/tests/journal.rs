@@ -190,7 +190,7 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     for command in ["salvage", "verify", "rebuild"] {
         let (code, said) = setup.run(&["journal", command, &config]);
         assert!(code != 0 && said.contains("a restore was broken off here"), "{command}: {said}");
-        assert!(said.contains("left-taken.log.sqlite"), "{said}");
+        assert!(said.contains("rename left-taken.log.sqlite to log.sqlite"), "{said}");
     }
     let (code, said) = setup.run(&["run", &config]);
     assert!(code != 0 && said.contains("run cordboard journal restore again"), "{code} {said}");

@@ -58,12 +58,17 @@ pub struct Recovered {
     /// Conversations that went by other settings than those in force: they were changed while nobody ran,
     /// or in the last moment (ROUTE-17).
     pub outdated: Vec<ConversationId>,
-    /// All open ones, if the clock was set back while nobody ran: they have to be woken, or what they
-    /// wait for comes as much later.
+    /// All open ones, if the clock was set back while nobody ran (and those of which a row says so): they
+    /// have to be woken, or what they wait for comes as much later.
     pub set_back: Vec<ConversationId>,
+    /// By so much.
+    pub clock_back_by: Option<Span>,
 }
 
 impl Recovery {
+    /// A sign of life holds until the next one is due: that is at most so far ahead.
+    pub const ALIVE_AHEAD: Span = Span::seconds(5);
+
     /// With the machines that are configured; they know nothing yet. The last run was last known to live
     /// at `alive_until`.
     pub fn new(
@@ -78,9 +83,10 @@ impl Recovery {
         Self { now, alive_until, made }
     }
 
-    /// Whether the clock was set back while nobody ran, by more than how clocks are kept right.
+    /// Whether the clock was set back while nobody ran, by more than how clocks are kept right and than a
+    /// sign of life is given ahead of its time.
     fn is_clock_back(&self) -> bool {
-        self.alive_until > self.now + Span::seconds(2)
+        self.alive_until > self.now + Self::ALIVE_AHEAD + Span::seconds(2)
     }
 
     /// An open conversation, as its row on disk has it, and the settings in force for it.
@@ -158,7 +164,10 @@ impl Recovery {
         self,
         mut kept: impl FnMut(&AgentId) -> Option<agent::KeptPresence>,
     ) -> Recovered {
+        let back_by = Span(self.alive_until.0.saturating_sub(self.now.0));
+        let clock_back_by = self.is_clock_back().then_some(back_by);
         let Self { mut made, alive_until, .. } = self;
+        made.clock_back_by = clock_back_by;
         let mut names: Vec<&AgentId> = made.agents.keys().collect();
         names.sort_unstable();
         made.recalls = names

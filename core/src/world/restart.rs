@@ -116,7 +116,8 @@ impl World {
             recovery.add(&row.standing, settings, &mut ());
         }
         let made = recovery.finish(|id| self.presence.get(id).cloned());
-        let Recovered { agents, queues, answers, recalls, questions, outdated, set_back } = made;
+        let Recovered { agents, queues, answers, recalls, questions, outdated, set_back, .. } =
+            made;
         (self.agents, self.queues) = (agents, queues);
         for (id, agent) in &self.agents {
             let own = Machine::Agent(id.clone());

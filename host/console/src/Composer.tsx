@@ -34,7 +34,10 @@ export function Composer({ agent, summary, canReply, send }: Props) {
     }),
     [agent, summary.id],
   );
-  const mode: Mode = canReply ? draft.mode : "note";
+  // Whoever writes a note goes on with it when the conversation becomes theirs meanwhile: it takes their own
+  // hand to turn the box into a reply.
+  const [isHeld, setHeld] = useState(!canReply);
+  const mode: Mode = canReply && !isHeld ? draft.mode : "note";
   const text = draft[mode];
   const [problem, setProblem] = useState<string | null>(null);
   const [sending, setSending] = useState(false);
@@ -72,7 +75,11 @@ export function Composer({ agent, summary, canReply, send }: Props) {
   return (
     <Stack gap="xs" p="md" style={{ borderTop: "1px solid var(--mantine-color-default-border)" }}>
       <Group justify="space-between">
-        <SegmentedControl size="xs" value={mode} onChange={(value) => change({ mode: value as Mode })}
+        <SegmentedControl size="xs" value={mode}
+          onChange={(value) => {
+            setHeld(false);
+            change({ mode: value as Mode });
+          }}
           data={[
             { value: "reply", label: "Reply", disabled: !canReply },
             { value: "note", label: "Internal note" },
@@ -92,7 +99,7 @@ export function Composer({ agent, summary, canReply, send }: Props) {
           aria-label={isReply ? "Reply" : "Internal note"}
           placeholder={isReply ? "Write a reply. Enter sends, Shift+Enter breaks the line." : "Write a note for colleagues."}
           styles={mode === "note" ? { input: { background: "var(--mantine-color-yellow-light)" } } : {}}
-          onChange={(event) => change({ [mode]: event.currentTarget.value })}
+          onChange={(event) => change({ [mode]: event.currentTarget.value, mode })}
           onKeyDown={(event) => {
             if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
               event.preventDefault();

@@ -18,7 +18,7 @@ import type { News as NewsItem } from "./work";
 
 export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
   const { known, onBoard } = useDesk();
-  const { work, send, watch, earlier, select, dismiss } = useLive(onBoard, onSignedOut);
+  const { work, send, watch, earlier, select, dismiss } = useLive(me.agent, onBoard, onSignedOut);
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;
@@ -43,7 +43,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             <Button variant="subtle" size="compact-sm"
               onClick={() => {
                 forget(me.agent);
-                void signOut(me).then(onSignedOut);
+                void signOut(me).then((isOut) => (isOut ? onSignedOut() : location.reload()));
               }}>
               Sign out
             </Button>

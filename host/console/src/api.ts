@@ -62,11 +62,13 @@ export async function signIn(agent: string, password: string): Promise<string | 
   return response.ok ? null : ((await response.json()) as { message: string }).message;
 }
 
-export async function signOut(me: Me): Promise<void> {
-  await fetch("/api/v1/sign-out", {
+/** False: the session isn't this page's any more, and goes on. */
+export async function signOut(me: Me): Promise<boolean> {
+  const response = await fetch("/api/v1/sign-out", {
     method: "POST",
     headers: { "x-csrf-token": me.csrf ?? "" },
   });
+  return response.ok || response.status === 401;
 }
 
 /** The newest part of a conversation, or what came before a message of it. */

@@ -27,7 +27,11 @@ const SILENCE = 40_000;
 /** A command that isn't answered in this time wasn't heard, or its answer wasn't. */
 const ANSWER_WITHIN = 15_000;
 
-export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut: () => void) {
+export function useLive(
+  agent: string,
+  onBoard: (frame: BoardFrame | null) => void,
+  onSignedOut: () => void,
+) {
   const [work, dispatch] = useReducer(change, nothing);
   const socket = useRef<WebSocket | null>(null);
   const waiting = useRef(new Map<number, (error: string | null) => void>());
@@ -57,6 +61,11 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
         heard = Date.now();
         const frame = JSON.parse(event.data as string) as FirstFrame | BoardFrame | Notice | Answer;
         if (frame.type === "alive") return;
+        // Somebody else has signed in in this browser: what this page shows isn't theirs.
+        if (frame.type === "snapshot" && frame.agent !== agent) {
+          location.reload();
+          return;
+        }
         if (frame.type === "work") {
           for (const changed of watchers.current) changed(frame.conversations ?? null);
           return;
@@ -102,7 +111,7 @@ export function useLive(onBoard: (frame: BoardFrame | null) => void, onSignedOut
       window.clearTimeout(timer);
       socket.current?.close();
     };
-  }, [onBoard, onSignedOut]);
+  }, [agent, onBoard, onSignedOut]);
 
   // Whoever moves the mouse or types is there; the host needs to hear it now and then only.
   useEffect(() => {

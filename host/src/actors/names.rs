@@ -45,12 +45,23 @@ impl FromStr for Reference {
 }
 
 /// A new name for a conversation of a thread. It grows with time (version 7), and its last two
-/// bytes are the thread's hash, so that name and thread lead to the same shard.
-pub(super) fn new_id(key: &ThreadKey) -> ConversationId {
+/// bytes are the thread's hash, so that name and thread lead to the same shard. It is greater than that of the
+/// one before it, whatever the clock showed when that began: the greatest of a thread is its newest.
+pub(super) fn new_id(key: &ThreadKey, before: Option<ConversationId>) -> ConversationId {
     let mut bytes = *Uuid::now_v7().as_bytes();
+    if let Some(before) = before.map(|before| *before.0.as_bytes())
+        && before[..TIME] >= bytes[..TIME]
+    {
+        let ms = before[..TIME].iter().fold(0, |ms, byte| ms << 8 | u64::from(*byte));
+        let next = ms.saturating_add(1).to_be_bytes();
+        bytes[..TIME].copy_from_slice(&next[next.len() - TIME..]);
+    }
     bytes[14..].copy_from_slice(&hash_of_thread(key).to_be_bytes());
     ConversationId(Uuid::from_bytes(bytes))
 }
+
+/// Bytes of a name that are its time, in milliseconds.
+const TIME: usize = 6;
 
 pub(super) fn hash_of_id(id: ConversationId) -> u16 {
     let bytes = id.0.as_bytes();
@@ -73,16 +84,36 @@ mod tests {
     #[test]
     fn name_and_thread_lead_to_the_same_shard() {
         let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
-        assert_eq!(hash_of_id(new_id(&key)), hash_of_thread(&key));
-        assert_ne!(new_id(&key), new_id(&key));
+        assert_eq!(hash_of_id(new_id(&key, None)), hash_of_thread(&key));
+        assert_ne!(new_id(&key, None), new_id(&key, None));
+    }
+
+    // CONV-01
+    #[test]
+    fn names_of_a_thread_grow_though_the_clock_stood_ahead() {
+        let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
+        let mut last = new_id(&key, None);
+        let mut ahead = *last.0.as_bytes();
+        ahead[0] += 1;
+        last = last.max(ConversationId(Uuid::from_bytes(ahead)));
+        for _ in 0..3 {
+            let next = new_id(&key, Some(last));
+            assert!(next > last, "{next} after {last}");
+            assert_eq!(hash_of_id(next), hash_of_thread(&key));
+            assert_eq!(next.0.get_version_num(), 7);
+            last = next;
+        }
     }
 
     #[test]
     fn references_read_back() {
         let key = ThreadKey { channel: "sms".into(), customer: "+14255550100".into() };
         for said_at in [None, Some(Timestamp(1_764_000_000_123))] {
-            let reply =
-                Reference { conversation: new_id(&key), message: MessageNo(u32::MAX), said_at };
+            let reply = Reference {
+                conversation: new_id(&key, None),
+                message: MessageNo(u32::MAX),
+                said_at,
+            };
             let name = reply.to_string();
             assert!(name.len() <= 64);
             assert_eq!(name.parse(), Ok(reply));

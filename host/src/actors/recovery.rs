@@ -94,13 +94,6 @@ impl Actors {
         let mut orphans = 0u64;
         // The first start of a journal has nobody to recall.
         let alive_until = reader.alive_at()?.unwrap_or(now);
-        let ahead = alive_until.0.saturating_sub(now.0) / 1000;
-        if ahead > 2 {
-            tracing::warn!(
-                seconds = ahead,
-                "the clock stands behind where it stood when the last run ended: what counted from then counts from now"
-            );
-        }
         let mut recovery = Recovery::new(agents, queues, now, alive_until);
         reader.each_open(|row| {
             open += 1;
@@ -127,6 +120,13 @@ impl Actors {
         let mut presence = reader.presence()?;
         let kept = |id: &AgentId| presence.remove(id).map(|kept| with_todays_label(kept, config));
         let made = recovery.finish(kept);
+        if let Some(by) = made.clock_back_by {
+            let seconds = by.0 / 1000;
+            tracing::warn!(
+                seconds,
+                "the clock stands behind where it stood when the last run ended: what counted from then counts from now"
+            );
+        }
         let (alarms, clock) = Alarms::new(deadlines);
         Ok((Self { made, clock, open }, alarms))
     }
@@ -173,7 +173,8 @@ pub fn start(
     let weak = || Arc::downgrade(directory);
     let watch = rebuild::watch(weak(), routing.handle(), routing_lost);
     routing.spawn(Directory::supervised(weak(), "who makes routing anew", watch));
-    let Recovered { agents, queues, answers, recalls, questions, outdated, set_back } = actors.made;
+    let Recovered { agents, queues, answers, recalls, questions, outdated, set_back, .. } =
+        actors.made;
     for (_, machine) in queues {
         start_queue(machine, directory, &routing.handle());
     }

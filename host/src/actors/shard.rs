@@ -125,7 +125,7 @@ impl Shard {
             self.threads.insert(key.clone(), id);
             return Ok(Some(id));
         }
-        let id = new_id(key);
+        let id = new_id(key, newest);
         let before = self.before(key, id, newest)?;
         let Some(loaded) = self.unopened(id, key, own, before) else { return Ok(None) };
         self.start(loaded, shard);

@@ -37,13 +37,18 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
             lock::make_folder(data)?;
             let _lock = alone(data)?;
             let now = clock::now().0;
+            // Of earlier ones that were broken off, too.
+            let mut kept = journal::stamps_of_restores(data);
+            kept.push(now.to_string());
+            let kept: Vec<String> = kept.iter().map(|ms| format!("left-{ms}.*")).collect();
             let restored = journal::restore(data, &file, without_log, now);
             let restored = restored.map_err(|error| {
                 anyhow::anyhow!("{} isn't put in place: {error}", file.display())
             })?;
             print::success(&format!(
-                "{} is the journal now; what was there is kept as left-{now}.*",
-                file.display()
+                "{} is the journal now; what was there is kept as {}",
+                file.display(),
+                kept.join(" and ")
             ));
             match restored {
                 Restored::WithLog(batches) => println!(

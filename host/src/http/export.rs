@@ -151,14 +151,15 @@ pub fn csv<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<u8> {
 /// opens the file. Numbers, also those of telephones, aren't formulas.
 fn as_text(field: &str) -> String {
     // Some take it for one behind blanks and what nobody sees, too, or in signs of full width, and some split at
-    // semicolons whatever stands around.
+    // semicolons and tabs whatever stands around.
     let starts = |part: &str| {
         part.trim_start_matches(is_invisible).starts_with([
             '=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠', '﹦', '﹢', '﹣', '﹫',
         ])
     };
-    let begins =
-        starts(field) || field.starts_with(['\t', '\r']) || field.split(';').skip(1).any(starts);
+    let begins = starts(field)
+        || field.starts_with(['\t', '\r'])
+        || field.split([';', '\t']).skip(1).any(starts);
     let is_number = field.chars().skip(1).all(|c| c.is_ascii_digit() || " .".contains(c));
     match begins && !(field.starts_with(['+', '-']) && is_number) {
         true => format!("'{field}"),
@@ -184,6 +185,7 @@ mod tests {
             "＝1+1",
             "\u{200b}=1",
             "\u{2066}=1",
+            "a\t=1",
         ] {
             assert_eq!(as_text(formula), format!("'{formula}"));
         }

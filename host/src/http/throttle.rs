@@ -27,6 +27,8 @@ const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// Somebody of whose address nothing wrong is known tries once, whatever others do with the name elsewhere: one
 /// of them in so long.
 const ONE_NEWCOMER_IN: Duration = Duration::from_secs(1);
+/// And from one address, whatever became of it, one in so long.
+const ONE_NEWCOMER_IN_AN_ADDRESS: Duration = Duration::from_secs(600);
 /// Failures are forgotten after this long without another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Names that are remembered; beyond, the oldest are forgotten first.
@@ -81,7 +83,7 @@ impl Key {
 struct Failures {
     count: u32,
     last: Instant,
-    /// When a newcomer last tried.
+    /// When a newcomer last tried: with this name, or from this address.
     newcomer: Option<Instant>,
 }
 
@@ -187,11 +189,11 @@ impl Throttle {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = is_new(&known, address, now);
         for key in keys {
-            let is_account = matches!(key, Key::Account(_));
+            let has_turn = matches!(key, Key::Account(_) | Key::Address(_));
             let failures = known.entry(key).or_insert(Failures::none(now));
             failures.count = failures.count(now).saturating_add(1);
             failures.last = now;
-            if is_account && is_new {
+            if has_turn && is_new {
                 failures.newcomer = Some(now);
             }
         }
@@ -246,9 +248,15 @@ impl Throttle {
     }
 }
 
-/// Whether nothing wrong came from there lately.
+/// Whether nothing wrong came from there lately, and nobody has had a newcomer's turn there: also one of which
+/// nothing came.
 fn is_new(known: &HashMap<Key, Failures>, address: Option<IpAddr>, now: Instant) -> bool {
-    let of = |address| known.get(&Key::Address(address)).is_none_or(|of| of.count(now) == 0);
+    let had_turn = |of: &Failures| {
+        of.newcomer.is_some_and(|at| now.duration_since(at) < ONE_NEWCOMER_IN_AN_ADDRESS)
+    };
+    let of = |address| {
+        known.get(&Key::Address(address)).is_none_or(|of| of.count(now) == 0 && !had_turn(of))
+    };
     address.is_some_and(of)
 }
 
@@ -343,6 +351,13 @@ mod tests {
         assert!(throttle.wait(&known("kim"), address(9), now).is_some());
         assert_eq!(throttle.wait(&known("kim"), address(10), now), Some(ONE_NEWCOMER_IN));
         assert_eq!(throttle.wait(&known("kim"), address(10), now + ONE_NEWCOMER_IN), None);
+        // Nor does whoever hangs up again and again from one.
+        now += Duration::from_secs(60);
+        drop(throttle.attempt(&known("kim"), address(11), now));
+        throttle.attempt(&known("kim"), address(0), now).was_wrong();
+        now += ONE_NEWCOMER_IN;
+        assert!(throttle.wait(&known("kim"), address(11), now).is_some());
+        assert_eq!(throttle.wait(&known("kim"), address(12), now), None);
         // And after an hour without another nothing is left of it.
         now += FORGOTTEN_AFTER;
         for _ in 0..5 {

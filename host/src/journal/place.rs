@@ -30,10 +30,10 @@ pub enum Holds {
     Fresh,
 }
 
-/// From now on the folder holds parts of two journals.
+/// From now on the folder holds parts of two journals; of more, if an earlier restore was broken off.
 pub(super) fn restore_begins(data: &Path, ms: i64) -> std::io::Result<()> {
-    let mut mark = std::fs::File::create(data.join(RESTORING))?;
-    mark.write_all(ms.to_string().as_bytes())?;
+    let mut mark = std::fs::File::options().create(true).append(true).open(data.join(RESTORING))?;
+    mark.write_all(format!("{ms}\n").as_bytes())?;
     mark.sync_all()?;
     std::fs::File::open(data)?.sync_all()
 }
@@ -50,18 +50,36 @@ pub(super) fn restore_ends(data: &Path) {
 /// # Errors
 /// [`Trouble::Other`]: so it was; what helps.
 pub fn must_be_whole(data: &Path) -> Result<(), JournalError> {
-    let Ok(ms) = std::fs::read_to_string(data.join(RESTORING)) else { return Ok(()) };
-    let own = format!("{ASIDE}{ms}.");
-    let aside = named(data, &[&own]).join(", ");
-    let back = if aside.is_empty() {
-        String::new()
-    } else {
-        format!("; or, to go on with what was there, take `{own}` off the names of {aside}, and")
+    let Ok(marks) = std::fs::read_to_string(data.join(RESTORING)) else { return Ok(()) };
+    // What lay there before the first of them: each file as the earliest has put it aside.
+    let mut before: Vec<(String, String)> = Vec::new();
+    for ms in marks.split_whitespace() {
+        let own = format!("{ASIDE}{ms}.");
+        for name in named(data, &[&own]) {
+            let file = name[own.len()..].to_owned();
+            if before.iter().all(|(known, _)| *known != file) {
+                before.push((file, name));
+            }
+        }
+    }
+    let back: Vec<String> =
+        before.iter().map(|(file, name)| format!("rename {name} to {file}")).collect();
+    let back = match back.is_empty() {
+        true => format!("or, as nothing was put aside yet, remove {RESTORING}"),
+        false => {
+            format!("or, to go on with what was there, {}, and remove {RESTORING}", back.join(", "))
+        }
     };
     let text = format!(
-        "a restore was broken off here: run cordboard journal restore again{back} remove {RESTORING}"
+        "a restore was broken off here: run cordboard journal restore again, as before; {back}"
     );
     Err(JournalError::new(Trouble::Other, text))
+}
+
+/// The earliest files that restores here have put aside, and haven't ended: what is kept.
+pub fn stamps_of_restores(data: &Path) -> Vec<String> {
+    let marks = std::fs::read_to_string(data.join(RESTORING)).unwrap_or_default();
+    marks.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Where a journal that was deleted under its host is written to.

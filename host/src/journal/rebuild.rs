@@ -47,13 +47,14 @@ pub fn views(data: &Path, settings: &Settings) -> Result<Rebuilt> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(texts::BEGIN_ANEW)?;
     let mut rebuilt = Rebuilt::default();
-    // In the order in which they began: an opt-out is the customer's, and the later word counts.
+    let mut words = Words::default();
     for id in ids(&source)? {
-        match conversation(&source, &transaction, id, settings)? {
+        match conversation(&source, &transaction, id, settings, &mut words)? {
             true => rebuilt.conversations += 1,
             false => rebuilt.left += 1,
         }
     }
+    consents(&source, &transaction, words)?;
     transaction.commit()?;
     connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     Ok(rebuilt)
@@ -76,6 +77,7 @@ fn conversation(
     to: &Transaction<'_>,
     id: ConversationId,
     settings: &Settings,
+    words: &mut Words,
 ) -> Result<bool> {
     let mut events = source.prepare_cached(
         "SELECT version, at, body FROM events WHERE conversation = ?1 ORDER BY version",
@@ -97,12 +99,14 @@ fn conversation(
         if let Some(machine) = &mut machine {
             machine.replay(&event, at);
         }
-        let Some((channel, customer)) = &thread else {
+        let Some(address) = &thread else {
             let Some((opening, workstream)) = Opening::of(&event) else {
                 return Err(damaged("it doesn't begin with that it was opened".to_owned()));
             };
             let address = (opening.channel.to_string(), opening.customer.to_string());
-            consented(to, &address, opening.opted_out, at)?;
+            if opening.opted_out {
+                words.entry(address.clone()).or_default().push((at, true));
+            }
             thread = Some(address);
             forget_engagements(to, id)?;
             machine = settings.get(workstream).map(|settings| {
@@ -110,18 +114,12 @@ fn conversation(
             });
             continue;
         };
-        let consent = match &event {
-            Event::ConsentChanged { opted_out } => {
-                Some((channel.clone(), customer.clone(), *opted_out))
-            }
-            _ => None,
-        };
+        if let Event::ConsentChanged { opted_out } = &event {
+            words.entry(address.clone()).or_default().push((at, *opted_out));
+        }
         let sessions = SessionOp::of(&event);
-        if consent.is_some() || !sessions.is_empty() {
-            views::apply_beside_events(
-                to,
-                &Append { consent, sessions, ..Append::nothing(id, at) },
-            )?;
+        if !sessions.is_empty() {
+            views::apply_beside_events(to, &Append { sessions, ..Append::nothing(id, at) })?;
         }
     }
     let Some(machine) = machine else { return Ok(false) };
@@ -141,25 +139,69 @@ fn conversation(
     Ok(true)
 }
 
-/// What a conversation began with is the customer's last word before it, wherever they said it.
-fn consented(
+/// What customers said about being written to, with when: whoever opted out, or in, or had opted out before what
+/// is there began. By channel and customer.
+type Words = HashMap<(String, String), Vec<(Timestamp, bool)>>;
+
+/// The last word counts, by when it was said: a report may be of an older conversation. What stands in the table goes only
+/// for an opt-in that was said later; one that isn't there is added only if nothing later began without it.
+fn consents(source: &Connection, to: &Transaction<'_>, words: Words) -> Result<()> {
+    let mut missing: Words = HashMap::new();
+    for (address, mut said) in words {
+        said.sort_by_key(|(at, _)| *at);
+        let Some((at, opted_out)) = said.last().copied() else { continue };
+        match (known_since(to, &address)?, opted_out) {
+            (Some(since), false) if at > since => note_consent(to, address, false, at)?,
+            (None, true) => drop(missing.insert(address, said)),
+            _ => {}
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut began = source.prepare("SELECT at, body FROM events WHERE version = 1")?;
+    let mut rows = began.query([])?;
+    while let Some(row) = rows.next()? {
+        let event: Event = rmp_serde::from_slice(row.get_ref(1)?.as_blob()?)
+            .map_err(|error| JournalError::new(Trouble::Damaged, error.to_string()))?;
+        let Some((opening, _)) = Opening::of(&event) else { continue };
+        let address = (opening.channel.to_string(), opening.customer.to_string());
+        if let Some(said) = missing.get_mut(&address) {
+            said.push((Timestamp(row.get(0)?), opening.opted_out));
+        }
+    }
+    for (address, mut said) in missing {
+        // Of the same moment, the one that is meant to keep somebody from being written to.
+        said.sort_unstable();
+        if let Some((at, true)) = said.last().copied() {
+            note_consent(to, address, true, at)?;
+        }
+    }
+    Ok(())
+}
+
+/// Since when the table has it that somebody wants no messages.
+fn known_since(
     to: &Transaction<'_>,
     (channel, customer): &(String, String),
+) -> Result<Option<Timestamp>> {
+    let since = to
+        .prepare_cached("SELECT max(at) FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3)")?
+        .query_row(params![channel, customer, hashed_address(channel, customer)], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
+    Ok(since.map(Timestamp))
+}
+
+fn note_consent(
+    to: &Transaction<'_>,
+    (channel, customer): (String, String),
     opted_out: bool,
     at: Timestamp,
 ) -> Result<()> {
-    let known = to
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3))",
-        )?
-        .query_row(params![channel, customer, hashed_address(channel, customer)], |row| {
-            row.get::<_, bool>(0)
-        })?;
-    if known != opted_out {
-        let consent = Some((channel.clone(), customer.clone(), opted_out));
-        let nobody = ConversationId(Uuid::nil());
-        views::apply_beside_events(to, &Append { consent, ..Append::nothing(nobody, at) })?;
-    }
+    let consent = Some((channel, customer, opted_out));
+    let nobody = ConversationId(Uuid::nil());
+    views::apply_beside_events(to, &Append { consent, ..Append::nothing(nobody, at) })?;
     Ok(())
 }
 

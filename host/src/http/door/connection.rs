@@ -16,7 +16,7 @@ use super::listen::{HEAD, KEPT_ALIVE};
 use super::{Arrival, Place, Stage};
 
 /// A connection that is kept back is for those who know what they want, and so is every one where it is crowded.
-const HURRY: Duration = Duration::from_secs(2);
+pub(super) const HURRY: Duration = Duration::from_secs(2);
 /// Time to read what came.
 const SOON: Duration = Duration::from_secs(1);
 /// For what is still on its way when the last answer was given.

@@ -166,7 +166,9 @@ async fn admit(
             let connection = match tls {
                 None => Connection::plain(io, place),
                 Some(tls) => {
-                    Connection::tls(tls.accept(io).await.map_err(DispatchError::Io)?, place)
+                    let hurries = || place.is_kept_back || door.is_crowded();
+                    let accepted = tls.accept(io, hurries).await.map_err(DispatchError::Io)?;
+                    Connection::tls(accepted, place)
                 }
             };
             Ok((connection, Protocol::Http1, peer))

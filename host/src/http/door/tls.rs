@@ -1,8 +1,9 @@
 //! TLS by two settings: a certificate chain and its key, read again when the files change.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -13,9 +14,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::connection::HURRY;
 use crate::config::{self, TlsFiles};
 
-/// From connecting to the end of the handshake.
+/// From connecting to the end of the handshake; where it is crowded, [`HURRY`].
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A renewed certificate is in use after so long.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -39,14 +41,27 @@ impl Tls {
         Ok(tls)
     }
 
-    /// Takes the handshake of a connection.
+    /// Takes the handshake of a connection. `hurries`: others want its place.
     ///
     /// # Errors
     /// What the other end did, or that it took too long.
-    pub async fn accept(&self, io: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    pub async fn accept(
+        &self,
+        io: TcpStream,
+        hurries: impl Fn() -> bool,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
-        let accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(io)).await;
-        accepted.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+        let mut accepting = acceptor.accept(io);
+        let until = Instant::now() + HANDSHAKE;
+        loop {
+            match tokio::time::timeout(HURRY, &mut accepting).await {
+                Ok(accepted) => return accepted,
+                Err(_) if hurries() || Instant::now() >= until => {
+                    return Err(std::io::ErrorKind::TimedOut.into());
+                }
+                Err(_) => {}
+            }
+        }
     }
 }
 
@@ -58,7 +73,7 @@ pub fn check(files: &TlsFiles) -> Result<(), String> {
     read(files).map(drop)
 }
 
-async fn watch(tls: Weak<Tls>, mut seen: [Option<SystemTime>; 2]) {
+async fn watch(tls: Weak<Tls>, mut seen: [Option<Seen>; 2]) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let Some(tls) = tls.upgrade() else { return };
@@ -81,8 +96,14 @@ async fn watch(tls: Weak<Tls>, mut seen: [Option<SystemTime>; 2]) {
     }
 }
 
-fn changed_at(files: &TlsFiles) -> [Option<SystemTime>; 2] {
-    let of = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+/// Which file it is, how long, and when it was changed: a copy may have the times of what it is one of.
+type Seen = (u64, u64, i64, i64);
+
+fn changed_at(files: &TlsFiles) -> [Option<Seen>; 2] {
+    let of = |path: &PathBuf| {
+        let file = std::fs::metadata(path).ok()?;
+        Some((file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
+    };
     [of(&files.certificate), of(&files.key)]
 }
 

@@ -15,7 +15,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use actix_ws::{Message as Frame, MessageStream, ProtocolError, Session};
 use cordboard_core::conversation::Summary;
-use cordboard_core::ids::ConversationId;
+use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::message::Message;
 use cordboard_core::notice::Notice;
 use cordboard_core::time::Timestamp;
@@ -69,6 +69,9 @@ pub struct Transcript {
 pub enum FirstFrame {
     /// Everything there is.
     Snapshot {
+        /// Whose: a page that was left open may belong to somebody else.
+        #[schema(value_type = String)]
+        agent: AgentId,
         /// Open conversations, oldest first.
         conversations: Vec<Transcript>,
     },
@@ -469,7 +472,7 @@ fn snapshot(
         left = left.saturating_sub(messages.iter().map(|message| message.text.len()).sum());
         conversations.push(Transcript { conversation: machine.summary(), messages });
     }
-    let frame = FirstFrame::Snapshot { conversations };
+    let frame = FirstFrame::Snapshot { agent: caller.agent.clone(), conversations };
     Ok(serde_json::to_string(&frame).expect("frames become JSON").into())
 }
 
