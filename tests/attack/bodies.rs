@@ -8,7 +8,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::tools::{connect, held, is_long, memory, sent, status, times, until_closed};
+use crate::tools::{
+    connect, connect_from, held, is_long, memory, sent, status, times, until_closed,
+};
 
 const POST: &str = "POST /hooks/sms-twilio HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
 
@@ -281,13 +283,6 @@ async fn operators_have_places_of_their_own_and_idlers_dont_keep_the_last_ones()
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     held("idlers on every connection", "operators and signed-in agents get in");
-}
-
-/// From one of this machine's own addresses.
-async fn connect_from(last: u8, host: &str) -> Option<TcpStream> {
-    let elsewhere = tokio::net::TcpSocket::new_v4().ok()?;
-    elsewhere.bind(format!("127.0.1.{last}:0").parse().ok()?).ok()?;
-    elsewhere.connect(host.trim_start_matches("http://").parse().ok()?).await.ok()
 }
 
 // OPS-11

@@ -74,3 +74,53 @@ async fn a_clock_that_stood_ahead_until_the_restart_keeps_nobody_waiting() {
     held("a clock that stood a day ahead, set right with a restart", "nobody waits for it");
     setup.stop_and_replay(host);
 }
+
+// OPS-06 CONV-01 SEC-02
+#[actix_web::test]
+async fn a_thread_that_began_while_the_clock_stood_ahead_is_one_and_has_each_text_once() {
+    let mut setup = Setup::new();
+    setup.workstream = "reopen_within: \"0s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let clock = setup.with_clock();
+    let sams = setup.token("sam");
+    let theirs = "+14255550101";
+    let text = async |id: &str| {
+        assert_eq!(world.deliver(Provider::Twilio, id, theirs, id).await, 200, "{id}");
+    };
+    let id_of = |n: u32| format!("SM{n:032x}");
+    let end_all = async |host: &cordboard_tests::harness::HostProcess| {
+        for id in host.conversations_of(&sams, theirs).await {
+            host.post(&sams, &format!("/api/v1/conversations/{id}/end"), json!({})).await;
+            host.until_state(&sams, &id, "closed").await;
+        }
+    };
+    clock.set(300);
+    let host = setup.start(&["--strict"]).await;
+    text(&id_of(1)).await;
+    end_all(&host).await;
+    clock.set(0);
+    host.kill();
+    let host = setup.start(&["--strict", "--idle-after", "1"]).await;
+    text(&id_of(2)).await;
+    end_all(&host).await;
+    text(&id_of(3)).await;
+    // It has gone from memory by then, and is the thread's newest all the same.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    text(&id_of(4)).await;
+    for again in 1..=4 {
+        text(&id_of(again)).await;
+    }
+    let all = host.conversations_of(&sams, theirs).await;
+    let mut texts = Vec::new();
+    for id in &all {
+        for message in host.transcript(&sams, id).await {
+            texts.push(message["text"].as_str().unwrap_or_default().to_owned());
+        }
+    }
+    texts.sort_unstable();
+    assert_eq!(texts, [1, 2, 3, 4].map(id_of), "in {} conversations", all.len());
+    // The first goes on: by what its clock showed it had only just ended.
+    assert_eq!(all.len(), 2);
+    held("conversations named by a clock that stood ahead", "one thread, each text once");
+}

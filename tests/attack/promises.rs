@@ -2,11 +2,11 @@
 //! hanging up.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_tests::emulator::{Failure, Provider, twilio_webhook};
-use cordboard_tests::harness::{Screen, Setup, eventually};
-use serde_json::json;
+use cordboard_tests::harness::{LIMIT, Screen, Setup, eventually};
+use serde_json::{Value, json};
 
 use crate::tools::{connect, held, until_closed};
 use tokio::io::AsyncWriteExt;
@@ -137,6 +137,41 @@ async fn who_hangs_up_leaves_nothing_out_of_the_audit_log() {
         "commands whose sender hangs up",
         &format!("{ended} of {COUNT} done, each in the audit log"),
     );
+}
+
+// CH-12
+#[actix_web::test]
+async fn what_waits_to_be_sent_isnt_sent_to_whoever_has_said_stop() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    world.fail_next((0..3).map(|_| Failure::Status(503, Some(1))));
+    for n in 0..3 {
+        let text = format!("offer {n}");
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+    }
+    assert_eq!(world.text(Provider::Twilio, "+14255550100", "STOP").await, 200);
+    let began = Instant::now();
+    loop {
+        let messages = host.transcript(&sams, &id).await;
+        let replies = messages
+            .iter()
+            .filter(|one| one["author"]["role"] == "agent" || one["role"] == "agent");
+        let states: Vec<Value> = replies.map(|one| one["delivery"].clone()).collect();
+        if states.len() == 3 && states.iter().all(|state| state["status"] == "undelivered") {
+            assert!(states.iter().all(|state| state["code"] == "opted_out"), "{states:?}");
+            break;
+        }
+        assert!(began.elapsed() < LIMIT, "{states:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(world.sent().iter().all(|sent| !sent.text.starts_with("offer")), "{:?}", world.sent());
+    held("replies that waited when their customer said STOP", "none went out; each says why");
 }
 
 // SEC-03 CONV-07

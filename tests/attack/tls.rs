@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cordboard_tests::harness::Setup;
 
-use crate::tools::{held, sent, until_closed};
+use crate::tools::{connect_from, held, sent, until_closed};
 
 /// A new key and a certificate for 127.0.0.1, signed by itself.
 fn certificate(setup: &Setup) {
@@ -58,5 +58,39 @@ async fn tls_by_two_settings_and_a_renewed_certificate_without_a_restart() {
     host.prints("the one before stays").await;
     assert_eq!(second.get(format!("{url}/health/live")).send().await.unwrap().status(), 200);
     held("TLS", "renewed while it runs; plain and silent connections end");
+    assert_eq!(host.stop(), Some(0));
+}
+
+// OPS-11
+#[actix_web::test]
+async fn whoever_says_nothing_keeps_nobody_out_that_speaks_tls() {
+    let mut setup = Setup::new();
+    setup.host = "tls: (certificate: \"certificate.pem\", key: \"key.pem\"),
+                  limits: (connections: 128, connections_per_address: 8),"
+        .to_owned();
+    let _emulators = setup.with_emulators();
+    certificate(&setup);
+    setup.starts_when = Some(String::new());
+    let host = setup.start(&["--strict"]).await;
+    host.prints("is running").await;
+    let mut silent = Vec::new();
+    for last in 1..=30 {
+        for _ in 0..8 {
+            silent.extend(connect_from(last, &host.url).await);
+        }
+    }
+    // They are gone soon, and nobody has to wait for longer than that.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let client = client(&setup);
+    let url = host.url.replace("http://", "https://");
+    for path in ["/health/live", "/"] {
+        let answer = client.get(format!("{url}{path}")).send().await;
+        assert_eq!(answer.map(|answer| answer.status().as_u16()).ok(), Some(200), "{path}");
+    }
+    let count = silent.len();
+    held(
+        "silent connections to a TLS port, from thirty addresses",
+        &format!("{count} of them, gone after two seconds"),
+    );
     assert_eq!(host.stop(), Some(0));
 }

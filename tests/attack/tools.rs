@@ -35,6 +35,13 @@ pub async fn connect(url: &str) -> TcpStream {
     TcpStream::connect(address).await.expect("the host listens")
 }
 
+/// From one of this machine's own addresses.
+pub async fn connect_from(last: u8, host: &str) -> Option<TcpStream> {
+    let elsewhere = tokio::net::TcpSocket::new_v4().ok()?;
+    elsewhere.bind(format!("127.0.1.{last}:0").parse().ok()?).ok()?;
+    elsewhere.connect(host.trim_start_matches("http://").parse().ok()?).await.ok()
+}
+
 /// A connection on which this was sent.
 pub async fn sent(url: &str, bytes: &[u8]) -> TcpStream {
     let mut connection = connect(url).await;

@@ -259,3 +259,50 @@ test("whoever loses a conversation is told to whom, and wrap-up stands there onc
   assert.equal(await sam.getByLabel("What it was about").inputValue(), "long careful summary");
   await sam.getByRole("button", { name: "Finish wrap-up" }).click();
 });
+
+test("a note that is being written stays one when the conversation becomes the writer's", async () => {
+  const kim = await deskOf(browser, world, "kim");
+  const { phone, write } = await phoneOf(browser, world, "+14255550116");
+  await write("I want my money back");
+  await accept(kim);
+  const lee = await deskOf(browser, world, "lee");
+  await lee.getByTestId("presence").waitFor();
+  await kim.getByRole("button", { name: "Ask for advice" }).click();
+  await kim.getByRole("menuitem", { name: /Lee Santos/ }).click();
+  await lee.getByRole("button", { name: "Accept" }).click();
+  await lee.getByText("You advise kim").waitFor();
+  await note(lee).pressSequentially("a known fraud, ");
+  await kim.getByRole("button", { name: "Transfer" }).click();
+  await kim.getByRole("menuitem", { name: /Lee Santos/ }).click();
+  await lee.getByText("You advise kim").waitFor({ state: "detached" });
+  await lee.keyboard.type("give them nothing");
+  await lee.keyboard.press("Enter");
+  await lee.getByTestId("transcript").getByText("a known fraud, give them nothing").waitFor();
+  await aWhile(lee);
+  assert.equal(await phone.getByText("nothing").count(), 0);
+  // Their own hand makes it a reply.
+  await lee.getByText("Reply", { exact: true }).click();
+  await reply(lee).fill("We look into it");
+  await lee.getByRole("button", { name: "Send", exact: true }).click();
+  await phone.getByText("We look into it").waitFor();
+  await finish(lee);
+});
+
+test("a page that was left open doesn't go on as somebody else", async () => {
+  let cut;
+  const kim = await deskOf(browser, world, "kim", async (page) => {
+    await page.routeWebSocket(/api\/v1\/live/, (socket) => {
+      socket.connectToServer();
+      cut = () => socket.close();
+    });
+  });
+  // In the same browser somebody else signs in.
+  const second = await kim.context().newPage();
+  await second.goto(await world.link("lee"));
+  await second.getByRole("button", { name: /^Sign in as/ }).click();
+  await second.getByText("Lee Santos (agent)").waitFor();
+  // The line breaks, and comes back as whoever the browser belongs to now.
+  await cut();
+  await kim.getByText("Lee Santos (agent)").waitFor();
+  assert.equal(await kim.getByText("Kim Park (agent)").count(), 0);
+});

@@ -194,6 +194,13 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     }
     let (code, said) = setup.run(&["run", &config]);
     assert!(code != 0 && said.contains("run cordboard journal restore again"), "{code} {said}");
+    // Broken off once more: what was there is what the first has put aside.
+    std::fs::write(data.join("restore.under-way"), format!("{ms}\nlater\n")).unwrap();
+    std::fs::copy(&backup, data.join("left-later.log.sqlite")).unwrap();
+    let (code, said) = setup.run(&["journal", "verify", &config]);
+    assert!(code != 0 && said.contains("rename left-taken.log.sqlite to log.sqlite"), "{said}");
+    assert!(!said.contains("left-later"), "{said}");
+    std::fs::remove_file(data.join("left-later.log.sqlite")).unwrap();
     // As it says: back to what was there.
     for end in ["", "-wal", "-shm"] {
         let file = format!("log.sqlite{end}");
@@ -331,6 +338,47 @@ async fn what_follows_from_events_is_computed_anew() {
     let (code, text) = setup.run(&["journal", "rebuild", setup.config()]);
     assert!(code == 3 && text.contains("a host runs in"), "{code} {text}");
     drop(host);
+}
+
+// OPS-10 CH-12 SEC-04
+#[actix_web::test]
+async fn an_opt_out_outlives_what_it_was_said_in_and_what_is_computed_anew() {
+    let mut setup = Setup::new();
+    setup.workstream = "reopen_within: \"0s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let (kims, sams) = (setup.token("kim"), setup.token("sam"));
+    let host = setup.start(&["--strict"]).await;
+    let text = async |text: &str| {
+        assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", text).await, 200);
+    };
+    text("hello").await;
+    let first = host.conversations_of(&sams, "+14255550100").await[0].clone();
+    host.post(&sams, &format!("/api/v1/conversations/{first}/end"), json!({})).await;
+    host.until_state(&sams, &first, "closed").await;
+    text("STOP").await;
+    assert_eq!(host.conversations_of(&sams, "+14255550100").await.len(), 2);
+    assert_eq!(host.stop(), Some(0));
+    // As retention leaves it: the conversation before is there still, the one of the STOP isn't.
+    let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    let of_the_stop = "SELECT conversation FROM events WHERE kind = 'consent_changed'";
+    journal
+        .execute_batch(&format!(
+            "DELETE FROM conversations WHERE id IN ({of_the_stop});
+             DELETE FROM events WHERE conversation IN ({of_the_stop});"
+        ))
+        .unwrap();
+    drop(journal);
+    for _ in 0..2 {
+        let (code, said) = setup.run(&["journal", "rebuild", setup.config()]);
+        assert!(code == 0 && said.contains("1 conversations computed anew"), "{code} {said}");
+    }
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    text("hello again").await;
+    let id = kim.accept_next().await;
+    let reply = json!({ "type": "reply", "conversation": id, "text": "advert" });
+    let refused = kim.command(reply).await;
+    assert!(refused["error"].as_str().unwrap().contains("opted out"), "{refused}");
 }
 
 // OPS-10

@@ -99,7 +99,10 @@ export function Composer({ agent, summary, canReply, send }: Props) {
           aria-label={isReply ? "Reply" : "Internal note"}
           placeholder={isReply ? "Write a reply. Enter sends, Shift+Enter breaks the line." : "Write a note for colleagues."}
           styles={mode === "note" ? { input: { background: "var(--mantine-color-yellow-light)" } } : {}}
-          onChange={(event) => change({ [mode]: event.currentTarget.value, mode })}
+          onChange={(event) => {
+            const written = { [mode]: event.currentTarget.value };
+            change(isHeld ? { ...written, mode } : written);
+          }}
           onKeyDown={(event) => {
             if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
               event.preventDefault();
