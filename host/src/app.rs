@@ -104,14 +104,14 @@ impl Host {
 
         let workers = options.workers.unwrap_or_else(cores);
         let (outbox, inbox) = mpsc::unbounded_channel();
-        let (routing_lost, lost) = mpsc::unbounded_channel();
+        let (routing_anew, calls) = mpsc::unbounded_channel();
         let directory = Arc::new(Directory::new(
             config.clone(),
             journal.clone(),
             alarms,
             outbox,
             recorder,
-            routing_lost,
+            routing_anew,
             workers,
         ));
         directory.has_erased.store(reader.is_spent(None).map_err(unusable)?, Ordering::Release);
@@ -121,7 +121,7 @@ impl Host {
             return Err(NotLoaded(list.join("\n")).into());
         }
 
-        let mut arbiters = vec![actors::start(recovered, &directory, lost)];
+        let mut arbiters = vec![actors::start(recovered, &directory, calls)];
         let backlog = Backlog::default();
         let sending = Arbiter::new();
         let run = (inbox, directory.clone(), backlog.clone());

@@ -471,3 +471,40 @@ async fn files_in_new_folders_and_folders_that_are_swapped_are_seen() {
     knows("second").await;
     setup.stop_and_replay(host);
 }
+
+// ROUTE-17 CAP-04
+#[actix_web::test]
+async fn whose_workstream_is_configured_again_is_counted_again() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    assert_eq!(host.stop(), Some(0));
+    // A start without channel and workstream: nobody knows what it takes of whom.
+    let channels = setup.folder.path().join("channels.ron");
+    std::fs::rename(&channels, channels.with_extension("aside")).unwrap();
+    setup.change("main.ron", "(id: \"sms\", kind", "(id: \"mail\", kind");
+    let host = setup.start(&["--strict"]).await;
+    let held = async || {
+        let (_, agents) = host.get(&sams, "/api/v1/agents").await;
+        let kim = agents.as_array().unwrap().iter().find(|one| one["id"] == "kim").cloned();
+        kim.unwrap()["capacity"][2]["used"].as_u64().unwrap()
+    };
+    assert_eq!(held().await, 0);
+    setup.change(
+        "main.ron",
+        "workstreams: [",
+        "workstreams: [(id: \"sms\", kind: messaging, queue: \"support\"), ",
+    );
+    host.prints("routing was made anew").await;
+    let began = Instant::now();
+    while held().await != 1 {
+        assert!(began.elapsed() < Duration::from_secs(10), "kim's place isn't counted");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    host.until_state(&sams, &id, "active").await;
+    setup.stop_and_replay(host);
+}

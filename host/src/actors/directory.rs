@@ -23,6 +23,7 @@ use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::in_force::InForce;
 use crate::actors::names::{hash_of_id, hash_of_thread};
 use crate::actors::queue::{QueueActor, TellQueue};
+use crate::actors::rebuild::Anew;
 use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::{Forget, Shard};
 use crate::actors::waiting::Waiting;
@@ -74,7 +75,9 @@ pub struct Directory {
     /// One change of the machines at a time: of the configuration, or of all of them.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// Calls for routing to be made anew.
-    routing_lost: mpsc::UnboundedSender<String>,
+    routing_anew: mpsc::UnboundedSender<Anew>,
+    /// Open conversations whose settings weren't configured when routing was made: nobody counts them.
+    pub has_orphans: AtomicBool,
     /// Changes whenever somebody may do less than before: whoever holds a connection open looks again
     /// (SEC-06).
     pub authority: watch::Sender<()>,
@@ -98,7 +101,7 @@ impl Directory {
         alarms: Alarms,
         outbox: mpsc::UnboundedSender<ToSend>,
         recorder: Recorder,
-        routing_lost: mpsc::UnboundedSender<String>,
+        routing_anew: mpsc::UnboundedSender<Anew>,
         shard_count: usize,
     ) -> Self {
         Self {
@@ -109,7 +112,8 @@ impl Directory {
             has_erased: AtomicBool::new(true),
             grief: Grief::default(),
             changing: tokio::sync::Mutex::new(()),
-            routing_lost,
+            routing_anew,
+            has_orphans: AtomicBool::new(false),
             in_force: InForce::new(config),
             plugins: Plugins::default(),
             recorder,
@@ -278,7 +282,11 @@ impl Directory {
 
     /// A machine of routing can't be trusted any more.
     pub(super) fn routing_is_lost(&self, why: String) {
-        if self.routing_lost.send(why).is_err() && !self.is_stopping() {
+        self.make_routing_anew(Anew::Lost(why));
+    }
+
+    pub(super) fn make_routing_anew(&self, call: Anew) {
+        if self.routing_anew.send(call).is_err() && !self.is_stopping() {
             self.grief.stop("routing was lost, and so was whoever makes it anew".to_owned());
         }
     }

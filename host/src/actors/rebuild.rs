@@ -9,6 +9,7 @@
 //! 5. They go on, with what was put aside since.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,14 @@ use crate::actors::recovery::{Actors, start_agent, start_queue};
 use crate::actors::shard::{Drain, Shard};
 use crate::clock;
 use crate::journal::{Reader, Record};
+
+/// Why routing is to be made anew.
+pub enum Anew {
+    /// A part has come to grief.
+    Lost(String),
+    /// Conversations of which it doesn't know have settings again.
+    Known,
+}
 
 /// Stop and put aside what comes.
 #[derive(Message)]
@@ -51,13 +60,19 @@ pub(super) struct GoOn;
 pub(super) async fn watch(
     directory: Weak<Directory>,
     routing: ArbiterHandle,
-    mut calls: mpsc::UnboundedReceiver<String>,
+    mut calls: mpsc::UnboundedReceiver<Anew>,
 ) {
-    while let Some(why) = calls.recv().await {
+    while let Some(call) = calls.recv().await {
         let Some(directory) = directory.upgrade() else { return };
         // Those who came to grief meanwhile are made anew together.
-        while calls.try_recv().is_ok() {}
-        directory.grief.happened(&why);
+        let calls = std::iter::once(call).chain(std::iter::from_fn(|| calls.try_recv().ok()));
+        let lost = |call| match call {
+            Anew::Lost(why) => Some(why),
+            Anew::Known => None,
+        };
+        if let Some(why) = calls.filter_map(lost).last() {
+            directory.grief.happened(&why);
+        }
         let began = Instant::now();
         match rebuild(&directory, &routing).await {
             Ok(open) => {
@@ -129,6 +144,7 @@ async fn replace(
     agents: &HashMap<AgentId, Addr<AgentActor>>,
     queues: &HashMap<QueueId, Addr<QueueActor>>,
 ) {
+    directory.has_orphans.store(made.orphans > 0, Ordering::Release);
     let (mut made, deadlines) = made.take_apart();
     // Who is configured no longer stays until the next start, as something may be on its way to them; what
     // machine they had can't be trusted either.

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{Addr, ArbiterHandle};
 use cordboard_core::conversation::Input;
-use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId};
+use cordboard_core::ids::{AgentId, ChannelId, ConversationId, QueueId, WorkstreamId};
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Queue, agent, queue};
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::actors::agent::AgentActor;
 use crate::actors::agent::NotDone;
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::Directory;
+use crate::actors::rebuild::Anew;
 use crate::actors::recorder::Entry;
 use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
@@ -142,6 +144,11 @@ pub fn reconfigure(
     }
     drop(held);
     directory.board.changed();
+    // Once this is over: routing is told of all that is open, also of what it didn't know whose it is.
+    let is_back = |id: &WorkstreamId| !old.workstreams.contains_key(id);
+    if directory.has_orphans.load(Ordering::Acquire) && new.workstreams.keys().any(is_back) {
+        directory.make_routing_anew(Anew::Known);
+    }
     Ok(change)
 }
 

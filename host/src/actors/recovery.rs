@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle};
@@ -21,7 +21,7 @@ use crate::actors::alarms::{AlarmClock, Alarms};
 use crate::actors::deliver::{Deliver, To};
 use crate::actors::directory::Directory;
 use crate::actors::queue::QueueActor;
-use crate::actors::rebuild;
+use crate::actors::rebuild::{self, Anew};
 use crate::actors::reconfigure::channel_settings;
 use crate::actors::recorder::{Entry, Recorder, Restoring};
 use crate::actors::shard::{Commit, Shard};
@@ -35,6 +35,8 @@ pub struct Actors {
     clock: AlarmClock,
     /// Open conversations found.
     pub open: u64,
+    /// Of which so many have no settings.
+    pub orphans: u64,
 }
 
 /// The record hears what machines are given as they are made.
@@ -114,7 +116,7 @@ impl Actors {
         if orphans > 0 {
             tracing::error!(
                 orphans,
-                "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched"
+                "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched until they are"
             );
         }
         let mut presence = reader.presence()?;
@@ -128,7 +130,7 @@ impl Actors {
             );
         }
         let (alarms, clock) = Alarms::new(deadlines);
-        Ok((Self { made, clock, open }, alarms))
+        Ok((Self { made, clock, open, orphans }, alarms))
     }
 
     /// For a host that runs, in which conversations go by today's settings already.
@@ -167,12 +169,13 @@ fn settings_by_channel(config: &Config) -> HashMap<ChannelId, Arc<Workstream>> {
 pub fn start(
     actors: Actors,
     directory: &Arc<Directory>,
-    routing_lost: mpsc::UnboundedReceiver<String>,
+    calls: mpsc::UnboundedReceiver<Anew>,
 ) -> Arbiter {
     let routing = Arbiter::new();
     let weak = || Arc::downgrade(directory);
-    let watch = rebuild::watch(weak(), routing.handle(), routing_lost);
+    let watch = rebuild::watch(weak(), routing.handle(), calls);
     routing.spawn(Directory::supervised(weak(), "who makes routing anew", watch));
+    directory.has_orphans.store(actors.orphans > 0, Ordering::Release);
     let Recovered { agents, queues, answers, recalls, questions, outdated, set_back, .. } =
         actors.made;
     for (_, machine) in queues {

@@ -1,5 +1,6 @@
 //! Configuration: one RON tree, split over files, validated whole.
 
+mod files;
 mod host;
 mod load;
 mod locate;
@@ -13,8 +14,9 @@ mod routing_tree;
 mod rules;
 mod tree;
 
+pub use files::{folders, read_whole};
 pub use host::{HostConfig, HostLimits, SignIns, TlsFiles};
-pub use load::{ConfigErrors, folders, is_name, load, place_in_file, read_whole};
+pub use load::{ConfigErrors, is_name, load, place_in_file};
 pub use model::{
     AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, QueueConfig, SecretSource,
     StrategyConfig,

@@ -1,7 +1,6 @@
 //! The description of the REST API under `/api/v1`, and what its parts share.
 
 use std::sync::LazyLock;
-use std::time::Instant;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Bytes, Json, ServiceConfig};
@@ -101,9 +100,9 @@ pub(super) fn seen(
             return Err(ApiError::NotFound("such conversation".to_owned()));
         }
         // A screen that looks again and again is one look.
-        if directory.looks.is_new(&caller.agent, id, Instant::now()) {
+        if let Some(look) = directory.looks.begin(&caller.agent, id) {
             caller.noted_blocking(directory, "conversation.read", &id.to_string())?;
-            directory.looks.remember(&caller.agent, id, Instant::now());
+            look.noted();
         }
     }
     Ok(machine)

@@ -1,7 +1,5 @@
 //! Conversations: lists of open ones, transcripts, and what is done in them.
 
-use std::time::Instant;
-
 use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::conversation::Summary;
 use cordboard_core::ids::{ConversationId, MessageNo};
@@ -68,10 +66,10 @@ pub async fn conversations(
     }
     if query.all {
         caller.must_see_everything(&web.directory)?;
-        if web.directory.looks.is_new(&caller.agent, ConversationId(Uuid::nil()), Instant::now()) {
+        let everybodys = ConversationId(Uuid::nil());
+        if let Some(look) = web.directory.looks.begin(&caller.agent, everybodys) {
             caller.noted(&web.directory, "conversation.list", "everybody's", None).await?;
-            let everybodys = ConversationId(Uuid::nil());
-            web.directory.looks.remember(&caller.agent, everybodys, Instant::now());
+            look.noted();
         }
     }
     let whose = (!query.all).then_some(&caller.agent);

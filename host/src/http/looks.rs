@@ -16,22 +16,39 @@ const MOST: usize = 10_000;
 pub struct Looks(Mutex<HashMap<(AgentId, ConversationId), Instant>>);
 
 impl Looks {
-    /// Whether this agent hasn't looked at it lately, as far as that is written down.
-    pub fn is_new(&self, agent: &AgentId, conversation: ConversationId, now: Instant) -> bool {
+    /// A look that has to be written down, and then said to be; nothing, where this agent has looked at it
+    /// lately, and that is.
+    pub fn begin<'a>(
+        &'a self,
+        agent: &'a AgentId,
+        conversation: ConversationId,
+    ) -> Option<Look<'a>> {
+        let now = Instant::now();
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known.get(&(agent.clone(), conversation));
-        before.is_none_or(|at| now.duration_since(*at) >= ONE_LOOK)
+        let is_new = before.is_none_or(|at| now.duration_since(*at) >= ONE_LOOK);
+        is_new.then_some(Look { looks: self, agent, conversation, now })
     }
+}
 
-    /// It is written down.
-    pub fn remember(&self, agent: &AgentId, conversation: ConversationId, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+/// One that isn't written down yet.
+pub struct Look<'a> {
+    looks: &'a Looks,
+    agent: &'a AgentId,
+    conversation: ConversationId,
+    now: Instant,
+}
+
+impl Look<'_> {
+    /// It is.
+    pub fn noted(self) {
+        let mut known = self.looks.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
-            known.retain(|_, at| now.duration_since(*at) < ONE_LOOK);
+            known.retain(|_, at| self.now.duration_since(*at) < ONE_LOOK);
         }
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert((agent.clone(), conversation), now);
+        known.insert((self.agent.clone(), self.conversation), self.now);
     }
 }

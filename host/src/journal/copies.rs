@@ -111,7 +111,9 @@ pub fn restore(
     std::fs::copy(from, &partial).map_err(wrong)?;
     let found = verify::file(&partial)
         .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong))
-        .and_then(|()| if without_log { Ok(None) } else { goes_on(data, &partial) });
+        .and_then(
+            |()| if without_log { Ok(None) } else { Ok(mark_of(&partial)?.goes_on_in(data)) },
+        );
     for end in ["-wal", "-shm"] {
         // Made by the look at it.
         let _ = std::fs::remove_file(data.join(format!("restored.partial{end}")));
@@ -163,10 +165,10 @@ pub fn restore(
 /// [`JournalError`]: the folder's own tables can be read and have more.
 fn is_newer_there(data: &Path, backup: &Path) -> Result<(), JournalError> {
     let (own, file) = (data.join(schema::FILE), backup);
-    let Ok(own) = verify::file(&own).and_then(|()| Mark::of(&verify::look_only(&own)?)) else {
+    let Ok(own) = verify::file(&own).and_then(|()| mark_of(&own)) else {
         return Ok(());
     };
-    let backup = Mark::of(&verify::look_only(file)?)?;
+    let backup = mark_of(file)?;
     if own.log != backup.log || own.applied <= backup.applied {
         return Ok(());
     }
@@ -178,16 +180,7 @@ fn is_newer_there(data: &Path, backup: &Path) -> Result<(), JournalError> {
     Err(JournalError::new(Trouble::Other, text))
 }
 
-/// How many batches a folder's log has beyond a backup; none, if it isn't the backup's, or doesn't go on where
-/// that ends.
-fn goes_on(data: &Path, backup: &Path) -> Result<Option<u64>, JournalError> {
-    if !SqliteLog::path(data).exists() {
-        return Ok(None);
-    }
-    // One that can't be read is put aside.
-    let look = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
-    let Ok((id, Some((first, last)))) = look else { return Ok(None) };
-    let Mark { log, applied, .. } = Mark::of(&verify::look_only(backup)?)?;
-    let goes_on = log == Some(id) && first <= applied.next() && last >= applied;
-    Ok(goes_on.then(|| last.0 - applied.0))
+/// How a file stands to its log.
+fn mark_of(file: &Path) -> Result<Mark, JournalError> {
+    Mark::of(&verify::look_only(file)?)
 }

@@ -448,13 +448,7 @@ pub(super) fn has_torn_wal(data: &Path) -> bool {
     if beside != Wal::Broken && !is_older() {
         return false;
     }
-    let log = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
-    log.is_ok_and(|(id, ends)| {
-        let goes_on = |(first, last): (Position, Position)| {
-            first <= alone.applied.next() && last >= alone.applied
-        };
-        alone.log == Some(id) && ends.is_some_and(goes_on)
-    })
+    alone.goes_on_in(data).is_some()
 }
 
 /// Whether nothing is missing between a folder's log and the views: that it is there, whole, theirs, and goes on

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
-use super::log;
 use super::schema::FILE;
+use super::{log, wal};
 
 /// Stands in a folder once there is a journal in it.
 const MARK: &str = "journal.made";
@@ -166,7 +166,7 @@ fn named(data: &Path, beginnings: &[&str]) -> Vec<String> {
 /// to be written back to it.
 fn is_unused(data: &Path) -> bool {
     const VERSION: std::ops::Range<usize> = 60..64;
-    let waits = std::fs::metadata(data.join(format!("{FILE}-wal"))).is_ok_and(|wal| wal.len() > 0);
+    let waits = std::fs::metadata(wal::path(&data.join(FILE))).is_ok_and(|wal| wal.len() > 0);
     let mut head = [0; 100];
     let read = std::fs::File::open(data.join(FILE)).and_then(|mut file| file.read_exact(&mut head));
     let has_tables = std::fs::metadata(data.join(FILE)).is_ok_and(|file| file.len() > 4096);

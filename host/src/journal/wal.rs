@@ -24,10 +24,14 @@ pub(super) enum Wal {
     Broken,
 }
 
+/// Where a file's lies.
+pub(super) fn path(file: &Path) -> PathBuf {
+    PathBuf::from(format!("{}-wal", file.display()))
+}
+
 /// Of the file at a path. Nobody may be writing to it.
 pub(super) fn beside(file: &Path) -> Wal {
-    let path = PathBuf::from(format!("{}-wal", file.display()));
-    std::fs::read(path).map_or(Wal::Missing, |bytes| look_at(&bytes))
+    std::fs::read(path(file)).map_or(Wal::Missing, |bytes| look_at(&bytes))
 }
 
 /// Whether the WAL beside an open database has as many pages as its index says, and no hole. One that somebody cuts
@@ -40,7 +44,7 @@ pub(super) fn is_sound(connection: &Connection, file: &Path) -> bool {
     let page = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
     let (Ok(frames @ 1..), Ok(page)) = (frames, page) else { return true };
     let (frames, page) = (frames.unsigned_abs(), page.unsigned_abs());
-    let Ok(wal) = std::fs::File::open(format!("{}-wal", file.display())) else { return false };
+    let Ok(wal) = std::fs::File::open(path(file)) else { return false };
     let length = wal.metadata().map_or(0, |about| about.len());
     if length < HEAD as u64 + frames * (FRAME as u64 + page) {
         return false;

@@ -13,7 +13,7 @@ use crate::grief::{Part, contained};
 
 use super::entry::{Entry, Position};
 use super::error::{JournalError, Trouble};
-use super::log::LogId;
+use super::log::{Log, LogId, SqliteLog};
 use super::record::{Outcome, Record};
 use super::texts::{self, Indexed};
 use super::{schema, wal};
@@ -65,6 +65,18 @@ impl Mark {
         });
         let unused = Self { log: None, was_stopped: true, applied: Position::default() };
         Ok(row.optional()?.unwrap_or(unused))
+    }
+
+    /// How many batches a folder's log has beyond these views; none, if it can't be read, isn't theirs, or doesn't go
+    /// on where they end.
+    pub fn goes_on_in(&self, data: &Path) -> Option<u64> {
+        if !SqliteLog::path(data).exists() {
+            return None;
+        }
+        let log = SqliteLog::open_to_read(data).ok()?;
+        let (id, (first, last)) = (log.id().ok()?, log.ends().ok()??);
+        let goes_on = self.log == Some(id) && first <= self.applied.next() && last >= self.applied;
+        goes_on.then(|| last.0 - self.applied.0)
     }
 }
 
@@ -226,7 +238,7 @@ fn keep(file: &Path) -> Result<()> {
     let disk = |error: std::io::Error| {
         JournalError::new(Trouble::Disk, format!("{}: {error}", file.display()))
     };
-    let wal = PathBuf::from(format!("{}-wal", file.display()));
+    let wal = wal::path(file);
     // The file itself isn't opened: SQLite's locks on it would end as it is closed. Whoever moves something
     // there syncs it.
     match File::open(&wal) {

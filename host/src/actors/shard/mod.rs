@@ -1,26 +1,26 @@
 //! A shard: the conversations whose names hash to it, all on one arbiter. It alone sends to them,
 //! so it knows when one is idle, and nothing is lost between passivation and return.
 
+mod again;
+mod reading;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
-use cordboard_core::Conversation;
 use cordboard_core::conversation::Opening;
-use cordboard_core::ids::{Address, ConversationId};
+use cordboard_core::ids::ConversationId;
 use cordboard_core::notice::ThreadKey;
-use cordboard_core::switchboard::{self, Before, Dialogue};
 
-use crate::actors::conversation::{
-    ConversationActor, Loaded, Passivate, Replace, Step, Tally, deal_with,
-};
+pub(super) use again::{Reload, Setback, TryAgain};
+
+use crate::actors::conversation::{ConversationActor, Passivate, Step, Tally, deal_with};
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::{Directory, Ping};
-use crate::actors::names::new_id;
-use crate::grief::{self, Part, contained};
-use crate::journal::{JournalError, Position, Reader, Settled, Stored, Trouble};
+use crate::grief::{Part, contained};
+use crate::journal::{JournalError, Position, Reader, Settled};
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -106,119 +106,6 @@ impl Shard {
         }
     }
 
-    /// The conversation that takes the thread's next message: live, passivated or new. Messages that one
-    /// of them has sent back find the new one, and so do those behind them.
-    fn of_thread(
-        &mut self,
-        key: &ThreadKey,
-        own: &Address,
-        not: Option<ConversationId>,
-        shard: &Addr<Self>,
-    ) -> Result<Option<ConversationId>, JournalError> {
-        let newest = match self.threads.get(key) {
-            Some(id) => Some(*id),
-            None => self.reader()?.thread(key)?.newest,
-        };
-        if let Some(id) = switchboard::taker(newest, not)
-            && self.wake(id, shard)?
-        {
-            self.threads.insert(key.clone(), id);
-            return Ok(Some(id));
-        }
-        let id = new_id(key, newest);
-        let before = self.before(key, id, newest)?;
-        let Some(loaded) = self.unopened(id, key, own, before) else { return Ok(None) };
-        self.start(loaded, shard);
-        self.threads.insert(key.clone(), id);
-        Ok(Some(id))
-    }
-
-    /// What a conversation of this name takes along from those before it; `last` is the one just before.
-    fn before(
-        &self,
-        key: &ThreadKey,
-        id: ConversationId,
-        last: Option<ConversationId>,
-    ) -> Result<Before, JournalError> {
-        let opted_out = self.reader()?.thread(key)?.opted_out;
-        let Some(last) = last else { return Ok(Before { opted_out, ..Before::default() }) };
-        let keys = self.reader()?.recent_keys(key, id)?;
-        let before = match self.reader()?.conversation(last)? {
-            Some(last) => Before::after(&last, keys),
-            None => Before { keys, ..Before::default() },
-        };
-        // Also what they said in a conversation that is forgotten.
-        Ok(Before { opted_out, ..before })
-    }
-
-    /// Brings a passivated conversation back; false if there is none.
-    fn wake(&mut self, id: ConversationId, shard: &Addr<Self>) -> Result<bool, JournalError> {
-        if self.live.contains_key(&id) {
-            return Ok(true);
-        }
-        let Some((machine, stored)) = self.read(id)? else { return Ok(false) };
-        let loaded = self.loaded(machine, stored)?;
-        self.start(loaded, shard);
-        Ok(true)
-    }
-
-    /// What is read here fails now and then, on disks that do; and in tests.
-    fn reader(&self) -> Result<&Reader, JournalError> {
-        match grief::provoked_error("read") {
-            false => Ok(&self.reader),
-            true => Err(JournalError::new(Trouble::Disk, "provoked by CORDBOARD_PANIC")),
-        }
-    }
-
-    fn read(
-        &self,
-        id: ConversationId,
-    ) -> Result<Option<(Box<Conversation>, Stored)>, JournalError> {
-        let stored = self.reader()?.conversation_and_row(id)?;
-        let Some((machine, stored)) = stored else { return Ok(None) };
-        let Some(machine) = self.directory.with_settings(machine) else {
-            tracing::error!(%id, "neither channel nor workstream of this conversation is configured any more");
-            return Ok(None);
-        };
-        Ok(Some((Box::new(machine), stored)))
-    }
-
-    fn loaded(&self, machine: Box<Conversation>, stored: Stored) -> Result<Loaded, JournalError> {
-        let id = machine.id();
-        let keys = self.reader()?.recent_keys(&machine.thread(), id)?;
-        let open_replies = self.reader()?.open_replies(id)?;
-        let dialogue = Dialogue::of(machine, keys);
-        Ok(Loaded { dialogue, stored: Some(stored), open_replies })
-    }
-
-    /// Nothing if there is no such channel.
-    fn unopened(
-        &self,
-        id: ConversationId,
-        key: &ThreadKey,
-        own: &Address,
-        before: Before,
-    ) -> Option<Loaded> {
-        let Some(settings) = self.directory.in_force.of_channel(&key.channel) else {
-            tracing::error!(channel = %key.channel, "a message of a channel that isn't configured");
-            return None;
-        };
-        let opening = before.opening(key, own, country_of(&key.customer));
-        let dialogue = Dialogue::new(id, opening, settings, before.keys);
-        Some(Loaded { dialogue, stored: None, open_replies: 0 })
-    }
-
-    fn start(&mut self, loaded: Loaded, shard: &Addr<Self>) {
-        let dialogue = &loaded.dialogue;
-        let (id, thread, opening) = (dialogue.id(), dialogue.thread(), dialogue.opening().cloned());
-        let tally = Arc::new(Tally::default());
-        let (directory, shard) = (self.directory.clone(), shard.clone());
-        let actor = ConversationActor::new(loaded, directory, shard, tally.clone()).start();
-        let last_used = Instant::now();
-        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, opening });
-        self.directory.metrics.live_conversations.inc();
-    }
-
     /// Whether the views don't show yet what has to be looked at for it. What is live needs no looking.
     fn must_wait(&self, deliver: &Deliver) -> bool {
         if self.held.iter().any(|held| held.to.is_as(&deliver.to)) {
@@ -302,15 +189,6 @@ impl Live {
         self.tally.handled.load(Ordering::Acquire) == self.sent
             && self.tally.pending.load(Ordering::Acquire) == 0
     }
-}
-
-/// The country of a number in E.164 form, two letters, also of one at another network
-/// (`whatsapp:+43…`); numbers of no single country (and addresses that aren't numbers) have none.
-fn country_of(address: &Address) -> Option<String> {
-    let address = address.as_str();
-    let number = address.split_once(':').map_or(address, |(_, number)| number);
-    let number = phonenumber::parse(None, number).ok()?;
-    number.country().id().map(|country| country.as_ref().to_owned())
 }
 
 fn answer(deliver: Deliver, answer: Answer) {
@@ -444,141 +322,6 @@ impl Handler<Forget> for Shard {
                 self.threads.insert(live.thread.clone(), *id);
                 self.live.insert(*id, live);
             }
-        }
-    }
-}
-
-/// An input that couldn't be dealt with just now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TryAgain(pub Deliver);
-
-impl Handler<TryAgain> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, message: TryAgain, context: &mut Self::Context) {
-        self.try_again(message.0, context);
-    }
-}
-
-/// A conversation's machine has gone further than the journal: read it again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Reload {
-    pub id: ConversationId,
-    /// The input that has to be handled once more, and why.
-    pub retry: Option<(Deliver, Setback)>,
-    /// How often it couldn't be read.
-    pub attempts: u8,
-}
-
-/// Why an input has to be handled once more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Setback {
-    /// The journal didn't take it, or couldn't be read: it is tried until it does.
-    Journal,
-    /// The machine panicked on it. What does so again and again is given up.
-    Grief,
-}
-
-impl Handler<Reload> for Shard {
-    type Result = ();
-
-    fn handle(&mut self, message: Reload, context: &mut Self::Context) {
-        let Reload { id, retry, attempts } = message;
-        if self.directory.journal.is_behind(id) {
-            self.directory.journal.hurry();
-            self.reload_later(Reload { id, retry, attempts }, Self::VISIBLE_SOON, context);
-            return;
-        }
-        if let Err(error) = self.reload(id) {
-            // It keeps its machine, which the journal refuses to follow, until it can be read.
-            tracing::error!(%error, %id, "the journal can't be read");
-            let attempts = attempts.saturating_add(1);
-            self.reload_later(Reload { id, retry, attempts }, backoff(attempts), context);
-            return;
-        }
-        let Some((deliver, setback)) = retry else { return };
-        if setback == Setback::Grief && deliver.attempts >= Deliver::MOST_ATTEMPTS {
-            tracing::error!(%id, input = ?deliver.input, "given up: it came to grief each time");
-            return;
-        }
-        self.try_again(deliver, context);
-    }
-}
-
-impl Shard {
-    /// Gives a live conversation what the journal has of it.
-    fn reload(&mut self, id: ConversationId) -> Result<(), JournalError> {
-        let loaded = match (self.read(id)?, self.live.get(&id)) {
-            (Some((machine, stored)), Some(_)) => Some(self.loaded(machine, stored)?),
-            // Its first event never came to the journal.
-            (None, Some(Live { thread, opening: Some(opening), .. })) => {
-                let keys = self.reader()?.recent_keys(thread, id)?;
-                let opted_out = self.reader()?.thread(thread)?.opted_out;
-                let last_agent = opening.last_agent.clone();
-                self.unopened(id, thread, &opening.own, Before { keys, last_agent, opted_out })
-            }
-            _ => None,
-        };
-        if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
-            live.send(Replace(loaded));
-        }
-        Ok(())
-    }
-
-    fn reload_later(&self, reload: Reload, wait: Duration, context: &mut Context<Self>) {
-        self.put_off.fetch_add(1, Ordering::AcqRel);
-        context.run_later(wait, |shard, context| {
-            shard.put_off.fetch_sub(1, Ordering::AcqRel);
-            Handler::handle(shard, reload, context);
-        });
-    }
-
-    /// At once, the first time; then it waits, longer each time. Never dropped, never spun.
-    fn try_again(&self, mut deliver: Deliver, context: &mut Context<Self>) {
-        let wait = backoff(deliver.attempts);
-        deliver.attempts = deliver.attempts.saturating_add(1);
-        self.put_off.fetch_add(1, Ordering::AcqRel);
-        context.run_later(wait, |shard, context| {
-            shard.put_off.fetch_sub(1, Ordering::AcqRel);
-            Handler::handle(shard, deliver, context);
-        });
-    }
-}
-
-/// Nothing, then 10 ms, doubled each time up to five seconds.
-fn backoff(attempts: u8) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(5);
-    match attempts {
-        0 => Duration::ZERO,
-        n => Duration::from_millis(5 << n.min(12)).min(LONGEST),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // OPS-09
-    #[test]
-    fn what_is_tried_again_waits_longer_each_time() {
-        let waits: Vec<u128> = (0..14).map(|n| backoff(n).as_millis()).collect();
-        assert_eq!(waits[..4], [0, 10, 20, 40]);
-        assert!(waits.is_sorted());
-        assert_eq!((waits[13], backoff(u8::MAX).as_millis()), (5000, 5000));
-    }
-
-    // ROUTE-01
-    #[test]
-    fn a_number_has_its_country_at_every_network() {
-        for (address, country) in [
-            ("+436641234567", Some("AT")),
-            ("whatsapp:+436641234567", Some("AT")),
-            ("whatsapp:US.13491208655302741918", None),
-            ("25392", None),
-        ] {
-            assert_eq!(country_of(&Address::new(address)).as_deref(), country, "{address}");
         }
     }
 }
