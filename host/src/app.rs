@@ -166,7 +166,9 @@ impl Host {
         if let Err(error) = directory.journal.caught_up().await {
             tracing::warn!(%error, "what the start has written can't be seen yet");
         }
-        actix::spawn(watch::upkeep(directory.clone()));
+        let log = watch::routing_log(directory.clone());
+        let weak = Arc::downgrade(&directory);
+        actix::spawn(Directory::supervised(weak, "who removes old routing logs", log));
         let keeping = keeping::by_rule(directory.clone(), alive_at);
         actix::spawn(Directory::supervised(
             Arc::downgrade(&directory),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cordboard_core::switchboard::Recovery;
-use cordboard_core::time::Timestamp;
+use cordboard_core::time::{Span, Timestamp};
 
 use crate::actors::Directory;
 use crate::clock::{self, Jump};
@@ -76,14 +76,27 @@ pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files)
     std::future::pending().await
 }
 
-/// Nobody waits for it.
-pub async fn upkeep(directory: Arc<Directory>) {
-    let host = directory.config().host.clone();
-    let before = Timestamp(clock::now().0 - host.keep_routing_log.0);
-    match journal::trim_routing_log(&directory.journal, &host.data, before).await {
-        Ok(0) => {}
-        Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
-        Err(error) => tracing::warn!(%error, "old routing logs couldn't be removed"),
+/// The record of routing goes by whole runs: old ones are removed, and one that has become long is ended.
+pub async fn routing_log(directory: Arc<Directory>) {
+    /// A run is at most so long, or as long as one is kept if that is less.
+    const A_DAY: Span = Span::seconds(24 * 3600);
+    const LEAST: Span = Span::seconds(1);
+    const LOOK_EVERY: Span = Span::seconds(3600);
+    loop {
+        let host = directory.config().host.clone();
+        let keep = host.keep_routing_log;
+        let before = Timestamp(clock::cautious().0 - keep.0);
+        match journal::trim_routing_log(&directory.journal, &host.data, before).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
+            Err(error) => tracing::warn!(%error, "old routing logs couldn't be removed"),
+        }
+        let pause = keep.clamp(LEAST, LOOK_EVERY);
+        tokio::time::sleep(Duration::from_millis(pause.0.unsigned_abs())).await;
+        let is_long = |since: Timestamp| clock::now() >= since + keep.clamp(LEAST, A_DAY);
+        if directory.recorder.run_since().is_some_and(is_long) {
+            directory.begin_record_anew();
+        }
     }
 }
 

@@ -508,3 +508,45 @@ async fn whose_workstream_is_configured_again_is_counted_again() {
     host.until_state(&sams, &id, "active").await;
     setup.stop_and_replay(host);
 }
+
+// OPS-08 OPS-03
+#[actix_web::test]
+async fn the_routing_log_of_a_host_that_runs_on_begins_anew_and_replays_from_there() {
+    let mut setup = Setup::new();
+    setup.host = "keep_routing_log: \"3s\",".to_owned();
+    setup.agents =
+        r#"(id: "max", queues: ["support"], capacity: (messaging: 1000, units: 100000)),"#
+            .to_owned();
+    let emulators = setup.with_emulators();
+    let [maxs, sams] = ["max", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut max = Screen::at_desk(&host.url, &maxs).await;
+    let runs = || {
+        let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+        let query = "SELECT count(DISTINCT run), min(run) FROM routing_log";
+        journal.query_row(query, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+    };
+    let (_, first) = runs().unwrap();
+    let began = Instant::now();
+    let mut texts = 0;
+    // Work flows while it begins anew, again and again, and what is old goes.
+    while began.elapsed() < Duration::from_secs(14) {
+        let from = format!("+142555{texts:05}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, "hello").await, 200);
+        let id = max.accept_next().await;
+        max.must(json!({ "type": "reply", "conversation": id, "text": "hi" })).await;
+        texts += 1;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    let (count, oldest) = runs().unwrap();
+    assert!((1..=4).contains(&count) && oldest > first, "{count} runs, from {oldest}, {first}");
+    let metrics = host.text(&sams, "/metrics").await;
+    assert!(metrics.contains("cordboard_routing_rebuilt_total"), "{metrics}");
+    assert!(!host.log().contains("grief"), "nothing went wrong");
+    let (_, agents) = host.get(&sams, "/api/v1/agents").await;
+    let max = agents.as_array().unwrap().iter().find(|one| one["id"] == "max").cloned().unwrap();
+    assert_eq!(max["capacity"][2]["used"], texts);
+    assert_eq!(host.stop(), Some(0));
+    let (code, said) = setup.replay();
+    assert!(code == 0 && said.contains("the same byte for byte"), "{said}");
+}

@@ -149,6 +149,16 @@ impl Directory {
         self.in_force.set_settings(channel.clone(), settings);
     }
 
+    /// What all channels' conversations go by stands in the record of each run.
+    pub(super) fn note_settings(&self) {
+        self.recorder.note(&Entry::Workstreams(self.in_force.of_channels()));
+    }
+
+    /// The record of this run has become long: another one begins, and the old can go as a whole (OPS-03).
+    pub fn begin_record_anew(&self) {
+        self.make_routing_anew(Anew::Recorded);
+    }
+
     /// The agent's actor.
     pub fn agent(&self, id: &AgentId) -> Option<Addr<AgentActor>> {
         self.agents.get(id).map(|entry| entry.actor.clone())

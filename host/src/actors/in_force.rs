@@ -54,6 +54,11 @@ impl InForce {
         self.channels.get(channel).map(|settings| settings.clone())
     }
 
+    /// What the conversations of each channel go by.
+    pub(super) fn of_channels(&self) -> Vec<Arc<Workstream>> {
+        self.channels.iter().map(|settings| settings.value().clone()).collect()
+    }
+
     /// What conversations of a channel, of this workstream when they began, go by: the channel's
     /// settings, or the workstream's if the channel is configured no longer; `None` if that isn't either.
     pub fn settings_of(

@@ -34,6 +34,8 @@ pub enum Anew {
     Lost(String),
     /// Conversations of which it doesn't know have settings again.
     Known,
+    /// The record of this run has become so long that another one is to begin: a run's can go only as a whole.
+    Recorded,
 }
 
 /// Stop and put aside what comes.
@@ -68,17 +70,22 @@ pub(super) async fn watch(
         let calls = std::iter::once(call).chain(std::iter::from_fn(|| calls.try_recv().ok()));
         let lost = |call| match call {
             Anew::Lost(why) => Some(why),
-            Anew::Known => None,
+            Anew::Known | Anew::Recorded => None,
         };
-        if let Some(why) = calls.filter_map(lost).last() {
+        let calls: Vec<Anew> = calls.collect();
+        let begins_run = calls.iter().any(|call| matches!(call, Anew::Recorded));
+        if let Some(why) = calls.into_iter().filter_map(lost).next_back() {
             directory.grief.happened(&why);
         }
         let began = Instant::now();
-        match rebuild(&directory, &routing).await {
+        match rebuild(&directory, &routing, begins_run).await {
             Ok(open) => {
                 directory.metrics.rebuilt.inc();
                 let ms = began.elapsed().as_millis() as u64;
-                tracing::warn!(open, ms, "routing was made anew from the journal");
+                match begins_run {
+                    true => tracing::info!(open, ms, "routing was made anew for its record"),
+                    false => tracing::warn!(open, ms, "routing was made anew from the journal"),
+                }
             }
             Err(error) => {
                 directory.grief.stop(format!("routing can't be made anew: {error}"));
@@ -88,7 +95,11 @@ pub(super) async fn watch(
     }
 }
 
-async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<u64, String> {
+async fn rebuild(
+    directory: &Arc<Directory>,
+    routing: &ArbiterHandle,
+    begins_run: bool,
+) -> Result<u64, String> {
     // No change of the configuration in between: it would meet half of the machines.
     let _no_change = directory.changing.lock().await;
     let agents = directory.agent_actors();
@@ -110,6 +121,10 @@ async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<
     let made = actix_web::rt::task::spawn_blocking(move || {
         let config = own.config();
         let reader = Reader::open(&config.host.data).map_err(|error| error.to_string())?;
+        if begins_run {
+            own.recorder.begin_run(clock::now());
+            own.note_settings();
+        }
         let made = Actors::recover(&config, &reader, &own.recorder);
         made.map(|(actors, _)| actors).map_err(|error| error.to_string())
     });

@@ -3,7 +3,7 @@
 //! nothing waits for it: a crash costs the last moment of the record, never a work item.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -186,8 +186,9 @@ impl Collected {
 /// Collects entries; [`Recorder::flush`] writes them.
 pub struct Recorder {
     journal: Journal,
-    /// Names this start of the host.
-    run: i64,
+    /// Names what begins with fresh machines: a start of the host, or routing that was made anew for the
+    /// record's sake.
+    run: AtomicI64,
     collected: Arc<Mutex<Collected>>,
     /// Whether the log is kept; decisions always are.
     keeps_log: bool,
@@ -206,7 +207,20 @@ impl Recorder {
     /// For a start of the host.
     pub fn new(journal: Journal, run: i64, keeps_log: bool) -> Self {
         let (collected, flush_is_due) = (Arc::default(), Arc::default());
-        Self { journal, run, collected, keeps_log, flush_is_due }
+        Self { journal, run: AtomicI64::new(run), collected, keeps_log, flush_is_due }
+    }
+
+    /// When the run began, if there is a log of it.
+    pub fn run_since(&self) -> Option<Timestamp> {
+        self.keeps_log.then(|| Timestamp(self.run.load(Ordering::Acquire)))
+    }
+
+    /// What is noted from now on is another run's: machines begin anew, and so does what is known of settings. Blocks
+    /// the thread, and nobody may be told anything meanwhile.
+    pub(super) fn begin_run(&self, now: Timestamp) {
+        self.wait_for_the_journal();
+        self.run.store(now.0, Ordering::Release);
+        self.collected().is_given_up = false;
     }
 
     /// Notes an [`Entry`].
@@ -272,8 +286,8 @@ impl Recorder {
         self.flush_is_due.store(!collected.is_empty(), Ordering::Relaxed);
         // A journal that has ended answers at once, and wants the lock for it.
         drop(collected);
-        let record =
-            Record::Routing { run: self.run, at: crate::clock::now(), entries: entries.clone() };
+        let run = self.run.load(Ordering::Acquire);
+        let record = Record::Routing { run, at: crate::clock::now(), entries: entries.clone() };
         let (known, flush_is_due) = (self.collected.clone(), self.flush_is_due.clone());
         self.journal.write(record, move |result| {
             let mut collected = known.lock().unwrap_or_else(PoisonError::into_inner);
