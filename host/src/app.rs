@@ -84,6 +84,8 @@ impl Host {
             }
             Err(error) if options.new_journal => {
                 journal::put_aside(&data, clock::now().0).map_err(unusable)?;
+                // All of it lies aside: nothing is left to be gone on with.
+                journal::restore_ends(&data);
                 tracing::warn!(%error, "begun with an empty journal, as was asked for");
             }
             Err(error) => return Err(unusable(error)),

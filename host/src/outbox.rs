@@ -16,7 +16,6 @@ use cordboard_core::conversation::Input;
 use cordboard_core::ids::{Address, ChannelId, ConversationId};
 use cordboard_core::message::Delivery;
 use cordboard_core::notice::ThreadKey;
-use cordboard_core::time::Span;
 use cordboard_sdk::{Media, Outbound, SendError, SendErrorKind};
 use dashmap::DashMap;
 use rand::Rng;
@@ -35,8 +34,8 @@ const SIDE_BY_SIDE: usize = 32;
 const MOST_ATTEMPTS: u32 = 12;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// A reply on a channel that isn't configured waits for so long that an operator may have made a mistake.
-const CHANNEL_MAY_COME_BACK: Span = Span::seconds(3600);
+/// A reply on a channel that isn't configured waits for so long from the start on: an operator may have made a mistake.
+const CHANNEL_MAY_COME_BACK: Duration = Duration::from_secs(3600);
 
 /// Replies that are not settled yet.
 #[derive(Clone, Default)]
@@ -242,14 +241,11 @@ async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
 async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
     let channel = ChannelId::from(row.channel.as_str());
     let slot = directory.plugins.channel(&channel);
-    if slot.is_none() && row.body.said_at.is_none_or(|at| at + CHANNEL_MAY_COME_BACK < clock::now())
-    {
+    // Channels are configured at the start.
+    if slot.is_none() && clock::since_start() > CHANNEL_MAY_COME_BACK {
         // Whoever wrote it hears that, and nothing of it is kept for good.
-        let delivery = Delivery::Undelivered {
-            code: "no_channel".to_owned(),
-            reason: format!("the channel {channel} isn't configured any more"),
-        };
-        return settled(delivery, None);
+        let why = format!("the channel {channel} isn't configured any more");
+        return ended(row, "no_channel", why);
     }
     let Some((slot, handle)) = slot.and_then(|slot| {
         let handle = slot.state.clone().ok()?;
@@ -277,11 +273,7 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
         match has_opted_out(row, channel, directory).await {
             Ok(false) => {}
             Ok(true) => {
-                let delivery = Delivery::Undelivered {
-                    code: "opted_out".to_owned(),
-                    reason: "the customer has opted out since".to_owned(),
-                };
-                return settled(delivery, None);
+                return ended(row, "opted_out", "the customer has opted out since".to_owned());
             }
             Err(error) => {
                 tracing::warn!(%error, "the outbox waits for the journal");
@@ -293,6 +285,11 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
     let result = handle.send(&outbound(row, &slot)).await;
     let verdict = match result {
         Ok(receipt) => settled(Delivery::Sent, Some(receipt.provider_id)),
+        Err(error) if repeatable && error.kind == SendErrorKind::Uncertain => {
+            // It may be with the provider already, whatever becomes of its repetition.
+            row.attempting = true;
+            judge(&error, row, repeatable)
+        }
         Err(error) => judge(&error, row, repeatable),
     };
     let outcome = match &verdict {
@@ -357,6 +354,14 @@ fn judge(error: &SendError, row: &OutboxRow, repeatable: bool) -> Verdict {
             Verdict::Settled { delivery: undelivered(), provider_id: None, opted_out: true }
         }
     }
+}
+
+/// It isn't tried again: it was certainly not taken, or may have been.
+fn ended(row: &OutboxRow, code: &str, reason: String) -> Verdict {
+    if row.attempting {
+        return unconfirmed(&reason);
+    }
+    settled(Delivery::Undelivered { code: code.to_owned(), reason }, None)
 }
 
 fn settled(delivery: Delivery, provider_id: Option<String>) -> Verdict {
@@ -438,6 +443,18 @@ async fn record(
             Answer::Unavailable(error) => {
                 tracing::warn!(error, "a send's outcome waits for the journal");
                 tokio::time::sleep(FIRST_WAIT).await;
+            }
+            // Its workstream isn't configured any more, or it was erased: nobody is there who could hear it, and
+            // what is left of it mustn't keep its customer from being erased.
+            Answer::NotFound => {
+                let given_up = Record::SendGivenUp { row: row.id };
+                match directory.journal.write_now(given_up).await {
+                    Ok(_) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "a send's outcome waits for the journal");
+                        tokio::time::sleep(FIRST_WAIT).await;
+                    }
+                }
             }
             _ => return,
         }

@@ -210,6 +210,34 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     let host = setup.start(&["--strict"]).await;
     assert_eq!(host.conversations_of(&sams, "+14255550102").await.len(), 1);
     assert_eq!(host.stop(), Some(0));
+    // Or with nothing: then all of it lies aside, and there is nothing to be gone on with.
+    let aside = setup.folder.path().join("aside");
+    std::fs::create_dir(&aside).unwrap();
+    for entry in std::fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, aside.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    std::fs::write(data.join("restore.under-way"), ms).unwrap();
+    let host = setup.start(&["--strict", "--new-journal"]).await;
+    assert_eq!(text("+14255550103").await, 200);
+    host.kill();
+    let host = setup.start(&["--strict", "--new-journal"]).await;
+    let sams_now = setup.token("sam");
+    assert_eq!(host.conversations_of(&sams_now, "+14255550103").await.len(), 1);
+    assert_eq!(host.stop(), Some(0));
+    for entry in std::fs::read_dir(&aside).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, data.join(path.file_name().unwrap())).unwrap();
+    }
+    for end in ["-wal", "-shm"] {
+        for file in ["journal.sqlite", "log.sqlite"] {
+            if !aside.join(format!("{file}{end}")).exists() {
+                let _ = std::fs::remove_file(data.join(format!("{file}{end}")));
+            }
+        }
+    }
     // Or on: the restore, once more.
     std::fs::write(data.join("restore.under-way"), ms).unwrap();
     let (code, said) = setup.run(&["journal", "restore", "--without-log", &backup, &config]);

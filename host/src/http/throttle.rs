@@ -213,6 +213,10 @@ impl Throttle {
         let Some(address) = address else { return };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.remove(&Key::Both(account.clone(), address));
+        // Whoever comes next from there is as new.
+        if let Some(of_address) = failures.get_mut(&Key::Address(address)) {
+            of_address.newcomer = None;
+        }
         drop(failures);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
@@ -358,6 +362,15 @@ mod tests {
         now += ONE_NEWCOMER_IN;
         assert!(throttle.wait(&known("kim"), address(11), now).is_some());
         assert_eq!(throttle.wait(&known("kim"), address(12), now), None);
+        // Whoever gets in leaves the turn to the next: a new office has more than one person.
+        now += Duration::from_secs(60);
+        throttle.attempt(&known("kim"), address(13), now).was_right();
+        throttle.attempt(&known("lee"), address(0), now).was_wrong();
+        for n in 0..60 {
+            throttle.attempt(&known("lee"), address(100 + n % 100), now).was_wrong();
+        }
+        now += ONE_NEWCOMER_IN;
+        assert_eq!(throttle.wait(&known("lee"), address(13), now), None);
         // And after an hour without another nothing is left of it.
         now += FORGOTTEN_AFTER;
         for _ in 0..5 {

@@ -33,13 +33,13 @@ pub enum Holds {
 /// From now on the folder holds parts of two journals; of more, if an earlier restore was broken off.
 pub(super) fn restore_begins(data: &Path, ms: i64) -> std::io::Result<()> {
     let mut mark = std::fs::File::options().create(true).append(true).open(data.join(RESTORING))?;
-    mark.write_all(format!("{ms}\n").as_bytes())?;
+    mark.write_all(format!("\n{ms}\n").as_bytes())?;
     mark.sync_all()?;
     std::fs::File::open(data)?.sync_all()
 }
 
 /// It holds one.
-pub(super) fn restore_ends(data: &Path) {
+pub fn restore_ends(data: &Path) {
     // One that stays is said at the next start, with what helps.
     let _ = std::fs::remove_file(data.join(RESTORING));
 }

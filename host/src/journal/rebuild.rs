@@ -80,7 +80,7 @@ fn conversation(
     words: &mut Words,
 ) -> Result<bool> {
     let mut events = source.prepare_cached(
-        "SELECT version, at, body FROM events WHERE conversation = ?1 ORDER BY version",
+        "SELECT version, at, body, rowid FROM events WHERE conversation = ?1 ORDER BY version",
     )?;
     let mut rows = events.query([id.0.as_bytes().as_slice()])?;
     let mut machine: Option<Conversation> = None;
@@ -105,7 +105,7 @@ fn conversation(
             };
             let address = (opening.channel.to_string(), opening.customer.to_string());
             if opening.opted_out {
-                words.entry(address.clone()).or_default().push((at, true));
+                words.entry(address.clone()).or_default().push((row.get(3)?, at, true));
             }
             thread = Some(address);
             forget_engagements(to, id)?;
@@ -115,7 +115,7 @@ fn conversation(
             continue;
         };
         if let Event::ConsentChanged { opted_out } = &event {
-            words.entry(address.clone()).or_default().push((at, *opted_out));
+            words.entry(address.clone()).or_default().push((row.get(3)?, at, *opted_out));
         }
         let sessions = SessionOp::of(&event);
         if !sessions.is_empty() {
@@ -139,58 +139,54 @@ fn conversation(
     Ok(true)
 }
 
-/// What customers said about being written to, with when: whoever opted out, or in, or had opted out before what
-/// is there began. By channel and customer.
-type Words = HashMap<(String, String), Vec<(Timestamp, bool)>>;
+/// What customers said about being written to, by channel and customer: whoever opted out, or in, or had opted out
+/// before what is there began. With the number of the event, which grows with what happened, and its time, which
+/// is what a clock showed.
+type Words = HashMap<(String, String), Vec<(i64, Timestamp, bool)>>;
 
-/// The last word counts, by when it was said: a report may be of an older conversation. What stands in the table goes only
-/// for an opt-in that was said later; one that isn't there is added only if nothing later began without it.
-fn consents(source: &Connection, to: &Transaction<'_>, words: Words) -> Result<()> {
+/// What stands in the table stays: it was written with the events that it follows from, and those may be
+/// forgotten. What isn't there is added if the last word was an opt-out, and nothing began later without it.
+fn consents(source: &Connection, to: &Transaction<'_>, mut words: Words) -> Result<()> {
     let mut missing: Words = HashMap::new();
-    for (address, mut said) in words {
-        said.sort_by_key(|(at, _)| *at);
-        let Some((at, opted_out)) = said.last().copied() else { continue };
-        match (known_since(to, &address)?, opted_out) {
-            (Some(since), false) if at > since => note_consent(to, address, false, at)?,
-            (None, true) => drop(missing.insert(address, said)),
-            _ => {}
+    for (address, mut said) in words.drain() {
+        said.sort_unstable();
+        if said.last().is_some_and(|(.., opted_out)| *opted_out) && !is_known(to, &address)? {
+            missing.insert(address, said);
         }
     }
     if missing.is_empty() {
         return Ok(());
     }
-    let mut began = source.prepare("SELECT at, body FROM events WHERE version = 1")?;
+    let mut began = source.prepare("SELECT rowid, at, body FROM events WHERE version = 1")?;
     let mut rows = began.query([])?;
     while let Some(row) = rows.next()? {
-        let event: Event = rmp_serde::from_slice(row.get_ref(1)?.as_blob()?)
+        let event: Event = rmp_serde::from_slice(row.get_ref(2)?.as_blob()?)
             .map_err(|error| JournalError::new(Trouble::Damaged, error.to_string()))?;
         let Some((opening, _)) = Opening::of(&event) else { continue };
         let address = (opening.channel.to_string(), opening.customer.to_string());
         if let Some(said) = missing.get_mut(&address) {
-            said.push((Timestamp(row.get(0)?), opening.opted_out));
+            said.push((row.get(0)?, Timestamp(row.get(1)?), opening.opted_out));
         }
     }
     for (address, mut said) in missing {
-        // Of the same moment, the one that is meant to keep somebody from being written to.
         said.sort_unstable();
-        if let Some((at, true)) = said.last().copied() {
+        if let Some((_, at, true)) = said.last().copied() {
             note_consent(to, address, true, at)?;
         }
     }
     Ok(())
 }
 
-/// Since when the table has it that somebody wants no messages.
-fn known_since(
-    to: &Transaction<'_>,
-    (channel, customer): &(String, String),
-) -> Result<Option<Timestamp>> {
-    let since = to
-        .prepare_cached("SELECT max(at) FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3)")?
+/// Whether the table has it that somebody wants no messages.
+fn is_known(to: &Transaction<'_>, (channel, customer): &(String, String)) -> Result<bool> {
+    let known = to
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer IN (?2, ?3))",
+        )?
         .query_row(params![channel, customer, hashed_address(channel, customer)], |row| {
-            row.get::<_, Option<i64>>(0)
+            row.get(0)
         })?;
-    Ok(since.map(Timestamp))
+    Ok(known)
 }
 
 fn note_consent(

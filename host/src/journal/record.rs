@@ -71,6 +71,11 @@ pub enum Record {
         /// Which row of the outbox.
         row: i64,
     },
+    /// Nothing becomes of it any more, and there is no conversation that could be told.
+    SendGivenUp {
+        /// Which row of the outbox.
+        row: i64,
+    },
     /// A value of a channel's own store.
     PluginValue {
         /// Whose.
@@ -304,6 +309,7 @@ impl Record {
             | Self::Alive { .. }
             | Self::SendBegins { .. }
             | Self::SendEnds { .. }
+            | Self::SendGivenUp { .. }
             | Self::Audit { .. } => false,
         }
     }
@@ -374,6 +380,10 @@ impl Record {
                 .map(done),
             Self::SendEnds { row } => to
                 .prepare_cached("UPDATE outbox SET attempting = 0 WHERE id = ?1")?
+                .execute([row])
+                .map(done),
+            Self::SendGivenUp { row } => to
+                .prepare_cached("UPDATE outbox SET done = 1, attempting = 0 WHERE id = ?1")?
                 .execute([row])
                 .map(done),
             Self::PluginValue { channel, key, value } => to

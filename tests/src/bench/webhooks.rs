@@ -26,7 +26,8 @@ const NUMBERS: usize = 9_000_000;
 pub struct Webhooks {
     host: HostProcess,
     accounts: Accounts,
-    tokens: Vec<String>,
+    /// Who has the customers of all the time, and who is there for new ones.
+    tokens: [Vec<String>; 2],
     bare: Bare,
     /// Messages so far: no two are alike.
     sent: usize,
@@ -46,14 +47,15 @@ impl Webhooks {
     pub async fn start() -> anyhow::Result<Self> {
         let (setup, accounts, agents) = setup();
         let of_agent = |agent: &AgentId| setup.token(agent.as_str());
-        let tokens: Vec<String> = agents.iter().take(SCREENS).map(of_agent).collect();
+        let of = |agents: &[AgentId]| agents.iter().map(of_agent).collect::<Vec<String>>();
+        let tokens = [of(&agents[..SCREENS]), of(&agents[SCREENS..2 * SCREENS])];
         let host = setup.start(&["--strict"]).await;
         let (seen, offers) = mpsc::unbounded_channel();
         let bare = Bare::start().await?;
         let (sent, rate) = (CUSTOMERS, 10_000.0);
         let mut started =
             Self { host, accounts, tokens, bare, sent, seen, offers, rate, _setup: setup };
-        let screens = started.screens().await;
+        let screens = started.screens(0).await;
         let warm = twilio_requests(&started.accounts, 1, CUSTOMERS, CUSTOMERS);
         Load::run(&address(&started.host), warm, CONNECTIONS, None).await;
         for _ in 0..CUSTOMERS {
@@ -66,9 +68,9 @@ impl Webhooks {
         Ok(started)
     }
 
-    async fn screens(&self) -> Vec<actix_web::rt::task::JoinHandle<()>> {
+    async fn screens(&self, whose: usize) -> Vec<actix_web::rt::task::JoinHandle<()>> {
         let mut screens = Vec::new();
-        for token in &self.tokens {
+        for token in &self.tokens[whose] {
             let screen = Screen::connect(&self.host.url, token).await;
             screens.push(actix_web::rt::spawn(accept_all(screen, self.seen.clone())));
         }
@@ -130,7 +132,14 @@ impl Webhooks {
     /// # Errors
     /// What the host or the generator says.
     pub async fn to_offer(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        self.screens().await;
+        // Whoever has the customers that write all the time isn't looking: nobody reads a thousand texts a
+        // second, and the generator couldn't.
+        for token in &self.tokens[0] {
+            // They may be offline by now.
+            let away = json!({ "status": "away" });
+            let _ = self.host.put(token, "/api/v1/me/presence", away).await;
+        }
+        self.screens(1).await;
         // What is left waiting from before is accepted first.
         while tokio::time::timeout(Duration::from_secs(2), self.offers.recv()).await.is_ok() {}
         while self.offers.try_recv().is_ok() {}
@@ -144,13 +153,16 @@ impl Webhooks {
             async move { Load::run(&target, known, CONNECTIONS, Some(rate)).await }
         });
         let mut times = Vec::with_capacity(PROBES);
+        const PATIENCE: Duration = Duration::from_secs(10);
         for n in 0..PROBES {
             // Somebody of whom nobody has heard: the numbers below are those of all others.
             let first = 100 * NUMBERS + 8_500_000 + n;
             let probe = twilio_requests(&self.accounts, first, 1, NUMBERS);
             let began = Instant::now();
             let sent = Load::run(&target, probe, 1, None);
-            let (_, offered) = tokio::join!(sent, self.offers.recv());
+            let offered = tokio::time::timeout(PATIENCE, self.offers.recv());
+            let (_, offered) = tokio::join!(sent, offered);
+            let offered = offered.with_context(|| format!("text {n} was offered to nobody"))?;
             times.push(offered.context("the screens are gone")?.duration_since(began));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
