@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::conversation::{Conversation, Input, Opening, Refused};
 use crate::effect::Effects;
-use crate::ids::{ChannelId, ConversationId, WorkstreamId};
+use crate::ids::{Address, AgentId, ChannelId, ConversationId, WorkstreamId};
 use crate::notice::ThreadKey;
 use crate::switchboard::Key;
 use crate::time::Timestamp;
@@ -85,9 +85,20 @@ impl Dialogue {
         self.machine.as_deref_mut().ok()
     }
 
-    /// How it begins; `None`: it has.
-    pub fn opening(&self) -> Option<&Opening> {
-        self.machine.as_ref().err().map(|unopened| &unopened.opening)
+    /// Our own address.
+    pub fn own(&self) -> &Address {
+        match &self.machine {
+            Ok(machine) => machine.own(),
+            Err(unopened) => &unopened.opening.own,
+        }
+    }
+
+    /// Whom the customer had or has; before it begins, in the conversation before it.
+    pub fn last_agent(&self) -> Option<&AgentId> {
+        match &self.machine {
+            Ok(machine) => machine.last_agent(),
+            Err(unopened) => unopened.opening.last_agent.as_ref(),
+        }
     }
 
     /// Keys of all that was said in it and before.
@@ -189,7 +200,6 @@ mod tests {
     use super::*;
     use crate::capacity::ChannelKind;
     use crate::conversation::CustomerMessage;
-    use crate::ids::AgentId;
     use crate::time::Span;
 
     fn settings() -> Arc<Workstream> {

@@ -76,14 +76,14 @@ impl Shard {
     fn reload(&mut self, id: ConversationId) -> Result<(), JournalError> {
         let loaded = match (self.read(id)?, self.live.get(&id)) {
             (Some((machine, stored)), Some(_)) => Some(self.loaded(machine, stored)?),
-            // Its first event never came to the journal.
-            (None, Some(Live { thread, opening: Some(opening), .. })) => {
+            // Its first event never came to the journal, or nothing is left of it there: it begins anew.
+            (None, Some(Live { thread, own, last_agent, .. })) => {
                 let keys = self.reader()?.recent_keys(thread, id)?;
                 let opted_out = self.reader()?.thread(thread)?.opted_out;
-                let last_agent = opening.last_agent.clone();
-                self.unopened(id, thread, &opening.own, Before { keys, last_agent, opted_out })
+                let last_agent = last_agent.clone();
+                self.unopened(id, thread, own, Before { keys, last_agent, opted_out })
             }
-            _ => None,
+            (_, None) => None,
         };
         if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
             live.send(Replace(loaded));

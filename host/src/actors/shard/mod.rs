@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
-use cordboard_core::conversation::Opening;
-use cordboard_core::ids::ConversationId;
+use cordboard_core::ids::{Address, AgentId, ConversationId};
 use cordboard_core::notice::ThreadKey;
 
 pub(super) use again::{Reload, Setback, TryAgain};
@@ -29,8 +28,9 @@ struct Live {
     sent: u32,
     last_used: Instant,
     thread: ThreadKey,
-    /// How it begins, if it wasn't on disk when it came here.
-    opening: Option<Opening>,
+    own: Address,
+    /// Whom the customer had in the one before it (ROUTE-19), until it is on disk.
+    last_agent: Option<AgentId>,
 }
 
 pub struct Shard {

@@ -128,12 +128,15 @@ impl Shard {
 
     fn start(&mut self, loaded: Loaded, shard: &Addr<Self>) {
         let dialogue = &loaded.dialogue;
-        let (id, thread, opening) = (dialogue.id(), dialogue.thread(), dialogue.opening().cloned());
+        let (id, thread, own) = (dialogue.id(), dialogue.thread(), dialogue.own().clone());
+        // Of one that is on disk its machine knows.
+        let is_new = dialogue.machine().is_none();
+        let last_agent = dialogue.last_agent().filter(|_| is_new).cloned();
         let tally = Arc::new(Tally::default());
         let (directory, shard) = (self.directory.clone(), shard.clone());
         let actor = ConversationActor::new(loaded, directory, shard, tally.clone()).start();
         let last_used = Instant::now();
-        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, opening });
+        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, own, last_agent });
         self.directory.metrics.live_conversations.inc();
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Index {
     is_busy: bool,
     /// It couldn't go on, and isn't tried before then.
     stuck_until: Option<Instant>,
+    /// When it last went on.
+    went_on: Instant,
 }
 
 impl Index {
@@ -27,13 +29,17 @@ impl Index {
     const FAR: u64 = 400_000;
     /// As often in a row where somebody searches.
     const SEARCHED: usize = 5;
-    /// Where nothing comes for so long, whatever there is is taken up.
+    /// Where nothing comes for so long, whatever there is is taken up,
     const QUIET: Duration = Duration::from_millis(5);
+    /// but no oftener than this, unless somebody searches: a few texts cost hardly more than one.
+    const LEAST_PAUSE: Duration = Duration::from_millis(250);
     /// After it failed.
     const PAUSE: Duration = Duration::from_secs(5);
 
     pub fn of(views: &mut SqliteViews, progress: &Progress) -> Self {
-        let mut index = Self { indexed: Indexed::default(), is_busy: false, stuck_until: None };
+        let went_on = Instant::now();
+        let indexed = Indexed::default();
+        let mut index = Self { indexed, is_busy: false, stuck_until: None, went_on };
         index.look(views, progress);
         index
     }
@@ -71,7 +77,12 @@ impl Index {
                     return Some(batch);
                 }
                 Err(RecvTimeoutError::Disconnected) => return None,
-                Err(RecvTimeoutError::Timeout) => self.go_on(views, progress),
+                Err(RecvTimeoutError::Timeout) => {
+                    let is_due = self.went_on.elapsed() >= Self::LEAST_PAUSE;
+                    if is_due || has_much || progress.is_searched() || progress.is_stopping() {
+                        self.go_on(views, progress);
+                    }
+                }
             }
         }
     }
@@ -97,6 +108,7 @@ impl Index {
         // A panic undoes the transaction as it is dropped.
         let indexed = contained(Part::Views, || views.index(Self::AT_ONCE))
             .unwrap_or_else(|why| Err(JournalError::new(Trouble::Grief, why)));
+        self.went_on = Instant::now();
         self.note(indexed, progress);
     }
 
