@@ -18,7 +18,7 @@ pub use replies::replies;
 pub use report::{Figure, Report};
 pub use routing::{Floor, Times, helpdesk};
 pub use search::searches;
-pub use setup::{loaded, setup};
+pub use setup::{loaded, setup, setup_with_full_agents};
 pub use theory::Point;
 pub use webhooks::{CONNECTIONS, Webhooks, address};
 

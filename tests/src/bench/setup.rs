@@ -9,6 +9,22 @@ use crate::harness::Setup;
 /// Agents who may have screens.
 const MOST_SCREENS: usize = 8;
 
+/// The same, but the agents with screens are full with so many conversations, and count as present for an hour
+/// without one: so their customers' texts are just that, and new customers go to others.
+pub fn setup_with_full_agents(conversations: usize) -> (Setup, Accounts, Vec<AgentId>) {
+    let (mut setup, accounts, agents) = setup();
+    let each = conversations / MOST_SCREENS;
+    for n in 0..MOST_SCREENS {
+        let of = |most: usize| {
+            format!("(id: \"agent-{n}\", queues: [\"support\"], capacity: (messaging: {most},")
+        };
+        setup.agents = setup.agents.replace(&of(10_000), &of(each));
+    }
+    setup.sections = "presence: (grace: \"3600s\"),".to_owned();
+    setup.write_main();
+    (setup, accounts, agents)
+}
+
 /// A host with the Twilio channel and agents who can hold everything.
 pub fn setup() -> (Setup, Accounts, Vec<AgentId>) {
     let mut setup = Setup::new();

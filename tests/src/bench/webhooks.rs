@@ -10,7 +10,7 @@ use cordboard_core::ids::AgentId;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::bench::{Load, Prepared, Report, setup, twilio_requests};
+use crate::bench::{Load, Prepared, Report, setup_with_full_agents, twilio_requests};
 use crate::emulator::Accounts;
 use crate::harness::{HostProcess, Screen, Setup};
 
@@ -45,7 +45,7 @@ impl Webhooks {
     /// # Errors
     /// What the host or the generator says.
     pub async fn start() -> anyhow::Result<Self> {
-        let (setup, accounts, agents) = setup();
+        let (setup, accounts, agents) = setup_with_full_agents(CUSTOMERS);
         let of_agent = |agent: &AgentId| setup.token(agent.as_str());
         let of = |agents: &[AgentId]| agents.iter().map(of_agent).collect::<Vec<String>>();
         let tokens = [of(&agents[..SCREENS]), of(&agents[SCREENS..2 * SCREENS])];
@@ -132,13 +132,6 @@ impl Webhooks {
     /// # Errors
     /// What the host or the generator says.
     pub async fn to_offer(&mut self, report: &mut Report) -> anyhow::Result<()> {
-        // Whoever has the customers that write all the time isn't looking: nobody reads a thousand texts a
-        // second, and the generator couldn't.
-        for token in &self.tokens[0] {
-            // They may be offline by now.
-            let away = json!({ "status": "away" });
-            let _ = self.host.put(token, "/api/v1/me/presence", away).await;
-        }
         self.screens(1).await;
         // What is left waiting from before is accepted first.
         while tokio::time::timeout(Duration::from_secs(2), self.offers.recv()).await.is_ok() {}
