@@ -27,7 +27,8 @@ pub struct WebhookRequest {
 }
 
 impl WebhookRequest {
-    /// The first header of this name.
+    /// The first header of this name. In a host it is there only if the plugin's manifest lists it
+    /// ([`crate::Manifest::headers`]); a test that makes its own request has whatever it puts there.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }

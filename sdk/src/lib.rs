@@ -39,6 +39,7 @@
 //!         channel_kind: "messaging",
 //!         hosts: &["api.example.com"],
 //!         secrets: &[],
+//!         // Of webhooks: a signature's, say. Others aren't handed over.
 //!         headers: &[],
 //!         offers: &[Offer::Inbound, Offer::Outbound],
 //!         max_text: 160,
