@@ -458,10 +458,9 @@ impl Conversation {
                 if self.in_transit.len() >= Self::MOST_IN_TRANSIT {
                     // What waits to be sent has its end before it, and somebody wants to hear of it.
                     let is_out = |known: &InTransit| known.1 != Delivery::Queued;
-                    self.in_transit
-                        .iter()
-                        .position(is_out)
-                        .map(|oldest| self.in_transit.remove(oldest));
+                    if let Some(oldest) = self.in_transit.iter().position(is_out) {
+                        self.in_transit.remove(oldest);
+                    }
                 }
                 self.in_transit.push(InTransit(message.no, Delivery::Queued, message.at));
             }

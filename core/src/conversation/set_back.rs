@@ -16,21 +16,10 @@ impl Conversation {
     }
 
     /// The latest moment at which anything has happened here.
-    fn newest_time(&self) -> Timestamp {
-        let always = [
-            self.queued_at,
-            self.last_customer_at,
-            self.last_agent_at,
-            self.ended_at,
-            self.asked_at,
-            self.engaged_at,
-            self.begun_at,
-            self.timer_from,
-        ];
-        let now_and_then = self.agent_gone_at.into_iter().chain(self.agent_away_since);
-        let of_parts = self.wrap_ups.iter().map(|task| task.since);
-        let all = always.into_iter().chain(now_and_then).chain(of_parts);
-        all.fold(self.opened_at, Timestamp::max)
+    fn newest_time(&mut self) -> Timestamp {
+        let mut newest = self.opened_at;
+        self.each_past_time(|time| newest = newest.max(*time));
+        newest
     }
 
     /// What lies ahead comes as much earlier as the latest does to be now, but not before what lies behind:

@@ -79,14 +79,12 @@ impl Recovery {
     ) -> Self {
         let agents = agents.into_iter().map(|agent| (agent.id().clone(), agent)).collect();
         let queues = queues.into_iter().map(|queue| (queue.id().clone(), queue)).collect();
-        let made = Recovered { agents, queues, ..Recovered::default() };
+        // By more than how clocks are kept right and than a sign of life is given ahead of its time.
+        let is_clock_back = alive_until > now + Self::ALIVE_AHEAD + Span::seconds(2);
+        let back_by = Span(alive_until.0.saturating_sub(now.0));
+        let clock_back_by = is_clock_back.then_some(back_by);
+        let made = Recovered { agents, queues, clock_back_by, ..Recovered::default() };
         Self { now, alive_until, made }
-    }
-
-    /// Whether the clock was set back while nobody ran, by more than how clocks are kept right and than a
-    /// sign of life is given ahead of its time.
-    fn is_clock_back(&self) -> bool {
-        self.alive_until > self.now + Self::ALIVE_AHEAD + Span::seconds(2)
     }
 
     /// An open conversation, as its row on disk has it, and the settings in force for it.
@@ -97,7 +95,7 @@ impl Recovery {
         self.made.questions.extend(row.ask_again(settings));
         let mut fx = Effects::new();
         let mut of_before = None;
-        if self.is_clock_back() || row.queued_at > self.now {
+        if self.made.clock_back_by.is_some() || row.queued_at > self.now {
             self.made.set_back.push(row.id);
             // Or it would stand behind all who come from now on.
             let queued_at = row.queued_at.min(self.now);
@@ -164,10 +162,7 @@ impl Recovery {
         self,
         mut kept: impl FnMut(&AgentId) -> Option<agent::KeptPresence>,
     ) -> Recovered {
-        let back_by = Span(self.alive_until.0.saturating_sub(self.now.0));
-        let clock_back_by = self.is_clock_back().then_some(back_by);
         let Self { mut made, alive_until, .. } = self;
-        made.clock_back_by = clock_back_by;
         let mut names: Vec<&AgentId> = made.agents.keys().collect();
         names.sort_unstable();
         made.recalls = names

@@ -119,14 +119,8 @@ impl ConversationActor {
         let (id, who) = (self.id, self.id.to_string());
         let input = deliver.as_ref().map(|deliver| &deliver.input);
         self.directory.came_to_grief(Part::Conversation, &who, &input, &why);
-        let retry = deliver.and_then(|mut deliver| match deliver.answer.take() {
-            Some(answer) => {
-                // Whoever asked may be gone.
-                let _ = answer.send(Answer::Unavailable(CAME_TO_GRIEF.to_owned()));
-                None
-            }
-            None => Some((deliver, Setback::Grief)),
-        });
+        let retry = deliver.and_then(|deliver| deliver.unavailable(CAME_TO_GRIEF.to_owned()));
+        let retry = retry.map(|deliver| (deliver, Setback::Grief));
         self.shard.do_send(Reload { id, retry, attempts: 0 });
     }
 
@@ -165,12 +159,7 @@ impl ConversationActor {
                 let deliver = input.take().expect("it was looked at just now");
                 self.shard.do_send(deliver);
             }
-            Told::Refused(refused) => {
-                if let Some(answer) = deliver.answer.take() {
-                    // Whoever asked may be gone.
-                    let _ = answer.send(Answer::Refused(refused));
-                }
-            }
+            Told::Refused(refused) => deliver.give(Answer::Refused(refused)),
         }
     }
 
@@ -263,18 +252,17 @@ impl ConversationActor {
                     });
                     added.into_iter().for_each(|row| directory.send(row));
                     directory.board.work_changed(id);
-                    answer(&mut deliver, success);
+                    deliver.give(success);
                 }
                 // The machine has gone further than the journal: it is read again.
                 Err(error) => {
                     let is_hopeless = deliver.attempts >= Deliver::MOST_ATTEMPTS
                         || matches!(error, AppendError::Unavailable(_));
-                    let retry = if is_hopeless && deliver.answer.is_some() {
-                        answer(&mut deliver, Answer::Unavailable(error.to_string()));
-                        None
-                    } else {
-                        Some((deliver, Setback::Journal))
+                    let retry = match is_hopeless {
+                        true => deliver.unavailable(error.to_string()),
+                        false => Some(deliver),
                     };
+                    let retry = retry.map(|deliver| (deliver, Setback::Journal));
                     shard.do_send(Reload { id, retry, attempts: 0 });
                 }
             }
@@ -315,13 +303,6 @@ fn written(loaded: &Loaded) -> Option<Written> {
 impl Deliver {
     /// Meeting a stale machine this often in a row means something is wrong with the journal.
     pub(super) const MOST_ATTEMPTS: u8 = 8;
-}
-
-fn answer(deliver: &mut Deliver, result: Answer) {
-    if let Some(answer) = deliver.answer.take() {
-        // The webhook's connection may be gone; the provider will ask again.
-        let _ = answer.send(result);
-    }
 }
 
 fn encoded(event: &Event) -> StoredEvent {

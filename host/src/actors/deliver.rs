@@ -57,6 +57,23 @@ impl Deliver {
     pub fn new(to: To, input: Input) -> Self {
         Self { to, input, dedup: None, settles: None, answer: None, attempts: 0, waits: None }
     }
+
+    /// To whoever waits, if anybody does.
+    pub fn give(&mut self, answer: Answer) {
+        if let Some(waiting) = self.answer.take() {
+            // They may be gone. A webhook's provider will ask again.
+            let _ = waiting.send(answer);
+        }
+    }
+
+    /// It can't be done now: whoever waits is told why; what nobody waits for comes back, to be tried again.
+    pub fn unavailable(mut self, why: String) -> Option<Self> {
+        if self.answer.is_none() {
+            return Some(self);
+        }
+        self.give(Answer::Unavailable(why));
+        None
+    }
 }
 
 /// What became of an input.

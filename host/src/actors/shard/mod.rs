@@ -81,17 +81,17 @@ impl Shard {
         let id = match &deliver.to {
             To::Id(id) => self.wake(*id, shard)?.then_some(*id),
             To::Thread { .. } if self.is_of_erased(deliver.dedup)? => {
-                if let Some(deliver) = input.take() {
-                    answer(deliver, Answer::Duplicate);
+                if let Some(mut deliver) = input.take() {
+                    deliver.give(Answer::Duplicate);
                 }
                 return Ok(());
             }
             To::Thread { key, own, not } => self.of_thread(key, own, *not, shard)?,
         };
-        let Some(deliver) = input.take() else { return Ok(()) };
+        let Some(mut deliver) = input.take() else { return Ok(()) };
         match id.and_then(|id| self.live.get_mut(&id)) {
             Some(live) => live.send(Step(deliver)),
-            None => answer(deliver, Answer::NotFound),
+            None => deliver.give(Answer::NotFound),
         }
         Ok(())
     }
@@ -126,11 +126,11 @@ impl Shard {
 
     /// Keeps it for a moment; what waits is gone on with in order. Where the views are stuck, nobody is
     /// kept waiting for them.
-    fn hold(&mut self, deliver: Deliver, context: &mut Context<Self>) {
+    fn hold(&mut self, mut deliver: Deliver, context: &mut Context<Self>) {
         if deliver.answer.is_some()
             && let Some(problem) = self.directory.journal.health().problem()
         {
-            answer(deliver, Answer::Unavailable(problem));
+            deliver.give(Answer::Unavailable(problem));
             return;
         }
         self.directory.journal.hurry();
@@ -191,13 +191,6 @@ impl Live {
     }
 }
 
-fn answer(deliver: Deliver, answer: Answer) {
-    if let Some(sender) = deliver.answer {
-        // Whoever asked may be gone.
-        let _ = sender.send(answer);
-    }
-}
-
 impl Actor for Shard {
     type Context = Context<Self>;
 
@@ -250,12 +243,8 @@ impl Handler<Deliver> for Shard {
                 "the host made a mistake with this; its log says more".to_owned()
             }
         };
-        match deliver {
-            Some(deliver) if deliver.answer.is_some() => {
-                answer(deliver, Answer::Unavailable(why));
-            }
-            Some(deliver) => self.try_again(deliver, context),
-            None => {}
+        if let Some(deliver) = deliver.and_then(|deliver| deliver.unavailable(why)) {
+            self.try_again(deliver, context);
         }
     }
 }

@@ -25,9 +25,13 @@ impl Shard {
         not: Option<ConversationId>,
         shard: &Addr<Self>,
     ) -> Result<Option<ConversationId>, JournalError> {
-        let newest = match self.threads.get(key) {
-            Some(id) => Some(*id),
-            None => self.reader()?.thread(key)?.newest,
+        // What is on disk of it, if that was asked for.
+        let (newest, stored) = match self.threads.get(key) {
+            Some(id) => (Some(*id), None),
+            None => {
+                let stored = self.reader()?.thread(key)?;
+                (stored.newest, Some(stored))
+            }
         };
         if let Some(id) = switchboard::taker(newest, not)
             && self.wake(id, shard)?
@@ -36,7 +40,11 @@ impl Shard {
             return Ok(Some(id));
         }
         let id = new_id(key, newest);
-        let before = self.before(key, id, newest)?;
+        let opted_out = match stored {
+            Some(stored) => stored.opted_out,
+            None => self.reader()?.thread(key)?.opted_out,
+        };
+        let before = Before { opted_out, ..self.before(key, id, newest)? };
         let Some(loaded) = self.unopened(id, key, own, before) else { return Ok(None) };
         self.start(loaded, shard);
         self.threads.insert(key.clone(), id);
@@ -44,21 +52,19 @@ impl Shard {
     }
 
     /// What a conversation of this name takes along from those before it; `last` is the one just before.
+    /// But not whether they opted out: that holds also if they said it in one that is forgotten.
     fn before(
         &self,
         key: &ThreadKey,
         id: ConversationId,
         last: Option<ConversationId>,
     ) -> Result<Before, JournalError> {
-        let opted_out = self.reader()?.thread(key)?.opted_out;
-        let Some(last) = last else { return Ok(Before { opted_out, ..Before::default() }) };
+        let Some(last) = last else { return Ok(Before::default()) };
         let keys = self.reader()?.recent_keys(key, id)?;
-        let before = match self.reader()?.conversation(last)? {
+        Ok(match self.reader()?.conversation(last)? {
             Some(last) => Before::after(&last, keys),
             None => Before { keys, ..Before::default() },
-        };
-        // Also what they said in a conversation that is forgotten.
-        Ok(Before { opted_out, ..before })
+        })
     }
 
     /// Brings a passivated conversation back; false if there is none.
