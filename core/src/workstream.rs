@@ -125,6 +125,19 @@ impl Workstream {
         Span::seconds(120)
     }
 
+    /// What conversations go by whose settings aren't known any more: they can be looked at, ended and erased, and
+    /// an end leaves nothing to be waited for.
+    pub fn retired(id: WorkstreamId) -> Self {
+        let nowhere = QueueId::from("");
+        let defaults = Self::with_defaults(id, ChannelKind::Messaging, nowhere);
+        Self { wrap_up: WrapUpHold::Never, ..defaults }
+    }
+
+    /// Whether it stands for settings that aren't known any more.
+    pub fn is_retired(&self) -> bool {
+        self.queue.as_str().is_empty()
+    }
+
     /// The defaults of features.md for a kind.
     pub fn with_defaults(id: WorkstreamId, kind: ChannelKind, queue: QueueId) -> Self {
         let allowed = match kind {

@@ -117,18 +117,17 @@ pub fn head_of(whose: &Whose, kept: &Customer) -> Vec<u8> {
     lines
 }
 
-/// A conversation, and a line for each message. One whose workstream isn't configured any more has its
-/// messages only.
+/// A conversation, and a line for each message.
 ///
 /// # Errors
 /// [`JournalError`]: it can't be read.
 pub fn conversation_of(
     reader: &Reader,
     id: ConversationId,
-    with_settings: impl Fn(Conversation) -> Option<Conversation>,
+    with_settings: impl Fn(Conversation) -> Conversation,
 ) -> Result<Vec<u8>, JournalError> {
     let mut lines = Vec::new();
-    if let Some(machine) = reader.conversation(id)?.and_then(with_settings) {
+    if let Some(machine) = reader.conversation(id)?.map(with_settings) {
         let conversation = Box::new(machine.summary());
         Part::Conversation { conversation }.write(&mut lines);
     }

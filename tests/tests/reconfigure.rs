@@ -509,6 +509,56 @@ async fn whose_workstream_is_configured_again_is_counted_again() {
     setup.stop_and_replay(host);
 }
 
+// CONV-07 SEC-04 CONV-06
+#[actix_web::test]
+async fn what_belongs_to_nothing_that_is_configured_can_be_seen_ended_and_erased() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let [held, waits] = ["+14255550100", "+14255550101"];
+    assert_eq!(emulators.world.text(Provider::Twilio, held, "hello").await, 200);
+    let kims_own = kim.accept_next().await;
+    kim.must(json!({ "type": "presence", "status": "do_not_disturb" })).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, waits, "nobody comes").await, 200);
+    let nobodys = host.conversations_of(&sams, waits).await.pop().unwrap();
+    assert_eq!(host.stop(), Some(0));
+    let channels = setup.folder.path().join("channels.ron");
+    std::fs::rename(&channels, channels.with_extension("aside")).unwrap();
+    setup.change("main.ron", "(id: \"sms\", kind", "(id: \"mail\", kind");
+    let host = setup.start(&["--strict"]).await;
+    assert!(host.log().contains("until somebody ends them"), "{}", host.log());
+
+    // Whose it is sees it, and so does whoever may see all.
+    let mut kim = Screen::connect(&host.url, &kims).await;
+    let open = kim.wait("snapshot").await["conversations"].to_string();
+    assert!(open.contains(&kims_own), "{open}");
+    for (id, state) in [(&kims_own, "active"), (&nobodys, "open")] {
+        host.until_state(&sams, id, state).await;
+    }
+    // What is learned of it makes nobody go round in circles.
+    let path = format!("/api/v1/conversations/{nobodys}");
+    let flags = json!({ "flags": { "repeat_customer": true } });
+    let (status, said) = host.put(&sams, &format!("{path}/attributes"), flags).await;
+    assert_eq!(status, 204, "{said}");
+    let (status, refused) = host
+        .delete(&roots, &format!("/api/v1/customers/data?customer={}", waits.replace('+', "%2B")))
+        .await;
+    assert_eq!((status, &refused["code"]), (409, &json!("still_open")), "{refused}");
+    kim.must(json!({ "type": "end", "conversation": kims_own })).await;
+    kim.must(json!({ "type": "finish_wrap_up", "conversation": kims_own })).await;
+    assert_eq!(host.post(&sams, &format!("{path}/end"), json!({})).await.0, 204);
+    for (id, customer) in [(&kims_own, held), (&nobodys, waits)] {
+        host.until_state(&sams, id, "closed").await;
+        let of_customer =
+            format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"));
+        let (status, erased) = host.delete(&roots, &of_customer).await;
+        assert_eq!((status, &erased["conversations"]), (200, &json!(1)), "{erased}");
+    }
+    assert_eq!(host.stop(), Some(0));
+}
+
 // OPS-08 OPS-03
 #[actix_web::test]
 async fn the_routing_log_of_a_host_that_runs_on_begins_anew_and_replays_from_there() {

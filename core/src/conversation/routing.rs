@@ -117,7 +117,8 @@ impl Conversation {
             fx.push(Effect::Agent(agent.clone(), follow));
         }
         self.leave_whoever_counts_as_absent_now(now, fx);
-        if self.state != State::Open || self.messages == 0 {
+        // Where it should go isn't known any more: it stays where it is until that is.
+        if self.state != State::Open || self.messages == 0 || self.goes_by().is_retired() {
             return;
         }
         let before = self.queue().clone();

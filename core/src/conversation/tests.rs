@@ -472,6 +472,21 @@ fn a_keyword_wants_no_answer_and_keeps_no_place() {
 
 // ROUTE-17
 #[test]
+fn what_has_no_queue_left_asks_nobody_again_and_again() {
+    let mut conversation = opened(settings(|_| {}));
+    step(&mut conversation, message("hello"), 1);
+    conversation.conversation.set_settings(Arc::new(Workstream::retired("sms".into())));
+    for input in [Input::Reroute, Input::Bounced { queue: "support".into() }] {
+        let (events, then) = step(&mut conversation, input, 2);
+        assert!(events.is_empty() && then.is_empty(), "{events:?} {then:?}");
+    }
+    assert_eq!(conversation.queue(), &QueueId::from("support"));
+    step(&mut conversation, Input::End { agent: Some("sam".into()), supervises: true }, 4);
+    assert_eq!(conversation.state(), State::Closed);
+}
+
+// ROUTE-17
+#[test]
 fn a_shorter_deadline_rings_by_itself() {
     let mut conversation = active(settings(|_| {}));
     step(&mut conversation, reply("kim", "hi"), 2);

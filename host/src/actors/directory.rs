@@ -136,11 +136,13 @@ impl Directory {
         self.in_force.config()
     }
 
-    /// A stored conversation with its settings; `None`: neither its channel nor its workstream is
-    /// configured any more.
-    pub fn with_settings(&self, machine: Conversation) -> Option<Conversation> {
-        let settings = self.in_force.settings_of(machine.channel(), machine.workstream())?;
-        Some(machine.with_settings(settings))
+    /// A stored conversation with its settings. One of which neither channel nor workstream is configured any
+    /// more isn't routed, and can still be looked at, ended and erased.
+    pub fn with_settings(&self, machine: Conversation) -> Conversation {
+        let known = self.in_force.settings_of(machine.channel(), machine.workstream());
+        let retired = || Arc::new(Workstream::retired(machine.workstream().clone()));
+        let settings = known.unwrap_or_else(retired);
+        machine.with_settings(settings)
     }
 
     /// What a channel's conversations go by from now on. It is recorded before anything can.

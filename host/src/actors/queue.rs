@@ -276,7 +276,7 @@ pub async fn place_of_thread(
         let newest = reader.thread(&key)?.newest;
         Ok::<_, JournalError>(newest.map(|id| reader.conversation(id)).transpose()?.flatten())
     });
-    let waiting = newest.await?.and_then(|machine| directory.with_settings(machine));
+    let waiting = newest.await?.map(|machine| directory.with_settings(machine));
     let Some(machine) = waiting.filter(|machine| machine.state() == State::Open) else {
         return Ok(None);
     };

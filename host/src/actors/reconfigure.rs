@@ -124,6 +124,9 @@ pub fn reconfigure(
     let is_concerned = |channel: &str, workstream: &str| {
         let channel = ChannelId::from(channel);
         let goes_by_workstream = directory.in_force.of_channel(&channel).is_none();
+        if goes_by_workstream && !new.workstreams.contains_key(&WorkstreamId::from(workstream)) {
+            return false;
+        }
         unfinished
             || channels.contains(&channel)
             || (goes_by_workstream && workstreams.contains(&workstream))

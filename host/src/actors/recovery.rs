@@ -116,7 +116,7 @@ impl Actors {
         if orphans > 0 {
             tracing::error!(
                 orphans,
-                "open conversations belong to workstreams that are configured no longer; they stay in the journal untouched until they are"
+                "open conversations belong to workstreams that are configured no longer: they aren't routed, and wait until those are, or until somebody ends them (permission `conversation.end`)"
             );
         }
         let mut presence = reader.presence()?;

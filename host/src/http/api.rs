@@ -81,7 +81,7 @@ pub(super) fn stored(
     id: ConversationId,
 ) -> Result<Conversation, ApiError> {
     let machine = reader.conversation(id)?;
-    let machine = machine.and_then(|machine| directory.with_settings(machine));
+    let machine = machine.map(|machine| directory.with_settings(machine));
     machine.ok_or_else(|| ApiError::NotFound("such conversation".to_owned()))
 }
 

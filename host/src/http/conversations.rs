@@ -77,7 +77,7 @@ pub async fn conversations(
     let open = web.reads.run(&caller.agent, Reach::Part, move |reader| {
         reader.open_conversations(whose.as_ref(), limit)
     });
-    let open = open.await?.into_iter().filter_map(|machine| web.directory.with_settings(machine));
+    let open = open.await?.into_iter().map(|machine| web.directory.with_settings(machine));
     Ok(Json(open.map(|machine| machine.summary()).collect()))
 }
 

@@ -147,15 +147,13 @@ fn page(
     let (mut page, mut bytes, mut last) = (Vec::new(), 0, None);
     for machine in found {
         let id = machine.id();
-        if let Some(machine) = directory.with_settings(machine) {
-            let summary = machine.summary();
-            bytes += serde_json::to_vec(&summary).map_or(0, |text| text.len());
-            // Some have long texts: the rest comes with the next page.
-            if bytes > MOST_BYTES_OF_PAGE && last.is_some() {
-                return Ok((page, last));
-            }
-            page.push(summary);
+        let summary = directory.with_settings(machine).summary();
+        bytes += serde_json::to_vec(&summary).map_or(0, |text| text.len());
+        // Some have long texts: the rest comes with the next page.
+        if bytes > MOST_BYTES_OF_PAGE && last.is_some() {
+            return Ok((page, last));
         }
+        page.push(summary);
         last = Some(id);
     }
     Ok((page, next))

@@ -95,12 +95,8 @@ impl Shard {
         id: ConversationId,
     ) -> Result<Option<(Box<Conversation>, Stored)>, JournalError> {
         let stored = self.reader()?.conversation_and_row(id)?;
-        let Some((machine, stored)) = stored else { return Ok(None) };
-        let Some(machine) = self.directory.with_settings(machine) else {
-            tracing::error!(%id, "neither channel nor workstream of this conversation is configured any more");
-            return Ok(None);
-        };
-        Ok(Some((Box::new(machine), stored)))
+        let with_settings = |machine| Box::new(self.directory.with_settings(machine));
+        Ok(stored.map(|(machine, stored)| (with_settings(machine), stored)))
     }
 
     pub(super) fn loaded(

@@ -463,7 +463,7 @@ fn snapshot(
         }
     }
     for machine in machines {
-        let Some(machine) = directory.with_settings(machine) else { continue };
+        let machine = directory.with_settings(machine);
         let fits = Fits { messages: 100, bytes: left.min(MOST_OF_ONE) };
         let messages = match left {
             0 => Vec::new(),
