@@ -162,7 +162,7 @@ impl FromIterator<Load> for Reach {
 
 /// What an agent holds and has reserved. A view: it equals what the open conversations say, plus
 /// the offers that are out (CAP-04).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
     held: FxHashMap<ConversationId, Load>,
     reserved: FxHashMap<ConversationId, Load>,

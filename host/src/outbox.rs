@@ -217,9 +217,14 @@ async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limi
 /// Tries until the reply's fate is known and on disk.
 async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
     loop {
-        let permit = limit.acquire().await;
+        let at_once = limit.try_acquire();
+        let has_waited = at_once.is_err();
+        let permit = match at_once {
+            Ok(permit) => Ok(permit),
+            Err(_) => limit.acquire().await,
+        };
         let under_way = directory.sending.begin(&row.channel);
-        let verdict = attempt(&mut row, directory).await;
+        let verdict = attempt(&mut row, has_waited, directory).await;
         drop(permit);
         match verdict {
             Verdict::Again { after } => {
@@ -238,7 +243,7 @@ async fn settle(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
     }
 }
 
-async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
+async fn attempt(row: &mut OutboxRow, has_waited: bool, directory: &Directory) -> Verdict {
     let channel = ChannelId::from(row.channel.as_str());
     let slot = directory.plugins.channel(&channel);
     // Channels are configured at the start.
@@ -268,8 +273,8 @@ async fn attempt(row: &mut OutboxRow, directory: &Directory) -> Verdict {
         tracing::warn!(%error, "the outbox waits for the journal");
         return Verdict::Again { after: FIRST_WAIT };
     }
-    // It waited: perhaps they don't want it any more (CH-12).
-    if !came_marked {
+    // Perhaps they don't want it any more (CH-12).
+    if has_waited || !came_marked {
         match has_opted_out(row, channel, directory).await {
             Ok(false) => {}
             Ok(true) => {

@@ -195,6 +195,44 @@ async fn queues_and_agents_come_to_grief_and_are_made_anew() {
     setup.stop_and_replay(host);
 }
 
+// OPS-09 ROUTE-07
+#[actix_web::test]
+async fn an_offer_that_nobody_knows_of_any_more_leaves_the_screens() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    setup.environment.push(("CORDBOARD_PANIC", "queue=25".to_owned()));
+    let kims = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let before = kim.wait("offer").await;
+    let mut texts = 0;
+    while !host.log().contains("routing was made anew from the journal") {
+        texts += 1;
+        assert!(texts < 100, "no queue has come to grief");
+        let from = format!("+1425556{texts:04}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, "hello").await, 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // What is on the screen is what can be taken.
+    let mut open = BTreeSet::from([before["offer"].as_str().unwrap().to_owned()]);
+    let mut ended = BTreeSet::new();
+    while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_secs(2), kim.try_next()).await {
+        let offer = || frame["offer"].as_str().unwrap().to_owned();
+        match frame["type"].as_str() {
+            Some("offer") => assert!(open.insert(offer()), "{frame}"),
+            Some("offer_ended") => assert!(open.remove(&offer()) && ended.insert(offer())),
+            _ => {}
+        }
+    }
+    assert!(ended.contains(before["offer"].as_str().unwrap()), "{open:?} {ended:?}");
+    assert!(!open.is_empty(), "it is offered again");
+    for offer in open {
+        kim.must(json!({ "type": "accept", "offer": offer })).await;
+    }
+    held("an offer that stood when routing was made anew", "it left the screen and came again");
+}
+
 // OPS-09
 #[actix_web::test]
 async fn conversations_and_shards_come_to_grief_and_are_read_again() {

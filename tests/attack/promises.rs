@@ -174,6 +174,69 @@ async fn what_waits_to_be_sent_isnt_sent_to_whoever_has_said_stop() {
     held("replies that waited when their customer said STOP", "none went out; each says why");
 }
 
+// CH-12
+#[actix_web::test]
+async fn what_waits_for_its_turn_isnt_sent_to_whoever_has_said_stop() {
+    const SIDE_BY_SIDE: usize = 32;
+    const ALL: usize = SIDE_BY_SIDE + 8;
+    let mut setup = Setup::new();
+    setup.agents =
+        r#"(id: "max", queues: ["support"], capacity: (messaging: 100, units: 1000)),"#.to_owned();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    world.set_reports(false);
+    let maxs = setup.token("max");
+    let host = setup.start(&["--strict"]).await;
+    let mut max = Screen::at_desk(&host.url, &maxs).await;
+    let number = |n: usize| format!("+1425555{n:04}");
+    let mut ids = Vec::new();
+    for n in 0..ALL {
+        assert_eq!(world.text(Provider::Twilio, &number(n), "hello").await, 200);
+        ids.push(max.accept_next().await);
+    }
+    world.fail_next((0..ALL).map(|_| Failure::Late(4000)));
+    // A sync that takes its time: all replies are in one batch, and each was to go out at once.
+    let stalled = holder(&setup);
+    let replies = ids.iter().map(|id| {
+        let path = format!("/api/v1/conversations/{id}/reply");
+        let (host, maxs) = (&host, &maxs);
+        async move { host.post(maxs, &path, json!({ "text": "offer" })).await.0 }
+    });
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        stalled.execute_batch("ROLLBACK").unwrap();
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(replies), release);
+    assert_eq!(answers, vec![204; ALL]);
+    eventually("as many as may are being sent", || {
+        (world.sent().len() == SIDE_BY_SIDE).then_some(())
+    })
+    .await;
+    for n in 0..ALL {
+        assert_eq!(world.text(Provider::Twilio, &number(n), "STOP").await, 200);
+    }
+    let begun: Vec<String> = world.sent().iter().map(|sent| sent.to.clone()).collect();
+    assert_eq!(begun.len(), SIDE_BY_SIDE, "the others wait while all say STOP");
+    for (n, id) in ids.iter().enumerate() {
+        let began = Instant::now();
+        let delivery = loop {
+            let messages = host.transcript(&maxs, id).await;
+            let reply = messages.iter().find(|one| one["text"] == "offer").unwrap().clone();
+            if reply["delivery"]["status"] != "queued" {
+                break reply["delivery"].clone();
+            }
+            assert!(began.elapsed() < LIMIT, "{reply}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        match begun.contains(&number(n)) {
+            true => assert_eq!(delivery["status"], "sent", "{delivery}"),
+            false => assert_eq!(delivery["code"], "opted_out", "{delivery}"),
+        }
+    }
+    assert_eq!(world.sent().len(), SIDE_BY_SIDE);
+    held("replies that waited for their turn when their customers said STOP", "none went out");
+}
+
 // SEC-03 CONV-07
 #[actix_web::test]
 async fn what_changes_hands_while_it_is_ended_is_noted_or_goes_on() {

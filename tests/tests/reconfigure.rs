@@ -559,6 +559,48 @@ async fn what_belongs_to_nothing_that_is_configured_can_be_seen_ended_and_erased
     assert_eq!(host.stop(), Some(0));
 }
 
+// OPS-08 ROUTE-07 CONV-03
+#[actix_web::test]
+async fn another_run_of_the_record_changes_nothing_of_what_is_offered() {
+    let mut setup = Setup::new();
+    setup.host = "keep_routing_log: \"2s\",".to_owned();
+    setup.workstream = "offer_timeout: \"30s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let [kims, lees, sams] = ["kim", "lee", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let another_run = async || {
+        let runs = || host.log().matches("another run of the record of routing has begun").count();
+        let (before, began) = (runs(), Instant::now());
+        while runs() == before {
+            assert!(began.elapsed() < Duration::from_secs(20), "no run begins:\n{}", host.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let offer = kim.wait("offer").await;
+    another_run().await;
+    another_run().await;
+    kim.must(json!({ "type": "accept", "offer": offer["offer"] })).await;
+    let id = offer["conversation"].as_str().unwrap().to_owned();
+    host.until_state(&sams, &id, "active").await;
+    let mut lee = Screen::at_desk(&host.url, &lees).await;
+    kim.must(json!({ "type": "transfer", "conversation": id, "to": { "agent": "lee" } })).await;
+    let offer = lee.wait("offer").await;
+    another_run().await;
+    lee.must(json!({ "type": "accept", "offer": offer["offer"] })).await;
+    let path = format!("/api/v1/conversations/{id}");
+    let began = Instant::now();
+    while host.get(&sams, &path).await.1["conversation"]["agent"] != "lee" {
+        assert!(began.elapsed() < Duration::from_secs(10), "lee doesn't have it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Nobody was told of anything but of what happened.
+    let why = host.text(&sams, &format!("{path}/why")).await;
+    assert!(!why.contains("has signed in since"), "{why}");
+    setup.stop_and_replay(host);
+}
+
 // OPS-08 OPS-03
 #[actix_web::test]
 async fn the_routing_log_of_a_host_that_runs_on_begins_anew_and_replays_from_there() {

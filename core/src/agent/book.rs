@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::agent::Offered;
 use crate::ids::OfferId;
 use crate::time::Timestamp;
 
 /// Offers by name. Those whose deadline counts are counted by it, as the first one is asked for after every
 /// input, however many there are.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Book {
     offers: BTreeMap<OfferId, Offered>,
     deadlines: BTreeMap<Timestamp, u32>,

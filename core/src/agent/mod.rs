@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use self::book::Book;
 use crate::capacity::{ChannelKind, Ledger, Limits, Load};
@@ -28,7 +29,7 @@ pub use input::{Event, Input, KeptPresence, Refused};
 pub use settings::{IdleRule, MissedRule, Settings};
 
 /// An offer that is out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Offered {
     conversation: ConversationId,
     load: Load,
@@ -45,8 +46,8 @@ impl Offered {
     }
 }
 
-/// The machine.
-#[derive(Debug)]
+/// The machine. As it is, it can be written down and gone on with (OPS-08).
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Agent {
     id: AgentId,
     settings: Arc<Settings>,
@@ -85,7 +86,7 @@ pub struct Agent {
 
 /// Where conversations believe their agent to be; nothing: that isn't known. Thousands of one agent mostly
 /// believe the same.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Beliefs {
     /// What the first one believes.
     usual: Option<Option<Attendance>>,

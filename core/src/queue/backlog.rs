@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::decision::OverflowReason;
 use crate::ids::{AgentId, ConversationId, QueueId};
@@ -18,7 +19,7 @@ use crate::skills::Level;
 use crate::time::Timestamp;
 
 /// An item and what it has been through here. Small: a hundred thousand may wait.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub since: Timestamp,
     pub priority: i32,
@@ -30,7 +31,7 @@ pub(super) struct Entry {
 }
 
 /// What an item has been through.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Story {
     /// Agents that refused it, with the sign-in during which they did: a new one is a new chance.
     pub refused: Vec<Declined>,
@@ -71,7 +72,7 @@ impl Entry {
 type Place = (Reverse<i32>, Timestamp, ConversationId);
 
 /// Items that ask for the same, after the same number of relaxation steps.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Class {
     pub demand: Arc<Demand>,
     pub stage: u8,
@@ -84,7 +85,7 @@ pub(super) struct Class {
     entries: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Backlog {
     order: Order,
     entries: FxHashMap<ConversationId, Entry>,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::agent;
 use crate::conversation;
 use crate::effect::{Effect, Effects};
-use crate::queue::members::Members;
 use crate::queue::{Queue, Settings};
 use crate::time::Timestamp;
 
@@ -59,7 +58,6 @@ impl Queue {
                 conversation::Input::Bounced { queue: self.id.clone() },
             ));
         }
-        self.members = Members::new(&settings.strategy);
         self.steps.clear();
         self.hours_change = None;
     }

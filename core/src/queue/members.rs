@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::capacity::{ChannelKind, Load};
@@ -24,6 +25,7 @@ pub(super) type Slot = u32;
 type Levels = SmallVec<[Level; 24]>;
 
 /// Small, as each agent is one in each of its queues, and each of these hears all that it says.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Member {
     pub agent: AgentId,
     /// What it last said.
@@ -98,8 +100,9 @@ impl Member {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 pub(super) struct Members {
-    strategy: &'static dyn Strategy,
+    strategy: StrategyName,
     members: Vec<Member>,
     slots: FxHashMap<AgentId, Slot>,
     free: Vec<Slot>,
@@ -115,7 +118,7 @@ pub(super) struct Members {
 impl Members {
     pub fn new(strategy: &StrategyName) -> Self {
         Self {
-            strategy: <dyn Strategy>::of(strategy),
+            strategy: strategy.clone(),
             members: Vec::new(),
             slots: FxHashMap::default(),
             free: Vec::new(),
@@ -128,11 +131,11 @@ impl Members {
     }
 
     pub fn strategy(&self) -> &'static dyn Strategy {
-        self.strategy
+        <dyn Strategy>::of(&self.strategy)
     }
 
     pub fn set_strategy(&mut self, strategy: &StrategyName) {
-        self.strategy = <dyn Strategy>::of(strategy);
+        self.strategy = strategy.clone();
         for kind in ChannelKind::ALL {
             if self.ranked[kind.index()].take().is_some() {
                 self.index(kind);
@@ -336,7 +339,7 @@ impl Members {
         let candidate = member.candidate();
         ChannelKind::ALL.map(|kind| {
             let is_kept = self.ranked[kind.index()].is_some() && candidate.spare_for(kind) > 0;
-            is_kept.then(|| self.strategy.rank(&candidate, kind))
+            is_kept.then(|| self.strategy().rank(&candidate, kind))
         })
     }
 

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::agent;
 use crate::capacity::{ChannelKind, Load};
@@ -41,7 +42,7 @@ pub use settings::{Overflow, OverflowAction, QueueHours, Settings};
 pub use strategy::StrategyName;
 
 /// A reservation that has been asked for, and perhaps granted.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Out {
     slot: Slot,
     conversation: ConversationId,
@@ -60,8 +61,8 @@ pub struct PlaceInLine {
     pub waiting: usize,
 }
 
-/// The machine.
-#[derive(Debug)]
+/// The machine. As it is, it can be written down and gone on with (OPS-08).
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Queue {
     id: QueueId,
     settings: Arc<Settings>,
@@ -270,12 +271,10 @@ impl Queue {
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        if self.closed {
-            return;
-        }
         let was_staffed = self.members.signed_in() > 0;
+        // Also while it is closed: should it be configured again, nobody says once more that they are members.
         let may_get_more = self.members.update(agent.clone(), state, skills);
-        if !may_get_more {
+        if !may_get_more || self.closed {
             return;
         }
         let slot = self.members.slot(&agent).expect("it has just been told of");

@@ -7,9 +7,11 @@
 //! follows at once when agents come or go, and is calm otherwise. Its error is measured against that of
 //! an estimator that knows the truth (`host/src/simulate/theory.rs`), and by `cordboard simulate`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Span, Timestamp};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Pace {
     /// The last departure, or when the line began to fill, whichever is later; nothing while the line is
     /// empty: a night isn't a gap.

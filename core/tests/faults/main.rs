@@ -2,7 +2,7 @@
 //! everything that can happen: customers' messages repeated, now and much later, messages between
 //! machines delayed, overtaken and doubled, offers answered twice, timers lost, agents vanishing, the
 //! configuration changed (queues and agents that are new or gone included), the host stopped between
-//! any two effects, queues and agents made anew beside conversations that live on. The invariants at
+//! any two effects, queues and agents made anew beside conversations that live on, or written down and read. The invariants at
 //! the top of the crate hold after every step; when a world has come to rest, every message is in one
 //! conversation once, the views equal the truth, every deadline has its alarm and none is overdue, no
 //! customer waits for somebody who isn't there or in a queue that isn't, and (once everybody has
@@ -32,6 +32,8 @@ use cordboard_core::workstream::{Mode, OnOffline, Workstream};
 use cordboard_core::world::{Happening, Incoming, Letter, Machine, Mail, Sender};
 use cordboard_core::{Agent, Conversation, Queue, World, agent, queue};
 use fastrand::Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use made_up::{pick, some_agent, some_queue_settings, some_queues, some_workstream};
 
@@ -73,6 +75,14 @@ fn trace(what: &impl std::fmt::Debug) {
     if std::env::var_os("CORDBOARD_TRACE").is_some() {
         eprintln!("{what:?}");
     }
+}
+
+fn written_and_read<M: Serialize + DeserializeOwned + std::fmt::Debug>(machine: &M) -> M {
+    let bytes = rmp_serde::to_vec_named(machine).expect("machines can be written down");
+    let read = rmp_serde::from_slice(&bytes).expect("and read");
+    let again = rmp_serde::to_vec_named(&read).expect("as before");
+    assert_eq!(bytes.len(), again.len(), "{machine:?} isn't {read:?}");
+    read
 }
 
 fn thread(n: usize) -> ThreadKey {
@@ -499,8 +509,17 @@ impl Life {
         self.world.wake_due();
     }
 
+    /// A record of routing begins anew with the machines as they are (OPS-08): what is read of them is them.
+    fn write_machines_down(&mut self) {
+        let queues: Vec<Queue> = self.world.queues().map(written_and_read).collect();
+        queues.into_iter().for_each(|queue| self.world.add_queue(queue));
+        let agents: Vec<Agent> = self.world.agents().map(written_and_read).collect();
+        agents.into_iter().for_each(|agent| self.world.add_agent(agent));
+    }
+
     fn step(&mut self) {
-        match self.rng.u8(..42) {
+        match self.rng.u8(..43) {
+            42 => self.write_machines_down(),
             41 => self.rebuild(),
             40 => self.world.wake_due(),
             0..=15 => self.deliver(),

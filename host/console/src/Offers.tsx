@@ -26,11 +26,12 @@ function origin(offer: Offer): string {
 }
 
 /**
- * The oldest open offer, with its countdown. It stands beside the work, covers nothing of it and takes no
+ * The oldest offer that is open, with its countdown; one that is over stands before none that isn't. It stands beside the work, covers nothing of it and takes no
  * focus: an agent in the middle of a sentence goes on writing, and sends it.
  */
 export function Offers({ offers, send }: { offers: Offer[]; send: Send }) {
-  const offer = offers[0];
+  const now = useNow(1000);
+  const offer = offers.find((offer) => offer.deadline > now) ?? offers[0];
   if (!offer) return null;
   return <OneOffer key={offer.offer} offer={offer} others={offers.length - 1} send={send} />;
 }

@@ -10,6 +10,7 @@ use cordboard_core::Effects;
 use cordboard_core::agent::{Agent, Input, KeptPresence, Refused};
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::{Notice, OfferView, Usage};
+use cordboard_core::offer;
 use cordboard_core::presence::Presence;
 use cordboard_core::time::Timestamp;
 use serde_bytes::ByteBuf;
@@ -17,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::actors::board::Seen;
 use crate::actors::directory::Directory;
-use crate::actors::rebuild::{Become, GoOn, Pause, PutAsideIsWritten};
+use crate::actors::rebuild::{Become, GoOn, NoteWhatYouAre, Pause, PutAsideIsWritten};
 use crate::actors::screen::ScreenSender;
 use crate::actors::timer::Timer;
 use crate::actors::waiting::Ticket;
@@ -348,7 +349,12 @@ impl Handler<Become<Agent>> for AgentActor {
     type Result = ();
 
     fn handle(&mut self, message: Become<Agent>, _: &mut Self::Context) {
-        self.machine = message.0;
+        let before = std::mem::replace(&mut self.machine, message.0);
+        self.work.find();
+        // Nobody knows of them any more: what isn't taken is offered again.
+        for OfferView { offer, .. } in before.open_offers() {
+            self.show(&Notice::OfferEnded { offer, outcome: offer::Outcome::Withdrawn });
+        }
     }
 }
 
@@ -371,6 +377,17 @@ impl Handler<Recalled> for AgentActor {
         let all = std::iter::once(message.0).chain(screens);
         let all: Vec<_> = all.map(|input| self.directory.for_agent(input, None)).collect();
         self.work.first(all);
+    }
+}
+
+impl Handler<NoteWhatYouAre> for AgentActor {
+    type Result = ();
+
+    fn handle(&mut self, _: NoteWhatYouAre, _: &mut Self::Context) {
+        // As with queues.
+        if !self.work.is_lost() {
+            self.directory.recorder.agent_is(&self.machine);
+        }
     }
 }
 

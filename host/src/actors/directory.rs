@@ -151,9 +151,11 @@ impl Directory {
         self.in_force.set_settings(channel.clone(), settings);
     }
 
-    /// What all channels' conversations go by stands in the record of each run.
-    pub(super) fn note_settings(&self) {
-        self.recorder.note(&Entry::Workstreams(self.in_force.of_channels()));
+    /// All that conversations go by: it stands in the record of each run.
+    pub(super) fn settings_in_force(&self) -> Vec<Arc<Workstream>> {
+        let mut all: Vec<_> = self.config().workstreams.values().cloned().collect();
+        all.extend(self.in_force.of_channels());
+        all
     }
 
     /// The record of this run has become long: another one begins, and the old can go as a whole (OPS-03).

@@ -13,7 +13,7 @@ use cordboard_core::queue::{Input, PlaceInLine, Queue};
 use cordboard_core::time::{Span, Timestamp};
 
 use crate::actors::directory::{Directory, Ping};
-use crate::actors::rebuild::{Become, GoOn, Pause, PutAsideIsWritten};
+use crate::actors::rebuild::{Become, GoOn, NoteWhatYouAre, Pause, PutAsideIsWritten};
 use crate::actors::timer::Timer;
 use crate::actors::waiting::Ticket;
 use crate::actors::work::Work;
@@ -162,6 +162,18 @@ impl Handler<Become<Queue>> for QueueActor {
 
     fn handle(&mut self, message: Become<Queue>, _: &mut Self::Context) {
         self.machine = message.0;
+        self.work.find();
+    }
+}
+
+impl Handler<NoteWhatYouAre> for QueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: NoteWhatYouAre, _: &mut Self::Context) {
+        // One that is lost is replaced in a moment, and that is noted.
+        if !self.work.is_lost() {
+            self.directory.recorder.queue_is(&self.machine);
+        }
     }
 }
 

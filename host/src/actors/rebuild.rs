@@ -7,6 +7,9 @@
 //! 3. So what was put aside until then is in the journal, unless it came from outside.
 //! 4. Machines are made from it; each agent is told what they were, and of the screens they have.
 //! 5. They go on, with what was put aside since.
+//!
+//! Where only the record is to begin anew (OPS-03), they pause as well, but stay what they are: a run that begins with
+//! what they are is as good as one that begins with a start.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -53,6 +56,11 @@ pub(super) struct PutAsideIsWritten;
 #[rtype(result = "()")]
 pub(super) struct Become<M>(pub M);
 
+/// A run of the record begins with what you are.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct NoteWhatYouAre;
+
 /// Go on, with what was put aside.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -73,19 +81,21 @@ pub(super) async fn watch(
             Anew::Known | Anew::Recorded => None,
         };
         let calls: Vec<Anew> = calls.collect();
-        let begins_run = calls.iter().any(|call| matches!(call, Anew::Recorded));
+        let began = Instant::now();
+        if calls.iter().all(|call| matches!(call, Anew::Recorded)) {
+            record_anew(&directory).await;
+            let ms = began.elapsed().as_millis() as u64;
+            tracing::info!(ms, "another run of the record of routing has begun");
+            continue;
+        }
         if let Some(why) = calls.into_iter().filter_map(lost).next_back() {
             directory.grief.happened(&why);
         }
-        let began = Instant::now();
-        match rebuild(&directory, &routing, begins_run).await {
+        match rebuild(&directory, &routing).await {
             Ok(open) => {
                 directory.metrics.rebuilt.inc();
                 let ms = began.elapsed().as_millis() as u64;
-                match begins_run {
-                    true => tracing::info!(open, ms, "routing was made anew for its record"),
-                    false => tracing::warn!(open, ms, "routing was made anew from the journal"),
-                }
+                tracing::warn!(open, ms, "routing was made anew from the journal");
             }
             Err(error) => {
                 directory.grief.stop(format!("routing can't be made anew: {error}"));
@@ -95,11 +105,34 @@ pub(super) async fn watch(
     }
 }
 
-async fn rebuild(
-    directory: &Arc<Directory>,
-    routing: &ArbiterHandle,
-    begins_run: bool,
-) -> Result<u64, String> {
+/// Notes what the machines are as another run begins.
+async fn record_anew(directory: &Directory) {
+    // No change of the configuration in between: what it tells the machines belongs to one run.
+    let _no_change = directory.changing.lock().await;
+    let agents = directory.agent_actors();
+    let queues = directory.queue_actors();
+    for actor in queues.values() {
+        told(actor.send(Pause).await);
+    }
+    for actor in agents.values() {
+        told(actor.send(Pause).await);
+    }
+    directory.recorder.begin_run(clock::now(), directory.settings_in_force());
+    for actor in queues.values() {
+        told(actor.send(NoteWhatYouAre).await);
+    }
+    for actor in agents.values() {
+        told(actor.send(NoteWhatYouAre).await);
+    }
+    for actor in queues.values() {
+        told(actor.send(GoOn).await);
+    }
+    for actor in agents.values() {
+        told(actor.send(GoOn).await);
+    }
+}
+
+async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<u64, String> {
     // No change of the configuration in between: it would meet half of the machines.
     let _no_change = directory.changing.lock().await;
     let agents = directory.agent_actors();
@@ -121,10 +154,6 @@ async fn rebuild(
     let made = actix_web::rt::task::spawn_blocking(move || {
         let config = own.config();
         let reader = Reader::open(&config.host.data).map_err(|error| error.to_string())?;
-        if begins_run {
-            own.recorder.begin_run(clock::now());
-            own.note_settings();
-        }
         let made = Actors::recover(&config, &reader, &own.recorder);
         made.map(|(actors, _)| actors).map_err(|error| error.to_string())
     });

@@ -3,7 +3,7 @@
 //! nothing waits for it: a crash costs the last moment of the record, never a work item.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use cordboard_core::ids::{AgentId, ConversationId, QueueId};
 use cordboard_core::presence::Attendance;
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
-use cordboard_core::{agent, queue};
+use cordboard_core::{Agent, Queue, agent, queue};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use crate::journal::{Journal, Record, RoutingEntries};
 
 /// One entry of the routing log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Entry {
     /// A host started with these machines.
     Start {
@@ -48,6 +48,10 @@ pub enum Entry {
     Restored(Timestamp, AgentId, Vec<(ConversationId, u8, u32)>),
     /// The same with what those conversations believe.
     RestoredAs(Timestamp, AgentId, Option<Attendance>, Vec<(ConversationId, u8, u32)>),
+    /// The run goes on from another one's, with this queue as it was.
+    QueueIs(Box<Queue>),
+    /// The same of an agent.
+    AgentIs(Box<Agent>),
 }
 
 /// A step of a conversation that decided where it goes. What it decided by is in its events.
@@ -62,6 +66,9 @@ pub struct Routed {
     /// The revision of the workstream's settings by which it decided.
     pub revision: u64,
 }
+
+/// A decision with whose it is, and when.
+type Decided = (ConversationId, Timestamp, ByteBuf);
 
 /// Conversations of an agent with what they take, kind and units.
 type Held = Vec<(ConversationId, u8, u32)>;
@@ -128,15 +135,19 @@ impl<'a> Restoring<'a> {
 enum Told<'a> {
     Queue(Timestamp, &'a QueueId, &'a queue::Input),
     Agent(Timestamp, &'a AgentId, &'a agent::Input),
+    QueueIs(&'a Queue),
+    AgentIs(&'a Agent),
 }
 
 /// What has been collected, and whether a part of it is on its way: one at a time, so that they are written
 /// in their order, and one that couldn't be written comes before those behind it.
-#[derive(Default)]
 struct Collected {
-    /// Whole entries in each, the oldest first: what is written at once is never much.
-    log: VecDeque<Vec<u8>>,
-    decisions: Vec<(ConversationId, Timestamp, ByteBuf)>,
+    /// Names what began with certain machines: a start of the host, or what the machines were when the record of the
+    /// run before had become long.
+    run: i64,
+    /// Whole entries in each with their run, the oldest first: what is written at once is never much.
+    log: VecDeque<(i64, Vec<u8>)>,
+    decisions: VecDeque<(i64, Decided)>,
     is_under_way: bool,
     /// The last write failed: the next one is small, and not before this time.
     retry_at: Option<Instant>,
@@ -149,31 +160,43 @@ impl Collected {
         self.log.is_empty() && self.decisions.is_empty()
     }
 
-    /// What is written next.
-    fn take(&mut self) -> RoutingEntries {
+    /// What is written next, and of which run.
+    fn take(&mut self) -> (i64, RoutingEntries) {
         let (chunks, decisions) = match self.retry_at {
             None => (4, self.decisions.len()),
             Some(_) => (1, self.decisions.len().min(500)),
         };
-        let chunks = self.log.len().min(chunks);
-        RoutingEntries {
-            log: self.log.drain(..chunks).flatten().collect(),
-            decisions: self.decisions.drain(..decisions).collect(),
-        }
+        let first =
+            (self.log.front().map(|(run, _)| *run), self.decisions.front().map(|(run, _)| *run));
+        let run = match first {
+            (Some(log), Some(decided)) => log.min(decided),
+            (log, decided) => log.or(decided).unwrap_or(self.run),
+        };
+        let of_run = self.log.iter().take(chunks).take_while(|(of, _)| *of == run).count();
+        let decided =
+            self.decisions.iter().take(decisions).take_while(|(of, _)| *of == run).count();
+        let entries = RoutingEntries {
+            log: self.log.drain(..of_run).flat_map(|(_, chunk)| chunk).collect(),
+            decisions: self.decisions.drain(..decided).map(|(_, decided)| decided).collect(),
+        };
+        (run, entries)
     }
 
     /// What couldn't be written comes first, the next time.
-    fn put_back(&mut self, entries: Arc<RoutingEntries>) {
-        let mut before = Arc::unwrap_or_clone(entries);
+    fn put_back(&mut self, run: i64, entries: Arc<RoutingEntries>) {
+        let before = Arc::unwrap_or_clone(entries);
         if !before.log.is_empty() {
-            self.log.push_front(before.log);
+            self.log.push_front((run, before.log));
         }
-        before.decisions.append(&mut self.decisions);
-        let surplus = before.decisions.len().saturating_sub(Recorder::MOST_DECISIONS_WAITING);
-        before.decisions.drain(..surplus);
-        self.decisions = before.decisions;
+        before
+            .decisions
+            .into_iter()
+            .rev()
+            .for_each(|decided| self.decisions.push_front((run, decided)));
+        let surplus = self.decisions.len().saturating_sub(Recorder::MOST_DECISIONS_WAITING);
+        self.decisions.drain(..surplus);
         self.retry_at = Some(Instant::now() + Recorder::PAUSE);
-        if self.log.iter().map(Vec::len).sum::<usize>() > Recorder::MOST_WAITING {
+        if self.log.iter().map(|(_, chunk)| chunk.len()).sum::<usize>() > Recorder::MOST_WAITING {
             tracing::error!(
                 "the record of routing couldn't be written for so long that it ends here"
             );
@@ -181,14 +204,26 @@ impl Collected {
             self.log.clear();
         }
     }
+
+    /// Adds a whole entry; whether there is much to be written.
+    fn add(&mut self, entry: &impl Serialize) -> bool {
+        let run = self.run;
+        if self
+            .log
+            .back()
+            .is_none_or(|(of, chunk)| *of != run || chunk.len() >= Recorder::MOST_BYTES)
+        {
+            self.log.push_back((run, Vec::new()));
+        }
+        let (_, chunk) = self.log.back_mut().expect("it was made just now");
+        rmp_serde::encode::write_named(chunk, entry).expect("entries can be encoded");
+        chunk.len() >= Recorder::MOST_BYTES
+    }
 }
 
 /// Collects entries; [`Recorder::flush`] writes them.
 pub struct Recorder {
     journal: Journal,
-    /// Names what begins with fresh machines: a start of the host, or routing that was made anew for the
-    /// record's sake.
-    run: AtomicI64,
     collected: Arc<Mutex<Collected>>,
     /// Whether the log is kept; decisions always are.
     keeps_log: bool,
@@ -206,21 +241,43 @@ impl Recorder {
 
     /// For a start of the host.
     pub fn new(journal: Journal, run: i64, keeps_log: bool) -> Self {
-        let (collected, flush_is_due) = (Arc::default(), Arc::default());
-        Self { journal, run: AtomicI64::new(run), collected, keeps_log, flush_is_due }
+        let collected = Collected {
+            run,
+            log: VecDeque::new(),
+            decisions: VecDeque::new(),
+            is_under_way: false,
+            retry_at: None,
+            is_given_up: false,
+        };
+        let collected = Arc::new(Mutex::new(collected));
+        Self { journal, collected, keeps_log, flush_is_due: Arc::default() }
     }
 
     /// When the run began, if there is a log of it.
     pub fn run_since(&self) -> Option<Timestamp> {
-        self.keeps_log.then(|| Timestamp(self.run.load(Ordering::Acquire)))
+        self.keeps_log.then(|| Timestamp(self.collected().run))
     }
 
-    /// What is noted from now on is another run's: machines begin anew, and so does what is known of settings. Blocks
-    /// the thread, and nobody may be told anything meanwhile.
-    pub(super) fn begin_run(&self, now: Timestamp) {
-        self.wait_for_the_journal();
-        self.run.store(now.0, Ordering::Release);
-        self.collected().is_given_up = false;
+    /// What is noted from now on is another run's, in which these settings are in force. What machines are has to be
+    /// noted anew, and none of them may be told anything before it is.
+    pub(super) fn begin_run(&self, now: Timestamp, settings: Vec<Arc<Workstream>>) {
+        let mut collected = self.collected();
+        collected.run = now.0.max(collected.run + 1);
+        collected.is_given_up = false;
+        if self.keeps_log {
+            // Conversations may decide something in the next moment, by these.
+            collected.add(&Entry::Workstreams(settings));
+        }
+    }
+
+    /// Notes what a queue is as a run begins.
+    pub(super) fn queue_is(&self, queue: &Queue) {
+        self.note(&Told::QueueIs(queue));
+    }
+
+    /// Notes what an agent is as a run begins.
+    pub(super) fn agent_is(&self, agent: &Agent) {
+        self.note(&Told::AgentIs(agent));
     }
 
     /// Notes an [`Entry`].
@@ -232,12 +289,7 @@ impl Recorder {
         if collected.is_given_up {
             return;
         }
-        if collected.log.back().is_none_or(|chunk| chunk.len() >= Self::MOST_BYTES) {
-            collected.log.push_back(Vec::new());
-        }
-        let chunk = collected.log.back_mut().expect("it was made just now");
-        rmp_serde::encode::write_named(chunk, entry).expect("entries can be encoded");
-        let is_much = chunk.len() >= Self::MOST_BYTES;
+        let is_much = collected.add(entry);
         self.flush_is_due.store(true, Ordering::Relaxed);
         drop(collected);
         if is_much {
@@ -265,7 +317,10 @@ impl Recorder {
         let body = rmp_serde::to_vec_named(decision).expect("decisions can be encoded");
         let body = ByteBuf::from(body);
         let decided = (decision.conversation, decision.at, body);
-        self.collected().decisions.push(decided);
+        let mut collected = self.collected();
+        let run = collected.run;
+        collected.decisions.push_back((run, decided));
+        drop(collected);
         self.flush_is_due.store(true, Ordering::Relaxed);
     }
 
@@ -282,11 +337,11 @@ impl Recorder {
             return;
         }
         collected.is_under_way = true;
-        let entries = Arc::new(collected.take());
+        let (run, entries) = collected.take();
+        let entries = Arc::new(entries);
         self.flush_is_due.store(!collected.is_empty(), Ordering::Relaxed);
         // A journal that has ended answers at once, and wants the lock for it.
         drop(collected);
-        let run = self.run.load(Ordering::Acquire);
         let record = Record::Routing { run, at: crate::clock::now(), entries: entries.clone() };
         let (known, flush_is_due) = (self.collected.clone(), self.flush_is_due.clone());
         self.journal.write(record, move |result| {
@@ -296,7 +351,7 @@ impl Recorder {
                 Ok(_) => collected.retry_at = None,
                 Err(error) => {
                     tracing::warn!(%error, "the record of routing couldn't be written yet");
-                    collected.put_back(entries);
+                    collected.put_back(run, entries);
                     flush_is_due.store(true, Ordering::Relaxed);
                 }
             }

@@ -9,7 +9,12 @@ pub(super) enum Work<T> {
     /// It has panicked; what it is told is in the journal, or its sender hears nothing.
     IsLost,
     /// It is put aside, and dealt with in this order.
-    Pauses(Vec<T>),
+    Pauses {
+        /// What was put aside.
+        aside: Vec<T>,
+        /// It had panicked before, and is lost still.
+        is_lost: bool,
+    },
 }
 
 impl<T> Work<T> {
@@ -18,7 +23,7 @@ impl<T> Work<T> {
         match self {
             Self::Goes => Some(input),
             Self::IsLost => None,
-            Self::Pauses(aside) => {
+            Self::Pauses { aside, .. } => {
                 aside.push(input);
                 None
             }
@@ -30,37 +35,55 @@ impl<T> Work<T> {
         *self = Self::IsLost;
     }
 
+    /// Whether it can't.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::IsLost | Self::Pauses { is_lost: true, .. })
+    }
+
+    /// It has another one.
+    pub fn find(&mut self) {
+        match self {
+            Self::Pauses { is_lost, .. } => *is_lost = false,
+            Self::IsLost => *self = Self::Goes,
+            Self::Goes => {}
+        }
+    }
+
     /// From now on what comes is put aside.
     pub fn pause(&mut self) {
-        if !matches!(self, Self::Pauses(_)) {
-            *self = Self::Pauses(Vec::new());
+        if !self.is_put_aside() {
+            *self = Self::Pauses { aside: Vec::new(), is_lost: self.is_lost() };
         }
     }
 
     /// Whether it is.
     pub fn is_put_aside(&self) -> bool {
-        matches!(self, Self::Pauses(_))
+        matches!(self, Self::Pauses { .. })
     }
 
     /// Of what was put aside only this matters still.
     pub fn keep(&mut self, is_kept: impl Fn(&T) -> bool) {
-        if let Self::Pauses(aside) = self {
+        if let Self::Pauses { aside, .. } = self {
             aside.retain(is_kept);
         }
     }
 
     /// Puts aside before everything else.
     pub fn first(&mut self, inputs: impl IntoIterator<Item = T>) {
-        if let Self::Pauses(aside) = self {
+        if let Self::Pauses { aside, .. } = self {
             aside.splice(0..0, inputs);
         }
     }
 
-    /// Goes on; what was put aside.
+    /// Goes on, unless its machine is lost; what was put aside.
     pub fn go_on(&mut self) -> Vec<T> {
         match std::mem::take(self) {
-            Self::Pauses(aside) => aside,
-            Self::Goes | Self::IsLost => Vec::new(),
+            Self::Pauses { aside, is_lost: false } => aside,
+            Self::Goes => Vec::new(),
+            Self::IsLost | Self::Pauses { is_lost: true, .. } => {
+                *self = Self::IsLost;
+                Vec::new()
+            }
         }
     }
 }

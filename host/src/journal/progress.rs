@@ -63,9 +63,14 @@ impl Progress {
 
     /// Somebody waits until the views show a position: whoever applies hurries.
     pub fn want(&self, position: Position) {
-        if self.wanted.fetch_max(position.0, Ordering::AcqRel) < position.0
-            && let Some(applier) = self.applier.get()
-        {
+        if self.wanted.fetch_max(position.0, Ordering::AcqRel) < position.0 {
+            self.wake_applier();
+        }
+    }
+
+    /// Whoever applies may be waiting for more to come.
+    fn wake_applier(&self) {
+        if let Some(applier) = self.applier.get() {
             applier.unpark();
         }
     }
@@ -94,8 +99,10 @@ impl Progress {
     pub async fn all_indexed(&self) {
         let newest = self.indexed().newest;
         let has_all = |indexed: &Indexed| indexed.up_to >= newest.min(indexed.newest);
+        let mut indexed = self.indexed.subscribe();
+        self.wake_applier();
         // The sender is ours: it can't be gone.
-        let _ = self.indexed.subscribe().wait_for(has_all).await;
+        let _ = indexed.wait_for(has_all).await;
     }
 
     /// Moving what lies beside the tables' file into it begins, or has ended.
@@ -154,6 +161,7 @@ impl Progress {
     /// Nothing is waited for any more.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.wake_applier();
     }
 
     pub fn is_stopping(&self) -> bool {

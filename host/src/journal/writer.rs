@@ -162,8 +162,12 @@ impl Writer {
                 // Before anybody is told: who looks then must know whether they have to wait.
                 self.progress.commit(position, batch.steps());
                 self.health.committed(fates.len() as u64 + batch.told.len() as u64);
+                let is_waited_for = batch.is_waited_for();
                 // With much before it, it waits here, and so does whoever brings more.
                 let applied = self.applier.send(batch);
+                if is_waited_for {
+                    self.progress.want(position);
+                }
                 self.tell(fates, None);
                 if applied.is_err() {
                     tracing::error!(

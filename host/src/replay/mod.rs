@@ -144,6 +144,12 @@ impl Floor {
                     let _ = agent.handle(input, at, &mut fx);
                 }
             }
+            Entry::QueueIs(queue) => {
+                self.queues.insert(queue.id().clone(), *queue);
+            }
+            Entry::AgentIs(agent) => {
+                self.agents.insert(agent.id().clone(), *agent);
+            }
             Entry::Restored(at, id, held) => {
                 let believe = Some(Attendance::Here);
                 return self.play(reader, Entry::RestoredAs(at, id, believe, held));

@@ -212,7 +212,7 @@ async fn views(report: &mut Report) -> anyhow::Result<()> {
 /// Processor time of the host per change, in microseconds: so many agents, so many items in line, ten
 /// desks that are told.
 async fn change_on_desks(agents: usize, waiting: usize) -> anyhow::Result<f64> {
-    const CHANGES: usize = 1_000;
+    const CHANGES: usize = 3_000;
     const DESKS: usize = 10;
     let (mut setup, accounts, _) = setup();
     setup.agents.clear();
@@ -234,7 +234,8 @@ async fn change_on_desks(agents: usize, waiting: usize) -> anyhow::Result<f64> {
         let mut screen = Screen::connect(&host.url, token).await;
         actix_web::rt::spawn(async move { while screen.try_next().await.is_some() {} });
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // What a start leaves to be done is done, and the files have found their length.
+    tokio::time::sleep(Duration::from_secs(30)).await;
     let texts = twilio_requests(&accounts, 5_000_000, CHANGES, 9_000_000);
     let before = processor_time(host.pid())?;
     for (n, text) in texts.into_iter().enumerate() {

@@ -75,7 +75,7 @@ impl Candidate {
 }
 
 /// A place in the order: lower goes first. Equal ones go in the order in which they joined.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Rank(pub u64, pub u64);
 
 impl Rank {

@@ -36,7 +36,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn is_waited_for(&self) -> bool {
+    pub fn is_waited_for(&self) -> bool {
         !self.told.is_empty() || self.forgets
     }
 
@@ -98,7 +98,7 @@ fn collected(
     progress: &Progress,
 ) -> (Vec<Batch>, bool) {
     const LATE: Duration = Duration::from_micros(400);
-    const NAP: Duration = Duration::from_millis(2);
+    const NAP: Duration = Duration::from_millis(20);
     const MOMENT: Duration = Duration::from_millis(150);
     let until = Instant::now() + MOMENT;
     let mut is_waited_for = first.is_waited_for();
@@ -120,11 +120,13 @@ fn collected(
         if is_waited_for || is_over || progress.is_wanted() || progress.is_searched() {
             return (batches, naps > 0 && late / naps > LATE);
         }
-        // One that is wanted wakes it; one that is only waited for, in the channel, is found in a moment.
+        // Whoever waits wakes it.
         let (nap, began) = (rest.min(NAP), Instant::now());
         std::thread::park_timeout(nap);
-        late += began.elapsed().saturating_sub(nap);
-        naps += 1;
+        if let Some(over) = began.elapsed().checked_sub(nap) {
+            late += over;
+            naps += 1;
+        }
     }
 }
 

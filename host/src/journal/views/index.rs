@@ -33,6 +33,8 @@ impl Index {
     const QUIET: Duration = Duration::from_millis(5);
     /// but no oftener than this, unless somebody searches: a few texts cost hardly more than one.
     const LEAST_PAUSE: Duration = Duration::from_millis(250);
+    /// So long it isn't seen that somebody does.
+    const LOOK: Duration = Duration::from_millis(20);
     /// After it failed.
     const PAUSE: Duration = Duration::from_secs(5);
 
@@ -61,7 +63,8 @@ impl Index {
             let wait = match self.stuck_until {
                 Some(until) => until.saturating_duration_since(Instant::now()).max(Self::QUIET),
                 None if has_much => Duration::ZERO,
-                None => Self::QUIET,
+                None if self.went_on.elapsed() >= Self::LEAST_PAUSE => Self::QUIET,
+                None => Self::LOOK,
             };
             match inbox.recv_timeout(wait) {
                 Ok(batch) => {
