@@ -22,6 +22,11 @@ pub enum Effect {
     Agent(AgentId, agent::Input),
     /// Show something on all screens of an agent.
     Screen(AgentId, Notice),
+    /// Show the same on all screens of several agents.
+    Screens(Vec<AgentId>, Box<Notice>),
+    /// The conversation has changed: whoever of these looks sees it as it is by then. What that is isn't worked out for
+    /// nobody.
+    Changed(Vec<AgentId>),
     /// Give this conversation `Wake` at that time. A later one does not cancel an earlier one: a
     /// conversation that is woken early looks at its deadlines and does nothing. (Agents and queues
     /// are always in memory: they say by `wake_at()` when they want to be woken.)

@@ -139,6 +139,39 @@ async fn who_hangs_up_leaves_nothing_out_of_the_audit_log() {
     );
 }
 
+// CONV-06
+#[actix_web::test]
+async fn who_comes_to_look_while_something_is_written_sees_it() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &token).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, CUSTOMER, "hello").await, 200);
+    let id = kim.accept_next().await;
+    kim.close().await;
+    let stalled = holder(&setup);
+    let goes_on = emulators.world.text(Provider::Twilio, CUSTOMER, "are you there?");
+    let looks = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut kim = Screen::connect(&host.url, &token).await;
+        let snapshot = kim.wait("snapshot").await;
+        assert!(!snapshot.to_string().contains("are you there?"), "it isn't written: {snapshot}");
+        stalled.execute_batch("ROLLBACK").unwrap();
+        kim.wait_for("the message", |frame| {
+            frame["type"] == "message" && frame["message"]["text"] == "are you there?"
+        })
+        .await;
+        kim.wait_for("what has changed", |frame| {
+            frame["type"] == "conversation" && frame["id"] == id && frame["state"] == "active"
+        })
+        .await;
+    };
+    let (status, ()) = tokio::join!(goes_on, looks);
+    assert_eq!(status, 200);
+    held("a screen that comes while something is being written", "it sees what was");
+}
+
 // CH-12
 #[actix_web::test]
 async fn what_waits_to_be_sent_isnt_sent_to_whoever_has_said_stop() {

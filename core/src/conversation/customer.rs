@@ -61,10 +61,7 @@ impl Conversation {
             State::Waiting if wants_agent => self.ask_back(now, fx),
             _ => {}
         }
-        self.show_all(fx, || Notice::Message {
-            conversation: self.id,
-            message: Box::new(shown.clone()),
-        });
+        self.show_all(fx, || Notice::Message { conversation: self.id, message: Box::new(shown) });
         self.show(fx);
     }
 

@@ -523,17 +523,23 @@ impl Conversation {
     /// Shows everybody who takes part, or still has a wrap-up to finish, that something about the
     /// conversation changed.
     fn show(&self, fx: &mut Effects) {
-        self.show_all(fx, || Notice::Conversation(Box::new(self.summary())));
-        for task in self.wrap_ups.iter().filter(|task| !self.takes_part(&task.agent)) {
-            let notice = Notice::Conversation(Box::new(self.summary()));
-            fx.push(Effect::Screen(task.agent.clone(), notice));
+        let with_wrap_ups = self.wrap_ups.iter().map(|task| &task.agent);
+        let others = with_wrap_ups.filter(|agent| !self.takes_part(agent)).cloned();
+        let all: Vec<AgentId> = self.who_takes_part().chain(others).collect();
+        if !all.is_empty() {
+            fx.push(Effect::Changed(all));
         }
     }
 
-    fn show_all(&self, fx: &mut Effects, notice: impl Fn() -> Notice) {
-        for agent in self.primary.iter().chain(&self.consultants) {
-            fx.push(Effect::Screen(agent.clone(), notice()));
+    fn show_all(&self, fx: &mut Effects, notice: impl FnOnce() -> Notice) {
+        let all: Vec<AgentId> = self.who_takes_part().collect();
+        if !all.is_empty() {
+            fx.push(Effect::Screens(all, Box::new(notice())));
         }
+    }
+
+    fn who_takes_part(&self) -> impl Iterator<Item = AgentId> {
+        self.primary.iter().chain(&self.consultants).cloned()
     }
 
     fn assert_invariants(&self) {

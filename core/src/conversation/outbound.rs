@@ -129,9 +129,6 @@ impl Conversation {
     }
 
     fn show_message(&self, message: Message, fx: &mut Effects) {
-        self.show_all(fx, || Notice::Message {
-            conversation: self.id,
-            message: Box::new(message.clone()),
-        });
+        self.show_all(fx, || Notice::Message { conversation: self.id, message: Box::new(message) });
     }
 }

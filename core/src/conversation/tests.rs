@@ -28,6 +28,10 @@ fn settings(change: impl FnOnce(&mut Workstream)) -> Arc<Workstream> {
     Arc::new(settings)
 }
 
+fn is_for_screens(effect: &Effect) -> bool {
+    matches!(effect, Effect::Screen(..) | Effect::Screens(..) | Effect::Changed(_))
+}
+
 /// A conversation and the alarms that it has asked for.
 #[derive(Clone)]
 struct Life {
@@ -59,7 +63,7 @@ impl Life {
             if let Effect::WakeAt(at) = effect {
                 self.alarms.insert(*at);
             }
-            !matches!(effect, Effect::Screen(..) | Effect::WakeAt(_))
+            !is_for_screens(effect) && !matches!(effect, Effect::WakeAt(_))
         });
         if let Some(deadline) = self.wake_at() {
             let first = self.alarms.first();

@@ -404,6 +404,16 @@ impl World {
                     }
                     continue;
                 }
+                Effect::Screens(agents, notice) => {
+                    if !self.blind {
+                        let each = agents.into_iter();
+                        self.happenings
+                            .extend(each.map(|to| Happening::Screen(to, notice.as_ref().clone())));
+                    }
+                    continue;
+                }
+                // Nobody looks.
+                Effect::Changed(_) => continue,
                 Effect::Decided(decision) => {
                     self.happenings.push(Happening::Decided(decision));
                     continue;

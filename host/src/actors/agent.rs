@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::actors::board::Seen;
 use crate::actors::directory::Directory;
+use crate::actors::effects::written_out;
 use crate::actors::rebuild::{Become, GoOn, NoteWhatYouAre, Pause, PutAsideIsWritten};
 use crate::actors::screen::ScreenSender;
 use crate::actors::timer::Timer;
@@ -213,11 +214,7 @@ impl AgentActor {
         });
     }
 
-    fn show(&mut self, notice: &Notice) {
-        if self.screens.is_empty() {
-            return;
-        }
-        let text: Arc<str> = serde_json::to_string(notice).expect("notices become JSON").into();
+    fn show(&self, text: &Arc<str>) {
         // A screen whose connection has ended, or that doesn't keep up, detaches itself.
         self.screens.values().for_each(|screen| {
             screen.send(text.clone());
@@ -353,7 +350,8 @@ impl Handler<Become<Agent>> for AgentActor {
         self.work.find();
         // Nobody knows of them any more: what isn't taken is offered again.
         for OfferView { offer, .. } in before.open_offers() {
-            self.show(&Notice::OfferEnded { offer, outcome: offer::Outcome::Withdrawn });
+            let outcome = offer::Outcome::Withdrawn;
+            self.show(&written_out(&Notice::OfferEnded { offer, outcome }));
         }
     }
 }
@@ -402,10 +400,10 @@ impl Handler<GoOn> for AgentActor {
     }
 }
 
-/// Something for all screens of this agent.
+/// Something for all screens of this agent, written out.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Show(pub Vec<Notice>);
+pub(super) struct Show(pub Vec<Arc<str>>);
 
 impl Handler<Show> for AgentActor {
     type Result = ();
@@ -443,8 +441,7 @@ impl Handler<Attach> for AgentActor {
             Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
         let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
         for notice in std::iter::once(presence).chain(offers) {
-            let text = serde_json::to_string(&notice).expect("notices become JSON");
-            message.screen.send(text.into());
+            message.screen.send(written_out(&notice));
         }
         Some(id)
     }

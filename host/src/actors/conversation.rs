@@ -8,13 +8,14 @@ use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
 use cordboard_core::conversation::{Event, Written};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, ConversationId};
+use cordboard_core::notice::Notice;
 use cordboard_core::switchboard::{Dialogue, Told};
 use cordboard_core::time::Timestamp;
 use cordboard_core::{Conversation, Effects};
 
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::Directory;
-use crate::actors::effects::Notices;
+use crate::actors::effects::{Notices, Origin, written_out};
 use crate::actors::recorder::Routed;
 use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
@@ -146,7 +147,8 @@ impl ConversationActor {
                     self.append(after, now, deliver, &fx.events, &wrap_ups.unwrap_or_default());
                 let deliver = input.take().expect("it was looked at just now");
                 let routed = fx.events.iter().any(Event::routes).then(|| self.routed(after));
-                self.commit(append, deliver, routed.flatten(), fx.then, Answer::Done(self.id));
+                let done = Answer::Done(self.id);
+                self.commit(append, deliver, routed.flatten(), self.seen(fx.then), done);
             }
             Told::Repeated => {
                 let deliver = input.take().expect("it was looked at just now");
@@ -166,11 +168,28 @@ impl ConversationActor {
     /// It has happened before. Answered once the first one is on disk: by an append of nothing that
     /// follows on it. Where nothing was opened yet, the first one is in an earlier conversation.
     fn repeat(&self, now: Timestamp, deliver: Deliver) {
+        self.commit(self.nothing(now), deliver, None, (None, Vec::new()), Answer::Duplicate);
+    }
+
+    fn nothing(&self, now: Timestamp) -> Append {
         let version = self.dialogue.version();
         let home = self.directory.home(self.id);
-        let nothing =
-            Append { home, base_version: version, version, ..Append::nothing(self.id, now) };
-        self.commit(nothing, deliver, None, Vec::new(), Answer::Duplicate);
+        Append { home, base_version: version, version, ..Append::nothing(self.id, now) }
+    }
+
+    /// Effects, with what it looks like if one of them is for somebody who looks.
+    fn seen(&self, effects: Vec<Effect>) -> (Option<Arc<str>>, Vec<Effect>) {
+        let is_seen = effects.iter().any(|effect| match effect {
+            Effect::Changed(to) => to.iter().any(|agent| self.directory.looks(agent)),
+            _ => false,
+        });
+        let view = is_seen.then(|| self.view()).flatten();
+        (view, effects)
+    }
+
+    fn view(&self) -> Option<Arc<str>> {
+        let machine = self.dialogue.machine()?;
+        Some(written_out(&Notice::Conversation(Box::new(machine.summary()))))
     }
 
     fn routed(&self, after: u64) -> Option<Routed> {
@@ -235,7 +254,7 @@ impl ConversationActor {
         append: Append,
         mut deliver: Deliver,
         routed: Option<Routed>,
-        effects: Vec<Effect>,
+        (view, effects): (Option<Arc<str>>, Vec<Effect>),
         success: Answer,
     ) {
         let (id, directory, shard) = (self.id, self.directory.clone(), self.shard.clone());
@@ -246,9 +265,10 @@ impl ConversationActor {
                     if let Some(routed) = routed {
                         directory.recorder.routed(routed);
                     }
+                    let from = Origin { conversation: id, view };
                     BATCH.with(|batch| match batch.borrow_mut().as_mut() {
-                        Some(notices) => directory.carry_out_with(Some(id), effects, notices),
-                        None => directory.carry_out(Some(id), effects),
+                        Some(notices) => directory.carry_out_with(Some(&from), effects, notices),
+                        None => directory.carry_out(Some(from), effects),
                     });
                     added.into_iter().for_each(|row| directory.send(row));
                     directory.board.work_changed(id);
@@ -382,6 +402,35 @@ impl Handler<Replace> for ConversationActor {
         self.open_replies = message.0.open_replies;
         self.edition = 0;
         self.is_lost = false;
+        self.tally.handled.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// An agent who takes part has come to look: they see it as it is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct LookedAtBy(pub AgentId);
+
+impl Handler<LookedAtBy> for ConversationActor {
+    type Result = ();
+
+    fn handle(&mut self, message: LookedAtBy, _: &mut Self::Context) {
+        let LookedAtBy(agent) = message;
+        let is_theirs =
+            |machine: &Conversation| machine.takes_part(&agent) || machine.has_wrap_up_of(&agent);
+        if !self.is_lost
+            && self.dialogue.machine().is_some_and(is_theirs)
+            && let Some(view) = self.view()
+        {
+            // What it is may be on its way to the disk still: an append of nothing follows on it.
+            let (directory, pending) = (self.directory.clone(), Pending::begin(self.tally.clone()));
+            self.directory.journal.append(self.nothing(clock::now()), move |result| {
+                if result.is_ok() {
+                    directory.show_written(&agent, view);
+                }
+                drop(pending);
+            });
+        }
         self.tally.handled.fetch_add(1, Ordering::AcqRel);
     }
 }

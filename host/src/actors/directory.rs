@@ -25,7 +25,7 @@ use crate::actors::names::{hash_of_id, hash_of_thread};
 use crate::actors::queue::{QueueActor, TellQueue};
 use crate::actors::rebuild::Anew;
 use crate::actors::recorder::{Entry, Recorder};
-use crate::actors::shard::{Forget, Shard};
+use crate::actors::shard::{Forget, Shard, ShowTo};
 use crate::actors::waiting::Waiting;
 use crate::config::Config;
 use crate::grief::{Grief, Part, contained_future};
@@ -391,6 +391,13 @@ impl Directory {
 
     fn home_of(&self, hash: u16) -> usize {
         usize::from(hash) % self.shard_count
+    }
+
+    /// An agent sees a conversation as it is, if it is theirs still.
+    pub(super) fn show_once_more(&self, conversation: ConversationId, agent: AgentId) {
+        if let Some(shard) = self.shards.get(&self.home(conversation)) {
+            shard.do_send(ShowTo { conversation, agent });
+        }
     }
 
     /// The shard that a conversation lives on.

@@ -1,6 +1,7 @@
 //! What a commit has brought about is carried out: told to conversations, queues, agents, screens and alarms.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cordboard_core::agent;
@@ -16,22 +17,36 @@ use crate::actors::deliver::{Deliver, To};
 use crate::actors::directory::Directory;
 use crate::config::Permission;
 
-/// Notices by agent, in order.
+/// What screens are shown, by agent, in order: written out where it comes from, not where routing works.
 #[derive(Default)]
-pub(super) struct Notices(HashMap<AgentId, Vec<Notice>>);
+pub(super) struct Notices(HashMap<AgentId, Vec<Arc<str>>>);
+
+impl Notices {
+    fn add(&mut self, to: AgentId, notice: Arc<str>) {
+        self.0.entry(to).or_default().push(notice);
+    }
+}
+
+/// A conversation whose effects are carried out.
+pub(super) struct Origin {
+    /// Whose deadlines they may name.
+    pub conversation: ConversationId,
+    /// What it looks like, written out, if somebody looked before it was committed.
+    pub view: Option<Arc<str>>,
+}
 
 impl Directory {
-    /// Carries out effects in order. `from` is the conversation whose deadlines they may name.
-    pub fn carry_out(&self, from: Option<ConversationId>, effects: Vec<Effect>) {
+    /// Carries out effects in order.
+    pub(super) fn carry_out(&self, from: Option<Origin>, effects: Vec<Effect>) {
         let mut notices = Notices::default();
-        self.carry_out_with(from, effects, &mut notices);
+        self.carry_out_with(from.as_ref(), effects, &mut notices);
         self.show(notices);
     }
 
     /// The same, but what is for screens is collected, to be shown with one message per agent.
     pub(super) fn carry_out_with(
         &self,
-        from: Option<ConversationId>,
+        from: Option<&Origin>,
         effects: Vec<Effect>,
         notices: &mut Notices,
     ) {
@@ -40,17 +55,31 @@ impl Directory {
                 Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
                 Effect::Queue(to, input) => self.tell_queue(&to, input),
                 Effect::Agent(to, input) => self.tell_agent(&to, input),
-                // A screen that connects reads the journal after it is counted, so what isn't sent
-                // because nobody is there yet is in what it reads.
                 Effect::Screen(to, notice) => {
-                    let entry = self.agents.get(&to);
-                    if entry.is_some_and(|entry| entry.screens.load(Ordering::SeqCst) > 0) {
-                        notices.0.entry(to).or_default().push(notice);
+                    if self.looks(&to) {
+                        notices.add(to, written_out(&notice));
+                    }
+                }
+                Effect::Screens(to, notice) => {
+                    let mut written = None;
+                    for agent in to.into_iter().filter(|agent| self.looks(agent)) {
+                        let text = written.get_or_insert_with(|| written_out(&notice));
+                        notices.add(agent, text.clone());
+                    }
+                }
+                Effect::Changed(to) => {
+                    let Some(Origin { conversation, view }) = from else { continue };
+                    for agent in to.into_iter().filter(|agent| self.looks(agent)) {
+                        match view {
+                            Some(view) => notices.add(agent, view.clone()),
+                            // Whoever came since may have read what was on disk before.
+                            None => self.show_once_more(*conversation, agent),
+                        }
                     }
                 }
                 Effect::WakeAt(at) => {
-                    if let Some(conversation) = from {
-                        self.alarms.set(at, conversation);
+                    if let Some(Origin { conversation, .. }) = from {
+                        self.alarms.set(at, *conversation);
                     }
                 }
                 Effect::Decided(decision) => {
@@ -61,6 +90,13 @@ impl Directory {
                 Effect::Alert(alert) => self.alert(&alert),
             }
         }
+    }
+
+    /// Whether an agent has a screen. One that connects reads the journal after it is counted, so what isn't shown
+    /// because nobody is there yet is in what it reads.
+    pub(super) fn looks(&self, agent: &AgentId) -> bool {
+        let entry = self.agents.get(agent);
+        entry.is_some_and(|entry| entry.screens.load(Ordering::SeqCst) > 0)
     }
 
     /// Tells a queue something; one that isn't there has its answer given for it.
@@ -92,9 +128,18 @@ impl Directory {
         let config = self.config();
         let is_told = |role| config.permits(role, Permission::Alerts);
         for agent in config.agents.iter().filter(|agent| is_told(&agent.role)) {
-            if let Some(entry) = self.agents.get(&agent.id) {
-                self.pass(&entry.actor, Show(vec![Notice::Alert(alert.clone())]));
-            }
+            self.show_notice(&agent.id, &Notice::Alert(alert.clone()));
+        }
+    }
+
+    /// A notice on all screens of an agent.
+    pub fn show_notice(&self, to: &AgentId, notice: &Notice) {
+        self.show_written(to, written_out(notice));
+    }
+
+    pub(super) fn show_written(&self, to: &AgentId, notice: Arc<str>) {
+        if let Some(entry) = self.agents.get(to) {
+            self.pass(&entry.actor, Show(vec![notice]));
         }
     }
 
@@ -106,4 +151,9 @@ impl Directory {
             }
         }
     }
+}
+
+/// As screens get it.
+pub(super) fn written_out(notice: &Notice) -> Arc<str> {
+    serde_json::to_string(notice).expect("notices become JSON").into()
 }

@@ -25,7 +25,7 @@ mod waiting;
 mod work;
 
 pub use agent::{
-    AgentActor, AgentAnswer, AgentView, Attach, CloseScreens, Detach, LookAtAgent, NotDone, Show,
+    AgentActor, AgentAnswer, AgentView, Attach, CloseScreens, Detach, LookAtAgent, NotDone,
     TellAgent,
 };
 pub use alarms::Alarms;

@@ -15,7 +15,9 @@ use cordboard_core::notice::ThreadKey;
 
 pub(super) use again::{Reload, Setback, TryAgain};
 
-use crate::actors::conversation::{ConversationActor, Passivate, Step, Tally, deal_with};
+use crate::actors::conversation::{
+    ConversationActor, LookedAtBy, Passivate, Step, Tally, deal_with,
+};
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::{Directory, Ping};
 use crate::grief::{Part, contained};
@@ -245,6 +247,27 @@ impl Handler<Deliver> for Shard {
         };
         if let Some(deliver) = deliver.and_then(|deliver| deliver.unavailable(why)) {
             self.try_again(deliver, context);
+        }
+    }
+}
+
+/// An agent has come to look at a conversation, which has changed just then.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ShowTo {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Who.
+    pub agent: AgentId,
+}
+
+impl Handler<ShowTo> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: ShowTo, _: &mut Self::Context) {
+        // One that isn't in memory any more was on disk before they looked.
+        if let Some(live) = self.live.get_mut(&message.conversation) {
+            live.send(LookedAtBy(message.agent));
         }
     }
 }

@@ -27,7 +27,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::actors::{
     self, AgentActor, Attach, Audience, BoardFrame, Detach, Directory, ForScreen, LookAtAgent,
-    Posted, ScreenReceiver, Show, Watching,
+    Posted, ScreenReceiver, Watching,
 };
 use crate::clock;
 use crate::http::caller::Caller;
@@ -388,10 +388,9 @@ impl Line {
             Sign::Activity {} => commands::note_activity(&self.directory, &self.caller),
             Sign::Typing { conversation } => {
                 commands::note_activity(&self.directory, &self.caller);
-                if let Some(actor) = self.directory.agent(&self.caller.agent) {
-                    let agent = Some(self.caller.agent.clone());
-                    actor.do_send(Show(vec![Notice::Typing { conversation, agent }]));
-                }
+                let agent = Some(self.caller.agent.clone());
+                let typing = Notice::Typing { conversation, agent };
+                self.directory.show_notice(&self.caller.agent, &typing);
             }
             Sign::Watch { on: false } => self.watching = None,
             Sign::Watch { on: true } => {
