@@ -420,3 +420,57 @@ async fn a_damaged_log_isnt_taken_for_damaged_tables() {
     setup.stop_and_replay(host);
     held("a log of zeros beside whole tables", "named, and all of the tables is kept");
 }
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn a_backup_takes_the_place_of_nothing_that_has_more() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let text = async |n: u32| {
+        let from = format!("+14255550{n:03}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, &format!("text {n}")).await, 200);
+    };
+    let backup = setup.folder.path().join("backup.sqlite").display().to_string();
+    let mut newest = 100;
+    for was_killed in [true, false] {
+        let host = setup.start(&["--strict"]).await;
+        for _ in 0..10 {
+            text(newest).await;
+            newest += 1;
+        }
+        let _ = std::fs::remove_file(&backup);
+        let (code, said) = setup.run(&["journal", "backup", &backup, setup.config()]);
+        assert_eq!(code, 0, "{said}");
+        for _ in 0..30 {
+            text(newest).await;
+            newest += 1;
+        }
+        let log = setup.data().join("log.sqlite");
+        if was_killed {
+            // The tables have got all of it.
+            tokio::time::sleep(Duration::from_millis(1000)).await;
+            host.kill();
+            std::fs::remove_file(setup.data().join("log.sqlite-wal")).unwrap();
+        } else {
+            assert_eq!(host.stop(), Some(0));
+            let log = rusqlite::Connection::open(&log).unwrap();
+            let spoil = "UPDATE batches SET body = zeroblob(length(body)) \
+                         WHERE position = (SELECT max(position) - 5 FROM batches)";
+            assert_eq!(log.execute(spoil, []).unwrap(), 1);
+        }
+        let (code, said) = setup.run(&["journal", "verify", setup.config()]);
+        assert!(code == 1 && said.contains("the tables are whole: cordboard journal salvage"));
+        assert!(!said.contains("journal restore"), "{said}");
+        let (code, said) = setup.run(&["journal", "restore", &backup, setup.config()]);
+        assert!(code == 3 && said.contains("journal salvage goes on with it"), "{code} {said}");
+        let (code, said) = setup.run(&["journal", "salvage", setup.config()]);
+        assert_eq!(code, 0, "{said}");
+        let host = setup.start(&["--strict"]).await;
+        let kept = host.transcripts(&token).await;
+        let lost = (100..newest).filter(|n| !kept.contains(&format!("text {n}"))).count();
+        assert_eq!(lost, 0, "of {}, {} are left", newest - 100, kept.len());
+        assert_eq!(host.stop(), Some(0));
+    }
+    held("a restore where the log is short of what the tables have", "refused; nothing lost");
+}

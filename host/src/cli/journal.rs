@@ -51,8 +51,11 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
                 kept.join(" and ")
             ));
             match restored {
-                Restored::WithLog(batches) => println!(
+                Restored::WithLog { batches, broke_off: None } => println!(
                     "  the log goes on where it ends: the next start applies {batches} batches more"
+                ),
+                Restored::WithLog { batches, broke_off: Some(why) } => println!(
+                    "  the log goes on where it ends, by {batches} batches, and can't be read further ({why}): cordboard journal salvage goes on with those"
                 ),
                 Restored::AsItWas => {
                     println!("  what happened after the backup isn't in it");
@@ -114,13 +117,23 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     must_be_there(data)?;
     let nobody_runs = lock::try_lock(data)?.is_some();
     let found = journal::verify(data, nobody_runs).map_err(|error| unusable(error, data))?;
-    for wrong in &found.wrong {
+    for wrong in found.wrong.iter().chain(&found.wrong_with_log) {
         print::failure(wrong);
     }
-    if !found.wrong.is_empty() {
-        println!(
-            "  put a backup in its place: cordboard journal restore; or go on with what is left: cordboard journal salvage"
-        );
+    let advice = match (found.wrong.is_empty(), found.wrong_with_log.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(
+            "the tables are whole: cordboard journal salvage goes on with them, and with what can be read of the log; a backup has less",
+        ),
+        (false, true) => Some(
+            "put a backup in the place of the tables: cordboard journal restore; what the log has since comes with it",
+        ),
+        (false, false) => Some(
+            "put a backup in the place of the tables: cordboard journal restore; it says what of the log goes on with it",
+        ),
+    };
+    if let Some(advice) = advice {
+        println!("  {advice}");
         return Ok(ExitCode::from(WRONG));
     }
     print::success(&format!(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::entry::{self, Position};
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
 use super::views::{self, Mark};
@@ -76,10 +77,15 @@ fn wait_for_the_views(data: &Path) -> Result<(), JournalError> {
 }
 
 /// What a restored journal goes on with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Restored {
-    /// With what the log has beyond the backup: so many batches.
-    WithLog(u64),
+    /// With what the log has beyond the backup.
+    WithLog {
+        /// So many batches.
+        batches: u64,
+        /// Why no more can be read.
+        broke_off: Option<String>,
+    },
     /// The state of the backup.
     AsItWas,
 }
@@ -111,27 +117,20 @@ pub fn restore(
     std::fs::copy(from, &partial).map_err(wrong)?;
     let found = verify::file(&partial)
         .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong))
-        .and_then(
-            |()| if without_log { Ok(None) } else { Ok(mark_of(&partial)?.goes_on_in(data)) },
-        );
+        .and_then(|()| mark_of(&partial))
+        .and_then(|mark| match without_log {
+            true => Ok(None),
+            false => goes_on(data, &mark),
+        });
     for end in ["-wal", "-shm"] {
         // Made by the look at it.
         let _ = std::fs::remove_file(data.join(format!("restored.partial{end}")));
     }
-    let batches = match found {
-        Ok(batches) => batches,
-        Err(error) => {
-            let _ = std::fs::remove_file(&partial);
-            return Err(error);
-        }
-    };
-    if batches.is_none() && !without_log {
-        is_newer_there(data, &partial).inspect_err(|_| {
-            let _ = std::fs::remove_file(&partial);
-        })?;
-    }
+    let with_log = found.inspect_err(|_| {
+        let _ = std::fs::remove_file(&partial);
+    })?;
     place::restore_begins(data, now_ms).map_err(wrong)?;
-    if batches.is_none() {
+    if with_log.is_none() {
         place::put_log_aside(data, now_ms)?;
         // It is all there is: a start that looked for the log of before would find none.
         let copy = Connection::open(&partial)?;
@@ -156,28 +155,51 @@ pub fn restore(
     place::mark(data);
     File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)?;
     place::restore_ends(data);
-    Ok(batches.map_or(Restored::AsItWas, Restored::WithLog))
+    Ok(with_log.unwrap_or(Restored::AsItWas))
 }
 
-/// Whoever has a log that can't be read needn't go back to a backup of before.
+/// What the log has beyond a backup; nothing, if it doesn't go on where that ends.
 ///
 /// # Errors
-/// [`JournalError`]: the folder's own tables can be read and have more.
-fn is_newer_there(data: &Path, backup: &Path) -> Result<(), JournalError> {
-    let (own, file) = (data.join(schema::FILE), backup);
-    let Ok(own) = verify::file(&own).and_then(|()| mark_of(&own)) else {
-        return Ok(());
+/// [`JournalError`]: the folder's own tables can be read, and have more than both.
+fn goes_on(data: &Path, backup: &Mark) -> Result<Option<Restored>, JournalError> {
+    let joins = backup.goes_on_in(data).is_some();
+    let mut reached = backup.applied;
+    let broke_off = match joins {
+        true => read_on(data, &mut reached).err(),
+        false => None,
     };
-    let backup = mark_of(file)?;
-    if own.log != backup.log || own.applied <= backup.applied {
-        return Ok(());
+    let own = data.join(schema::FILE);
+    let own = verify::file(&own).and_then(|()| mark_of(&own)).ok();
+    if let Some(own) = own.filter(|own| own.log == backup.log && own.applied > reached) {
+        let (tables, more) = (schema::FILE, own.applied.0 - reached.0);
+        let than = match &broke_off {
+            None => "the backup".to_owned(),
+            Some(why) => format!("the backup with what can be read of the log ({why})"),
+        };
+        let text = format!(
+            "{tables} there can be read, and has {more} batches more than {than}: cordboard journal salvage goes on with it; to go back to the backup all the same, add --without-log"
+        );
+        return Err(JournalError::new(Trouble::Other, text));
     }
-    let more = own.applied.0 - backup.applied.0;
-    let text = format!(
-        "{} there can be read, and goes on where the backup ends, by {more} batches: cordboard journal salvage goes on with it; to go back to the backup all the same, add --without-log",
-        schema::FILE
-    );
-    Err(JournalError::new(Trouble::Other, text))
+    let batches = reached.0 - backup.applied.0;
+    let broke_off = broke_off.map(|error| error.to_string());
+    Ok(joins.then_some(Restored::WithLog { batches, broke_off }))
+}
+
+/// Goes from a position to the last one in the log that can be read with all before it.
+fn read_on(data: &Path, reached: &mut Position) -> Result<(), JournalError> {
+    SqliteLog::open_to_read(data)?.each_after(*reached, &mut |position, bytes| {
+        if position != reached.next() {
+            let text = format!("the log goes on at {} only", position.0);
+            return Err(JournalError::new(Trouble::Missing, text));
+        }
+        entry::decoded(position, bytes)?;
+        *reached = position;
+        Ok(())
+    })?;
+    // What is missing at its end shows in nothing but this.
+    SqliteLog::check(data)
 }
 
 /// How a file stands to its log.

@@ -528,10 +528,16 @@ fn of_the_log(error: JournalError) -> JournalError {
 /// Applies what is in the log and not in the views: the last moments of a host that was killed.
 fn replay(log: &SqliteLog, views: &mut SqliteViews, applied: Position) -> Result<(), JournalError> {
     let mut count = 0;
-    log.each_after(applied, &mut |position, bytes| {
-        count += apply_batch(views, position, bytes)?;
+    let mut isnt_applied = None;
+    let read = log.each_after(applied, &mut |position, bytes| {
+        let entries = entry::decoded(position, bytes)?;
+        count += apply_entries(views, position, entries).inspect_err(|error| {
+            isnt_applied = Some(error.clone());
+        })?;
         Ok(())
-    })?;
+    });
+    // What is wrong with the tables is another matter than what is wrong with the log.
+    read.map_err(|error| isnt_applied.unwrap_or_else(|| of_the_log(error)))?;
     if count > 0 {
         tracing::info!(writes = count, "what the last host had committed was taken from its log");
     }
@@ -544,7 +550,14 @@ pub(super) fn apply_batch(
     position: Position,
     bytes: &[u8],
 ) -> Result<usize, JournalError> {
-    let entries = entry::decoded(position, bytes)?;
+    apply_entries(views, position, entry::decoded(position, bytes)?)
+}
+
+fn apply_entries(
+    views: &mut SqliteViews,
+    position: Position,
+    entries: Vec<entry::Entry>,
+) -> Result<usize, JournalError> {
     let count = entries.len();
     let (told, since) = (Vec::new(), Instant::now());
     views.apply(&[Batch { position, entries, told, since, forgets: false }])?;

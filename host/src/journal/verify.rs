@@ -27,8 +27,10 @@ pub struct Found {
     pub events: u64,
     /// Batches that the log keeps.
     pub batches: u64,
-    /// What is wrong, in a sentence each; at most [`Found::MOST`].
+    /// What is wrong with the tables, in a sentence each; at most [`Found::MOST`].
     pub wrong: Vec<String>,
+    /// What is wrong with the log.
+    pub wrong_with_log: Vec<String>,
 }
 
 impl Found {
@@ -71,11 +73,17 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
         false => look_only(&file)?,
     };
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let mut is_needless = false;
     if nobody_runs && version >= SINCE_LOG {
         let marked = Mark::of(&connection);
-        if let Err(error) = marked.and_then(|mark| handle::fits(data, &mark)) {
-            found.note(error.to_string());
-            return Ok(found);
+        match marked {
+            Err(error) => found.note(error.to_string()),
+            Ok(mark) => {
+                let fits = handle::fits(data, &mark);
+                found.wrong_with_log.extend(fits.err().map(|error| error.to_string()));
+                // As a start does: nothing is missing beside tables that were closed in order.
+                is_needless = mark.was_stopped;
+            }
         }
     }
     // One state of it, however much is written meanwhile.
@@ -91,17 +99,23 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
             looked => looked?,
         }
     }
-    if SqliteLog::path(data).exists() {
-        let log = SqliteLog::open_to_read(data)?;
-        let looked = log.each_after(Position(0), &mut |position, bytes| {
-            found.batches += 1;
-            entry::decoded(position, bytes).map(drop)
-        });
-        if let Err(error) = looked {
-            found.note(error.to_string());
-        }
+    let is_empty = std::fs::metadata(SqliteLog::path(data)).map_or(true, |about| about.len() == 0);
+    if !(is_empty && is_needless) && found.wrong_with_log.is_empty() {
+        let looked = log(data, &mut found.batches);
+        found.wrong_with_log.extend(looked.err().map(|error| error.to_string()));
     }
     Ok(found)
+}
+
+/// Each batch of the log can be read.
+fn log(data: &Path, batches: &mut u64) -> Result<()> {
+    if !SqliteLog::path(data).exists() {
+        return Ok(());
+    }
+    SqliteLog::open_to_read(data)?.each_after(Position(0), &mut |position, bytes| {
+        *batches += 1;
+        entry::decoded(position, bytes).map(drop)
+    })
 }
 
 /// A connection that changes nothing.
