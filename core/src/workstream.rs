@@ -130,12 +130,15 @@ impl Workstream {
     pub fn retired(id: WorkstreamId) -> Self {
         let nowhere = QueueId::from("");
         let defaults = Self::with_defaults(id, ChannelKind::Messaging, nowhere);
-        Self { wrap_up: WrapUpHold::Never, ..defaults }
+        Self { revision: Self::RETIRED, wrap_up: WrapUpHold::Never, ..defaults }
     }
+
+    /// The revision of settings that aren't known any more: there is nothing else to be known of them.
+    pub const RETIRED: u64 = u64::MAX;
 
     /// Whether it stands for settings that aren't known any more.
     pub fn is_retired(&self) -> bool {
-        self.queue.as_str().is_empty()
+        self.revision == Self::RETIRED
     }
 
     /// The defaults of features.md for a kind.

@@ -148,6 +148,11 @@ impl Conversation {
                 let remove = queue::Input::Remove { conversation: self.id };
                 fx.push(Effect::Queue(queue, remove));
             }
+            // Nobody knows how long that would last.
+            State::Active | State::Waiting if self.goes_by().is_retired() => {
+                self.dismiss_all(fx);
+                self.close(now, fx);
+            }
             State::Active | State::Waiting => {
                 self.dismiss_all(fx);
                 self.record(Event::WrapUpStarted { by: agent }, now, fx);

@@ -119,6 +119,11 @@ pub async fn begin_session(
     let session =
         accounts::new_session(&web.directory.journal, agent, with, lasts, address, device);
     let Some((token, _)) = session.await? else { return Ok(None) };
+    // No browser has the one before it any more. Its pages see that they are somebody else's now.
+    if let Some(before) = request.cookie(COOKIE) {
+        accounts::end_session(&web.directory.journal, before.value()).await?;
+        web.directory.authority.send_replace(());
+    }
     let noted = Noted {
         actor: agent.as_str(),
         action: "sign_in",

@@ -49,7 +49,11 @@ impl Conversations {
         routed: Routed,
     ) -> Result<Option<String>, JournalError> {
         let id = routed.conversation;
-        let Some(settings) = self.settings.get(&routed.revision).cloned() else {
+        let settings = match routed.revision {
+            Workstream::RETIRED => Some(Arc::new(Workstream::retired("".into()))),
+            revision => self.settings.get(&revision).cloned(),
+        };
+        let Some(settings) = settings else {
             return Ok(Some(format!(
                 "{id}: the log has no settings of revision {}",
                 routed.revision
