@@ -135,6 +135,45 @@ async fn guessing_gets_slower_and_the_right_one_gets_in_from_elsewhere() {
 
 // SEC-07
 #[actix_web::test]
+async fn whoever_guesses_everywhere_keeps_nobody_out_of_the_browser_they_had() {
+    let mut setup = Setup::new();
+    setup.host = "proxies: [\"127.0.0.1\"],".to_owned();
+    let _emulators = setup.with_emulators();
+    set_password(&setup, "kim");
+    let host = setup.start(&["--strict"]).await;
+    let browser = reqwest::Client::builder().no_proxy().cookie_store(true).build().unwrap();
+    let signs_in = async |client: &Client, address: &str, password: &str| {
+        let body = json!({ "agent": "kim", "password": password });
+        let request = client.post(format!("{}/api/v1/sign-in", host.url)).json(&body);
+        request.header("x-forwarded-for", address).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(signs_in(&browser, "198.51.100.1", PASSWORD).await, 204);
+    // From as many networks as they like.
+    let stranger = client();
+    for n in 0..70 {
+        let address = format!("10.{n}.1.1");
+        let answer = signs_in(&stranger, &address, "wrong").await;
+        assert!([401, 429].contains(&answer), "{answer}");
+    }
+    assert_eq!(signs_in(&stranger, "10.1.1.1", PASSWORD).await, 429, "guessing costs time");
+    assert_eq!(signs_in(&browser, "203.0.113.77", PASSWORD).await, 204, "a new place");
+    // A browser that says so itself isn't believed.
+    let made_up = "cordboard_device=00000000000000000000000000000000.00";
+    let body = json!({ "agent": "kim", "password": PASSWORD });
+    let request = stranger.post(format!("{}/api/v1/sign-in", host.url)).json(&body);
+    let request = request.header("x-forwarded-for", "10.1.1.1").header("cookie", made_up);
+    assert_eq!(request.send().await.unwrap().status(), 429);
+    // Nor does one guess better in a real one.
+    let mut guesses = 0;
+    while signs_in(&browser, "203.0.113.77", "wrong").await == 401 {
+        guesses += 1;
+        assert!(guesses < 20, "guessing is never slowed down");
+    }
+    held("guessing from everywhere", "their own browser gets in, wherever it is");
+}
+
+// SEC-07
+#[actix_web::test]
 async fn wrong_tokens_are_counted_and_right_ones_get_through() {
     let mut setup = Setup::new();
     let _emulators = setup.with_emulators();

@@ -19,11 +19,12 @@ use crate::http::caller::{COOKIE, Caller, Credential};
 use crate::http::commands;
 use crate::http::console::session_cookie;
 use crate::http::content;
+use crate::http::device;
 use crate::http::door;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::origin;
 use crate::http::server::Web;
-use crate::http::throttle::Name;
+use crate::http::throttle::{Name, Origin};
 use crate::journal::{Reader, SignInView, TokenView, With};
 
 /// Below `/api/v1`.
@@ -61,15 +62,23 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
     let address = door::address_of(&request, &web.directory.config().host);
     let known = web.directory.config().agent(&AgentId::from(agent.as_str())).is_some();
     let account = Name::new(&agent, known);
-    if let Some(wait) = web.throttle.wait(&account, address, Instant::now()) {
+    let stored = async || {
+        let name = agent.clone();
+        let stored = web.directory.journal.read(move |reader| reader.account(&name)).await?;
+        Ok::<_, ApiError>(stored.filter(|_| known).map(|account| account.password))
+    };
+    // What a browser says of itself can be looked at only with the account.
+    let browser = match device::is_said(&request) {
+        true => stored().await?.and_then(|hashed| device::of(&request, &agent, &hashed)),
+        false => None,
+    };
+    let from = Origin { address, browser };
+    if let Some(wait) = web.throttle.wait(&account, from, Instant::now()) {
         return Err(ApiError::TooOften(wait));
     }
     // Counted before it is known, or a hundred at once would all be the first.
-    let attempt = web.throttle.attempt(&account, address, Instant::now());
-    let name = agent.clone();
-    let stored = web.directory.journal.read(move |reader| reader.account(&name)).await?;
-    let stored = stored.filter(|_| known);
-    let hashed = stored.map(|account| account.password);
+    let attempt = web.throttle.attempt(&account, from, Instant::now());
+    let hashed = stored().await?;
     let checked = web.passwords.is_right(hashed.clone(), password).await;
     let is_right = checked
         .map_err(|_| ApiError::Busy("too many people sign in at once; try again".to_owned()))?;
@@ -86,11 +95,13 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         return Err(ApiError::WrongPassword);
     }
     attempt.was_right();
-    let by = With::Password(hashed.unwrap_or_default());
+    let hashed = hashed.unwrap_or_default();
+    let is_https = web.directory.config().host.public_url.starts_with("https://");
+    let known_by = device::cookie(&agent, &hashed, is_https);
     let agent = AgentId::from(agent.as_str());
-    let cookie = begin_session(&request, &web, &agent, by).await?;
+    let cookie = begin_session(&request, &web, &agent, With::Password(hashed)).await?;
     let cookie = cookie.ok_or(ApiError::WrongPassword)?;
-    Ok(HttpResponse::NoContent().cookie(cookie).finish())
+    Ok(HttpResponse::NoContent().cookie(cookie).cookie(known_by).finish())
 }
 
 /// What somebody typed into the field for names; not more of it than a name has.

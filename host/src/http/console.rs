@@ -11,6 +11,7 @@ use rust_embed::RustEmbed;
 
 use crate::clock;
 use crate::http::caller::COOKIE;
+use crate::http::device;
 use crate::http::error::ApiError;
 use crate::http::live::origin;
 use crate::http::server::Web;
@@ -163,7 +164,16 @@ pub async fn use_link(
     let with = With::Link(ByteBuf::from(accounts::hash(&path)));
     let cookie = access::begin_session(&request, &web, &agent, with).await?;
     let Some(cookie) = cookie else { return Err(too_late(&request, &web)) };
-    Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/")).cookie(cookie).finish())
+    let mut answer = HttpResponse::SeeOther();
+    answer.insert_header((header::LOCATION, "/")).cookie(cookie);
+    // Who has a password may want to use it here the next time.
+    let name = agent.clone();
+    let account = web.directory.journal.read(move |reader| reader.account(name.as_str())).await?;
+    if let Some(account) = account {
+        let is_https = web.directory.config().host.public_url.starts_with("https://");
+        answer.cookie(device::cookie(agent.as_str(), &account.password, is_https));
+    }
+    Ok(answer.finish())
 }
 
 /// How the page of a link looks.

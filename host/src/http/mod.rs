@@ -13,6 +13,7 @@ mod console;
 pub(crate) mod content;
 mod conversations;
 mod customers;
+mod device;
 mod door;
 mod error;
 mod export;

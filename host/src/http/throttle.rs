@@ -1,14 +1,16 @@
 //! Whoever guesses waits, longer each time: by account and address together, by account, and by address
 //! (SEC-07). An office behind one address isn't locked out for longer than a minute by one of its people,
 //! nor by pages that were left open with an old session; whoever has signed in from an address before
-//! isn't kept out there by somebody elsewhere; and from an address of which nothing wrong came lately somebody may
-//! try once, whatever others do elsewhere with their name.
+//! isn't kept out there by somebody elsewhere, nor in the browser they had then; and from a network of which nothing
+//! wrong came lately somebody may try once, one of them at a time, whatever others do elsewhere with their name.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::http::device::Device;
 
 /// How failures of one kind are answered.
 #[derive(Clone, Copy)]
@@ -24,11 +26,11 @@ const ONE_ACCOUNT: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// For whoever has signed in from there before.
 const AT_HOME: Rule = Rule { free: 5, longest: Duration::from_secs(60) };
 const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
-/// Somebody of whose address nothing wrong is known tries once, whatever others do with the name elsewhere: one
+/// Somebody of whose network nothing wrong is known tries once, whatever others do with the name elsewhere: one
 /// of them in so long.
 const ONE_NEWCOMER_IN: Duration = Duration::from_secs(1);
-/// And from one address, whatever became of it, one in so long.
-const ONE_NEWCOMER_IN_AN_ADDRESS: Duration = Duration::from_secs(600);
+/// And from one network, whatever became of it, one in so long: addresses in one are had by the thousand.
+const ONE_NEWCOMER_IN_A_NETWORK: Duration = Duration::from_secs(600);
 /// Failures are forgotten after this long without another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Names that are remembered; beyond, the oldest are forgotten first.
@@ -57,7 +59,11 @@ impl Name {
 enum Key {
     Both(Name, IpAddr),
     Account(Name),
+    /// What is tried in a browser in which they have signed in before counts there, and nowhere else.
+    Browser(Name, Device),
     Address(IpAddr),
+    /// Nobody waits for what its others do; it tells who is new.
+    Network(IpAddr),
     /// Tokens, cookies and links that don't work: an old page sends one again and again.
     Tokens(IpAddr),
 }
@@ -65,8 +71,8 @@ enum Key {
 impl Key {
     fn is_worth_more(&self) -> bool {
         match self {
-            Self::Both(name, _) | Self::Account(name) => name.is_known,
-            Self::Address(_) | Self::Tokens(_) => true,
+            Self::Both(name, _) | Self::Account(name) | Self::Browser(name, _) => name.is_known,
+            Self::Address(_) | Self::Network(_) | Self::Tokens(_) => true,
         }
     }
 
@@ -74,7 +80,8 @@ impl Key {
         match self {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
             Self::Account(_) => ONE_ACCOUNT,
-            Self::Address(_) | Self::Tokens(_) => ONE_ADDRESS,
+            Self::Browser(..) => AT_HOME,
+            Self::Address(_) | Self::Network(_) | Self::Tokens(_) => ONE_ADDRESS,
         }
     }
 }
@@ -83,7 +90,7 @@ impl Key {
 struct Failures {
     count: u32,
     last: Instant,
-    /// When a newcomer last tried: with this name, or from this address.
+    /// When a newcomer last tried: with this name, or from this network.
     newcomer: Option<Instant>,
 }
 
@@ -104,11 +111,20 @@ impl Failures {
     }
 }
 
+/// From where somebody tries to sign in.
+#[derive(Clone, Copy, Default)]
+pub struct Origin {
+    /// Their address.
+    pub address: Option<IpAddr>,
+    /// The browser, if they have signed in there before.
+    pub browser: Option<Device>,
+}
+
 /// An attempt to sign in, until it is known what became of it.
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
     account: &'a Name,
-    address: Option<IpAddr>,
+    from: Origin,
     counts: bool,
 }
 
@@ -120,14 +136,14 @@ impl Attempt<'_> {
 
     /// The password was right.
     pub fn was_right(self) {
-        self.throttle.succeeded(self.account, self.address);
+        self.throttle.succeeded(self.account, self.from);
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.counts {
-            self.throttle.take_back(self.account, self.address);
+            self.throttle.take_back(self.account, self.from);
         }
     }
 }
@@ -142,11 +158,14 @@ pub struct Throttle {
 
 impl Throttle {
     /// How long they have to wait before they may try again; nothing: they may.
-    pub fn wait(&self, account: &Name, address: Option<IpAddr>, now: Instant) -> Option<Duration> {
+    pub fn wait(&self, account: &Name, from: Origin, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_at_home = self.is_at_home(account, address);
-        let is_new = is_new(&known, address, now);
+        let is_at_home = self.is_at_home(account, from.address);
+        let is_new = is_new(&known, from.address, now);
         let of = |key: Key| {
+            if matches!(key, Key::Network(_)) {
+                return None;
+            }
             // What others get wrong: elsewhere with this name, or here with another one.
             if is_at_home && matches!(key, Key::Account(_) | Key::Address(_)) {
                 return None;
@@ -161,24 +180,19 @@ impl Throttle {
             }
             Some(wait)
         };
-        keys(account, address).filter_map(of).max()
+        keys(account, from).filter_map(of).max()
     }
 
     /// They try. It counts as wrong until it is known, so that many at once don't pass as one; if it never is
     /// (the host is busy, or they hang up), it doesn't count.
-    pub fn attempt<'a>(
-        &'a self,
-        account: &'a Name,
-        address: Option<IpAddr>,
-        now: Instant,
-    ) -> Attempt<'a> {
-        self.note(keys(account, address), address, now);
-        Attempt { throttle: self, account, address, counts: false }
+    pub fn attempt<'a>(&'a self, account: &'a Name, from: Origin, now: Instant) -> Attempt<'a> {
+        self.note(keys(account, from), from.address, now);
+        Attempt { throttle: self, account, from, counts: false }
     }
 
-    fn take_back(&self, account: &Name, address: Option<IpAddr>) {
+    fn take_back(&self, account: &Name, from: Origin) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(account, address) {
+        for key in keys(account, from) {
             if let Some(known) = failures.get_mut(&key) {
                 known.count = known.count.saturating_sub(1);
             }
@@ -189,7 +203,7 @@ impl Throttle {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = is_new(&known, address, now);
         for key in keys {
-            let has_turn = matches!(key, Key::Account(_) | Key::Address(_));
+            let has_turn = matches!(key, Key::Account(_) | Key::Network(_));
             let failures = known.entry(key).or_insert(Failures::none(now));
             failures.count = failures.count(now).saturating_add(1);
             failures.last = now;
@@ -209,13 +223,16 @@ impl Throttle {
     }
 
     /// What they got wrong before was a mistake, and they are at home there.
-    fn succeeded(&self, account: &Name, address: Option<IpAddr>) {
-        let Some(address) = address else { return };
+    fn succeeded(&self, account: &Name, from: Origin) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(browser) = from.browser {
+            failures.remove(&Key::Browser(account.clone(), browser));
+        }
+        let Some(address) = from.address else { return };
         failures.remove(&Key::Both(account.clone(), address));
         // Whoever comes next from there is as new.
-        if let Some(of_address) = failures.get_mut(&Key::Address(address)) {
-            of_address.newcomer = None;
+        if let Some(of_network) = failures.get_mut(&Key::Network(network(address))) {
+            of_network.newcomer = None;
         }
         drop(failures);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -252,21 +269,40 @@ impl Throttle {
     }
 }
 
-/// Whether nothing wrong came from there lately, and nobody has had a newcomer's turn there: also one of which
-/// nothing came.
+/// Whether nothing wrong came from their network lately, and nobody has had a newcomer's turn there: also one of
+/// which nothing came.
 fn is_new(known: &HashMap<Key, Failures>, address: Option<IpAddr>, now: Instant) -> bool {
     let had_turn = |of: &Failures| {
-        of.newcomer.is_some_and(|at| now.duration_since(at) < ONE_NEWCOMER_IN_AN_ADDRESS)
+        of.newcomer.is_some_and(|at| now.duration_since(at) < ONE_NEWCOMER_IN_A_NETWORK)
     };
     let of = |address| {
-        known.get(&Key::Address(address)).is_none_or(|of| of.count(now) == 0 && !had_turn(of))
+        let network = known.get(&Key::Network(network(address)));
+        network.is_none_or(|of| of.count(now) == 0 && !had_turn(of))
     };
     address.is_some_and(of)
 }
 
-fn keys(account: &Name, address: Option<IpAddr>) -> impl Iterator<Item = Key> {
-    let both = address.map(|address| Key::Both(account.clone(), address));
-    both.into_iter().chain([Key::Account(account.clone())]).chain(address.map(Key::Address))
+/// What is given to one customer of a provider as a whole: the first 24 bits, or 48.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => IpAddr::from((u32::from(address) & !0xff).to_be_bytes()),
+        IpAddr::V6(address) => {
+            IpAddr::from((u128::from(address) & !(u128::MAX >> 48)).to_be_bytes())
+        }
+    }
+}
+
+fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
+    let browser = from.browser.map(|browser| Key::Browser(account.clone(), browser));
+    let elsewhere = browser.is_none().then(|| {
+        let of_address = |address| {
+            let both = Key::Both(account.clone(), address);
+            [both, Key::Address(address), Key::Network(network(address))]
+        };
+        let of_address = from.address.map(of_address).into_iter().flatten();
+        of_address.chain([Key::Account(account.clone())])
+    });
+    browser.into_iter().chain(elsewhere.into_iter().flatten())
 }
 
 /// Of those that are worth little.
@@ -294,8 +330,12 @@ mod tests {
         Name::new(name, true)
     }
 
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([10, 0, 0, last]))
+    fn address(last: u8) -> Origin {
+        Origin { address: Some(IpAddr::from([10, 0, last, 1])), browser: None }
+    }
+
+    fn nowhere() -> Origin {
+        Origin::default()
     }
 
     // SEC-07
@@ -371,6 +411,13 @@ mod tests {
         }
         now += ONE_NEWCOMER_IN;
         assert_eq!(throttle.wait(&known("lee"), address(13), now), None);
+        // Addresses of one network are had by the thousand.
+        now += Duration::from_secs(60);
+        throttle.attempt(&known("kim"), address(0), now).was_wrong();
+        now += ONE_NEWCOMER_IN;
+        let beside = Origin { address: Some(IpAddr::from([10, 0, 9, 2])), browser: None };
+        assert!(throttle.wait(&known("kim"), beside, now).is_some());
+        assert_eq!(throttle.wait(&known("kim"), address(14), now), None);
         // And after an hour without another nothing is left of it.
         now += FORGOTTEN_AFTER;
         for _ in 0..5 {
@@ -381,15 +428,37 @@ mod tests {
 
     // SEC-07
     #[test]
+    fn in_the_browser_they_had_nobody_is_kept_out_by_others_and_may_guess_no_better() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        for n in 0..200 {
+            throttle.attempt(&known("kim"), address(n), now).was_wrong();
+        }
+        let theirs = Origin { browser: Some([7; 16]), ..address(1) };
+        assert_eq!(throttle.wait(&known("kim"), theirs, now), None);
+        for _ in 0..40 {
+            throttle.attempt(&known("kim"), theirs, now).was_wrong();
+        }
+        let wait = throttle.wait(&known("kim"), theirs, now);
+        assert_eq!(wait, Some(AT_HOME.longest));
+        let another = Origin { browser: Some([8; 16]), ..address(1) };
+        assert_eq!(throttle.wait(&known("kim"), another, now), None);
+        let later = now + AT_HOME.longest;
+        throttle.attempt(&known("kim"), theirs, later).was_right();
+        assert_eq!(throttle.wait(&known("kim"), theirs, later), None);
+    }
+
+    // SEC-07
+    #[test]
     fn old_pages_and_strangers_keep_nobody_out() {
         let throttle = Throttle::default();
         let now = Instant::now();
         throttle.succeeded(&known("kim"), address(1));
         for n in 0..200 {
-            throttle.token_failed(address(1), now);
+            throttle.token_failed(address(1).address, now);
             throttle.attempt(&known("kim"), address(n + 2), now).was_wrong();
         }
-        assert!(throttle.wait_of_tokens(address(1), now).is_some());
+        assert!(throttle.wait_of_tokens(address(1).address, now).is_some());
         for n in 0..200 {
             throttle.attempt(&known(&format!("agent-{n}")), address(1), now).was_wrong();
         }
@@ -400,7 +469,7 @@ mod tests {
         }
         let wait = throttle.wait(&known("kim"), address(1), now);
         assert!(wait.is_some_and(|wait| wait <= AT_HOME.longest), "{wait:?}");
-        throttle.remember("lee", address(1).unwrap());
+        throttle.remember("lee", address(1).address.unwrap());
         assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "from before a restart");
     }
 
@@ -431,7 +500,7 @@ mod tests {
         for n in 0..100_000_u64 {
             let name = format!("nobody-{n}");
             throttle
-                .attempt(&Name::new(&name, n % 2 == 0), None, now + Duration::from_millis(n))
+                .attempt(&Name::new(&name, n % 2 == 0), nowhere(), now + Duration::from_millis(n))
                 .was_wrong();
         }
         assert!(throttle.failures.lock().unwrap().len() <= MOST_REMEMBERED);
@@ -452,7 +521,9 @@ mod tests {
         assert_eq!(throttle.wait(&nobody, address(1), now), wait);
         for n in 0..60_000_u64 {
             let later = now + Duration::from_millis(n);
-            throttle.attempt(&Name::new(&format!("nobody-{n}"), false), None, later).was_wrong();
+            throttle
+                .attempt(&Name::new(&format!("nobody-{n}"), false), nowhere(), later)
+                .was_wrong();
         }
         assert_eq!(throttle.wait(&known("kim"), address(2), now), wait);
         assert_eq!(Name::new(&"x".repeat(100_000), false).text.len(), Name::MOST);

@@ -1,0 +1,52 @@
+//! The browser in which somebody has signed in before: whoever guesses at the account elsewhere doesn't keep them
+//! out there (SEC-07), from whatever address they come. After OWASP's device cookies.
+//!
+//! Nothing is stored of it. What it says holds as long as the password does.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::{Cookie, SameSite, time};
+use cordboard_core::time::Span;
+use hmac::{Hmac, Mac};
+use rand::RngCore;
+use sha2::Sha256;
+
+const COOKIE: &str = "cordboard_device";
+const LASTS: Span = Span::seconds(180 * 24 * 3600);
+
+/// Names a browser; it says nothing else of it.
+pub type Device = [u8; 16];
+
+/// The browser that asks, if somebody has signed in there with this name and this password.
+pub fn of(request: &HttpRequest, agent: &str, password_hash: &str) -> Option<Device> {
+    let cookie = request.cookie(COOKIE)?;
+    let (device, proof) = cookie.value().split_once('.')?;
+    let device: Device = hex::decode(device).ok()?.try_into().ok()?;
+    let proof = hex::decode(proof).ok()?;
+    signed(agent, password_hash, device).verify_slice(&proof).ok().map(|()| device)
+}
+
+/// Whether a request says that it is from such a browser; it may be made up.
+pub fn is_said(request: &HttpRequest) -> bool {
+    request.cookie(COOKIE).is_some()
+}
+
+/// For a browser in which somebody has signed in.
+pub fn cookie(agent: &str, password_hash: &str, is_https: bool) -> Cookie<'static> {
+    let mut device = Device::default();
+    rand::rng().fill_bytes(&mut device);
+    let proof = signed(agent, password_hash, device).finalize().into_bytes();
+    Cookie::build(COOKIE, format!("{}.{}", hex::encode(device), hex::encode(proof)))
+        .path("/api/v1/sign-in")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(is_https)
+        .max_age(time::Duration::milliseconds(LASTS.0))
+        .finish()
+}
+
+fn signed(agent: &str, password_hash: &str, device: Device) -> Hmac<Sha256> {
+    let mut mac = Hmac::new_from_slice(password_hash.as_bytes()).expect("keys have any length");
+    mac.update(&device);
+    mac.update(agent.as_bytes());
+    mac
+}
