@@ -53,8 +53,16 @@ impl Place {
 /// The system's own.
 pub fn listen(data: &Path) -> io::Result<UnixListener> {
     let place = Place::of(data)?;
-    // Of a host that was killed.
-    let _ = std::fs::remove_file(&place.path);
+    // Of a host of before.
+    match std::fs::remove_file(&place.path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let why = format!(
+                "{NAME} of an earlier host can't be removed ({error}): the host must be able to write to its data folder"
+            );
+            return Err(io::Error::new(error.kind(), why));
+        }
+        _ => {}
+    }
     let listener = UnixListener::bind(&place.path)?;
     std::fs::set_permissions(&place.path, Permissions::from_mode(0o600))?;
     Ok(listener)

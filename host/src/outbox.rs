@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_core::conversation::Input;
 use cordboard_core::ids::{Address, ChannelId, ConversationId};
@@ -50,6 +50,43 @@ impl Backlog {
     /// None.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// What goes wrong with sends is said, but not by the thousand: once a minute by channel and code.
+#[derive(Default)]
+pub struct Complaints(DashMap<(String, String), Complaint>);
+
+struct Complaint {
+    said_at: Instant,
+    unsaid: u64,
+}
+
+impl Complaints {
+    const ONCE_IN: Duration = Duration::from_secs(60);
+    /// Codes are providers'.
+    const MOST: usize = 1000;
+
+    /// Says it, with how often that was the case since it was said last.
+    fn say(&self, row: &OutboxRow, code: &str, becomes: &str, why: Option<&str>) {
+        let key = (row.channel.clone(), code.to_owned());
+        let mut unsaid = 0;
+        if let Some(mut known) = self.0.get_mut(&key) {
+            if known.said_at.elapsed() < Self::ONCE_IN {
+                known.unsaid += 1;
+                return;
+            }
+            unsaid = std::mem::take(&mut known.unsaid);
+            known.said_at = Instant::now();
+        } else {
+            if self.0.len() >= Self::MOST {
+                self.0.clear();
+            }
+            self.0.insert(key, Complaint { said_at: Instant::now(), unsaid: 0 });
+        }
+        let (channel, reply) = (row.channel.as_str(), reference(row).to_string());
+        let why = why.unwrap_or_default();
+        tracing::warn!(channel, reply, code, unsaid, why, "a reply couldn't be sent: {becomes}");
     }
 }
 
@@ -288,6 +325,11 @@ async fn attempt(row: &mut OutboxRow, has_waited: bool, directory: &Directory) -
     }
     row.attempts += 1;
     let result = handle.send(&outbound(row, &slot)).await;
+    // What a provider says may name the customer; what is ours to mend is said as it is.
+    let problem = result.as_ref().err().map(|error| {
+        let ours = (error.code == "not_allowed").then(|| error.message.clone());
+        (error.code.clone(), ours)
+    });
     let verdict = match result {
         Ok(receipt) => settled(Delivery::Sent, Some(receipt.provider_id)),
         Err(error) if repeatable && error.kind == SendErrorKind::Uncertain => {
@@ -304,6 +346,13 @@ async fn attempt(row: &mut OutboxRow, has_waited: bool, directory: &Directory) -
         Verdict::Settled { .. } => "sent",
     };
     directory.metrics.sends.with_label_values(&[row.channel.as_str(), outcome]).inc();
+    if let Some((code, ours)) = problem {
+        let becomes = match verdict {
+            Verdict::Again { .. } => "it is tried again",
+            Verdict::Settled { .. } => outcome,
+        };
+        directory.complaints.say(row, &code, becomes, ours.as_deref());
+    }
     if matches!(verdict, Verdict::Again { .. }) && !repeatable {
         unmark(row, directory).await;
     }
@@ -345,13 +394,6 @@ fn judge(error: &SendError, row: &OutboxRow, repeatable: bool) -> Verdict {
                 SendErrorKind::Retryable { after_ms } => after_ms.map(Duration::from_millis),
                 _ => None,
             };
-            let (channel, attempts) = (row.channel.as_str(), row.attempts);
-            tracing::info!(
-                channel,
-                attempts,
-                code = error.code,
-                "send failed, will be tried again"
-            );
             Verdict::Again { after: asked.unwrap_or_else(|| wait(row.attempts)) }
         }
         SendErrorKind::Permanent => settled(undelivered(), None),

@@ -238,8 +238,8 @@ impl SendError {
         Self { kind, code: code.to_string(), message: message.into() }
     }
 
-    /// What an HTTP status alone says: 429 and 503 were not taken and are worth another try, other
-    /// 5xx may have been taken, the rest is final.
+    /// What an HTTP status alone says: 401, 429 and 503 were not taken and are worth another try (an operator can mend a
+    /// secret), other 5xx may have been taken, the rest is final.
     pub fn from_status(response: &HttpResponse) -> Self {
         let kind = SendErrorKind::from_status(response);
         Self::new(kind, response.status, format!("the provider answered {}", response.status))
@@ -250,7 +250,7 @@ impl SendErrorKind {
     /// See [`SendError::from_status`].
     pub fn from_status(response: &HttpResponse) -> Self {
         match response.status {
-            429 | 503 => Self::Retryable { after_ms: response.retry_after_ms() },
+            401 | 429 | 503 => Self::Retryable { after_ms: response.retry_after_ms() },
             500..=599 => Self::Uncertain,
             _ => Self::Permanent,
         }
@@ -260,11 +260,18 @@ impl SendErrorKind {
 impl From<HttpError> for SendError {
     fn from(error: HttpError) -> Self {
         let kind = match error.kind {
-            HttpErrorKind::NotConnected => SendErrorKind::Retryable { after_ms: None },
+            // An operator can allow it.
+            HttpErrorKind::NotConnected | HttpErrorKind::NotAllowed => {
+                SendErrorKind::Retryable { after_ms: None }
+            }
             HttpErrorKind::Interrupted => SendErrorKind::Uncertain,
-            HttpErrorKind::NotAllowed | HttpErrorKind::Malformed => SendErrorKind::Permanent,
+            HttpErrorKind::Malformed => SendErrorKind::Permanent,
         };
-        Self::new(kind, "http", error.message)
+        let code = match error.kind {
+            HttpErrorKind::NotAllowed => "not_allowed",
+            _ => "http",
+        };
+        Self::new(kind, code, error.message)
     }
 }
 

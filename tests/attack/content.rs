@@ -1,6 +1,6 @@
 //! What is written into fields by those who mean no good, and what a running host reads of its files.
 
-use cordboard_tests::emulator::Provider;
+use cordboard_tests::emulator::{Failure, Provider};
 use cordboard_tests::harness::{Screen, Setup, library, plugin_folder};
 use serde_json::{Value, json};
 
@@ -157,6 +157,37 @@ async fn a_reload_asks_plugins_too_and_says_what_waits_for_a_restart_each_time()
     setup.change("channels.ron", "\"+15550002003\"", "\"+15550002002\"");
     let (_, change) = reload().await;
     assert_eq!(change["after_restart"], json!([]), "{change}");
+}
+
+// OPS-02 PLUG-05
+#[actix_web::test]
+async fn a_secret_that_has_changed_is_said_and_a_wrong_one_costs_no_reply() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let file = setup.folder.path().join("twilio.secret");
+    let right = emulators.world.accounts.twilio_token.clone();
+    std::fs::write(&file, "somebody else's").unwrap();
+    setup.change("channels.ron", "Env(\"TWILIO_AUTH_TOKEN\")", "file(\"twilio.secret\")");
+    let (root, kims) = (setup.token("root"), setup.token("kim"));
+    let host = setup.start(&["--strict"]).await;
+    // Texts come through another provider; replies to this one are what a wrong secret is about.
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 403);
+    std::fs::write(&file, right).unwrap();
+    let (status, change) = host.post(&root, "/api/v1/config/reload", json!({})).await;
+    let waits = change["after_restart"].to_string();
+    assert!(status == 200 && waits.contains("secrets of channel sms-twilio"), "{change}");
+    assert_eq!(host.stop(), Some(0));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    // The provider doesn't know us just now.
+    emulators.world.fail_next([Failure::Status(401, None)]);
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "hi" })).await;
+    host.prints("a reply couldn't be sent: it is tried again").await;
+    emulators.world.wait_for_sent("the reply", |sent| sent.text == "hi").await;
+    assert_eq!(host.stop(), Some(0));
+    held("a wrong secret", "said; replies wait until it is right");
 }
 
 // PLUG-07

@@ -32,7 +32,7 @@ use crate::grief::{Grief, Part, contained_future};
 use crate::http::Looks;
 use crate::journal::{Journal, OutboxRow};
 use crate::metrics::Metrics;
-use crate::outbox::{Sending, ToSend};
+use crate::outbox::{Complaints, Sending, ToSend};
 use crate::plugin::Plugins;
 
 /// Whether it is alive.
@@ -62,6 +62,8 @@ pub struct Directory {
     pub recorder: Recorder,
     /// Sends whose outcome isn't on disk yet.
     pub sending: Sending,
+    /// What goes wrong with sends.
+    pub complaints: Complaints,
     /// What lies in mailboxes.
     pub waiting: Waiting,
     /// What desks need to know of others.
@@ -106,6 +108,7 @@ impl Directory {
     ) -> Self {
         Self {
             sending: Sending::default(),
+            complaints: Complaints::default(),
             waiting: Waiting::default(),
             board: Board::default(),
             looks: Looks::default(),

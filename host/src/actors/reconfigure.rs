@@ -27,6 +27,7 @@ use crate::config::{
 };
 use crate::grief::provoked_error;
 use crate::journal::{JournalError, Reader, Trouble};
+use crate::plugin::Plugins;
 
 /// What a change did.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
@@ -88,7 +89,10 @@ pub fn reconfigure(
     let _alone = directory.changing.blocking_lock();
     let old = directory.config();
     let new = Arc::new(new);
-    let mut change = Change { after_restart: needs_restart(started, &new), ..Change::default() };
+    let mut change = Change {
+        after_restart: needs_restart(started, &new, &directory.plugins),
+        ..Change::default()
+    };
     let workstreams = changed_workstreams(&old, &new);
     change.workstreams = workstreams.iter().map(ToString::to_string).collect();
     // Recorded before anything can go by them, as a channel's are.
@@ -384,7 +388,7 @@ pub fn channel_settings(
 }
 
 /// Channels and addresses are read when the host starts.
-fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+fn needs_restart(old: &Config, new: &Config, plugins: &Plugins) -> Vec<String> {
     let mut sentences = Vec::new();
     let of_the_start = |config: &Config| {
         let mut host = config.host.clone();
@@ -404,6 +408,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
             None => sentences.push(format!("channel {} is new", channel.id)),
             Some(known) if !known.opens_as(channel) => {
                 sentences.push(format!("channel {} differs", channel.id));
+            }
+            Some(_) if plugins.has_other_secrets(channel, &new.root) => {
+                sentences.push(format!("secrets of channel {} are others now", channel.id));
             }
             Some(_) => {}
         }

@@ -41,12 +41,15 @@ impl std::error::Error for ConfigErrors {}
 pub fn load(root: &Path) -> Result<Config, ConfigErrors> {
     let mut reader = Reader::default();
     reader.read_folder(root);
+    if reader.has_unread {
+        // What stands in such a file counts as known, and nobody can tell what that is.
+        return Err(reader.all_problems());
+    }
     let config = reader.resolve(root);
     if reader.problems.is_empty() {
         return Ok(config);
     }
-    reader.problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    Err(ConfigErrors(reader.problems))
+    Err(reader.all_problems())
 }
 
 /// A file's text and the places of its values.
@@ -68,6 +71,8 @@ pub(super) struct Placed<T> {
 pub(super) struct Reader {
     pub sources: Vec<Source>,
     problems: Vec<Problem>,
+    /// A file couldn't be read at all.
+    has_unread: bool,
     /// Section and name of what couldn't be read.
     lost: Vec<(String, String)>,
     pub host: Option<Placed<HostTree>>,
@@ -85,6 +90,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    fn all_problems(mut self) -> ConfigErrors {
+        self.problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        ConfigErrors(self.problems)
+    }
+
     fn read_folder(&mut self, root: &Path) {
         let files = match files(root) {
             Ok(files) => files,
@@ -116,6 +126,7 @@ impl Reader {
                 code => format!("this isn't RON: {code}"),
             };
             self.problems.push(Problem { file, line, column, path: String::new(), message });
+            self.has_unread = true;
             return;
         }
         let node = Node::parse(&text);
@@ -268,6 +279,7 @@ impl Reader {
     fn whole_file(&mut self, file: &Path, message: String) {
         let file = file.to_owned();
         self.problems.push(Problem { file, line: 1, column: 1, path: String::new(), message });
+        self.has_unread = true;
     }
 }
 

@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use super::access::Access;
 use super::channel::ChannelHandle;
 use super::load::{LoadError, Loader};
-use super::services::Services;
+use super::services::{Secrets, Services};
 use super::strategy::Strategies;
 use crate::actors::{Directory, channel_settings};
 use crate::config::{ChannelConfig, Location, Problem, StrategyConfig, place_in_file};
@@ -21,6 +21,8 @@ pub struct ChannelSlot {
     pub state: Result<Arc<ChannelHandle>, String>,
     /// What providers and operators know it by (CH-15).
     pub callback_url: String,
+    /// Tells the secrets that it was opened with from others.
+    secrets: [u8; 32],
 }
 
 /// All that are loaded, or should be.
@@ -35,6 +37,12 @@ impl Plugins {
     /// The channel's slot.
     pub fn channel(&self, id: &ChannelId) -> Option<Arc<ChannelSlot>> {
         self.channels.get(id).map(|slot| slot.clone())
+    }
+
+    /// Whether the secrets of a channel are others by now than those it was opened with.
+    pub fn has_other_secrets(&self, channel: &ChannelConfig, root: &Path) -> bool {
+        let now = Secrets::read(&channel.secrets, root).mark();
+        self.channels.get(&channel.id).is_some_and(|slot| slot.secrets != now)
     }
 
     /// Whether a channel is there and works.
@@ -76,7 +84,8 @@ pub async fn load_all(directory: &Arc<Directory>, data: &Path) -> anyhow::Result
             }
         };
         let callback_url = format!("{}/hooks/{}", config.host.public_url, channel.id);
-        let slot = ChannelSlot { state, callback_url };
+        let secrets = Secrets::read(&channel.secrets, &config.root).mark();
+        let slot = ChannelSlot { state, callback_url, secrets };
         plugins.channels.insert(channel.id.clone(), Arc::new(slot));
         let workstream = &config.workstreams[&channel.workstream];
         let longest = plugins.longest_text(&channel.id);

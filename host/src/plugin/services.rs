@@ -15,6 +15,8 @@ use cordboard_sdk::{
     decode, encode,
 };
 
+use sha2::{Digest, Sha256};
+
 use crate::config::{self, ChannelConfig, SecretSource};
 
 /// The most bytes of an answer that a plugin may get.
@@ -49,6 +51,19 @@ impl Secrets {
         let values =
             sources.iter().map(|(name, source)| (name.clone(), read_one(name, source, root)));
         Self { values: Arc::new(values.collect()) }
+    }
+
+    /// Tells them from others, and says nothing of them.
+    pub fn mark(&self) -> [u8; 32] {
+        let mut mark = Sha256::new();
+        for (name, value) in self.values.iter() {
+            let value = value.as_ref().map_or("", |secret| secret.expose());
+            mark.update((name.len() as u64).to_le_bytes());
+            mark.update(name);
+            mark.update((value.len() as u64).to_le_bytes());
+            mark.update(value);
+        }
+        mark.finalize().into()
     }
 
     fn get(&self, name: &str) -> Result<Secret, String> {

@@ -203,7 +203,8 @@ fn errors_keep_the_providers_code_and_say_whether_to_try_again() {
         error.kind
     };
     assert_eq!(attempt(400, &[], 11000), SendErrorKind::Permanent);
-    assert_eq!(attempt(401, &[], 10008), SendErrorKind::Permanent);
+    // A key that an operator can mend.
+    assert_eq!(attempt(401, &[], 10008), SendErrorKind::Retryable { after_ms: None });
     let wait = SendErrorKind::Retryable { after_ms: Some(7000) };
     assert_eq!(attempt(429, &[("retry-after", "7")], 10019), wait);
     assert_eq!(attempt(503, &[], 10000), SendErrorKind::Retryable { after_ms: None });

@@ -266,4 +266,11 @@ fn the_spellings_of_earlier_versions_are_still_read() {
 fn text_that_is_no_ron_is_named_with_its_place() {
     let found = problems("(queues: [");
     assert!(found[0].starts_with("1:10") && found[0].contains("RON"), "{found:?}");
+    // Its parts aren't missed by others.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.ron"), "(queues: [(id: \"support\")").unwrap();
+    let agents = r#"(agents: [(id: "kim", queues: ["support"])])"#;
+    std::fs::write(folder.path().join("b.ron"), agents).unwrap();
+    let found = load(folder.path()).unwrap_err().0;
+    assert!(found.len() == 1 && found[0].file.ends_with("a.ron"), "{found:?}");
 }
