@@ -1,5 +1,7 @@
 //! Providers' own ways through the real host: media, handshakes, test messages, secrets, limits.
 
+use std::time::Duration;
+
 use cordboard_tests::emulator::Provider;
 use cordboard_tests::harness::{Screen, Setup};
 use serde_json::{Value, json};
@@ -122,6 +124,9 @@ async fn a_test_message_says_whether_the_credentials_work() {
             let (status, _) = host.post(&roots, &path, json!({ "to": "4255550100" })).await;
             assert_eq!(status, 400, "numbers are E.164");
         }
+        // What providers report of it is taken.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(!host.log().contains("webhook rejected"), "{}", host.log());
         setup.stop_and_replay(host);
     }
 }
