@@ -67,6 +67,7 @@ bench: console ## Measure; prints a table and writes target/bench.json
 bench-large: console ## Search among MESSAGES (10000000) while webhooks flow; takes minutes and gigabytes
 	$(CARGO) build --workspace --release --locked
 	target/release/bench search $(or $(MESSAGES),10000000)
+	target/release/bench start $(or $(OPEN),10000000)
 
 restarts: build ## Kill a host COUNT times (10000) in the midst of its work, and look at it after each start
 	target/debug/restarts --count $(or $(COUNT),10000)

@@ -43,6 +43,11 @@ pub async fn watch(directory: Arc<Directory>) {
         let config = directory.config();
         let now = agents(&config);
         for agent in present.difference(&now) {
+            let ends = config.host.sign_ins.removed.0 / 1000;
+            tracing::info!(
+                %agent,
+                "not in the configuration any more: password, tokens and links are kept for {ends} s, in case it was a mistake; cordboard agent forget ends them at once"
+            );
             gone.insert(agent.clone(), Instant::now());
         }
         gone.retain(|agent, _| !now.contains(agent));

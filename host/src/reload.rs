@@ -97,9 +97,14 @@ impl Reloader {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.root).and_then(|new| self.checked(new));
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();
-        *self.problems.lock().unwrap_or_else(PoisonError::into_inner) = problems;
+        let mut known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let were = std::mem::replace(&mut *known, problems);
+        drop(known);
         self.directory.board.changed();
         let new = loaded.map_err(ReloadError::Wrong)?;
+        if !were.is_empty() {
+            tracing::info!("the configuration is right again");
+        }
         let journal = &self.directory.journal;
         journal.wait_until_caught_up().map_err(ReloadError::Unreadable)?;
         let reader = Reader::open(&self.data).map_err(ReloadError::Unreadable)?;
@@ -115,6 +120,9 @@ impl Reloader {
         let waited = std::mem::replace(&mut *waits, change.after_restart.clone());
         drop(waits);
         let waits_for_more = waited != change.after_restart;
+        if waits_for_more && change.after_restart.is_empty() {
+            tracing::info!("nothing waits for a restart any more");
+        }
         if !change.is_empty() || waits_for_more {
             let details = serde_json::to_string(&change).ok();
             tracing::info!(change = details, "the configuration has changed");

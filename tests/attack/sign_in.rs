@@ -356,8 +356,16 @@ async fn sessions_and_tokens_are_listed_ended_and_noted() {
         "(id: \"lee\", name: \"Lee\", role: administrator,",
     );
     host.prints("the configuration has changed").await;
-    let changes = list(&root, "/audit?action=config.change").await.to_string();
-    assert!(changes.contains("lee is administrator; was agent"), "{changes}");
+    // It is on its way to the disk by then.
+    let began = Instant::now();
+    loop {
+        let changes = list(&root, "/audit?action=config.change").await.to_string();
+        if changes.contains("lee is administrator; was agent") {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "{changes}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let line = list(&root, "/audit?actor=command%20line&limit=1000").await.to_string();
     for action in ["token.make", "token.revoke", "password.set", "session.end"] {
         assert!(line.contains(action), "{action} in {line}");

@@ -109,7 +109,9 @@ async fn erase(
     for sentence in left {
         println!("  {sentence}");
     }
-    println!("  backups from before still hold it");
+    println!(
+        "  backups from before still hold it, and the log doesn't go on where they end any more: make a new one now"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

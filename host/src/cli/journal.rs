@@ -58,7 +58,9 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
                     "  the log goes on where it ends, by {batches} batches, and can't be read further ({why}): cordboard journal salvage goes on with those"
                 ),
                 Restored::AsItWas => {
-                    println!("  what happened after the backup isn't in it");
+                    println!(
+                        "  what happened after the backup isn't in it, and who was erased since is in it again"
+                    );
                     println!(
                         "  replies that it has as not sent may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed"
                     );

@@ -14,8 +14,7 @@ use crate::{config, http};
 
 /// What is logged if nothing else is said. The library says a line for whatever isn't HTTP, and for each broken
 /// frame: strangers could fill a disk with those.
-const FILTER: &str =
-    "warn,cordboard_host=info,actix_http::h1::dispatcher=off,actix_http::ws::codec=off";
+const FILTER: &str = "warn,cordboard_host=info,actix_http::h1::dispatcher=off,actix_http::ws::codec=off,notify=error";
 
 /// `SIGXFSZ`, on Linux.
 const FILE_TOO_LARGE: i32 = 25;
@@ -101,7 +100,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("stopping");
     host.stop().await;
     match fatal {
-        None => Ok(ExitCode::SUCCESS),
+        None => {
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
         Some(why) => bail!("the host couldn't go on: {why}"),
     }
 }

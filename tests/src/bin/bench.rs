@@ -75,7 +75,8 @@ async fn main() -> anyhow::Result<()> {
         live_bytes(&mut report).await?;
     }
     if wanted("start") {
-        start(&mut report).await?;
+        let open = if only.as_deref() == Some("start") { std::env::args().nth(2) } else { None };
+        start(&mut report, open.map_or(Ok(OPEN), |open| open.parse())?).await?;
     }
     let path = target_folder().parent().context("a target folder")?.join("bench.json");
     if only.is_none() {
@@ -282,7 +283,8 @@ async fn live_bytes(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(report: &mut Report) -> anyhow::Result<()> {
+/// With so many open conversations, in millions.
+async fn start(report: &mut Report, open: usize) -> anyhow::Result<()> {
     let (mut setup, _, agents) = setup();
     // A run of the record of routing ends soon, so that what that costs can be seen.
     setup.host = "keep_routing_log: \"30s\",".to_owned();
@@ -290,27 +292,31 @@ async fn start(report: &mut Report) -> anyhow::Result<()> {
     let host = setup.start(&["--strict"]).await;
     let empty = resident(host.pid());
     host.stop();
-    fill(&loaded(&setup)?, OPEN, &agents)?;
+    fill(&loaded(&setup)?, open, &agents)?;
     let raw = read_raw(&setup.data())?;
     let began = Instant::now();
     let host = setup.start(&["--strict"]).await;
     let started = began.elapsed();
     let full = resident(host.pid());
+    let millions = open / 1_000_000;
+    let peak = peak_of(host.pid())?;
     let sam = setup.token("sam");
     let (_, rows) = host.get(&sam, "/api/v1/agents").await;
     let used = |row: &Value| row["capacity"][2]["used"].as_u64().unwrap_or(0);
     let held: u64 = rows.as_array().map_or(0, |rows| rows.iter().map(used).sum());
-    ensure!(held == OPEN as u64, "{held} of {OPEN} are held");
+    ensure!(held == open as u64, "{held} of {open} are held");
     report.add(
-        "start_seconds_1m_open",
+        &format!("start_seconds_{millions}m_open"),
         started.as_secs_f64(),
         "s",
         (raw.as_secs_f64(), "reading the same columns from SQLite"),
         "< 10",
     );
+    let each = peak as f64 / open as f64;
+    report.add("start_peak_bytes_per_open", each, "bytes", (1024.0, "the aim"), "< 1024");
     report.add(
         "bytes_per_idle_conversation",
-        (full - empty) as f64 / OPEN as f64,
+        (full - empty) as f64 / open as f64,
         "bytes",
         (in_fresh_process("entry")?, "an entry of a map from id to load"),
         "< 100",
@@ -326,6 +332,14 @@ async fn start(report: &mut Report) -> anyhow::Result<()> {
         ensure!(Instant::now() < until, "no other run of the record has begun");
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
-    report.note("routing_pause_ms_1m_open", pause, "ms");
+    report.note(&format!("routing_pause_ms_{millions}m_open"), pause, "ms");
     Ok(())
+}
+
+/// The most memory that a process ever had, in bytes.
+fn peak_of(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.context("the most memory")?.trim().trim_end_matches(" kB").trim();
+    Ok(kilobytes.parse::<u64>()? * 1024)
 }
