@@ -30,8 +30,8 @@ use crate::plugin::ChannelSlot;
 
 /// Sends under way per channel.
 const SIDE_BY_SIDE: usize = 32;
-/// Attempts before a reply counts as undelivered: with the waits between them, about 25 minutes.
-const MOST_ATTEMPTS: u32 = 12;
+/// Attempts before a reply counts as undelivered: with the waits between them, about 23 minutes.
+const MOST_ATTEMPTS: u32 = 13;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// A reply on a channel that isn't configured waits for so long from the start on: an operator may have made a mistake.

@@ -460,7 +460,7 @@ async fn a_backup_takes_the_place_of_nothing_that_has_more() {
             assert_eq!(log.execute(spoil, []).unwrap(), 1);
         }
         let (code, said) = setup.run(&["journal", "verify", setup.config()]);
-        assert!(code == 1 && said.contains("the tables are whole: cordboard journal salvage"));
+        assert!(code == 1 && said.contains("the tables are whole, and have all"), "{said}");
         assert!(!said.contains("journal restore"), "{said}");
         let (code, said) = setup.run(&["journal", "restore", &backup, setup.config()]);
         assert!(code == 3 && said.contains("journal salvage goes on with it"), "{code} {said}");
@@ -473,4 +473,83 @@ async fn a_backup_takes_the_place_of_nothing_that_has_more() {
         assert_eq!(host.stop(), Some(0));
     }
     held("a restore where the log is short of what the tables have", "refused; nothing lost");
+}
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn no_advice_leads_to_less_than_there_is() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let data = setup.data();
+    let text = async |n: u32| {
+        let from = format!("+14255550{n:03}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, &format!("text {n}")).await, 200);
+    };
+    let run = |arguments: &[&str]| setup.run(arguments);
+    let config = setup.config().to_owned();
+    let backup = setup.folder.path().join("backup.sqlite").display().to_string();
+    let host = setup.start(&["--strict"]).await;
+    for n in 100..110 {
+        text(n).await;
+    }
+    assert_eq!(run(&["journal", "backup", &backup, &config]).0, 0);
+    for n in 110..120 {
+        text(n).await;
+    }
+    assert_eq!(host.stop(), Some(0));
+    let kept = setup.folder.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    for name in ["journal.sqlite", "log.sqlite"] {
+        std::fs::copy(data.join(name), kept.join(name)).unwrap();
+    }
+
+    // After a salvage the tables follow another log: a backup of before still doesn't take their place unasked.
+    std::fs::write(data.join("log.sqlite"), vec![0; 20_000]).unwrap();
+    assert_eq!(run(&["journal", "salvage", &config]).0, 0);
+    let host = setup.start(&["--strict"]).await;
+    text(120).await;
+    assert_eq!(host.stop(), Some(0));
+    let (code, said) = run(&["journal", "restore", &backup, &config]);
+    assert!(code == 3 && said.contains("follows another log than the backup"), "{code} {said}");
+
+    // Tables of another folder beside a log that is whole: what it has isn't left out.
+    for name in ["journal.sqlite", "log.sqlite"] {
+        std::fs::copy(kept.join(name), data.join(name)).unwrap();
+    }
+    let mut elsewhere = Setup::new();
+    let others = elsewhere.with_emulators();
+    let host = elsewhere.start(&["--strict"]).await;
+    assert_eq!(others.world.text(Provider::Twilio, "+14255559999", "foreign").await, 200);
+    assert_eq!(host.stop(), Some(0));
+    std::fs::copy(elsewhere.data().join("journal.sqlite"), data.join("journal.sqlite")).unwrap();
+    let (code, said) = run(&["journal", "verify", &config]);
+    assert!(code == 1 && said.contains("these tables are others"), "{code} {said}");
+    let (code, said) = run(&["journal", "salvage", &config]);
+    assert!(code == 3 && said.contains("--without-log"), "{code} {said}");
+    let (code, said) = run(&["journal", "restore", &backup, &config]);
+    assert!(code == 0 && said.contains("the log goes on where it ends"), "{code} {said}");
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(&token).await;
+    assert!((100..120).all(|n| found.contains(&format!("text {n}"))), "{}", found.len());
+    assert_eq!(host.stop(), Some(0));
+
+    // Damaged tables that have more than a backup and the log lead to are said to have, before they go.
+    let log = rusqlite::Connection::open(data.join("log.sqlite")).unwrap();
+    log.execute("DELETE FROM batches WHERE position < (SELECT max(position) FROM batches)", [])
+        .unwrap();
+    drop(log);
+    let journal = rusqlite::Connection::open(data.join("journal.sqlite")).unwrap();
+    journal
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, '(customer, channel)', '(channel, customer)')
+             WHERE name = 'conversations_of_customer';",
+        )
+        .unwrap();
+    drop(journal);
+    assert_eq!(run(&["journal", "verify", &config]).0, 1);
+    let (code, said) = run(&["journal", "restore", &backup, &config]);
+    assert!(code == 3 && said.contains("is damaged") && said.contains("batches more"), "{said}");
+    held("advice after damage, followed", "it leads to no less than there is");
 }

@@ -158,7 +158,13 @@ async fn whoever_guesses_everywhere_keeps_nobody_out_of_the_browser_they_had() {
     assert_eq!(signs_in(&stranger, "10.1.1.1", PASSWORD).await, 429, "guessing costs time");
     assert_eq!(signs_in(&browser, "203.0.113.77", PASSWORD).await, 204, "a new place");
     // A browser that says so itself isn't believed.
-    let made_up = "cordboard_device=00000000000000000000000000000000.00";
+    let body = json!({ "agent": "kim", "password": PASSWORD });
+    let request = stranger.post(format!("{}/api/v1/sign-in", host.url)).json(&body);
+    let cookies = request.header("x-forwarded-for", "198.51.100.1").send().await.unwrap();
+    let cookies = cookies.headers().get_all("set-cookie").iter();
+    let names = cookies.filter_map(|cookie| cookie.to_str().ok()?.split('=').next());
+    let theirs: Vec<&str> = names.filter(|name| name.starts_with("cordboard_device_")).collect();
+    let made_up = format!("{}=00000000000000000000000000000000.00", theirs.concat());
     let body = json!({ "agent": "kim", "password": PASSWORD });
     let request = stranger.post(format!("{}/api/v1/sign-in", host.url)).json(&body);
     let request = request.header("x-forwarded-for", "10.1.1.1").header("cookie", made_up);

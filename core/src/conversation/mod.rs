@@ -523,23 +523,24 @@ impl Conversation {
     /// Shows everybody who takes part, or still has a wrap-up to finish, that something about the
     /// conversation changed.
     fn show(&self, fx: &mut Effects) {
-        let with_wrap_ups = self.wrap_ups.iter().map(|task| &task.agent);
-        let others = with_wrap_ups.filter(|agent| !self.takes_part(agent)).cloned();
-        let all: Vec<AgentId> = self.who_takes_part().chain(others).collect();
+        let all = self.who_has_it_open();
         if !all.is_empty() {
             fx.push(Effect::Changed(all));
         }
     }
 
     fn show_all(&self, fx: &mut Effects, notice: impl FnOnce() -> Notice) {
-        let all: Vec<AgentId> = self.who_takes_part().collect();
+        let all = self.who_has_it_open();
         if !all.is_empty() {
             fx.push(Effect::Screens(all, Box::new(notice())));
         }
     }
 
-    fn who_takes_part(&self) -> impl Iterator<Item = AgentId> {
-        self.primary.iter().chain(&self.consultants).cloned()
+    /// Who takes part, and who still has a wrap-up to finish.
+    fn who_has_it_open(&self) -> Vec<AgentId> {
+        let with_wrap_ups = self.wrap_ups.iter().map(|task| &task.agent);
+        let others = with_wrap_ups.filter(|agent| !self.takes_part(agent));
+        self.primary.iter().chain(&self.consultants).chain(others).cloned().collect()
     }
 
     fn assert_invariants(&self) {

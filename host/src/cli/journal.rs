@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::cli::{JournalCommand, WRONG, print};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::journal::{self, Holds, Journal, NotCopied, Restored};
+use crate::journal::{self, Holds, Journal, NotCopied, Restored, Stands};
 use crate::lock::{self, FolderLock};
 
 /// Runs a subcommand.
@@ -68,13 +68,14 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        JournalCommand::Salvage { config } => {
+        JournalCommand::Salvage { config, without_log } => {
             let config = config::load(&config.config)?;
             let data = &config.host.data;
             must_be_there(data)?;
             let _lock = alone(data)?;
             let now = clock::now().0;
-            let salvaged = journal::salvage(data, now).map_err(|error| unusable(error, data))?;
+            let salvaged =
+                journal::salvage(data, now, without_log).map_err(|error| unusable(error, data))?;
             print::success(&format!(
                 "the next start goes on with the tables, and {} batches that only the log had; the log is kept as left-{now}.*",
                 salvaged.batches
@@ -122,17 +123,25 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     for wrong in found.wrong.iter().chain(&found.wrong_with_log) {
         print::failure(wrong);
     }
-    let advice = match (found.wrong.is_empty(), found.wrong_with_log.is_empty()) {
-        (true, true) => None,
-        (true, false) => Some(
-            "the tables are whole: cordboard journal salvage goes on with them, and with what can be read of the log; a backup has less",
+    let log = match journal::batches_of_log(data) {
+        Some((first, last)) => format!("the log, which has batches {first} to {last},"),
+        None => "the log".to_owned(),
+    };
+    let restore = "cordboard journal restore, which says how far that leads";
+    let advice = match (found.wrong.is_empty(), found.wrong_with_log.is_empty(), found.stands) {
+        (true, true, _) => None,
+        (true, false, Stands::HaveAll) => Some(
+            "the tables are whole, and have all that can be read of the log: cordboard journal salvage goes on with them; a backup has less".to_owned(),
         ),
-        (false, true) => Some(
-            "put a backup in the place of the tables: cordboard journal restore; what the log has since comes with it",
-        ),
-        (false, false) => Some(
-            "put a backup in the place of the tables: cordboard journal restore; it says what of the log goes on with it",
-        ),
+        (true, false, Stands::AreOthers) => Some(format!(
+            "these tables are others than those of {log} or older ones: put back those that belong to it, or a backup that it goes on from ({restore}); only without both, cordboard journal salvage --without-log"
+        )),
+        (true, false, _) => Some(format!(
+            "the tables may lack what was acknowledged last: put a backup in their place ({restore}), or go on with what is left (cordboard journal salvage), whichever has more"
+        )),
+        (false, ..) => Some(format!(
+            "put a backup in the place of the tables, the newest there is, best one that {log} goes on from: {restore}"
+        )),
     };
     if let Some(advice) = advice {
         println!("  {advice}");

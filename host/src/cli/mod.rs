@@ -299,6 +299,9 @@ enum JournalCommand {
     Salvage {
         #[command(flatten)]
         config: ConfigArg,
+        /// Also without a log that belongs to other tables, or begins behind these
+        #[arg(long)]
+        without_log: bool,
     },
     /// Compute anew what follows from conversations' events
     Rebuild {

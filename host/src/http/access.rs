@@ -68,7 +68,7 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         Ok::<_, ApiError>(stored.filter(|_| known).map(|account| account.password))
     };
     // What a browser says of itself can be looked at only with the account.
-    let browser = match device::is_said(&request) {
+    let browser = match device::is_said(&request, &agent) {
         true => stored().await?.and_then(|hashed| device::of(&request, &agent, &hashed)),
         false => None,
     };
@@ -97,11 +97,17 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
     attempt.was_right();
     let hashed = hashed.unwrap_or_default();
     let is_https = web.directory.config().host.public_url.starts_with("https://");
-    let known_by = device::cookie(&agent, &hashed, is_https);
+    // One is enough for a browser: each may be guessed in.
+    let known_by = from.browser.is_none().then(|| device::cookie(&agent, &hashed, is_https));
     let agent = AgentId::from(agent.as_str());
     let cookie = begin_session(&request, &web, &agent, With::Password(hashed)).await?;
     let cookie = cookie.ok_or(ApiError::WrongPassword)?;
-    Ok(HttpResponse::NoContent().cookie(cookie).cookie(known_by).finish())
+    let mut answer = HttpResponse::NoContent();
+    answer.cookie(cookie);
+    if let Some(known_by) = known_by {
+        answer.cookie(known_by);
+    }
+    Ok(answer.finish())
 }
 
 /// What somebody typed into the field for names; not more of it than a name has.

@@ -16,7 +16,7 @@ use crate::http::error::ApiError;
 use crate::http::live::origin;
 use crate::http::server::Web;
 use crate::http::{access, accounts, door};
-use crate::journal::{Reader, With};
+use crate::journal::{Account, Reader, With};
 use serde_bytes::ByteBuf;
 
 #[derive(RustEmbed)]
@@ -169,7 +169,9 @@ pub async fn use_link(
     // Who has a password may want to use it here the next time.
     let name = agent.clone();
     let account = web.directory.journal.read(move |reader| reader.account(name.as_str())).await?;
-    if let Some(account) = account {
+    let is_known =
+        |account: &Account| device::of(&request, agent.as_str(), &account.password).is_some();
+    if let Some(account) = account.filter(|account| !is_known(account)) {
         let is_https = web.directory.config().host.public_url.starts_with("https://");
         answer.cookie(device::cookie(agent.as_str(), &account.password, is_https));
     }

@@ -8,9 +8,10 @@ use actix_web::cookie::{Cookie, SameSite, time};
 use cordboard_core::time::Span;
 use hmac::{Hmac, Mac};
 use rand::RngCore;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
-const COOKIE: &str = "cordboard_device";
+/// Beginning of the cookie's name: each account has its own, for several people may use a browser.
+const COOKIE: &str = "cordboard_device_";
 const LASTS: Span = Span::seconds(180 * 24 * 3600);
 
 /// Names a browser; it says nothing else of it.
@@ -18,7 +19,7 @@ pub type Device = [u8; 16];
 
 /// The browser that asks, if somebody has signed in there with this name and this password.
 pub fn of(request: &HttpRequest, agent: &str, password_hash: &str) -> Option<Device> {
-    let cookie = request.cookie(COOKIE)?;
+    let cookie = request.cookie(&name(agent))?;
     let (device, proof) = cookie.value().split_once('.')?;
     let device: Device = hex::decode(device).ok()?.try_into().ok()?;
     let proof = hex::decode(proof).ok()?;
@@ -26,8 +27,12 @@ pub fn of(request: &HttpRequest, agent: &str, password_hash: &str) -> Option<Dev
 }
 
 /// Whether a request says that it is from such a browser; it may be made up.
-pub fn is_said(request: &HttpRequest) -> bool {
-    request.cookie(COOKIE).is_some()
+pub fn is_said(request: &HttpRequest, agent: &str) -> bool {
+    request.cookie(&name(agent)).is_some()
+}
+
+fn name(agent: &str) -> String {
+    format!("{COOKIE}{}", hex::encode(&Sha256::digest(agent)[..8]))
 }
 
 /// For a browser in which somebody has signed in.
@@ -35,8 +40,8 @@ pub fn cookie(agent: &str, password_hash: &str, is_https: bool) -> Cookie<'stati
     let mut device = Device::default();
     rand::rng().fill_bytes(&mut device);
     let proof = signed(agent, password_hash, device).finalize().into_bytes();
-    Cookie::build(COOKIE, format!("{}.{}", hex::encode(device), hex::encode(proof)))
-        .path("/api/v1/sign-in")
+    Cookie::build(name(agent), format!("{}.{}", hex::encode(device), hex::encode(proof)))
+        .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(is_https)

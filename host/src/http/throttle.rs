@@ -64,6 +64,8 @@ enum Key {
     Address(IpAddr),
     /// Nobody waits for what its others do; it tells who is new.
     Network(IpAddr),
+    /// A newcomer's turn with this name from this network.
+    Newcomer(Name, IpAddr),
     /// Tokens, cookies and links that don't work: an old page sends one again and again.
     Tokens(IpAddr),
 }
@@ -71,7 +73,10 @@ enum Key {
 impl Key {
     fn is_worth_more(&self) -> bool {
         match self {
-            Self::Both(name, _) | Self::Account(name) | Self::Browser(name, _) => name.is_known,
+            Self::Both(name, _)
+            | Self::Account(name)
+            | Self::Browser(name, _)
+            | Self::Newcomer(name, _) => name.is_known,
             Self::Address(_) | Self::Network(_) | Self::Tokens(_) => true,
         }
     }
@@ -81,7 +86,9 @@ impl Key {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
             Self::Account(_) => ONE_ACCOUNT,
             Self::Browser(..) => AT_HOME,
-            Self::Address(_) | Self::Network(_) | Self::Tokens(_) => ONE_ADDRESS,
+            Self::Address(_) | Self::Network(_) | Self::Newcomer(..) | Self::Tokens(_) => {
+                ONE_ADDRESS
+            }
         }
     }
 }
@@ -161,9 +168,9 @@ impl Throttle {
     pub fn wait(&self, account: &Name, from: Origin, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_at_home = self.is_at_home(account, from.address);
-        let is_new = is_new(&known, from.address, now);
+        let is_new = is_new(&known, account, from.address, now);
         let of = |key: Key| {
-            if matches!(key, Key::Network(_)) {
+            if matches!(key, Key::Network(_) | Key::Newcomer(..)) {
                 return None;
             }
             // What others get wrong: elsewhere with this name, or here with another one.
@@ -186,7 +193,7 @@ impl Throttle {
     /// They try. It counts as wrong until it is known, so that many at once don't pass as one; if it never is
     /// (the host is busy, or they hang up), it doesn't count.
     pub fn attempt<'a>(&'a self, account: &'a Name, from: Origin, now: Instant) -> Attempt<'a> {
-        self.note(keys(account, from), from.address, now);
+        self.note(keys(account, from), Some((account, from.address)), now);
         Attempt { throttle: self, account, from, counts: false }
     }
 
@@ -199,11 +206,16 @@ impl Throttle {
         }
     }
 
-    fn note(&self, keys: impl Iterator<Item = Key>, address: Option<IpAddr>, now: Instant) {
+    fn note(
+        &self,
+        keys: impl Iterator<Item = Key>,
+        who: Option<(&Name, Option<IpAddr>)>,
+        now: Instant,
+    ) {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = is_new(&known, address, now);
+        let is_new = who.is_some_and(|(account, address)| is_new(&known, account, address, now));
         for key in keys {
-            let has_turn = matches!(key, Key::Account(_) | Key::Network(_));
+            let has_turn = matches!(key, Key::Account(_) | Key::Newcomer(..));
             let failures = known.entry(key).or_insert(Failures::none(now));
             failures.count = failures.count(now).saturating_add(1);
             failures.last = now;
@@ -230,10 +242,8 @@ impl Throttle {
         }
         let Some(address) = from.address else { return };
         failures.remove(&Key::Both(account.clone(), address));
-        // Whoever comes next from there is as new.
-        if let Some(of_network) = failures.get_mut(&Key::Network(network(address))) {
-            of_network.newcomer = None;
-        }
+        // With their name whoever comes next from there is as new; with others' that is nobody's business.
+        failures.remove(&Key::Newcomer(account.clone(), network(address)));
         drop(failures);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
@@ -269,17 +279,22 @@ impl Throttle {
     }
 }
 
-/// Whether nothing wrong came from their network lately, and nobody has had a newcomer's turn there: also one of
-/// which nothing came.
-fn is_new(known: &HashMap<Key, Failures>, address: Option<IpAddr>, now: Instant) -> bool {
+/// Whether nothing wrong came from their network lately, and nobody has had a newcomer's turn with this name there: also
+/// one of which nothing came, and one that was broken off.
+fn is_new(
+    known: &HashMap<Key, Failures>,
+    account: &Name,
+    address: Option<IpAddr>,
+    now: Instant,
+) -> bool {
     let had_turn = |of: &Failures| {
         of.newcomer.is_some_and(|at| now.duration_since(at) < ONE_NEWCOMER_IN_A_NETWORK)
     };
-    let of = |address| {
-        let network = known.get(&Key::Network(network(address)));
-        network.is_none_or(|of| of.count(now) == 0 && !had_turn(of))
+    let of = |network| {
+        known.get(&Key::Network(network)).is_none_or(|of| of.count(now) == 0)
+            && !known.get(&Key::Newcomer(account.clone(), network)).is_some_and(had_turn)
     };
-    address.is_some_and(of)
+    address.map(network).is_some_and(of)
 }
 
 /// What is given to one customer of a provider as a whole: the first 24 bits, or 48.
@@ -297,7 +312,9 @@ fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
     let elsewhere = browser.is_none().then(|| {
         let of_address = |address| {
             let both = Key::Both(account.clone(), address);
-            [both, Key::Address(address), Key::Network(network(address))]
+            let network = network(address);
+            let turn = Key::Newcomer(account.clone(), network);
+            [both, Key::Address(address), Key::Network(network), turn]
         };
         let of_address = from.address.map(of_address).into_iter().flatten();
         of_address.chain([Key::Account(account.clone())])
@@ -411,6 +428,14 @@ mod tests {
         }
         now += ONE_NEWCOMER_IN;
         assert_eq!(throttle.wait(&known("lee"), address(13), now), None);
+        // Nor does whoever signs in as themselves in between.
+        now += Duration::from_secs(60);
+        drop(throttle.attempt(&known("kim"), address(20), now));
+        throttle.attempt(&known("lee"), address(20), now).was_right();
+        throttle.attempt(&known("kim"), address(0), now).was_wrong();
+        now += ONE_NEWCOMER_IN;
+        assert!(throttle.wait(&known("kim"), address(20), now).is_some());
+        assert_eq!(throttle.wait(&known("kim"), address(21), now), None);
         // Addresses of one network are had by the thousand.
         now += Duration::from_secs(60);
         throttle.attempt(&known("kim"), address(0), now).was_wrong();

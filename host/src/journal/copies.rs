@@ -169,22 +169,51 @@ fn goes_on(data: &Path, backup: &Mark) -> Result<Option<Restored>, JournalError>
         true => read_on(data, &mut reached).err(),
         false => None,
     };
-    let own = data.join(schema::FILE);
-    let own = verify::file(&own).and_then(|()| mark_of(&own)).ok();
-    if let Some(own) = own.filter(|own| own.log == backup.log && own.applied > reached) {
-        let (tables, more) = (schema::FILE, own.applied.0 - reached.0);
-        let than = match &broke_off {
-            None => "the backup".to_owned(),
-            Some(why) => format!("the backup with what can be read of the log ({why})"),
-        };
-        let text = format!(
-            "{tables} there can be read, and has {more} batches more than {than}: cordboard journal salvage goes on with it; to go back to the backup all the same, add --without-log"
-        );
-        return Err(JournalError::new(Trouble::Other, text));
-    }
+    must_not_have_more(data, backup, reached, joins, broke_off.as_ref())?;
     let batches = reached.0 - backup.applied.0;
     let broke_off = broke_off.map(|error| error.to_string());
     Ok(joins.then_some(Restored::WithLog { batches, broke_off }))
+}
+
+/// Whoever goes back to a backup knows what that costs.
+///
+/// # Errors
+/// [`JournalError`]: the folder's own tables have more than the backup and the log lead to, or it can't be told whether
+/// they have.
+fn must_not_have_more(
+    data: &Path,
+    backup: &Mark,
+    reached: Position,
+    joins: bool,
+    broke_off: Option<&JournalError>,
+) -> Result<(), JournalError> {
+    let (file, tables) = (data.join(schema::FILE), schema::FILE);
+    // What can't say how far it has come has nothing to be compared.
+    let Some(own) = mark_of(&file).ok().filter(|own| own.applied > Position(0)) else {
+        return Ok(());
+    };
+    let is_of_another_log = own.log != backup.log;
+    // The log says which of them belong to it.
+    if (is_of_another_log && joins) || (!is_of_another_log && own.applied <= reached) {
+        return Ok(());
+    }
+    let than = match broke_off {
+        None => "the backup".to_owned(),
+        Some(why) => format!("the backup with what can be read of the log ({why})"),
+    };
+    let has = match is_of_another_log {
+        true => "follows another log than the backup (as after a salvage, or in another folder), so nobody can tell which of them has more".to_owned(),
+        false => format!("has {} batches more than {than}", own.applied.0 - reached.0),
+    };
+    let text = match verify::file(&file) {
+        Ok(()) => format!(
+            "{tables} there can be read, and {has}: cordboard journal salvage goes on with it; to go back to the backup all the same, add --without-log"
+        ),
+        Err(why) => format!(
+            "{tables} there is damaged ({why}), but {has}: a newer backup loses less, and `sqlite3 FILE .recover` may read what is left; to go back to this one all the same, add --without-log"
+        ),
+    };
+    Err(JournalError::new(Trouble::Other, text))
 }
 
 /// Goes from a position to the last one in the log that can be read with all before it.

@@ -493,12 +493,12 @@ pub(super) fn fits(data: &Path, mark: &Mark) -> Result<(), JournalError> {
     let Some((first, last)) = ends else { return Ok(()) };
     if mark.log != id {
         return missing(format!(
-            "{file} belongs to another {journal}: put back the one that belongs to it, or remove {file} if {journal} is a backup"
+            "{file} belongs to another {journal}: put back the one that belongs to it, or put a backup of it in place (cordboard journal restore says whether {file} goes on from it); if {journal} is the newest backup there is, remove {file}"
         ));
     }
     if first > applied.next() {
         return missing(format!(
-            "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; is {journal} a backup? Then remove {file}",
+            "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; put back the {journal} that belongs to it, or a backup that {file} goes on from (cordboard journal restore says whether it does); if {journal} is the newest backup there is, remove {file}",
             applied.0, first.0
         ));
     }

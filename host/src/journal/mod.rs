@@ -55,7 +55,7 @@ pub use texts::Indexed;
 pub use transcript::Fits;
 pub use trouble::in_words;
 pub use upkeep::{note_alive, trim_routing_log};
-pub use verify::{Found, folder as verify};
+pub use verify::{Found, Stands, batches_of_log, folder as verify};
 pub use views::Written;
 pub use words::Phrase;
 pub use writer::Settled;

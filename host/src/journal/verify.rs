@@ -31,6 +31,22 @@ pub struct Found {
     pub wrong: Vec<String>,
     /// What is wrong with the log.
     pub wrong_with_log: Vec<String>,
+    /// How the tables stand to what can be read of it.
+    pub stands: Stands,
+}
+
+/// How tables stand to what can be read of their log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Stands {
+    /// Nobody has looked.
+    #[default]
+    Unknown,
+    /// They have all of it, and lack nothing that lay beside them.
+    HaveAll,
+    /// It goes on behind them, or there may have been more.
+    MayLack,
+    /// It is another's, or begins later.
+    AreOthers,
 }
 
 impl Found {
@@ -83,6 +99,7 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
                 found.wrong_with_log.extend(fits.err().map(|error| error.to_string()));
                 // As a start does: nothing is missing beside tables that were closed in order.
                 is_needless = mark.was_stopped;
+                found.stands = stands(data, &mark);
             }
         }
     }
@@ -105,6 +122,27 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
         found.wrong_with_log.extend(looked.err().map(|error| error.to_string()));
     }
     Ok(found)
+}
+
+fn stands(data: &Path, mark: &Mark) -> Stands {
+    let log = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
+    let has_beside = mark.was_stopped || wal::beside(&data.join(schema::FILE)) == wal::Wal::Whole;
+    match log {
+        Ok((id, _)) if mark.log != Some(id) => Stands::AreOthers,
+        Ok((_, Some((first, _)))) if first > mark.applied.next() => Stands::AreOthers,
+        Ok((_, Some((_, last)))) if last > mark.applied => Stands::MayLack,
+        // What is there of the log ends before them.
+        Ok(_) if has_beside && mark.applied > Position(0) => Stands::HaveAll,
+        // After a host that stopped in order there is nothing that they lack.
+        Err(_) if mark.was_stopped => Stands::HaveAll,
+        _ => Stands::MayLack,
+    }
+}
+
+/// The positions of the log's oldest and newest batch.
+pub fn batches_of_log(data: &Path) -> Option<(u64, u64)> {
+    let (first, last) = SqliteLog::open_to_read(data).and_then(|log| log.ends()).ok()??;
+    Some((first.0, last.0))
 }
 
 /// Each batch of the log can be read.
