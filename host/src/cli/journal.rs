@@ -136,6 +136,9 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
         (true, false, Stands::AreOthers) => Some(format!(
             "these tables are others than those of {log} or older ones: put back those that belong to it, or a backup that it goes on from ({restore}); only without both, cordboard journal salvage --without-log"
         )),
+        (true, false, Stands::GoOn(more)) => Some(format!(
+            "the tables are whole, and the log goes on behind them: cordboard journal salvage goes on with both, as far as those {more} batches can be read; a backup has more only if it is newer"
+        )),
         (true, false, _) => Some(format!(
             "the tables may lack what was acknowledged last: put a backup in their place ({restore}), or go on with what is left (cordboard journal salvage), whichever has more"
         )),

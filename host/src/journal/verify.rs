@@ -43,7 +43,9 @@ pub enum Stands {
     Unknown,
     /// They have all of it, and lack nothing that lay beside them.
     HaveAll,
-    /// It goes on behind them, or there may have been more.
+    /// It goes on behind them, by so many batches.
+    GoOn(u64),
+    /// There may have been more than either has.
     MayLack,
     /// It is another's, or begins later.
     AreOthers,
@@ -130,7 +132,7 @@ fn stands(data: &Path, mark: &Mark) -> Stands {
     match log {
         Ok((id, _)) if mark.log != Some(id) => Stands::AreOthers,
         Ok((_, Some((first, _)))) if first > mark.applied.next() => Stands::AreOthers,
-        Ok((_, Some((_, last)))) if last > mark.applied => Stands::MayLack,
+        Ok((_, Some((_, last)))) if last > mark.applied => Stands::GoOn(last.0 - mark.applied.0),
         // What is there of the log ends before them.
         Ok(_) if has_beside && mark.applied > Position(0) => Stands::HaveAll,
         // After a host that stopped in order there is nothing that they lack.
