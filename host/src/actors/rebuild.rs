@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use actix::{Addr, ArbiterHandle, Message};
+use actix::{Addr, ArbiterHandle, Handler, Message};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, QueueId};
 use cordboard_core::{Agent, Queue, agent, queue};
@@ -111,25 +111,10 @@ async fn record_anew(directory: &Directory) {
     let _no_change = directory.changing.lock().await;
     let agents = directory.agent_actors();
     let queues = directory.queue_actors();
-    for actor in queues.values() {
-        told(actor.send(Pause).await);
-    }
-    for actor in agents.values() {
-        told(actor.send(Pause).await);
-    }
+    everybody(&queues, &agents, || Pause).await;
     directory.recorder.begin_run(clock::now(), directory.settings_in_force());
-    for actor in queues.values() {
-        told(actor.send(NoteWhatYouAre).await);
-    }
-    for actor in agents.values() {
-        told(actor.send(NoteWhatYouAre).await);
-    }
-    for actor in queues.values() {
-        told(actor.send(GoOn).await);
-    }
-    for actor in agents.values() {
-        told(actor.send(GoOn).await);
-    }
+    everybody(&queues, &agents, || NoteWhatYouAre).await;
+    everybody(&queues, &agents, || GoOn).await;
 }
 
 async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<u64, String> {
@@ -137,19 +122,9 @@ async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<
     let _no_change = directory.changing.lock().await;
     let agents = directory.agent_actors();
     let queues = directory.queue_actors();
-    for actor in queues.values() {
-        told(actor.send(Pause).await);
-    }
-    for actor in agents.values() {
-        told(actor.send(Pause).await);
-    }
+    everybody(&queues, &agents, || Pause).await;
     settle_conversations(directory).await;
-    for actor in queues.values() {
-        told(actor.send(PutAsideIsWritten).await);
-    }
-    for actor in agents.values() {
-        told(actor.send(PutAsideIsWritten).await);
-    }
+    everybody(&queues, &agents, || PutAsideIsWritten).await;
     let own = directory.clone();
     let made = actix_web::rt::task::spawn_blocking(move || {
         let config = own.config();
@@ -233,11 +208,24 @@ async fn replace(
         }
     }
     directory.carry_out(None, made.questions);
+    everybody(queues, agents, || GoOn).await;
+}
+
+/// Tells all queues, then all agents.
+async fn everybody<M>(
+    queues: &HashMap<QueueId, Addr<QueueActor>>,
+    agents: &HashMap<AgentId, Addr<AgentActor>>,
+    message: impl Fn() -> M,
+) where
+    M: Message<Result = ()> + Send + 'static,
+    QueueActor: Handler<M>,
+    AgentActor: Handler<M>,
+{
     for actor in queues.values() {
-        told(actor.send(GoOn).await);
+        told(actor.send(message()).await);
     }
     for actor in agents.values() {
-        told(actor.send(GoOn).await);
+        told(actor.send(message()).await);
     }
 }
 

@@ -145,7 +145,8 @@ struct Collected {
     /// Names what began with certain machines: a start of the host, or what the machines were when the record of the
     /// run before had become long.
     run: i64,
-    /// Whole entries in each with their run, the oldest first: what is written at once is never much.
+    /// Whole entries in each with their run, the oldest first: what is written at once is never much, but for what a queue
+    /// with very many items is as a run begins.
     log: VecDeque<(i64, Vec<u8>)>,
     decisions: VecDeque<(i64, Decided)>,
     is_under_way: bool,
