@@ -170,7 +170,7 @@ async fn a_secret_that_has_changed_is_said_and_a_wrong_one_costs_no_reply() {
     setup.change("channels.ron", "Env(\"TWILIO_AUTH_TOKEN\")", "file(\"twilio.secret\")");
     let (root, kims) = (setup.token("root"), setup.token("kim"));
     let host = setup.start(&["--strict"]).await;
-    // Texts come through another provider; replies to this one are what a wrong secret is about.
+    // What the provider signs is another secret's to us.
     assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 403);
     std::fs::write(&file, right).unwrap();
     let (status, change) = host.post(&root, "/api/v1/config/reload", json!({})).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use cordboard_tests::emulator::{Failure, Provider, twilio_webhook};
-use cordboard_tests::harness::{LIMIT, Screen, Setup, eventually};
+use cordboard_tests::harness::{LIMIT, Screen, Setup, data_of, eventually};
 use serde_json::{Value, json};
 
 use crate::tools::{connect, held, until_closed};
@@ -346,8 +346,7 @@ async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_l
     assert_eq!(host.conversations_of(&sams, customer).await.len(), 5);
     held("a webhook that was kept, sent again five conversations later", "nothing is opened");
     // Nor does it bring back whoever was erased; they themselves are heard.
-    let erase = format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"));
-    assert_eq!(host.delete(&roots, &erase).await.0, 200);
+    assert_eq!(host.delete(&roots, &data_of(customer)).await.0, 200);
     assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
     host.kill();
     let host = setup.start(&["--strict"]).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cordboard_tests::emulator::{Emulators, Failure, Provider};
-use cordboard_tests::harness::{HostProcess, LIMIT, Screen, Setup, eventually};
+use cordboard_tests::harness::{HostProcess, LIMIT, Screen, Setup, data_of, eventually};
 use rusqlite::config::DbConfig;
 use serde_json::{Value, json};
 
@@ -61,10 +61,6 @@ fn found(folder: &Path, needles: &[&str]) -> Vec<String> {
         }
     }
     found
-}
-
-fn data_of(customer: &str) -> String {
-    format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"))
 }
 
 // SEC-04 SEC-03 OPS-10

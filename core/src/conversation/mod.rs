@@ -267,6 +267,13 @@ impl Conversation {
         self
     }
 
+    /// The same where there may be none any more.
+    pub fn with_known_settings(self, settings: Option<Arc<Workstream>>) -> Self {
+        let retired = || Arc::new(Workstream::retired(self.workstream.clone()));
+        let settings = settings.unwrap_or_else(retired);
+        self.with_settings(settings)
+    }
+
     /// The configuration has changed (ROUTE-17).
     pub fn set_settings(&mut self, settings: Arc<Workstream>) {
         // Stored before there were classes: it is what its workstream says.

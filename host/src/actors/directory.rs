@@ -143,9 +143,7 @@ impl Directory {
     /// more isn't routed, and can still be looked at, ended and erased.
     pub fn with_settings(&self, machine: Conversation) -> Conversation {
         let known = self.in_force.settings_of(machine.channel(), machine.workstream());
-        let retired = || Arc::new(Workstream::retired(machine.workstream().clone()));
-        let settings = known.unwrap_or_else(retired);
-        machine.with_settings(settings)
+        machine.with_known_settings(known)
     }
 
     /// What a channel's conversations go by from now on. It is recorded before anything can.

@@ -2,10 +2,8 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::bail;
-use cordboard_core::workstream::Workstream;
 
 use crate::cli::keeper::{Keeper, open_journal};
 use crate::cli::{CustomerArgs, CustomerCommand, WRONG, print};
@@ -58,9 +56,7 @@ async fn export(config: &Config, keeper: &Keeper, whose: &Whose) -> anyhow::Resu
     note(keeper, "customer.export", &kept).await?;
     let with_settings = |machine: cordboard_core::Conversation| {
         let known = config.workstreams.get(machine.workstream()).cloned();
-        let retired = || Arc::new(Workstream::retired(machine.workstream().clone()));
-        let settings = known.unwrap_or_else(retired);
-        machine.with_settings(settings)
+        machine.with_known_settings(known)
     };
     let mut out = std::io::stdout().lock();
     out.write_all(&keeping::head_of(whose, &kept))?;

@@ -123,38 +123,43 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     for wrong in found.wrong.iter().chain(&found.wrong_with_log) {
         print::failure(wrong);
     }
+    if found.wrong.is_empty() && found.wrong_with_log.is_empty() {
+        print::success(&format!(
+            "{} conversations, {} events, {} batches of the log: all of it can be read, and agrees",
+            found.conversations, found.events, found.batches
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("  {}", advice(&found, data));
+    Ok(ExitCode::from(WRONG))
+}
+
+/// What helps, and costs least.
+fn advice(found: &journal::Found, data: &Path) -> String {
     let log = match journal::batches_of_log(data) {
         Some((first, last)) => format!("the log, which has batches {first} to {last},"),
         None => "the log".to_owned(),
     };
     let restore = "cordboard journal restore, which says how far that leads";
-    let advice = match (found.wrong.is_empty(), found.wrong_with_log.is_empty(), found.stands) {
-        (true, true, _) => None,
-        (true, false, Stands::HaveAll) => Some(
-            "the tables are whole, and have all that can be read of the log: cordboard journal salvage goes on with them; a backup has less".to_owned(),
-        ),
-        (true, false, Stands::AreOthers) => Some(format!(
-            "these tables are others than those of {log} or older ones: put back those that belong to it, or a backup that it goes on from ({restore}); only without both, cordboard journal salvage --without-log"
-        )),
-        (true, false, Stands::GoOn(more)) => Some(format!(
-            "the tables are whole, and the log goes on behind them: cordboard journal salvage goes on with both, as far as those {more} batches can be read; a backup has more only if it is newer"
-        )),
-        (true, false, _) => Some(format!(
-            "the tables may lack what was acknowledged last: put a backup in their place ({restore}), or go on with what is left (cordboard journal salvage), whichever has more"
-        )),
-        (false, ..) => Some(format!(
+    if !found.wrong.is_empty() {
+        return format!(
             "put a backup in the place of the tables, the newest there is, best one that {log} goes on from: {restore}"
-        )),
-    };
-    if let Some(advice) = advice {
-        println!("  {advice}");
-        return Ok(ExitCode::from(WRONG));
+        );
     }
-    print::success(&format!(
-        "{} conversations, {} events, {} batches of the log: all of it can be read, and agrees",
-        found.conversations, found.events, found.batches
-    ));
-    Ok(ExitCode::SUCCESS)
+    match found.stands {
+        Stands::HaveAll => {
+            "the tables are whole, and have all that can be read of the log: cordboard journal salvage goes on with them; a backup has less".to_owned()
+        }
+        Stands::AreOthers => format!(
+            "these tables are others than those of {log} or older ones: put back those that belong to it, or a backup that it goes on from ({restore}); only without both, cordboard journal salvage --without-log"
+        ),
+        Stands::GoOn(more) => format!(
+            "the tables are whole, and the log goes on behind them: cordboard journal salvage goes on with both, as far as those {more} batches can be read; a backup has more only if it is newer"
+        ),
+        Stands::MayLack | Stands::Unknown => format!(
+            "the tables may lack what was acknowledged last: put a backup in their place ({restore}), or go on with what is left (cordboard journal salvage), whichever has more"
+        ),
+    }
 }
 
 fn unusable(error: journal::JournalError, data: &Path) -> anyhow::Error {

@@ -47,6 +47,13 @@ pub struct HostConfig {
     pub retention: HostRetention,
 }
 
+impl HostConfig {
+    /// Whether browsers reach us by TLS, of our own or a proxy's.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}
+
 /// A certificate chain and its key, as PEM files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {

@@ -67,18 +67,23 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         let stored = web.directory.journal.read(move |reader| reader.account(&name)).await?;
         Ok::<_, ApiError>(stored.filter(|_| known).map(|account| account.password))
     };
-    // What a browser says of itself can be looked at only with the account.
-    let browser = match device::is_said(&request, &agent) {
-        true => stored().await?.and_then(|hashed| device::of(&request, &agent, &hashed)),
+    // What a browser says of itself can be looked at only with the account; of others that is read if they may try.
+    let looked_up = match device::is_said(&request, &agent) {
+        true => Some(stored().await?),
         false => None,
     };
+    let hashed = looked_up.as_ref().and_then(Option::as_deref);
+    let browser = hashed.and_then(|hashed| device::of(&request, &agent, hashed));
     let from = Origin { address, browser };
     if let Some(wait) = web.throttle.wait(&account, from, Instant::now()) {
         return Err(ApiError::TooOften(wait));
     }
     // Counted before it is known, or a hundred at once would all be the first.
     let attempt = web.throttle.attempt(&account, from, Instant::now());
-    let hashed = stored().await?;
+    let hashed = match looked_up {
+        Some(hashed) => hashed,
+        None => stored().await?,
+    };
     let checked = web.passwords.is_right(hashed.clone(), password).await;
     let is_right = checked
         .map_err(|_| ApiError::Busy("too many people sign in at once; try again".to_owned()))?;
@@ -96,9 +101,8 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
     }
     attempt.was_right();
     let hashed = hashed.unwrap_or_default();
-    let is_https = web.directory.config().host.public_url.starts_with("https://");
     // One is enough for a browser: each may be guessed in.
-    let known_by = from.browser.is_none().then(|| device::cookie(&agent, &hashed, is_https));
+    let known_by = from.browser.is_none().then(|| device::cookie(&web, &agent, &hashed));
     let agent = AgentId::from(agent.as_str());
     let cookie = begin_session(&request, &web, &agent, With::Password(hashed)).await?;
     let cookie = cookie.ok_or(ApiError::WrongPassword)?;

@@ -7,6 +7,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use cordboard_core::ids::AgentId;
+use cordboard_core::time::Span;
 use rust_embed::RustEmbed;
 
 use crate::clock;
@@ -172,8 +173,7 @@ pub async fn use_link(
     let is_known =
         |account: &Account| device::of(&request, agent.as_str(), &account.password).is_some();
     if let Some(account) = account.filter(|account| !is_known(account)) {
-        let is_https = web.directory.config().host.public_url.starts_with("https://");
-        answer.cookie(device::cookie(agent.as_str(), &account.password, is_https));
+        answer.cookie(device::cookie(&web, agent.as_str(), &account.password));
     }
     Ok(answer.finish())
 }
@@ -183,13 +183,18 @@ pub async fn link_style() -> HttpResponse {
     HttpResponse::Ok().content_type("text/css; charset=utf-8").body(include_str!("sign_in.css"))
 }
 
-/// The session's cookie: out of scripts' reach, and not sent from other sites' pages.
+/// The session's cookie.
 pub fn session_cookie(web: &Web, token: String) -> Cookie<'static> {
-    Cookie::build(COOKIE, token)
+    cookie(web, COOKIE.to_owned(), token, web.directory.config().host.sign_ins.last)
+}
+
+/// A cookie of ours: out of scripts' reach, and not sent from other sites' pages.
+pub fn cookie(web: &Web, name: String, value: String, lasts: Span) -> Cookie<'static> {
+    Cookie::build(name, value)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(web.directory.config().host.public_url.starts_with("https://"))
-        .max_age(time::Duration::milliseconds(web.directory.config().host.sign_ins.last.0))
+        .secure(web.directory.config().host.is_https())
+        .max_age(time::Duration::milliseconds(lasts.0))
         .finish()
 }

@@ -4,11 +4,14 @@
 //! Nothing is stored of it. What it says holds as long as the password does.
 
 use actix_web::HttpRequest;
-use actix_web::cookie::{Cookie, SameSite, time};
+use actix_web::cookie::Cookie;
 use cordboard_core::time::Span;
 use hmac::{Hmac, Mac};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
+
+use crate::http::console;
+use crate::http::server::Web;
 
 /// Beginning of the cookie's name: each account has its own, for several people may use a browser.
 const COOKIE: &str = "cordboard_device_";
@@ -36,17 +39,12 @@ fn name(agent: &str) -> String {
 }
 
 /// For a browser in which somebody has signed in.
-pub fn cookie(agent: &str, password_hash: &str, is_https: bool) -> Cookie<'static> {
+pub fn cookie(web: &Web, agent: &str, password_hash: &str) -> Cookie<'static> {
     let mut device = Device::default();
     rand::rng().fill_bytes(&mut device);
     let proof = signed(agent, password_hash, device).finalize().into_bytes();
-    Cookie::build(name(agent), format!("{}.{}", hex::encode(device), hex::encode(proof)))
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(is_https)
-        .max_age(time::Duration::milliseconds(LASTS.0))
-        .finish()
+    let value = format!("{}.{}", hex::encode(device), hex::encode(proof));
+    console::cookie(web, name(agent), value, LASTS)
 }
 
 fn signed(agent: &str, password_hash: &str, device: Device) -> Hmac<Sha256> {

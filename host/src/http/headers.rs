@@ -21,9 +21,8 @@ pub async fn secure(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let is_https = request
-        .app_data::<Data<Web>>()
-        .is_some_and(|web| web.directory.config().host.public_url.starts_with("https://"));
+    let is_https =
+        request.app_data::<Data<Web>>().is_some_and(|web| web.directory.config().host.is_https());
     let is_webhook = webhook::channel_of(request.path()).is_some();
     let mut response = next.call(request).await?;
     // Providers' programs read those, thousands a second, and no browser.

@@ -283,7 +283,7 @@ async fn live_bytes(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// With so many open conversations, in millions.
+/// With so many open conversations; the figures are named by their millions.
 async fn start(report: &mut Report, open: usize) -> anyhow::Result<()> {
     let (mut setup, _, agents) = setup();
     // A run of the record of routing ends soon, so that what that costs can be seen.

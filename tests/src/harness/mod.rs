@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 /// How long anything may take to happen.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// Where a customer's data is taken out and erased.
+pub fn data_of(customer: &str) -> String {
+    format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"))
+}
+
 /// Asks until there is an answer.
 ///
 /// # Panics
