@@ -79,11 +79,11 @@ pub struct Units(pub u32);
 /// A number per channel kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Counts(pub [u16; 4]);
+pub struct Counts(pub [u32; 4]);
 
 impl Counts {
     /// The number for one kind.
-    pub fn of(&self, kind: ChannelKind) -> u16 {
+    pub fn of(&self, kind: ChannelKind) -> u32 {
         self.0[kind.index()]
     }
 }
@@ -244,7 +244,7 @@ impl Ledger {
         }
         let by_count = limits.counts.of(kind).saturating_sub(self.counts.of(kind));
         let by_units = limits.units.0.saturating_sub(self.units);
-        by_count.min(u16::try_from(by_units).unwrap_or(u16::MAX))
+        u16::try_from(by_count.min(by_units)).unwrap_or(u16::MAX)
     }
 
     /// Units left under the limits.
@@ -282,7 +282,7 @@ impl Ledger {
     /// sampled by their length, or debug builds would become quadratic.
     fn sums_up(&self) -> bool {
         let entries = self.held.len() + self.reserved.len();
-        let counted: usize = self.counts.0.iter().map(|n| usize::from(*n)).sum();
+        let counted: usize = self.counts.0.iter().map(|n| *n as usize).sum();
         if counted != entries || entries > 64 {
             return counted == entries;
         }
@@ -351,5 +351,17 @@ mod tests {
         assert_eq!(ledger.release(id(1)), Some(SMS));
         assert_eq!(ledger.release(id(1)), None);
         assert_eq!(ledger.spare(ChannelKind::Messaging, &limits), 5);
+    }
+
+    // CAP-01
+    #[test]
+    fn whoever_took_up_more_than_a_hundred_thousand_by_hand_is_still_full() {
+        let mut ledger = Ledger::default();
+        let light = Load { units: Units(1), ..SMS };
+        (0..131_072).for_each(|n| ledger.hold(id(n), light));
+        assert_eq!(ledger.used().of(ChannelKind::Messaging), 131_072);
+        let limits = Limits { units: Units(u32::MAX), ..Limits::default() };
+        assert!(!ledger.fits(light, &limits));
+        assert_eq!(ledger.spare(ChannelKind::Messaging, &limits), 0);
     }
 }

@@ -38,9 +38,9 @@ pub struct Usage {
     /// The kind.
     pub kind: ChannelKind,
     /// Held and reserved.
-    pub used: u16,
+    pub used: u32,
     /// The most.
-    pub limit: u16,
+    pub limit: u32,
 }
 
 /// One event for one agent's screens.

@@ -155,8 +155,7 @@ impl Host {
         }
         let (own, idle_after) = (directory.clone(), options.idle_after);
         let on_worker = move || {
-            let reader = Reader::open(&data).expect("the writer has opened the same file");
-            actors::start_shard(&own, reader, idle_after);
+            actors::start_shard(&own, idle_after);
         };
         let server = http::serve(web, listeners, workers, on_worker)?;
         let handle = server.handle();

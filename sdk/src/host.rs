@@ -12,7 +12,7 @@ use crate::wire::{decode, encode};
 
 /// The two doors that lead to the host: the real one behind the ABI, and the testkit's.
 pub trait HostApi: Send + Sync + 'static {
-    /// Does something that takes time: `http`, `secret`, `store_get`, `store_put`, `place_in_queue`.
+    /// Does something that takes time: `http`, `secret`, `store_get`, `store_put`, `store_remove`, `place_in_queue`.
     fn call(
         &self,
         operation: &'static str,
@@ -123,12 +123,22 @@ impl Host {
         decode::<Result<Option<Vec<u8>>, String>>(&answer)?
     }
 
-    /// Puts a value into this channel's own small store: keys up to 256 bytes, values up to 64 KiB.
+    /// Puts a value into this channel's own small store: keys up to 256 bytes, values up to 64 KiB, and no more than
+    /// 1,000 values or 4 MiB of them together.
     ///
     /// # Errors
-    /// A sentence, if it is too large or can't be written.
+    /// A sentence, if it is too large, the store is full, or it can't be written.
     pub async fn store_put(&self, key: &str, value: &[u8]) -> Result<(), String> {
         let answer = self.api.call("store_put", encode(&(key, value))).await;
+        decode::<Result<(), String>>(&answer)?
+    }
+
+    /// Removes a value from this channel's own small store; that there is none is no error.
+    ///
+    /// # Errors
+    /// A sentence, if it can't be written.
+    pub async fn store_remove(&self, key: &str) -> Result<(), String> {
+        let answer = self.api.call("store_remove", encode(&key)).await;
         decode::<Result<(), String>>(&answer)?
     }
 

@@ -133,6 +133,11 @@ impl HostApi for FakeHost {
                 inside.store.insert(key, value);
                 encode(&Ok::<(), String>(()))
             }
+            "store_remove" => {
+                let key = decode::<String>(&payload).expect("a key");
+                inside.store.remove(&key);
+                encode(&Ok::<(), String>(()))
+            }
             "place_in_queue" => {
                 let customer = decode::<String>(&payload).expect("an address");
                 encode(&Ok::<_, String>(inside.places.get(&customer)))

@@ -18,5 +18,6 @@ mod screens;
 mod sign_in;
 mod sockets;
 mod stalls;
+mod stores;
 mod tls;
 mod tools;

@@ -60,6 +60,8 @@ async fn views_that_are_stuck_are_said_and_follow_later() {
     let emulators = setup.with_emulators();
     let token = setup.token("sam");
     let host = setup.start(&["--strict"]).await;
+    // What the start has written can be seen, or who texts would wait for that.
+    assert_eq!(host.transcripts(&token).await, [""; 0]);
     let journal = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
     journal.busy_timeout(Duration::from_secs(5)).unwrap();
     journal.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -102,8 +102,8 @@ impl Life {
                 .map(Conversation::id)
                 .collect();
             assert_eq!(held, due, "ledger of {} (CAP-04)", agent.id());
-            let used: u16 = agent.ledger().used().0.iter().sum();
-            assert_eq!(usize::from(used), held.len(), "{} has reserved something", agent.id());
+            let used: u32 = agent.ledger().used().0.iter().sum();
+            assert_eq!(used as usize, held.len(), "{} has reserved something", agent.id());
         }
     }
 

@@ -78,8 +78,11 @@ pub fn some_agent(rng: &mut Rng, queues: &[QueueId]) -> agent::Settings {
         queues.push("support".into());
     }
     let mut settings = agent::Settings::with_defaults(queues);
-    settings.limits =
-        Limits { counts: Counts([1, 3, rng.u16(1..4), 10]), units: Units(25), ..Limits::default() };
+    settings.limits = Limits {
+        counts: Counts([1, 3, rng.u16(1..4).into(), 10]),
+        units: Units(25),
+        ..Limits::default()
+    };
     settings.reach = Reach::from_iter([Load { kind: ChannelKind::Messaging, units: Units(5) }]);
     let skills: Skills = [("german", rng.u8(1..=4)), ("billing", rng.u8(1..=4))]
         .into_iter()

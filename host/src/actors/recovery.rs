@@ -228,9 +228,9 @@ pub(super) fn start_agent(machine: Agent, directory: &Arc<Directory>, routing: &
 /// Starts a shard on the thread that calls: an HTTP worker's, so that most of a webhook's way needs
 /// no other thread to wake. It takes the first place that nobody lives at: a worker that was started
 /// anew after a panic takes that of the one before.
-pub fn start_shard(directory: &Arc<Directory>, reader: Reader, idle_after: Option<Duration>) {
+pub fn start_shard(directory: &Arc<Directory>, idle_after: Option<Duration>) {
     let idle_after = idle_after.unwrap_or(Shard::IDLE_AFTER);
-    let shard = Shard::new(directory.clone(), reader, idle_after).start();
+    let shard = Shard::new(directory.clone(), idle_after).start();
     if let Some(number) = directory.place_shard(shard.clone()) {
         directory.journal.set_home(number, move |settled| shard.do_send(Commit(settled)));
     }

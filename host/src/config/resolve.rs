@@ -338,7 +338,7 @@ fn limits(given: &CapacityTree, defaults: Limits) -> Limits {
     let counts = [given.voice, given.chat, given.messaging, given.email];
     let mut limits = defaults;
     for (limit, given) in limits.counts.0.iter_mut().zip(counts) {
-        *limit = given.unwrap_or(*limit);
+        *limit = given.map_or(*limit, u32::from);
     }
     limits.units = given.units.map_or(limits.units, Units);
     if let Some(blocking) = &given.blocking {

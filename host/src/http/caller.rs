@@ -1,9 +1,8 @@
 //! Who asks: a bearer token, or a session's cookie with its CSRF token.
 
 use std::collections::BTreeSet;
-use std::future::{Ready, ready};
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::dev::Payload;
@@ -12,6 +11,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use cordboard_core::ids::AgentId;
 use cordboard_core::time::Timestamp;
+use futures_util::future::LocalBoxFuture;
 use subtle::ConstantTimeEq;
 
 use crate::actors::Directory;
@@ -69,7 +69,15 @@ impl Caller {
     ///
     /// # Errors
     /// [`ApiError::NotSignedIn`] if they aren't any more.
-    pub fn renewed(&self, directory: &Directory, reader: &Reader) -> Result<Self, ApiError> {
+    pub async fn renewed(&self, directory: &Arc<Directory>) -> Result<Self, ApiError> {
+        looked_up(self.credential.clone(), self.address, directory).await
+    }
+
+    /// The same on a thread that reads already.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn renewed_by(&self, directory: &Directory, reader: &Reader) -> Result<Self, ApiError> {
         of_credential(self.credential.clone(), self.address, directory, reader)
     }
 
@@ -217,15 +225,16 @@ impl Caller {
 
 impl FromRequest for Caller {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(identify(request))
+        let request = request.clone();
+        Box::pin(async move { identify(&request).await })
     }
 }
 
-fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
-    let caller = who(request).map_err(|error| slow_down(request, error))?;
+async fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
+    let caller = who(request).await.map_err(|error| slow_down(request, error))?;
     if let Some(csrf) = &caller.csrf {
         check_csrf(request, csrf)?;
     }
@@ -255,9 +264,8 @@ fn slow_down(request: &HttpRequest, error: ApiError) -> ApiError {
     error
 }
 
-fn who(request: &HttpRequest) -> Result<Caller, ApiError> {
+async fn who(request: &HttpRequest) -> Result<Caller, ApiError> {
     let web = request.app_data::<Data<Web>>().expect("every worker has it");
-    let reader = request.app_data::<Rc<Reader>>().expect("every worker has one");
     let bearer = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -272,7 +280,16 @@ fn who(request: &HttpRequest) -> Result<Caller, ApiError> {
         }
     };
     let address = door::address_of(request, &web.directory.config().host);
-    of_credential(credential, address, &web.directory, reader)
+    looked_up(credential, address, &web.directory).await
+}
+
+async fn looked_up(
+    credential: Credential,
+    address: Option<IpAddr>,
+    directory: &Arc<Directory>,
+) -> Result<Caller, ApiError> {
+    let own = directory.clone();
+    directory.journal.look(move |reader| of_credential(credential, address, &own, reader)).await
 }
 
 fn of_credential(
@@ -307,8 +324,8 @@ fn of_credential(
 }
 
 /// Whether somebody who is signed in asks.
-pub fn is_known(request: &HttpRequest) -> bool {
-    who(request).is_ok()
+pub async fn is_known(request: &HttpRequest) -> bool {
+    who(request).await.is_ok()
 }
 
 /// A page of another site can make a browser send the cookie, but not read or send this header.

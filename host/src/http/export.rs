@@ -69,7 +69,7 @@ where
                 let (caller, directory) = (caller.clone(), directory.clone());
                 reads.run(who, Reach::All, move |reader: &Reader| {
                     // They may be somebody else by now, and have been sent away.
-                    caller.renewed(&directory, reader)?.must(permission)?;
+                    caller.renewed_by(&directory, reader)?.must(permission)?;
                     page(reader, cursor).map_err(ApiError::from)
                 })
             };

@@ -1,7 +1,6 @@
 //! Routes and what every handler can reach.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_server::Server;
@@ -21,7 +20,6 @@ use crate::http::{
     access, api, audit, channels, collaboration, console, conversations, customers, floor, headers,
     live, me, operations, query, routing, search, webhook,
 };
-use crate::journal::Reader;
 use crate::outbox::Backlog;
 use crate::reload::Reloader;
 
@@ -67,12 +65,10 @@ pub fn serve(
     let (own, operators) = (state.clone(), state.clone());
     let make = move || {
         on_worker();
-        let reader = Reader::open(&own.data).expect("the writer has opened the same file");
         App::new()
             .wrap(from_fn(door::in_time))
             .wrap(from_fn(headers::secure))
             .app_data(own.clone())
-            .app_data(Rc::new(reader))
             .app_data(web::PayloadConfig::new(webhook::MOST_BYTES))
             .app_data(web::JsonConfig::default().limit(MOST_BYTES).error_handler(malformed_json))
             .app_data(web::PathConfig::default().error_handler(|error, _| {
@@ -114,12 +110,10 @@ pub fn serve(
             .default_service(web::route().to(console::file))
     };
     let for_operators = move || {
-        let reader = Reader::open(&operators.data).expect("the writer has opened the same file");
         App::new()
             .wrap(from_fn(door::in_time))
             .wrap(from_fn(headers::secure))
             .app_data(operators.clone())
-            .app_data(Rc::new(reader))
             .configure(operations::routes)
     };
     let tls = config.host.tls.clone().map(Tls::start).transpose().map_err(anyhow::Error::msg)?;

@@ -17,6 +17,7 @@ use super::error::{JournalError, Trouble};
 use super::guard::{Files, OwnCuts};
 use super::health::JournalHealth;
 use super::log::{Log, SqliteLog};
+use super::looks::Looks;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Record, Records};
@@ -39,6 +40,7 @@ pub struct Journal {
     threads: Arc<Mutex<Option<Threads>>>,
     /// Places for reads, and readers that nobody uses just now.
     reads: Arc<Semaphore>,
+    looks: Looks,
     idle: Arc<Mutex<Vec<Reader>>>,
     own_cuts: Arc<OwnCuts>,
 }
@@ -109,6 +111,7 @@ impl Journal {
             homes,
             threads: Arc::new(Mutex::new(Some(threads))),
             reads: Arc::new(Semaphore::new(MOST_READS)),
+            looks: Looks::start(data)?,
             idle: Arc::default(),
             own_cuts: Arc::default(),
         })
@@ -273,6 +276,22 @@ impl Journal {
             let text = "the read came to grief; the log says more";
             Err(JournalError::new(Trouble::Grief, text).into())
         })
+    }
+
+    /// The same for little that is asked for often, as the tables are now: where what counts was seen in them before
+    /// anybody was told that it is done (sessions and tokens), or whoever asks has made sure of it.
+    ///
+    /// # Errors
+    /// [`JournalError`], or whatever the read says.
+    pub async fn look<T, E>(
+        &self,
+        look: impl FnOnce(&Reader) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<JournalError> + Send + 'static,
+    {
+        self.looks.look(look).await
     }
 
     /// Takes nothing more, as its files aren't what they were, and writes all that was acknowledged to a new

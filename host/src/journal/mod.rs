@@ -13,6 +13,7 @@ mod guard;
 mod handle;
 mod health;
 mod log;
+mod looks;
 mod place;
 mod progress;
 mod reader;
@@ -47,7 +48,7 @@ pub use reader::{
     SignInView, SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,
 };
 pub use rebuild::{Rebuilt, views as rebuild};
-pub use record::{Access, Outcome, Record, Records, RoutingEntries, With};
+pub use record::{Access, Outcome, PluginStore, Record, Records, RoutingEntries, With};
 pub use salvage::{Salvaged, salvage};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};

@@ -86,6 +86,13 @@ pub enum Record {
         #[serde(with = "serde_bytes")]
         value: Vec<u8>,
     },
+    /// It is there no more.
+    PluginValueRemoved {
+        /// Whose.
+        channel: String,
+        /// Under which name.
+        key: String,
+    },
     /// An entry of the audit log (SEC-03).
     Audit {
         /// When.
@@ -291,6 +298,17 @@ impl Outcome {
     }
 }
 
+/// How much a channel may keep in its own store. It is for what can't be asked for again: a cursor, a token that is
+/// renewed. It counts again with each value, so it is small.
+pub struct PluginStore;
+
+impl PluginStore {
+    /// Values.
+    pub const MOST_VALUES: i64 = 1000;
+    /// Bytes of all of them.
+    pub const MOST_BYTES: i64 = 4 * 1024 * 1024;
+}
+
 impl Record {
     /// Whoever waits for it waits for what applying it brings to light; of others it is enough that they
     /// are in the log.
@@ -302,7 +320,7 @@ impl Record {
             | Self::ConversationsExpired { .. }
             | Self::RowsExpired { .. } => true,
             // The next one who asks for it shall get it.
-            Self::PluginValue { .. } => true,
+            Self::PluginValue { .. } | Self::PluginValueRemoved { .. } => true,
             Self::Presence { .. }
             | Self::AgentHistory { .. }
             | Self::Routing { .. }
@@ -386,12 +404,11 @@ impl Record {
                 .prepare_cached("UPDATE outbox SET done = 1, attempting = 0 WHERE id = ?1")?
                 .execute([row])
                 .map(done),
-            Self::PluginValue { channel, key, value } => to
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO plugin_store (channel, key, value) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![channel, key, value])
-                .map(done),
+            Self::PluginValue { channel, key, value } => put(to, channel, key, value),
+            Self::PluginValueRemoved { channel, key } => to
+                .prepare_cached("DELETE FROM plugin_store WHERE channel = ?1 AND key = ?2")?
+                .execute([channel, key])
+                .map(Outcome::count),
             Self::Audit { at, actor, action, subject, address, details } => to
                 .prepare_cached(
                     "INSERT INTO audit (at, actor, action, subject, address, details)
@@ -410,6 +427,24 @@ impl Record {
             Self::RowsExpired { rows, ids } => forget::rows(to, *rows, ids),
         }
     }
+}
+
+/// A value of a channel's own store, if there is room for it beside the others.
+fn put(to: &Transaction<'_>, channel: &str, key: &str, value: &[u8]) -> rusqlite::Result<Outcome> {
+    let (others, bytes) = to
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(length(value)), 0) FROM plugin_store WHERE channel = ?1 AND key <> ?2",
+        )?
+        .query_row([channel, key], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let bytes = bytes.saturating_add(i64::try_from(value.len()).unwrap_or(i64::MAX));
+    if others >= PluginStore::MOST_VALUES || bytes > PluginStore::MOST_BYTES {
+        return Ok(Outcome { is_too_many: true, ..Outcome::default() });
+    }
+    to.prepare_cached(
+        "INSERT OR REPLACE INTO plugin_store (channel, key, value) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![channel, key, value])
+    .map(|_| Outcome::default())
 }
 
 impl Access {

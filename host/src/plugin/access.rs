@@ -8,7 +8,7 @@ use cordboard_sdk::QueuePlace;
 
 use super::services::{Answer, HostAccess};
 use crate::actors::{self, Directory};
-use crate::journal::Record;
+use crate::journal::{PluginStore, Record};
 
 /// They live in the host's directory, so they can't keep it alive.
 pub(super) struct Access {
@@ -53,7 +53,23 @@ impl HostAccess for Access {
         Box::pin(async move {
             let journal = journal?;
             let value = Record::PluginValue { channel, key, value };
-            journal.write_now(value).await.map(drop).map_err(|error| error.to_string())
+            let written = journal.write_now(value).await.map_err(|error| error.to_string())?;
+            if written.is_too_many {
+                let (values, bytes) = (PluginStore::MOST_VALUES, PluginStore::MOST_BYTES);
+                return Err(format!(
+                    "the channel's store is full: at most {values} values of {bytes} bytes together; remove some (store_remove)"
+                ));
+            }
+            Ok(())
+        })
+    }
+
+    fn remove(&self, channel: &str, key: String) -> Answer<()> {
+        let journal = self.directory().map(|directory| directory.journal.clone());
+        let channel = channel.to_owned();
+        Box::pin(async move {
+            let gone = Record::PluginValueRemoved { channel, key };
+            journal?.write_now(gone).await.map(drop).map_err(|error| error.to_string())
         })
     }
 }

@@ -34,6 +34,8 @@ pub trait HostAccess: Send + Sync + 'static {
     fn get(&self, channel: &str, key: String) -> Answer<Option<Vec<u8>>>;
     /// Writes a value.
     fn put(&self, channel: &str, key: String, value: Vec<u8>) -> Answer<()>;
+    /// Removes one.
+    fn remove(&self, channel: &str, key: String) -> Answer<()>;
     /// Where a customer stands in line.
     fn place(&self, channel: &str, customer: String) -> Answer<Option<QueuePlace>>;
 }
@@ -311,6 +313,14 @@ async fn serve(services: Arc<Services>, operation: &str, payload: &[u8]) -> Vec<
             let result = match decode::<(String, Vec<u8>)>(payload) {
                 Ok((key, value)) => services.store_put(key, value).await,
                 Err(message) => Err(message),
+            };
+            encode(&result)
+        }
+        "store_remove" => {
+            let result = match (decode::<String>(payload), &services.access) {
+                (Ok(key), Some(access)) => access.remove(&services.channel, key).await,
+                (Ok(_), None) => Ok(()),
+                (Err(message), _) => Err(message),
             };
             encode(&result)
         }

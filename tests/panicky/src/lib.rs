@@ -52,6 +52,17 @@ impl Channel for Panicky {
             let body = WebhookResponse::body("text/plain", format!("{place:?}"));
             return Ok(Received::events([]).with_response(body));
         }
+        // "keep KEY BYTES", "drop KEY": in its store.
+        if let Some((key, bytes)) = body.strip_prefix("keep ").and_then(|what| what.split_once(' '))
+        {
+            let kept = self.host.store_put(key, &vec![1; bytes.parse().unwrap_or(0)]).await;
+            kept.map_err(Rejection::NotUnderstood)?;
+            return Ok(Received::events([]));
+        }
+        if let Some(key) = body.strip_prefix("drop ") {
+            self.host.store_remove(key).await.map_err(Rejection::NotUnderstood)?;
+            return Ok(Received::events([]));
+        }
         if body == "go" {
             let kept = self.host.store_put("go", b"1").await;
             kept.map_err(Rejection::NotUnderstood)?;

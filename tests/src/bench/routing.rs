@@ -38,7 +38,7 @@ pub struct Floor {
     agent_numbers: FxHashMap<AgentId, usize>,
     queue_numbers: FxHashMap<QueueId, usize>,
     demands: Vec<Arc<Demand>>,
-    capacity: u16,
+    capacity: u32,
     next: u128,
     now: Timestamp,
     /// Offers that are out, and who has them.
@@ -67,7 +67,7 @@ impl Floor {
     pub fn new(
         agents: usize,
         queues: usize,
-        capacity: u16,
+        capacity: u32,
         everybody_knows_everything: bool,
     ) -> Self {
         let mut rng = StdRng::seed_from_u64(7);
@@ -146,7 +146,7 @@ impl Floor {
     pub fn run(&mut self, count: usize) -> Times {
         const BATCH: usize = 500;
         let mut times = Times::default();
-        let most_held = self.agents.len() * usize::from(self.capacity) / 2;
+        let most_held = self.agents.len() * self.capacity as usize / 2;
         for _ in 0..count / BATCH {
             let began = Instant::now();
             for _ in 0..BATCH {
@@ -251,7 +251,7 @@ fn demand(rng: &mut StdRng) -> Arc<Demand> {
 pub fn helpdesk(
     agents: usize,
     queues: usize,
-    capacity: u16,
+    capacity: u32,
     count: usize,
 ) -> rusqlite::Result<f64> {
     let mut rng = StdRng::seed_from_u64(7);

@@ -89,7 +89,7 @@ async fn main() -> anyhow::Result<()> {
 /// Choosing an agent for an item that asks for three skills: queue and agent machines, one thread.
 fn decisions(report: &mut Report) -> anyhow::Result<()> {
     const COUNT: usize = 400_000;
-    const CAPACITY: u16 = 10;
+    const CAPACITY: u32 = 10;
     let measure = |agents: usize, queues: usize| {
         let mut floor = Floor::new(agents, queues, CAPACITY, false);
         floor.sign_in();

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler, Message};
 use cordboard_core::ids::ConversationId;
+use cordboard_core::notice::ThreadKey;
 use cordboard_core::switchboard::Before;
 
+use super::reading::{OnDisk, may_be_read};
 use super::{Live, Shard};
 use crate::actors::conversation::Replace;
 use crate::actors::deliver::Deliver;
-use crate::journal::JournalError;
+use crate::journal::{JournalError, Reader};
 
 /// An input that couldn't be dealt with just now.
 #[derive(Message)]
@@ -55,40 +57,102 @@ impl Handler<Reload> for Shard {
             self.reload_later(Reload { id, retry, attempts }, Self::VISIBLE_SOON, context);
             return;
         }
-        if let Err(error) = self.reload(id) {
-            // It keeps its machine, which the journal refuses to follow, until it can be read.
-            tracing::error!(%error, %id, "the journal can't be read");
-            let attempts = attempts.saturating_add(1);
-            self.reload_later(Reload { id, retry, attempts }, backoff(attempts), context);
+        let Some(live) = self.live.get(&id) else {
+            self.has_reloaded(id, retry, context);
             return;
+        };
+        let question = Again { id, thread: live.thread.clone() };
+        self.put_off.fetch_add(1, Ordering::AcqRel);
+        let (journal, shard) = (self.directory.journal.clone(), context.address());
+        actix::spawn(async move {
+            let read = journal.look(move |reader| question.ask(reader)).await;
+            shard.do_send(HasRead { reload: Reload { id, retry, attempts }, read });
+        });
+    }
+}
+
+/// What has to be read of a conversation that is read again.
+struct Again {
+    id: ConversationId,
+    thread: ThreadKey,
+}
+
+/// What it is then.
+enum Read {
+    OnDisk(Box<OnDisk>),
+    /// Its first event never came to the journal, or nothing is left of it there: it begins anew.
+    Begins(Before),
+}
+
+impl Again {
+    fn ask(&self, reader: &Reader) -> Result<Read, JournalError> {
+        may_be_read()?;
+        if let Some(found) = OnDisk::read(reader, self.id)? {
+            return Ok(Read::OnDisk(Box::new(found)));
         }
+        let keys = reader.recent_keys(&self.thread, self.id)?;
+        let opted_out = reader.thread(&self.thread)?.opted_out;
+        Ok(Read::Begins(Before { keys, opted_out, last_agent: None }))
+    }
+}
+
+/// A conversation was read again.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct HasRead {
+    reload: Reload,
+    read: Result<Read, JournalError>,
+}
+
+impl Handler<HasRead> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: HasRead, context: &mut Self::Context) {
+        self.put_off.fetch_sub(1, Ordering::AcqRel);
+        let HasRead { reload, read } = message;
+        match read {
+            Ok(read) => {
+                self.replace(reload.id, read);
+                self.has_reloaded(reload.id, reload.retry, context);
+            }
+            Err(error) => {
+                // It keeps its machine, which the journal refuses to follow, until it can be read.
+                tracing::error!(%error, id = %reload.id, "the journal can't be read");
+                let attempts = reload.attempts.saturating_add(1);
+                self.reload_later(Reload { attempts, ..reload }, backoff(attempts), context);
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// Gives a live conversation what the journal has of it.
+    fn replace(&mut self, id: ConversationId, read: Read) {
+        let Some(Live { thread, own, last_agent, .. }) = self.live.get(&id) else { return };
+        let loaded = match read {
+            Read::OnDisk(found) => Some(self.loaded(*found)),
+            Read::Begins(before) => {
+                let last_agent = last_agent.clone();
+                self.unopened(id, thread, own, Before { last_agent, ..before })
+            }
+        };
+        if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
+            live.send(Replace(loaded));
+        }
+    }
+
+    fn has_reloaded(
+        &self,
+        id: ConversationId,
+        retry: Option<(Deliver, Setback)>,
+        context: &mut Context<Self>,
+    ) {
         let Some((deliver, setback)) = retry else { return };
         if setback == Setback::Grief && deliver.attempts >= Deliver::MOST_ATTEMPTS {
             tracing::error!(%id, input = ?deliver.input, "given up: it came to grief each time");
             return;
         }
         self.try_again(deliver, context);
-    }
-}
-
-impl Shard {
-    /// Gives a live conversation what the journal has of it.
-    fn reload(&mut self, id: ConversationId) -> Result<(), JournalError> {
-        let loaded = match (self.read(id)?, self.live.get(&id)) {
-            (Some((machine, stored)), Some(_)) => Some(self.loaded(machine, stored)?),
-            // Its first event never came to the journal, or nothing is left of it there: it begins anew.
-            (None, Some(Live { thread, own, last_agent, .. })) => {
-                let keys = self.reader()?.recent_keys(thread, id)?;
-                let opted_out = self.reader()?.thread(thread)?.opted_out;
-                let last_agent = last_agent.clone();
-                self.unopened(id, thread, own, Before { keys, last_agent, opted_out })
-            }
-            (_, None) => None,
-        };
-        if let (Some(loaded), Some(live)) = (loaded, self.live.get_mut(&id)) {
-            live.send(Replace(loaded));
-        }
-        Ok(())
     }
 
     fn reload_later(&self, reload: Reload, wait: Duration, context: &mut Context<Self>) {

@@ -2,6 +2,7 @@
 //! so it knows when one is idle, and nothing is lost between passivation and return.
 
 mod again;
+mod looks;
 mod reading;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -21,7 +22,10 @@ use crate::actors::conversation::{
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::{Directory, Ping};
 use crate::grief::{Part, contained};
-use crate::journal::{JournalError, Position, Reader, Settled};
+use crate::journal::{JournalError, Position, Settled};
+
+use looks::Looks;
+use reading::Found;
 
 /// A conversation that isn't passivated.
 struct Live {
@@ -37,12 +41,13 @@ struct Live {
 
 pub struct Shard {
     directory: Arc<Directory>,
-    reader: Reader,
     /// What was committed before it was there must be visible before it looks: one that went before it
     /// may have left something on its way.
     from: Position,
     /// Inputs that wait until the views show what they need.
     held: VecDeque<Deliver>,
+    /// And those for which something is read just now.
+    looks: Looks,
     /// Inputs that are tried again in a moment, held ones among them.
     put_off: Arc<AtomicUsize>,
     live: HashMap<ConversationId, Live>,
@@ -60,51 +65,65 @@ impl Shard {
     /// Where something keeps it from that, it is looked at again after so long.
     const STUCK: Duration = Duration::from_millis(200);
 
-    pub fn new(directory: Arc<Directory>, reader: Reader, idle_after: Duration) -> Self {
+    pub fn new(directory: Arc<Directory>, idle_after: Duration) -> Self {
         Self {
             from: directory.journal.committed(),
             held: VecDeque::new(),
+            looks: Looks::default(),
             put_off: Arc::default(),
             directory,
-            reader,
             live: HashMap::new(),
             threads: HashMap::new(),
             idle_after,
         }
     }
 
-    /// What is left in `input` hasn't been passed on.
+    /// Deals with an input of which all that has to be read is known. What is left in `input` hasn't been passed on.
     fn on_deliver(
         &mut self,
         input: &mut Option<Deliver>,
+        found: Option<Found>,
         shard: &Addr<Self>,
-    ) -> Result<(), JournalError> {
-        let Some(deliver) = input else { return Ok(()) };
-        let id = match &deliver.to {
-            To::Id(id) => self.wake(*id, shard)?.then_some(*id),
-            To::Thread { .. } if self.is_of_erased(deliver.dedup)? => {
-                if let Some(mut deliver) = input.take() {
-                    deliver.give(Answer::Duplicate);
-                }
-                return Ok(());
-            }
-            To::Thread { key, own, not } => self.of_thread(key, own, *not, shard)?,
-        };
-        let Some(mut deliver) = input.take() else { return Ok(()) };
+    ) {
+        let Some(deliver) = input else { return };
+        let is_spent = matches!(found, Some(Found::Spent));
+        let id = self.place_of(&deliver.to, found, shard);
+        let Some(mut deliver) = input.take() else { return };
         match id.and_then(|id| self.live.get_mut(&id)) {
             Some(live) => live.send(Step(deliver)),
+            None if is_spent => deliver.give(Answer::Duplicate),
             None => deliver.give(Answer::NotFound),
         }
-        Ok(())
     }
 
-    /// Whether somebody who was erased has written it: it is a repetition of nothing that is left.
-    fn is_of_erased(&self, key: Option<i64>) -> Result<bool, JournalError> {
-        match key {
-            Some(_) if self.directory.has_erased.load(Ordering::Acquire) => {
-                self.reader()?.is_spent(key)
-            }
-            _ => Ok(false),
+    /// The same with its mistakes contained.
+    fn deal_with(&mut self, deliver: Deliver, found: Option<Found>, context: &mut Context<Self>) {
+        let shard = context.address();
+        let mut deliver = Some(deliver);
+        let dealt_with = contained(Part::Shard, || self.on_deliver(&mut deliver, found, &shard));
+        let Err(why) = dealt_with else { return };
+        let input = deliver.as_ref().map(|deliver| &deliver.input);
+        self.directory.came_to_grief(Part::Shard, "a shard", &input, &why);
+        let why = "the host made a mistake with this; its log says more".to_owned();
+        if let Some(deliver) = deliver.and_then(|deliver| deliver.unavailable(why)) {
+            self.try_again(deliver, context);
+        }
+    }
+
+    /// Lets those look into the journal that may now.
+    fn look(&mut self, context: &Context<Self>) {
+        while let Some(deliver) = self.looks.next() {
+            let Some(question) = self.question_of(&deliver) else {
+                // It came back to memory by another way.
+                context.address().do_send(HasLooked { deliver, found: Ok(None) });
+                continue;
+            };
+            let (journal, shard) = (self.directory.journal.clone(), context.address());
+            // Not a future of the shard's own: with each of those it looks at all of them.
+            actix::spawn(async move {
+                let found = journal.look(|reader| question.ask(reader)).await.map(Some);
+                shard.do_send(HasLooked { deliver, found });
+            });
         }
     }
 
@@ -172,6 +191,7 @@ impl Shard {
         if self.live.capacity() > 4 * self.live.len().max(64) {
             self.live.shrink_to_fit();
             self.threads.shrink_to_fit();
+            self.looks.shrink();
         }
     }
 }
@@ -225,29 +245,56 @@ impl Handler<Deliver> for Shard {
     type Result = ();
 
     fn handle(&mut self, message: Deliver, context: &mut Self::Context) {
-        let shard = context.address();
-        if self.must_wait(&message) {
-            self.hold(message, context);
+        let Some(deliver) = self.looks.behind(message) else {
+            self.put_off.fetch_add(1, Ordering::AcqRel);
             return;
+        };
+        if self.must_wait(&deliver) {
+            self.hold(deliver, context);
+        } else if self.question_of(&deliver).is_some() {
+            self.put_off.fetch_add(1, Ordering::AcqRel);
+            self.looks.add(deliver);
+            self.look(context);
+        } else {
+            self.deal_with(deliver, None, context);
         }
-        let mut deliver = Some(message);
-        let dealt_with = contained(Part::Shard, || self.on_deliver(&mut deliver, &shard));
-        let why = match dealt_with {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => {
+    }
+}
+
+/// What the journal has said about an input's conversation.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct HasLooked {
+    deliver: Deliver,
+    found: Result<Option<Found>, JournalError>,
+}
+
+impl Handler<HasLooked> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, message: HasLooked, context: &mut Self::Context) {
+        let HasLooked { deliver, found } = message;
+        let behind = self.looks.done(&deliver.to);
+        self.put_off.fetch_sub(1 + behind.len(), Ordering::AcqRel);
+        match found {
+            // Where it goes has left memory while something else was looked up.
+            Ok(None | Some(Found::IsntSpent)) if !self.is_in_memory(&deliver.to) => {
+                Handler::handle(self, deliver, context);
+            }
+            Ok(found) => self.deal_with(deliver, found, context),
+            Err(error) => {
                 self.directory.journal.health().read_failed(&error);
                 tracing::error!(%error, "the journal can't be read");
-                format!("the journal can't be read: {error}")
+                let why = format!("the journal can't be read: {error}");
+                if let Some(deliver) = deliver.unavailable(why) {
+                    self.try_again(deliver, context);
+                }
             }
-            Err(why) => {
-                let input = deliver.as_ref().map(|deliver| &deliver.input);
-                self.directory.came_to_grief(Part::Shard, "a shard", &input, &why);
-                "the host made a mistake with this; its log says more".to_owned()
-            }
-        };
-        if let Some(deliver) = deliver.and_then(|deliver| deliver.unavailable(why)) {
-            self.try_again(deliver, context);
         }
+        for deliver in behind {
+            Handler::handle(self, deliver, context);
+        }
+        self.look(context);
     }
 }
 
@@ -298,8 +345,15 @@ impl Handler<Drain> for Shard {
         Box::pin(async move {
             /// A journal that takes nothing has nothing to be waited for.
             const LONGEST: Duration = Duration::from_secs(10);
-            let until = Instant::now() + LONGEST;
-            while put_off.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            let (mut least, mut until) = (usize::MAX, Instant::now() + LONGEST);
+            loop {
+                let left = put_off.load(Ordering::Acquire);
+                if left == 0 || Instant::now() > until {
+                    break;
+                }
+                if left < least {
+                    (least, until) = (left, Instant::now() + LONGEST);
+                }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             for (tally, sent) in under_way {

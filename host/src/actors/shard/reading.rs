@@ -1,114 +1,205 @@
 //! Conversations come from the journal, or begin: which of a thread's takes a message.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix::{Actor, Addr};
 use cordboard_core::Conversation;
 use cordboard_core::ids::{Address, ConversationId};
 use cordboard_core::notice::ThreadKey;
-use cordboard_core::switchboard::{self, Before, Dialogue};
+use cordboard_core::switchboard::{self, Before, Dialogue, Key};
 
 use super::{Live, Shard};
 use crate::actors::conversation::{ConversationActor, Loaded, Tally};
+use crate::actors::deliver::{Deliver, To};
 use crate::actors::names::new_id;
 use crate::grief;
 use crate::journal::{JournalError, Reader, Stored, Trouble};
 
-impl Shard {
-    /// The conversation that takes the thread's next message: live, passivated or new. Messages that one
-    /// of them has sent back find the new one, and so do those behind them.
-    pub(super) fn of_thread(
-        &mut self,
-        key: &ThreadKey,
-        own: &Address,
+/// What has to be known from the journal before an input can be dealt with.
+pub(super) enum Question {
+    /// A conversation that isn't in memory.
+    Conversation(ConversationId),
+    /// The one that takes a thread's next message.
+    Taker {
+        /// Channel and customer.
+        key: ThreadKey,
+        /// The newest, if it is in memory.
+        live: Option<ConversationId>,
+        /// It takes no message any more.
         not: Option<ConversationId>,
-        shard: &Addr<Self>,
-    ) -> Result<Option<ConversationId>, JournalError> {
-        // What is on disk of it, if that was asked for.
-        let (newest, stored) = match self.threads.get(key) {
-            Some(id) => (Some(*id), None),
-            None => {
-                let stored = self.reader()?.thread(key)?;
-                (stored.newest, Some(stored))
+        /// Who was erased may have written the same.
+        dedup: Option<Key>,
+    },
+    /// Only that, as it is known who takes it.
+    IsSpent(Key),
+}
+
+/// What the journal says.
+pub(super) enum Found {
+    /// This one, which takes it.
+    Conversation(Box<OnDisk>),
+    /// No such conversation.
+    Nothing,
+    /// A new one takes it.
+    Begins(ConversationId, Before),
+    /// Somebody who was erased has written it: it is a repetition of nothing that is left.
+    Spent,
+    /// Nobody who was erased has.
+    IsntSpent,
+}
+
+/// A conversation as it was read.
+pub(super) struct OnDisk {
+    machine: Box<Conversation>,
+    stored: Stored,
+    keys: HashSet<Key>,
+    open_replies: u32,
+}
+
+impl Question {
+    /// Asks; on a thread that may wait for the disk.
+    pub fn ask(self, reader: &Reader) -> Result<Found, JournalError> {
+        may_be_read()?;
+        match self {
+            Self::Conversation(id) => {
+                let found = OnDisk::read(reader, id)?;
+                Ok(found.map_or(Found::Nothing, |found| Found::Conversation(Box::new(found))))
             }
-        };
-        if let Some(id) = switchboard::taker(newest, not)
-            && self.wake(id, shard)?
-        {
-            self.threads.insert(key.clone(), id);
-            return Ok(Some(id));
+            Self::Taker { dedup: Some(key), .. } | Self::IsSpent(key)
+                if reader.is_spent(Some(key))? =>
+            {
+                Ok(Found::Spent)
+            }
+            Self::IsSpent(_) => Ok(Found::IsntSpent),
+            Self::Taker { key, live, not, .. } => taker(reader, &key, live, not),
         }
-        let id = new_id(key, newest);
-        let opted_out = match stored {
-            Some(stored) => stored.opted_out,
-            None => self.reader()?.thread(key)?.opted_out,
+    }
+}
+
+fn taker(
+    reader: &Reader,
+    key: &ThreadKey,
+    live: Option<ConversationId>,
+    not: Option<ConversationId>,
+) -> Result<Found, JournalError> {
+    let thread = reader.thread(key)?;
+    let newest = live.or(thread.newest);
+    if let Some(id) = switchboard::taker(newest, not)
+        && let Some(found) = OnDisk::read(reader, id)?
+    {
+        return Ok(Found::Conversation(Box::new(found)));
+    }
+    let id = new_id(key, newest);
+    let before = Before { opted_out: thread.opted_out, ..before(reader, key, id, newest)? };
+    Ok(Found::Begins(id, before))
+}
+
+/// What a conversation of this name takes along from those before it; `last` is the one just before.
+/// But not whether they opted out: that holds also if they said it in one that is forgotten.
+fn before(
+    reader: &Reader,
+    key: &ThreadKey,
+    id: ConversationId,
+    last: Option<ConversationId>,
+) -> Result<Before, JournalError> {
+    let Some(last) = last else { return Ok(Before::default()) };
+    let keys = reader.recent_keys(key, id)?;
+    Ok(match reader.conversation(last)? {
+        Some(last) => Before::after(&last, keys),
+        None => Before { keys, ..Before::default() },
+    })
+}
+
+impl OnDisk {
+    pub fn read(reader: &Reader, id: ConversationId) -> Result<Option<Self>, JournalError> {
+        let Some((machine, stored)) = reader.conversation_and_row(id)? else { return Ok(None) };
+        let keys = reader.recent_keys(&machine.thread(), id)?;
+        let open_replies = reader.open_replies(id)?;
+        Ok(Some(Self { machine: Box::new(machine), stored, keys, open_replies }))
+    }
+}
+
+/// What shards read fails now and then, on disks that do; and in tests.
+pub(super) fn may_be_read() -> Result<(), JournalError> {
+    match grief::provoked_error("read") {
+        false => Ok(()),
+        true => Err(JournalError::new(Trouble::Disk, "provoked by CORDBOARD_PANIC")),
+    }
+}
+
+impl Shard {
+    /// What has to be read before it can be dealt with; nothing if all is in memory.
+    pub(super) fn question_of(&self, deliver: &Deliver) -> Option<Question> {
+        let is_in_memory = self.is_in_memory(&deliver.to);
+        match &deliver.to {
+            To::Id(id) => (!is_in_memory).then_some(Question::Conversation(*id)),
+            To::Thread { key, not, .. } => {
+                let has_erased = self.directory.has_erased.load(Ordering::Acquire);
+                let dedup = deliver.dedup.filter(|_| has_erased);
+                if is_in_memory {
+                    return dedup.map(Question::IsSpent);
+                }
+                let live = self.threads.get(key).copied();
+                Some(Question::Taker { key: key.clone(), live, not: *not, dedup })
+            }
+        }
+    }
+
+    /// Whether the conversation that it goes to is.
+    pub(super) fn is_in_memory(&self, to: &To) -> bool {
+        let id = match to {
+            To::Id(id) => Some(*id),
+            To::Thread { key, not, .. } => switchboard::taker(self.threads.get(key).copied(), *not),
         };
-        let before = Before { opted_out, ..self.before(key, id, newest)? };
-        let Some(loaded) = self.unopened(id, key, own, before) else { return Ok(None) };
-        self.start(loaded, shard);
-        self.threads.insert(key.clone(), id);
-        Ok(Some(id))
+        id.is_some_and(|id| self.live.contains_key(&id))
     }
 
-    /// What a conversation of this name takes along from those before it; `last` is the one just before.
-    /// But not whether they opted out: that holds also if they said it in one that is forgotten.
-    fn before(
-        &self,
-        key: &ThreadKey,
-        id: ConversationId,
-        last: Option<ConversationId>,
-    ) -> Result<Before, JournalError> {
-        let Some(last) = last else { return Ok(Before::default()) };
-        let keys = self.reader()?.recent_keys(key, id)?;
-        Ok(match self.reader()?.conversation(last)? {
-            Some(last) => Before::after(&last, keys),
-            None => Before { keys, ..Before::default() },
-        })
-    }
-
-    /// Brings a passivated conversation back; false if there is none.
-    pub(super) fn wake(
+    /// Which conversation an input goes to, all of which it needs to know being known; none if there is none.
+    pub(super) fn place_of(
         &mut self,
-        id: ConversationId,
+        to: &To,
+        found: Option<Found>,
         shard: &Addr<Self>,
-    ) -> Result<bool, JournalError> {
-        if self.live.contains_key(&id) {
-            return Ok(true);
+    ) -> Option<ConversationId> {
+        let read = match found {
+            Some(Found::Conversation(found)) => {
+                let id = found.machine.id();
+                // It may have come back by another way meanwhile, and gone on.
+                if !self.live.contains_key(&id) {
+                    let loaded = self.loaded(*found);
+                    self.start(loaded, shard);
+                }
+                Some(id)
+            }
+            Some(Found::Begins(id, before)) => {
+                let To::Thread { key, own, .. } = to else { return None };
+                let loaded = self.unopened(id, key, own, before)?;
+                self.start(loaded, shard);
+                Some(id)
+            }
+            Some(Found::Nothing | Found::Spent) => return None,
+            Some(Found::IsntSpent) | None => None,
+        };
+        match to {
+            To::Id(id) => Some(*id),
+            To::Thread { key, not, .. } => {
+                let id =
+                    read.or_else(|| switchboard::taker(self.threads.get(key).copied(), *not))?;
+                if read.is_some() {
+                    self.threads.insert(key.clone(), id);
+                }
+                Some(id)
+            }
         }
-        let Some((machine, stored)) = self.read(id)? else { return Ok(false) };
-        let loaded = self.loaded(machine, stored)?;
-        self.start(loaded, shard);
-        Ok(true)
     }
 
-    /// What is read here fails now and then, on disks that do; and in tests.
-    pub(super) fn reader(&self) -> Result<&Reader, JournalError> {
-        match grief::provoked_error("read") {
-            false => Ok(&self.reader),
-            true => Err(JournalError::new(Trouble::Disk, "provoked by CORDBOARD_PANIC")),
-        }
-    }
-
-    pub(super) fn read(
-        &self,
-        id: ConversationId,
-    ) -> Result<Option<(Box<Conversation>, Stored)>, JournalError> {
-        let stored = self.reader()?.conversation_and_row(id)?;
-        let with_settings = |machine| Box::new(self.directory.with_settings(machine));
-        Ok(stored.map(|(machine, stored)| (with_settings(machine), stored)))
-    }
-
-    pub(super) fn loaded(
-        &self,
-        machine: Box<Conversation>,
-        stored: Stored,
-    ) -> Result<Loaded, JournalError> {
-        let id = machine.id();
-        let keys = self.reader()?.recent_keys(&machine.thread(), id)?;
-        let open_replies = self.reader()?.open_replies(id)?;
-        let dialogue = Dialogue::of(machine, keys);
-        Ok(Loaded { dialogue, stored: Some(stored), open_replies })
+    pub(super) fn loaded(&self, found: OnDisk) -> Loaded {
+        let OnDisk { machine, stored, keys, open_replies } = found;
+        let machine = Box::new(self.directory.with_settings(*machine));
+        Loaded { dialogue: Dialogue::of(machine, keys), stored: Some(stored), open_replies }
     }
 
     /// Nothing if there is no such channel.

@@ -51,7 +51,7 @@ pub async fn in_time(
         arrival.set(Stage::Served);
     }
     let is_kept_back = arrival.as_ref().is_some_and(|arrival| arrival.is_kept_back);
-    if is_kept_back && !is_kept_back_for(&request) {
+    if is_kept_back && !is_kept_back_for(&request).await {
         let full = ApiError::Unavailable("all connections are taken; try again".to_owned());
         return Ok(close(request.into_response(full.error_response()), arrival));
     }
@@ -212,9 +212,9 @@ impl Drop for Held {
 }
 
 /// Health, metrics, and whoever is signed in.
-fn is_kept_back_for(request: &ServiceRequest) -> bool {
+async fn is_kept_back_for(request: &ServiceRequest) -> bool {
     let path = request.path();
-    path.starts_with("/health/") || path == "/metrics" || caller::is_known(request.request())
+    path.starts_with("/health/") || path == "/metrics" || caller::is_known(request.request()).await
 }
 
 fn close(mut response: ServiceResponse, arrival: Option<Arrival>) -> ServiceResponse {

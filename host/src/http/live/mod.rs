@@ -7,7 +7,6 @@
 mod flow;
 pub mod origin;
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -181,7 +180,6 @@ pub async fn open(
     caller.must_work()?;
     origin::check(&request, &caller, &web.directory.config().host.public_url)?;
     let actor = web.directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
-    let reader = request.app_data::<Rc<Reader>>().expect("every worker has one").clone();
     let backlog = web.directory.config().host.limits.screen_backlog;
     let (sender, events) = actors::screen(backlog);
     let attached = actor.send(Attach { screen: sender }).await;
@@ -213,7 +211,6 @@ pub async fn open(
             session,
             patience: directory.config().host.limits.screen_patience,
             directory,
-            reader,
             caller,
             heard_at: clock::now(),
             watching: None,
@@ -246,7 +243,6 @@ struct Line {
     session: Session,
     patience: Duration,
     directory: Arc<Directory>,
-    reader: Rc<Reader>,
     caller: Caller,
     heard_at: Timestamp,
     watching: Option<Watching>,
@@ -295,8 +291,8 @@ impl Line {
                     Err(RecvError::Closed) => Err(End::Say("the host is stopping".to_owned())),
                 },
                 // Somebody's authority has changed here, or perhaps in another process.
-                _ = revoked.changed() => self.renew(),
-                _ = look.tick() => self.renew(),
+                _ = revoked.changed() => self.renew().await,
+                _ = look.tick() => self.renew().await,
                 frame = stream.next() => {
                     taken.frame();
                     heard = Instant::now();
@@ -317,7 +313,7 @@ impl Line {
         match frame {
             Some(Ok(Frame::Text(text))) => {
                 // Whoever was signed out a moment ago gives no more commands.
-                self.renew()?;
+                self.renew().await?;
                 self.caller.note_use(&self.directory);
                 let answer = self.answer(&text).await;
                 let answer = serde_json::to_string(&answer).expect("frames become JSON");
@@ -339,8 +335,8 @@ impl Line {
 
     /// Looks up what the caller may do now. Another role sees other things: the screen comes back and
     /// gets those.
-    fn renew(&mut self) -> Result<(), End> {
-        let renewed = self.caller.renewed(&self.directory, &self.reader);
+    async fn renew(&mut self) -> Result<(), End> {
+        let renewed = self.caller.renewed(&self.directory).await;
         let renewed = renewed.map_err(|error| End::Say(error.to_string()))?;
         if renewed.has_lost(&self.caller) {
             return Err(End::Say(format!(
