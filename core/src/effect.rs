@@ -70,6 +70,8 @@ pub struct Effects {
     pub agent_events: Vec<agent::Event>,
     /// To be done in order.
     pub then: Vec<Effect>,
+    /// Whoever has the conversation open is to see it, at the end of the step.
+    pub(crate) changed: bool,
 }
 
 impl Effects {

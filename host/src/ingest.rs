@@ -142,11 +142,9 @@ async fn settle_reports(
         });
         let mut told = Vec::new();
         let mut unknown = Vec::new();
-        let with_targets = with_targets.await.map_err(|error| {
-            directory.journal.health().read_failed(&error);
-            tracing::error!(%error, "the journal can't be read");
-            NotTaken::Later("the journal can't be read".to_owned())
-        })?;
+        let with_targets = with_targets
+            .await
+            .map_err(|_| NotTaken::Later("the journal can't be read".to_owned()))?;
         for (target, report) in with_targets {
             match target {
                 Some(target) => told.push(directory.ask(delivery(target, &report))),

@@ -64,7 +64,7 @@ pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files)
                     data.join(journal::FILE).display()
                 ),
                 Err(error) => format!(
-                    "it couldn't be written anew ({error}): put a backup in its place before the next start (cordboard journal restore; what the log has since comes on top)"
+                    "it couldn't be written anew ({error}): before the next start, cordboard journal recover goes on with what leads furthest (name your backups: --backup FILE)"
                 ),
             };
             directory.grief.stop(format!("{what}; {helps}"));

@@ -57,7 +57,7 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
     host.kill();
     // What has happened since is in the log, and comes on top.
     let (code, text) = setup.run(&["journal", "restore", &file, setup.config()]);
-    assert!(code == 0 && text.contains("the log goes on where it ends"), "{code} {text}");
+    assert!(code == 0 && text.contains("that is all that was acknowledged"), "{code} {text}");
     let host = setup.start(&["--strict"]).await;
     let kept = host.transcripts(&token).await;
     for text in taken.lock().unwrap().iter() {
@@ -66,7 +66,7 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
     assert_eq!(host.stop(), Some(0));
     let whole = std::fs::read(setup.data().join("journal.sqlite")).unwrap();
     let (code, text) = setup.run(&["journal", "restore", "--without-log", &file, setup.config()]);
-    assert!(code == 0 && text.contains("is the journal now"), "{code} {text}");
+    assert!(code == 0 && text.contains("the next start goes on with"), "{code} {text}");
     let files = std::fs::read_dir(setup.data()).unwrap().map(|file| file.unwrap().path());
     let left: Vec<_> =
         files.filter(|file| file.to_string_lossy().ends_with(".journal.sqlite")).collect();
@@ -187,7 +187,7 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
         std::fs::rename(data.join(&file), data.join(format!("left-{ms}.{file}"))).unwrap();
     }
     let config = setup.config().to_owned();
-    for command in ["salvage", "verify", "rebuild"] {
+    for command in ["verify", "rebuild"] {
         let (code, said) = setup.run(&["journal", command, &config]);
         assert!(code != 0 && said.contains("a restore was broken off here"), "{command}: {said}");
         assert!(said.contains("rename left-taken.log.sqlite to log.sqlite"), "{said}");
@@ -201,7 +201,17 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     assert!(code != 0 && said.contains("rename left-taken.log.sqlite to log.sqlite"), "{said}");
     assert!(!said.contains("left-later"), "{said}");
     std::fs::remove_file(data.join("left-later.log.sqlite")).unwrap();
-    // As it says: back to what was there.
+    // As it says: to what leads furthest, which lies aside.
+    let broken = setup.folder.path().join("broken");
+    copy_files(&data, &broken);
+    let (code, said) = setup.run(&["journal", "recover", &config]);
+    assert!(code == 0 && said.contains("all that was acknowledged"), "{code} {said}");
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.conversations_of(&sams, "+14255550102").await.len(), 1);
+    assert_eq!(host.stop(), Some(0));
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_files(&broken, &data);
+    // Or back to what was there.
     for end in ["", "-wal", "-shm"] {
         let file = format!("log.sqlite{end}");
         std::fs::rename(data.join(format!("left-{ms}.{file}")), data.join(&file)).unwrap();
@@ -212,13 +222,7 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     assert_eq!(host.stop(), Some(0));
     // Or with nothing: then all of it lies aside, and there is nothing to be gone on with.
     let aside = setup.folder.path().join("aside");
-    std::fs::create_dir(&aside).unwrap();
-    for entry in std::fs::read_dir(&data).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            std::fs::copy(&path, aside.join(path.file_name().unwrap())).unwrap();
-        }
-    }
+    copy_files(&data, &aside);
     std::fs::write(data.join("restore.under-way"), ms).unwrap();
     let host = setup.start(&["--strict", "--new-journal"]).await;
     assert_eq!(text("+14255550103").await, 200);
@@ -245,6 +249,16 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     let host = setup.start(&["--strict"]).await;
     assert_eq!(host.conversations_of(&sams, "+14255550101").await.len(), 1);
     assert_eq!(host.conversations_of(&sams, "+14255550102").await.len(), 0);
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
 }
 
 fn damage(file: &Path, at: usize) {
@@ -275,7 +289,7 @@ async fn damage_that_a_start_doesnt_meet_is_found_by_verify_and_no_backup_is_tak
     // In the midst of it.
     damage(&setup.data().join("journal.sqlite"), whole.len() / 2 / 4096 * 4096);
     let (code, text) = setup.run(&["journal", "verify", setup.config()]);
-    assert!(code == 1 && text.contains("cordboard journal restore"), "{code} {text}");
+    assert!(code == 1 && text.contains("cordboard journal recover"), "{code} {text}");
     damage(&backup, whole.len() / 2 / 4096 * 4096);
     let (code, text) = setup.run(&["journal", "restore", file, setup.config()]);
     assert!(code == 3 && text.contains("isn't put in place"), "{code} {text}");

@@ -4,7 +4,6 @@ use crate::agent;
 use crate::conversation::{Conversation, Event, Refused, State};
 use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, OfferId};
-use crate::notice::Notice;
 use crate::offer::{Acceptance, ByHand};
 use crate::queue;
 use crate::time::Timestamp;
@@ -181,7 +180,6 @@ impl Conversation {
         self.record(Event::Closed, now, fx);
         if let Some(agent) = agent {
             self.release(&agent, fx);
-            self.show_gone(agent, fx);
         }
     }
 
@@ -190,13 +188,6 @@ impl Conversation {
         let followed = self.follows_agent() && self.primary.as_ref() == Some(agent);
         let release = agent::Input::Release { conversation: self.id, followed };
         fx.push(Effect::Agent(agent.clone(), release));
-    }
-
-    pub(super) fn show_gone(&self, agent: AgentId, fx: &mut Effects) {
-        let whose = self.primary.clone().filter(|primary| *primary != agent);
-        let notice =
-            Notice::ConversationGone { conversation: self.id, state: self.state, agent: whose };
-        fx.push(Effect::Screen(agent, notice));
     }
 
     pub(super) fn must_be_primary(&self, agent: &AgentId) -> Result<(), Refused> {

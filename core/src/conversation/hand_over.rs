@@ -32,8 +32,7 @@ impl Conversation {
                 self.unassign(now, fx);
                 // The wait for the next agent begins now.
                 self.queued_at = now;
-                self.enqueue(queue, None, vec![agent.clone().into()], now, fx);
-                self.show_gone(agent, fx);
+                self.enqueue(queue, None, vec![agent.into()], now, fx);
                 Ok(())
             }
         }
@@ -149,8 +148,6 @@ impl Conversation {
         self.release(&from, fx);
         // Whoever advised has nothing to confirm; they say where they are.
         fx.push(Effect::Agent(to, agent::Input::Entrusted { conversation: self.id }));
-        self.show_gone(from, fx);
-        self.show(fx);
     }
 
     pub(super) fn on_not_taken(
@@ -211,20 +208,19 @@ impl Conversation {
         self.withdraw_requests(fx);
         self.record(Event::TakenOver { from: from.clone(), to: agent.clone() }, now, fx);
         self.release(&from, fx);
-        self.show_gone(from, fx);
     }
 
     /// A consultant leaves, by themselves or not.
     pub(super) fn dismiss(&mut self, agent: &AgentId, now: Timestamp, fx: &mut Effects) {
         self.record(Event::ConsultLeft { agent: agent.clone() }, now, fx);
-        self.release_consultant(agent.clone(), fx);
+        self.release(agent, fx);
     }
 
     /// Before an event that ends all of it: requests are taken back, consultants released.
     pub(super) fn dismiss_all(&mut self, fx: &mut Effects) {
         self.withdraw_requests(fx);
-        for agent in self.consultants.clone() {
-            self.release_consultant(agent, fx);
+        for agent in &self.consultants {
+            self.release(agent, fx);
         }
     }
 
@@ -237,11 +233,6 @@ impl Conversation {
             };
             self.tell_primary(why, fx);
         }
-    }
-
-    fn release_consultant(&self, agent: AgentId, fx: &mut Effects) {
-        self.release(&agent, fx);
-        self.show_gone(agent, fx);
     }
 
     fn withdraw_requests(&self, fx: &mut Effects) {

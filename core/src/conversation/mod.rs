@@ -185,6 +185,17 @@ pub struct Conversation {
     settings: Option<Arc<Workstream>>,
 }
 
+/// What screens show of a conversation beside its messages, as far as it changes with who has it.
+#[derive(PartialEq, Eq)]
+struct OnScreens {
+    who: Vec<AgentId>,
+    state: State,
+    primary: Option<AgentId>,
+    advised_by: usize,
+    asked: usize,
+    to_finish: usize,
+}
+
 impl Conversation {
     /// So many replies may wait to be sent; and of those that providers have, reports on more than so many
     /// undecided ones are taken as late for the oldest.
@@ -307,7 +318,10 @@ impl Conversation {
         if has_rung || matches!(input, Input::Customer(_)) {
             self.notice_the_clock(now, fx);
         }
-        self.deal_with(input, now, fx)?;
+        let before = self.on_screens();
+        let dealt_with = self.deal_with(input, now, fx);
+        self.tell_screens(before, fx);
+        dealt_with?;
         self.arm(has_rung, now, fx);
         self.assert_invariants();
         Ok(())
@@ -529,10 +543,38 @@ impl Conversation {
 
     /// Shows everybody who takes part, or still has a wrap-up to finish, that something about the
     /// conversation changed.
+    /// Something about it is different, and those who have it open see it once this step is done.
     fn show(&self, fx: &mut Effects) {
-        let all = self.who_has_it_open();
-        if !all.is_empty() {
-            fx.push(Effect::Changed(all));
+        fx.changed = true;
+    }
+
+    fn on_screens(&self) -> OnScreens {
+        OnScreens {
+            who: self.who_has_it_open(),
+            state: self.state,
+            primary: self.primary.clone(),
+            advised_by: self.consultants.len(),
+            asked: self.handed.len(),
+            to_finish: self.wrap_ups.len(),
+        }
+    }
+
+    /// Whoever has it open sees what has become of it, and whoever has not any more, that they haven't: by what it was
+    /// before a step and is after it, so no step forgets anybody.
+    fn tell_screens(&self, before: OnScreens, fx: &mut Effects) {
+        let after = self.on_screens();
+        let is_changed = std::mem::take(&mut fx.changed) || before != after;
+        for agent in before.who.iter().filter(|agent| !after.who.contains(agent)) {
+            let whose = after.primary.clone().filter(|primary| primary != agent);
+            let notice = Notice::ConversationGone {
+                conversation: self.id,
+                state: after.state,
+                agent: whose,
+            };
+            fx.push(Effect::Screen(agent.clone(), notice));
+        }
+        if is_changed && !after.who.is_empty() {
+            fx.push(Effect::Changed(after.who));
         }
     }
 
@@ -543,11 +585,13 @@ impl Conversation {
         }
     }
 
-    /// Who takes part, and who still has a wrap-up to finish.
-    fn who_has_it_open(&self) -> Vec<AgentId> {
+    /// Who takes part, while it goes on, and who still has a wrap-up to finish.
+    pub fn who_has_it_open(&self) -> Vec<AgentId> {
+        let goes_on = self.state != State::Closed;
+        let take_part = self.primary.iter().chain(&self.consultants).filter(|_| goes_on);
         let with_wrap_ups = self.wrap_ups.iter().map(|task| &task.agent);
-        let others = with_wrap_ups.filter(|agent| !self.takes_part(agent));
-        self.primary.iter().chain(&self.consultants).chain(others).cloned().collect()
+        let others = with_wrap_ups.filter(|agent| !goes_on || !self.takes_part(agent));
+        take_part.chain(others).cloned().collect()
     }
 
     fn assert_invariants(&self) {

@@ -78,10 +78,9 @@ impl Conversation {
     ) {
         let agent = self.unassign(now, fx);
         self.queued_at = since;
-        let prefer = Some(Preference { agent: agent.clone(), until: now + wait });
+        let prefer = Some(Preference { agent, until: now + wait });
         let queue = self.queue().clone();
         self.enqueue(queue, prefer, Vec::new(), now, fx);
-        self.show_gone(agent, fx);
     }
 
     /// Nobody has it from now on; says who had it.

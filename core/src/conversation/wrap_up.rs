@@ -64,11 +64,8 @@ impl Conversation {
             self.close(now, fx);
             return Ok(());
         }
-        self.record(Event::WrapUpFinished { agent: agent.clone() }, now, fx);
+        self.record(Event::WrapUpFinished { agent }, now, fx);
         self.show(fx);
-        if !self.takes_part(&agent) {
-            self.show_gone(agent, fx);
-        }
         Ok(())
     }
 
@@ -88,12 +85,7 @@ impl Conversation {
         let ending = self.wrap_ups.iter().filter(|task| which(task));
         let ending: Vec<AgentId> = ending.map(|task| task.agent.clone()).collect();
         for agent in ending {
-            self.record(Event::WrapUpLapsed { agent: agent.clone() }, now, fx);
-            if self.takes_part(&agent) {
-                self.show(fx);
-            } else {
-                self.show_gone(agent, fx);
-            }
+            self.record(Event::WrapUpLapsed { agent }, now, fx);
         }
     }
 

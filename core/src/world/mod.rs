@@ -96,6 +96,8 @@ pub enum Happening {
     Taken(ThreadKey, Key),
     /// A screen shows this.
     Screen(AgentId, Notice),
+    /// Screens of these show a conversation as it is now.
+    Changed(ConversationId, Vec<AgentId>),
     /// A queue chose.
     Decided(Box<Decision>),
     /// A strategy plugin is asked.
@@ -412,8 +414,12 @@ impl World {
                     }
                     continue;
                 }
-                // Nobody looks.
-                Effect::Changed(_) => continue,
+                Effect::Changed(agents) => {
+                    if let (Machine::Conversation(id), false) = (&from, self.blind) {
+                        self.happenings.push(Happening::Changed(*id, agents));
+                    }
+                    continue;
+                }
                 Effect::Decided(decision) => {
                     self.happenings.push(Happening::Decided(decision));
                     continue;

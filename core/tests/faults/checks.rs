@@ -50,6 +50,25 @@ impl Life {
         }
     }
 
+    /// CONV-06: screens show what is theirs as it is, and nothing else.
+    pub(super) fn screens_show_what_is(&self) {
+        for conversation in self.world.conversations() {
+            let (id, now) = (conversation.id(), shown(conversation));
+            // What is theirs when a screen connects: open work, and wrap-ups.
+            let (state, primary, consultants, wrap_ups) = now.clone();
+            let goes_on = state != State::Closed;
+            let take_part = primary.into_iter().chain(consultants).filter(|_| goes_on);
+            let who: BTreeSet<AgentId> = take_part.chain(wrap_ups).collect();
+            for agent in &who {
+                let shows = self.screens.get(&(agent.clone(), id));
+                assert_eq!(shows, Some(&now), "{agent}'s screen, {id}");
+            }
+            for (agent, _) in self.screens.keys().filter(|(_, of)| *of == id) {
+                assert!(who.contains(agent), "{agent}'s screen still shows {id}");
+            }
+        }
+    }
+
     /// Every deadline that was due has been seen, and the others have their alarms.
     pub(super) fn no_deadline_is_lost(&self) {
         for conversation in self.world.conversations() {

@@ -68,6 +68,16 @@ struct Life {
     /// Held beyond the limit by hand and with the permission to, or from before a limit was lowered.
     beyond: HashSet<AgentId>,
     refused: HashSet<(AgentId, ConversationId)>,
+    /// What screens show: of each agent's conversations, where they stand.
+    screens: HashMap<(AgentId, ConversationId), Shown>,
+}
+
+/// State, whose it is, who advises, and who still has a wrap-up to finish.
+type Shown = (State, Option<AgentId>, Vec<AgentId>, Vec<AgentId>);
+
+fn shown(conversation: &Conversation) -> Shown {
+    let summary = conversation.summary();
+    (summary.state, summary.agent, summary.consultants, summary.wrap_ups)
 }
 
 /// With `CORDBOARD_TRACE` set, every message shows on the way to the failure.
@@ -122,6 +132,7 @@ impl Life {
             seen_at: HashMap::new(),
             beyond: HashSet::new(),
             refused: HashSet::new(),
+            screens: HashMap::new(),
         };
         life.restart();
         life
@@ -166,6 +177,13 @@ impl Life {
         let (agents, queues) = self.fresh_views();
         self.world.set_settings("sms".into(), self.workstream.clone());
         self.world.restart(agents, queues, alive_until);
+        // Screens come back, and begin with all that is theirs.
+        let open = |conversation: &Conversation| {
+            let (id, shown) = (conversation.id(), shown(conversation));
+            let who = conversation.who_has_it_open();
+            who.into_iter().map(move |agent| ((agent, id), shown.clone())).collect::<Vec<_>>()
+        };
+        self.screens = self.world.conversations().flat_map(open).collect();
         trace(&"restarted");
     }
 
@@ -558,6 +576,14 @@ impl Life {
                     let judged = queue::Input::Judged { conversation, question, order };
                     self.world.send(Machine::Queue(judgement.queue), Mail::Queue(judged));
                 }
+                Happening::Changed(id, agents) => {
+                    let Some(now) = self.world.conversation(id).map(shown) else { continue };
+                    let screens = agents.into_iter().map(|agent| ((agent, id), now.clone()));
+                    self.screens.extend(screens);
+                }
+                Happening::Screen(agent, Notice::ConversationGone { conversation, .. }) => {
+                    self.screens.remove(&(agent, conversation));
+                }
                 Happening::Screen(..) | Happening::Decided(_) | Happening::Alert(_) => {}
             }
         }
@@ -595,6 +621,7 @@ impl Life {
             self.look();
         }
         self.check();
+        self.screens_show_what_is();
         self.every_message_is_there_once();
         self.no_deadline_is_lost();
         self.nobody_waits_for_the_absent();

@@ -8,7 +8,7 @@ use anyhow::bail;
 use crate::cli::{JournalCommand, WRONG, print};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::journal::{self, Holds, Journal, NotCopied, Restored, Stands};
+use crate::journal::{self, Holds, Journal, NotCopied, Recovered, Terms};
 use crate::lock::{self, FolderLock};
 
 /// Runs a subcommand.
@@ -31,64 +31,32 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
             print::success(&format!("{} written, {} KB", file.display(), bytes / 1024));
             Ok(ExitCode::SUCCESS)
         }
-        JournalCommand::Restore { config, file, without_log } => {
+        JournalCommand::Restore { config, file, without_log, accept_loss } => {
             let config = config::load(&config.config)?;
             let data = &config.host.data;
             lock::make_folder(data)?;
             let _lock = alone(data)?;
-            let now = clock::now().0;
-            // Of earlier ones that were broken off, too.
-            let mut kept = journal::stamps_of_restores(data);
-            kept.push(now.to_string());
-            let kept: Vec<String> = kept.iter().map(|ms| format!("left-{ms}.*")).collect();
-            let restored = journal::restore(data, &file, without_log, now);
+            let terms = Terms { accepts_loss: accept_loss, without_log };
+            let restored = journal::restore(data, &file, terms, clock::now().0);
             let restored = restored.map_err(|error| {
                 anyhow::anyhow!("{} isn't put in place: {error}", file.display())
             })?;
-            print::success(&format!(
-                "{} is the journal now; what was there is kept as {}",
-                file.display(),
-                kept.join(" and ")
-            ));
-            match restored {
-                Restored::WithLog { batches, broke_off: None } => println!(
-                    "  the log goes on where it ends: the next start applies {batches} batches more"
-                ),
-                Restored::WithLog { batches, broke_off: Some(why) } => println!(
-                    "  the log goes on where it ends, by {batches} batches, and can't be read further ({why}): cordboard journal salvage goes on with those"
-                ),
-                Restored::AsItWas => {
-                    println!(
-                        "  what happened after the backup isn't in it, and who was erased since is in it again"
-                    );
-                    println!(
-                        "  replies that it has as not sent may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed"
-                    );
-                }
-            }
+            say(&restored, without_log);
             Ok(ExitCode::SUCCESS)
         }
-        JournalCommand::Salvage { config, without_log } => {
+        JournalCommand::Recover { config, backup, accept_loss } => {
             let config = config::load(&config.config)?;
             let data = &config.host.data;
-            must_be_there(data)?;
             let _lock = alone(data)?;
-            let now = clock::now().0;
-            let salvaged =
-                journal::salvage(data, now, without_log).map_err(|error| unusable(error, data))?;
-            print::success(&format!(
-                "the next start goes on with the tables, and {} batches that only the log had; the log is kept as left-{now}.*",
-                salvaged.batches
-            ));
-            if let Some(why) = salvaged.broke_off {
-                println!("  it couldn't be read to its end: {why}");
-            }
-            println!("  what was acknowledged and is in neither is lost");
-            if salvaged.replies > 0 {
-                println!(
-                    "  {} replies weren't confirmed by then, and may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed",
-                    salvaged.replies
-                );
+            let terms = Terms { accepts_loss: accept_loss, without_log: false };
+            let recovered = journal::recover(data, &backup, terms, clock::now().0);
+            let recovered =
+                recovered.map_err(|error| anyhow::anyhow!("nothing was changed: {error}"))?;
+            match recovered {
+                Some(recovered) => say(&recovered, false),
+                None => print::success(
+                    "nothing is wrong with the journal, and nothing was changed: the next start goes on with all of it",
+                ),
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -130,35 +98,46 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("  {}", advice(&found, data));
+    if nobody_runs {
+        let outlook = journal::Outlook::of(data, &[]);
+        if let Some(known) = &outlook.known {
+            println!("  what was acknowledged goes up to batch {}", known.at.0);
+        }
+        let are_damaged = !found.wrong.is_empty();
+        let usable = |way: &&journal::Way| !(are_damaged && way.base.kind == journal::Kind::Own);
+        match outlook.ways.iter().find(usable) {
+            Some(way) => println!("  of what lies here {way} leads furthest, if that is whole"),
+            None => println!("  nothing lies here that one could go on with: a backup is needed"),
+        }
+    } else {
+        println!("  stop the host first");
+    }
+    println!(
+        "  cordboard journal recover goes on with what leads furthest, and keeps the rest (name your backups: --backup FILE)"
+    );
     Ok(ExitCode::from(WRONG))
 }
 
-/// What helps, and costs least.
-fn advice(found: &journal::Found, data: &Path) -> String {
-    let log = match journal::batches_of_log(data) {
-        Some((first, last)) => format!("the log, which has batches {first} to {last},"),
-        None => "the log".to_owned(),
-    };
-    let restore = "cordboard journal restore, which says how far that leads";
-    if !found.wrong.is_empty() {
-        return format!(
-            "put a backup in the place of the tables, the newest there is, best one that {log} goes on from: {restore}"
+/// What has become of the journal, and what that means.
+fn say(recovered: &Recovered, goes_back: bool) {
+    let Recovered { way, lost, may_lack, replies, kept } = recovered;
+    print::success(&format!(
+        "the next start goes on with {way}; what isn't used any more is kept as {kept}"
+    ));
+    match (lost, may_lack) {
+        (0, false) => println!("  that is all that was acknowledged, as far as is known"),
+        (0, true) => println!("  what was acknowledged last may be missing"),
+        (lost, _) => println!("  {lost} batches that were acknowledged are missing from it"),
+    }
+    if *replies > 0 {
+        println!(
+            "  {replies} replies weren't confirmed by then, and may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed"
         );
     }
-    match found.stands {
-        Stands::HaveAll => {
-            "the tables are whole, and have all that can be read of the log: cordboard journal salvage goes on with them; a backup has less".to_owned()
-        }
-        Stands::AreOthers => format!(
-            "these tables are others than those of {log} or older ones: put back those that belong to it, or a backup that it goes on from ({restore}); only without both, cordboard journal salvage --without-log"
-        ),
-        Stands::GoOn(more) => format!(
-            "the tables are whole, and the log goes on behind them: cordboard journal salvage goes on with both, as far as those {more} batches can be read; a backup has more only if it is newer"
-        ),
-        Stands::MayLack | Stands::Unknown => format!(
-            "the tables may lack what was acknowledged last: put a backup in their place ({restore}), or go on with what is left (cordboard journal salvage), whichever has more"
-        ),
+    if *lost > 0 || *may_lack || goes_back {
+        println!(
+            "  who was erased since is in it again, and what was revoked or changed since lets people in again: see who may sign in (cordboard agent tokens ID, passwords), and erase again (cordboard customer erase)"
+        );
     }
 }
 

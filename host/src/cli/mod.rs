@@ -284,24 +284,31 @@ enum JournalCommand {
         #[command(flatten)]
         config: ConfigArg,
     },
-    /// Put a copy in the journal's place, with what the log has since; what was there is kept beside it
+    /// Go on with what is left after damage or loss: what tables, log and backups lead to is compared, and what leads
+    /// furthest is taken; the rest is kept beside it
+    Recover {
+        #[command(flatten)]
+        config: ConfigArg,
+        /// A backup that may be used; as often as there are
+        #[arg(long, value_name = "FILE")]
+        backup: Vec<PathBuf>,
+        /// Also if something that was acknowledged is in none of it
+        #[arg(long)]
+        accept_loss: bool,
+    },
+    /// Put this copy in the journal's place, with what the log has since; what was there is kept beside it
     Restore {
         /// Go back to the copy: leave out what happened since, also where the log has it
         #[arg(long)]
         without_log: bool,
+        /// Also if something that was acknowledged is missing then
+        #[arg(long)]
+        accept_loss: bool,
         /// The copy
         #[arg(value_name = "FILE")]
         file: PathBuf,
         #[command(flatten)]
         config: ConfigArg,
-    },
-    /// Go on with what is left after files were lost: the tables, and what of the log can be read
-    Salvage {
-        #[command(flatten)]
-        config: ConfigArg,
-        /// Also without a log that belongs to other tables, or begins behind these
-        #[arg(long)]
-        without_log: bool,
     },
     /// Compute anew what follows from conversations' events
     Rebuild {

@@ -138,6 +138,16 @@ impl Reader {
             self.whole_file(&file, message.to_owned());
             return;
         }
+        let repeated = node.repeated();
+        if !repeated.is_empty() {
+            self.problems.extend(repeated.into_iter().map(|(name, at)| {
+                let (line, column) = line_and_column(&text, at);
+                let message = format!("`{name}` stands twice in these brackets: leave one");
+                Problem { file: file.clone(), line, column, path: name.to_owned(), message }
+            }));
+            self.has_unread = true;
+            return;
+        }
         let source = self.sources.len();
         self.sources.push(Source { file, text, node });
         let sections: Vec<(String, usize)> = self.sources[source]
@@ -254,6 +264,9 @@ impl Reader {
                 let file = self.sources[source].file.clone();
                 let message = match spanned.code {
                     ron::Error::ExceededRecursionLimit => "nested too deeply".to_owned(),
+                    ron::Error::ExpectedIdentifier if path.contains(".secrets") => {
+                        "a secret doesn't stand in a configuration: env(\"NAME\"), file(\"PATH\") or credential(\"NAME\") says where it is".to_owned()
+                    }
                     code => code.to_string(),
                 };
                 self.note_lost(source, &part_path);

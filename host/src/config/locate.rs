@@ -4,6 +4,7 @@
 //! path, for what is wrong only in the light of other settings. It reads text that `ron` has
 //! accepted, so it needs no error handling of its own.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A value and where it stands.
@@ -98,6 +99,20 @@ impl Node {
             Children::Fields(fields) => fields,
             _ => &[],
         }
+    }
+
+    /// Names that stand twice in the same brackets, and where they do so again: which one counts nobody can tell.
+    pub fn repeated(&self) -> Vec<(&str, usize)> {
+        let mut all = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (name, node) in self.fields() {
+            if !seen.insert(name.as_str()) {
+                all.push((name.as_str(), node.range.start));
+            }
+            all.extend(node.repeated());
+        }
+        all.extend(self.items().iter().flat_map(Self::repeated));
+        all
     }
 
     /// The items of a list.

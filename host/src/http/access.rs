@@ -23,8 +23,9 @@ use crate::http::device;
 use crate::http::door;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::origin;
+use crate::http::passwords::Asker;
 use crate::http::server::Web;
-use crate::http::throttle::{Name, Origin};
+use crate::http::throttle::{Name, Origin, network};
 use crate::journal::{Reader, SignInView, TokenView, With};
 
 /// Below `/api/v1`.
@@ -64,7 +65,7 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
     let account = Name::new(&agent, known);
     let stored = async || {
         let name = agent.clone();
-        let stored = web.directory.journal.read(move |reader| reader.account(&name)).await?;
+        let stored = web.directory.journal.look(move |reader| reader.account(&name)).await?;
         Ok::<_, ApiError>(stored.filter(|_| known).map(|account| account.password))
     };
     // What a browser says of itself can be looked at only with the account; of others that is read if they may try.
@@ -84,7 +85,12 @@ pub async fn sign_in(request: HttpRequest, web: Data<Web>, body: Json<Credential
         Some(hashed) => hashed,
         None => stored().await?,
     };
-    let checked = web.passwords.is_right(hashed.clone(), password).await;
+    // Whoever is known has a line of their own: strangers don't fill it.
+    let asker = match from.browser.is_some() || web.throttle.is_at_home(&account, address) {
+        true => Asker::Known(agent.clone()),
+        false => Asker::Network(address.map(network)),
+    };
+    let checked = web.passwords.is_right(asker, hashed.clone(), password).await;
     let is_right = checked
         .map_err(|_| ApiError::Busy("too many people sign in at once; try again".to_owned()))?;
     if !is_right {

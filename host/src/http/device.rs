@@ -44,7 +44,10 @@ pub fn cookie(web: &Web, agent: &str, password_hash: &str) -> Cookie<'static> {
     rand::rng().fill_bytes(&mut device);
     let proof = signed(agent, password_hash, device).finalize().into_bytes();
     let value = format!("{}.{}", hex::encode(device), hex::encode(proof));
-    console::cookie(web, name(agent), value, LASTS)
+    let mut cookie = console::cookie(web, name(agent), value, LASTS);
+    // Of many accounts there are many: nothing else has to carry them.
+    cookie.set_path("/api/v1/sign-in");
+    cookie
 }
 
 fn signed(agent: &str, password_hash: &str, device: Device) -> Hmac<Sha256> {

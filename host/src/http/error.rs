@@ -8,7 +8,7 @@ use cordboard_core::ids::{AgentId, QueueId};
 use serde::Serialize;
 
 use crate::actors::Answer;
-use crate::journal::JournalError;
+use crate::journal::{Failed, JournalError};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ pub enum ApiError {
     /// The journal can't commit, or a channel isn't there.
     #[error("{0}")]
     Unavailable(String),
+    /// The journal can't be read or written. What it says may name files of the machine: it is for the log.
+    #[error("the journal can't be used; the host's log says why")]
+    Journal(JournalError),
 }
 
 /// The body of every error.
@@ -121,7 +124,7 @@ impl ApiError {
             Self::Busy(_) => "busy",
             Self::TooOften(_) => "too_often",
             Self::WrongConfig(_) => "wrong_config",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Journal(_) => "unavailable",
         }
     }
 }
@@ -142,7 +145,7 @@ impl ResponseError for ApiError {
             | Self::WrongConfig(_) => StatusCode::CONFLICT,
             Self::LinkUsed => StatusCode::GONE,
             Self::Busy(_) | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Journal(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -155,7 +158,7 @@ impl ResponseError for ApiError {
         if let Self::TooOften(wait) = self {
             response.insert_header(("retry-after", wait.as_secs().max(1).to_string()));
         }
-        if matches!(self, Self::Busy(_) | Self::Unavailable(_)) {
+        if matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::Journal(_)) {
             response.insert_header(("retry-after", "5"));
         }
         response.json(body)
@@ -164,8 +167,16 @@ impl ResponseError for ApiError {
 
 impl From<JournalError> for ApiError {
     fn from(error: JournalError) -> Self {
-        tracing::error!(%error, "the journal can't be used");
-        Self::Unavailable("the journal can't be used; the host's log says why".to_owned())
+        Self::Journal(error)
+    }
+}
+
+impl Failed for ApiError {
+    fn of_the_journal(&self) -> Option<&JournalError> {
+        match self {
+            Self::Journal(error) => Some(error),
+            _ => None,
+        }
     }
 }
 

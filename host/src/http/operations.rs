@@ -63,6 +63,10 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         ),
         ("cordboard_texts_unindexed".to_owned(), directory.journal.unindexed() as f64),
         ("cordboard_journal_panics_total".to_owned(), directory.journal.health().panics() as f64),
+        (
+            "cordboard_journal_reads_failed_total".to_owned(),
+            directory.journal.health().reads_failed() as f64,
+        ),
         ("cordboard_outbox_backlog".to_owned(), web.backlog.len() as f64),
         ("cordboard_alarms".to_owned(), directory.alarms.count() as f64),
         ("cordboard_connections".to_owned(), web.door.inside() as f64),

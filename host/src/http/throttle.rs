@@ -1,10 +1,10 @@
 //! Whoever guesses waits, longer each time: by account and address together, by account, and by address
 //! (SEC-07). An office behind one address isn't locked out for longer than a minute by one of its people,
 //! nor by pages that were left open with an old session; whoever has signed in from an address before
-//! isn't kept out there by somebody elsewhere, nor in the browser they had then; and from a network of which nothing
-//! wrong came lately somebody may try once, one of them at a time, whatever others do elsewhere with their name.
+//! isn't kept out there by somebody elsewhere, nor in the browser they had then; and from a network from which this name
+//! was hardly tried lately somebody may try a few times, whatever others do elsewhere with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -26,13 +26,16 @@ const ONE_ACCOUNT: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// For whoever has signed in from there before.
 const AT_HOME: Rule = Rule { free: 5, longest: Duration::from_secs(60) };
 const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
-/// Somebody of whose network nothing wrong is known tries once, whatever others do with the name elsewhere: one
-/// of them in so long.
-const ONE_NEWCOMER_IN: Duration = Duration::from_secs(1);
-/// And from one network, whatever became of it, one in so long: addresses in one are had by the thousand.
-const ONE_NEWCOMER_IN_A_NETWORK: Duration = Duration::from_secs(600);
+/// So often somebody may try from a network, however much is guessed at the name elsewhere: whoever mistypes may. What
+/// became of it doesn't matter, or one could hang up again and again; and addresses in one network are had by the
+/// thousand.
+const TURNS_OF_A_NETWORK: u32 = 4;
+/// One of all those networks in so long.
+const ONE_TURN_IN: Duration = Duration::from_secs(1);
 /// Failures are forgotten after this long without another.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+/// Addresses at which one account is at home.
+const MOST_HOMES: usize = 32;
 /// Names that are remembered; beyond, the oldest are forgotten first.
 const MOST_REMEMBERED: usize = 20_000;
 
@@ -62,10 +65,8 @@ enum Key {
     /// What is tried in a browser in which they have signed in before counts there, and nowhere else.
     Browser(Name, Device),
     Address(IpAddr),
-    /// Nobody waits for what its others do; it tells who is new.
-    Network(IpAddr),
-    /// A newcomer's turn with this name from this network.
-    Newcomer(Name, IpAddr),
+    /// What was tried with this name from this network: nobody waits for that by itself, it tells who has turns left.
+    Turns(Name, IpAddr),
     /// Tokens, cookies and links that don't work: an old page sends one again and again.
     Tokens(IpAddr),
 }
@@ -76,8 +77,8 @@ impl Key {
             Self::Both(name, _)
             | Self::Account(name)
             | Self::Browser(name, _)
-            | Self::Newcomer(name, _) => name.is_known,
-            Self::Address(_) | Self::Network(_) | Self::Tokens(_) => true,
+            | Self::Turns(name, _) => name.is_known,
+            Self::Address(_) | Self::Tokens(_) => true,
         }
     }
 
@@ -86,24 +87,24 @@ impl Key {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
             Self::Account(_) => ONE_ACCOUNT,
             Self::Browser(..) => AT_HOME,
-            Self::Address(_) | Self::Network(_) | Self::Newcomer(..) | Self::Tokens(_) => {
-                ONE_ADDRESS
-            }
+            Self::Address(_) | Self::Turns(..) | Self::Tokens(_) => ONE_ADDRESS,
         }
     }
 }
 
 #[derive(Clone, Copy)]
 struct Failures {
+    /// With those of which isn't known yet what becomes of them.
     count: u32,
+    /// The last of which that is known.
     last: Instant,
-    /// When a newcomer last tried: with this name, or from this network.
-    newcomer: Option<Instant>,
+    /// When somebody last took one of their network's turns.
+    turn: Option<Instant>,
 }
 
 impl Failures {
     fn none(now: Instant) -> Self {
-        Self { count: 0, last: now, newcomer: None }
+        Self { count: 0, last: now, turn: None }
     }
 
     /// Those that aren't forgotten.
@@ -132,6 +133,7 @@ pub struct Attempt<'a> {
     throttle: &'a Throttle,
     account: &'a Name,
     from: Origin,
+    at: Instant,
     counts: bool,
 }
 
@@ -139,6 +141,7 @@ impl Attempt<'_> {
     /// The password was wrong.
     pub fn was_wrong(mut self) {
         self.counts = true;
+        self.throttle.was_wrong(self.account, self.from, self.at);
     }
 
     /// The password was right.
@@ -160,7 +163,7 @@ impl Drop for Attempt<'_> {
 pub struct Throttle {
     failures: Mutex<HashMap<Key, Failures>>,
     /// From where each account has signed in.
-    known: Mutex<HashSet<(Name, IpAddr)>>,
+    homes: Mutex<HashMap<Name, VecDeque<IpAddr>>>,
 }
 
 impl Throttle {
@@ -168,22 +171,22 @@ impl Throttle {
     pub fn wait(&self, account: &Name, from: Origin, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let is_at_home = self.is_at_home(account, from.address);
-        let is_new = is_new(&known, account, from.address, now);
+        let turn = turn(&known, account, from.address, now);
         let of = |key: Key| {
-            if matches!(key, Key::Network(_) | Key::Newcomer(..)) {
-                return None;
-            }
             // What others get wrong: elsewhere with this name, or here with another one.
-            if is_at_home && matches!(key, Key::Account(_) | Key::Address(_)) {
+            if matches!(key, Key::Turns(..))
+                || (is_at_home && matches!(key, Key::Account(_) | Key::Address(_)))
+            {
                 return None;
             }
             let failures = known.get(&key)?;
             // Somebody beside them keeps whoever is at home out for a minute at most.
             let rule = if is_at_home { AT_HOME } else { key.rule() };
             let wait = failures.wait(rule, now)?;
-            if is_new && matches!(key, Key::Account(_)) {
-                let due = failures.newcomer? + ONE_NEWCOMER_IN;
-                return due.checked_duration_since(now).filter(|wait| !wait.is_zero());
+            if let (Key::Account(_), Some(turn)) = (&key, turn) {
+                let due = failures.turn.map_or(turn, |last| turn.max(last + ONE_TURN_IN));
+                let due = due.checked_duration_since(now).filter(|wait| !wait.is_zero());
+                return due.map(|due| due.min(wait));
             }
             Some(wait)
         };
@@ -194,12 +197,21 @@ impl Throttle {
     /// (the host is busy, or they hang up), it doesn't count.
     pub fn attempt<'a>(&'a self, account: &'a Name, from: Origin, now: Instant) -> Attempt<'a> {
         self.note(keys(account, from), Some((account, from.address)), now);
-        Attempt { throttle: self, account, from, counts: false }
+        Attempt { throttle: self, account, from, at: now, counts: false }
+    }
+
+    fn was_wrong(&self, account: &Name, from: Origin, at: Instant) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys(account, from) {
+            if let Some(known) = failures.get_mut(&key) {
+                known.last = known.last.max(at);
+            }
+        }
     }
 
     fn take_back(&self, account: &Name, from: Origin) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(account, from) {
+        for key in keys(account, from).filter(|key| !matches!(key, Key::Turns(..))) {
             if let Some(known) = failures.get_mut(&key) {
                 known.count = known.count.saturating_sub(1);
             }
@@ -213,14 +225,20 @@ impl Throttle {
         now: Instant,
     ) {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = who.is_some_and(|(account, address)| is_new(&known, account, address, now));
+        let has_turn =
+            who.is_some_and(|(account, address)| turn(&known, account, address, now).is_some());
         for key in keys {
-            let has_turn = matches!(key, Key::Account(_) | Key::Newcomer(..));
+            let (is_account, counts_at_once) =
+                (matches!(key, Key::Account(_)), matches!(key, Key::Turns(..) | Key::Tokens(_)));
             let failures = known.entry(key).or_insert(Failures::none(now));
-            failures.count = failures.count(now).saturating_add(1);
-            failures.last = now;
-            if has_turn && is_new {
-                failures.newcomer = Some(now);
+            let count = failures.count(now);
+            if count == 0 || counts_at_once {
+                // Nothing is left of those before.
+                failures.last = now;
+            }
+            failures.count = count.saturating_add(1);
+            if is_account && has_turn {
+                failures.turn = Some(now);
             }
         }
         if known.len() > MOST_REMEMBERED {
@@ -242,26 +260,31 @@ impl Throttle {
         }
         let Some(address) = from.address else { return };
         failures.remove(&Key::Both(account.clone(), address));
-        // With their name whoever comes next from there is as new; with others' that is nobody's business.
-        failures.remove(&Key::Newcomer(account.clone(), network(address)));
+        failures.remove(&Key::Turns(account.clone(), network(address)));
         drop(failures);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED {
-            known.clear();
-        }
-        known.insert((account.clone(), address));
+        self.is_home(account.clone(), address);
     }
 
     /// They have signed in from there before, in an earlier run.
     pub fn remember(&self, agent: &str, address: IpAddr) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert((Name::new(agent, true), address));
+        self.is_home(Name::new(agent, true), address);
     }
 
-    fn is_at_home(&self, account: &Name, address: Option<IpAddr>) -> bool {
+    fn is_home(&self, account: Name, address: IpAddr) {
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_them = homes.entry(account).or_default();
+        of_them.retain(|known| *known != address);
+        of_them.push_back(address);
+        if of_them.len() > MOST_HOMES {
+            of_them.pop_front();
+        }
+    }
+
+    /// Whether they have signed in from there before.
+    pub fn is_at_home(&self, account: &Name, address: Option<IpAddr>) -> bool {
         let Some(address) = address else { return false };
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(&(account.clone(), address))
+        let homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        homes.get(account).is_some_and(|of_them| of_them.contains(&address))
     }
 
     /// How long somebody waits whose token, cookie or link doesn't work.
@@ -279,26 +302,25 @@ impl Throttle {
     }
 }
 
-/// Whether nothing wrong came from their network lately, and nobody has had a newcomer's turn with this name there: also
-/// one of which nothing came, and one that was broken off.
-fn is_new(
+/// When somebody from their network may try next whatever others do elsewhere; none: its turns are over.
+fn turn(
     known: &HashMap<Key, Failures>,
     account: &Name,
     address: Option<IpAddr>,
     now: Instant,
-) -> bool {
-    let had_turn = |of: &Failures| {
-        of.newcomer.is_some_and(|at| now.duration_since(at) < ONE_NEWCOMER_IN_A_NETWORK)
-    };
-    let of = |network| {
-        known.get(&Key::Network(network)).is_none_or(|of| of.count(now) == 0)
-            && !known.get(&Key::Newcomer(account.clone(), network)).is_some_and(had_turn)
-    };
-    address.map(network).is_some_and(of)
+) -> Option<Instant> {
+    let tried = known.get(&Key::Turns(account.clone(), network(address?)));
+    match tried.map_or(0, |tried| tried.count(now)) {
+        0 => Some(now),
+        count if count < TURNS_OF_A_NETWORK => {
+            tried.map(|tried| tried.last + Duration::from_secs(1 << (count - 1)))
+        }
+        _ => None,
+    }
 }
 
 /// What is given to one customer of a provider as a whole: the first 24 bits, or 48.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::from((u32::from(address) & !0xff).to_be_bytes()),
         IpAddr::V6(address) => {
@@ -312,9 +334,7 @@ fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
     let elsewhere = browser.is_none().then(|| {
         let of_address = |address| {
             let both = Key::Both(account.clone(), address);
-            let network = network(address);
-            let turn = Key::Newcomer(account.clone(), network);
-            [both, Key::Address(address), Key::Network(network), turn]
+            [both, Key::Address(address), Key::Turns(account.clone(), network(address))]
         };
         let of_address = from.address.map(of_address).into_iter().flatten();
         of_address.chain([Key::Account(account.clone())])
@@ -407,42 +427,46 @@ mod tests {
         assert!(throttle.wait(&known("kim"), address(0), now).is_some());
         now += Duration::from_secs(1);
         assert_eq!(throttle.wait(&known("kim"), address(9), now), None);
-        // One try each: whoever has many addresses doesn't get far.
-        throttle.attempt(&known("kim"), address(9), now).was_wrong();
-        assert!(throttle.wait(&known("kim"), address(9), now).is_some());
-        assert_eq!(throttle.wait(&known("kim"), address(10), now), Some(ONE_NEWCOMER_IN));
-        assert_eq!(throttle.wait(&known("kim"), address(10), now + ONE_NEWCOMER_IN), None);
-        // Nor does whoever hangs up again and again from one.
-        now += Duration::from_secs(60);
-        drop(throttle.attempt(&known("kim"), address(11), now));
-        throttle.attempt(&known("kim"), address(0), now).was_wrong();
-        now += ONE_NEWCOMER_IN;
-        assert!(throttle.wait(&known("kim"), address(11), now).is_some());
-        assert_eq!(throttle.wait(&known("kim"), address(12), now), None);
-        // Whoever gets in leaves the turn to the next: a new office has more than one person.
-        now += Duration::from_secs(60);
-        throttle.attempt(&known("kim"), address(13), now).was_right();
-        throttle.attempt(&known("lee"), address(0), now).was_wrong();
+        // Who mistypes tries again soon; whoever has many addresses in one network doesn't get far.
+        let mut tries = 0;
         for n in 0..60 {
-            throttle.attempt(&known("lee"), address(100 + n % 100), now).was_wrong();
+            let of_it = Origin { address: Some(IpAddr::from([10, 0, 9, n])), browser: None };
+            if throttle.wait(&known("kim"), of_it, now).is_none() {
+                throttle.attempt(&known("kim"), of_it, now).was_wrong();
+                tries += 1;
+            }
+            now += ONE_TURN_IN;
         }
-        now += ONE_NEWCOMER_IN;
-        assert_eq!(throttle.wait(&known("lee"), address(13), now), None);
-        // Nor does whoever signs in as themselves in between.
-        now += Duration::from_secs(60);
-        drop(throttle.attempt(&known("kim"), address(20), now));
-        throttle.attempt(&known("lee"), address(20), now).was_right();
+        assert_eq!(tries, TURNS_OF_A_NETWORK, "and of the account's own waits, which go on");
+        throttle.attempt(&known("kim"), address(10), now).was_wrong();
+        assert_eq!(throttle.wait(&known("kim"), address(11), now), Some(ONE_TURN_IN));
+        now += ONE_TURN_IN;
+        assert_eq!(throttle.wait(&known("kim"), address(11), now), None);
+        // Nor does whoever hangs up again and again: it takes their own turns, and moves nobody's wait.
+        let mut tries = 0;
+        for _ in 0..60 {
+            throttle.attempt(&known("kim"), address(0), now).was_wrong();
+            if throttle.wait(&known("kim"), address(12), now).is_none() {
+                drop(throttle.attempt(&known("kim"), address(12), now));
+                tries += 1;
+            }
+            now += ONE_TURN_IN;
+        }
+        assert_eq!(tries, TURNS_OF_A_NETWORK);
         throttle.attempt(&known("kim"), address(0), now).was_wrong();
-        now += ONE_NEWCOMER_IN;
-        assert!(throttle.wait(&known("kim"), address(20), now).is_some());
-        assert_eq!(throttle.wait(&known("kim"), address(21), now), None);
-        // Addresses of one network are had by the thousand.
+        let due = throttle.wait(&known("kim"), address(12), now);
+        drop(throttle.attempt(&known("kim"), address(12), now + ONE_TURN_IN));
+        assert_eq!(throttle.wait(&known("kim"), address(12), now), due);
+        // Whoever gets in leaves the turns to the next: a new office has more than one person.
         now += Duration::from_secs(60);
+        for _ in 0..9 {
+            now += Duration::from_secs(60);
+            throttle.attempt(&known("kim"), address(13), now).was_right();
+        }
         throttle.attempt(&known("kim"), address(0), now).was_wrong();
-        now += ONE_NEWCOMER_IN;
-        let beside = Origin { address: Some(IpAddr::from([10, 0, 9, 2])), browser: None };
-        assert!(throttle.wait(&known("kim"), beside, now).is_some());
-        assert_eq!(throttle.wait(&known("kim"), address(14), now), None);
+        now += ONE_TURN_IN;
+        let beside = Origin { address: Some(IpAddr::from([10, 0, 13, 77])), browser: None };
+        assert_eq!(throttle.wait(&known("kim"), beside, now), None);
         // And after an hour without another nothing is left of it.
         now += FORGOTTEN_AFTER;
         for _ in 0..5 {

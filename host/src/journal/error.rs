@@ -64,9 +64,34 @@ impl From<rusqlite::Error> for JournalError {
             Some(ErrorCode::DiskFull) => Trouble::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Trouble::Held,
             Some(ErrorCode::SystemIoFailure) => Trouble::Disk,
+            // What stands there isn't what anybody has written.
+            None if is_of_what_is_there(&error) => Trouble::Damaged,
             _ => Trouble::Other,
         };
         Self::new(trouble, error.to_string())
+    }
+}
+
+fn is_of_what_is_there(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error;
+    matches!(
+        error,
+        Error::FromSqlConversionFailure(..)
+            | Error::InvalidColumnType(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::Utf8Error(..)
+    )
+}
+
+/// An error of which one can tell whether the journal is to blame.
+pub trait Failed: From<JournalError> {
+    /// Its complaint.
+    fn of_the_journal(&self) -> Option<&JournalError>;
+}
+
+impl Failed for JournalError {
+    fn of_the_journal(&self) -> Option<&JournalError> {
+        Some(self)
     }
 }
 

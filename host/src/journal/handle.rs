@@ -13,7 +13,7 @@ use crate::grief::{Part, contained};
 
 use super::append::{Append, AppendError, OutboxRow};
 use super::entry::{self, Position};
-use super::error::{JournalError, Trouble};
+use super::error::{Failed, JournalError, Trouble};
 use super::guard::{Files, OwnCuts};
 use super::health::JournalHealth;
 use super::log::{Log, SqliteLog};
@@ -21,13 +21,14 @@ use super::looks::Looks;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Record, Records};
+use super::recovery::{self, Lineage, Noting};
 use super::texts::Indexed;
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, Batch, Mark, SqliteViews, Views, Written};
 use super::wal::{self, Wal};
 use super::writer::{Homes, Settled, Write, Writer};
-use super::{log, place, schema, tidy};
+use super::{log, place, schema, tidy, verify};
 
 /// The way to the journal. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +44,7 @@ pub struct Journal {
     looks: Looks,
     idle: Arc<Mutex<Vec<Reader>>>,
     own_cuts: Arc<OwnCuts>,
+    noting: Arc<Mutex<Noting>>,
 }
 
 /// Reads at a time: each has a connection with a cache of its own.
@@ -69,8 +71,9 @@ impl Journal {
         let log = open_log(data, &mut views)?;
         place::mark(data);
         let at = views.position()?;
-        let tidier = Tidier::open(data)?;
-        Self::start(data, views, Box::new(log), at, tidier)
+        let noting = Arc::new(Mutex::new(Noting::new(data, views.lineage()?, at)));
+        let tidier = Tidier::open(data, noting.clone())?;
+        Self::start(data, views, Box::new(log), at, tidier, noting)
     }
 
     fn start(
@@ -79,6 +82,7 @@ impl Journal {
         log: Box<dyn Log>,
         at: Position,
         tidier: Tidier,
+        noting: Arc<Mutex<Noting>>,
     ) -> Result<Self, JournalError> {
         let (queue, inbox) = mpsc::channel();
         let (applier, batches) = mpsc::sync_channel(Writer::MOST_BEHIND);
@@ -114,6 +118,7 @@ impl Journal {
             looks: Looks::start(data)?,
             idle: Arc::default(),
             own_cuts: Arc::default(),
+            noting,
         })
     }
 
@@ -255,7 +260,7 @@ impl Journal {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<JournalError> + Send + 'static,
+        E: Failed + Send + 'static,
     {
         self.caught_up().await?;
         let place = self.reads.clone().acquire_owned().await.map_err(|_| JournalError::ended())?;
@@ -272,10 +277,18 @@ impl Journal {
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             found
         });
-        reading.await.unwrap_or_else(|_| {
+        let found = reading.await.unwrap_or_else(|_| {
             let text = "the read came to grief; the log says more";
             Err(JournalError::new(Trouble::Grief, text).into())
-        })
+        });
+        found.inspect_err(|error| self.note_failed(error))
+    }
+
+    fn note_failed(&self, error: &impl Failed) {
+        // What was written meanwhile is another matter.
+        if let Some(error) = error.of_the_journal().filter(|error| error.is_of_the_disk()) {
+            self.health.read_failed(error);
+        }
     }
 
     /// The same for little that is asked for often, as the tables are now: where what counts was seen in them before
@@ -289,9 +302,9 @@ impl Journal {
     ) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<JournalError> + Send + 'static,
+        E: Failed + Send + 'static,
     {
-        self.looks.look(look).await
+        self.looks.look(look).await.inspect_err(|error| self.note_failed(error))
     }
 
     /// Takes nothing more, as its files aren't what they were, and writes all that was acknowledged to a new
@@ -398,6 +411,8 @@ impl Journal {
         // A writer that has ended already has nothing left to commit.
         let _ = self.queue.send(Write::Stop);
         let _ = threads.writer.join();
+        let mut noting = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
+        noting.reached(self.progress.committed());
         self.progress.stop();
         let _ = threads.applier.join();
     }
@@ -428,106 +443,147 @@ fn thread(
 /// The log that belongs to the views, which then have all of it.
 fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
     let mark = views.marked()?;
-    fits(data, &mark)?;
-    let log = SqliteLog::open(data)?;
+    fits(data, &mark, &views.lineage()?)?;
+    if mark.applied > Position(0) && !SqliteLog::path(data).exists() {
+        tracing::warn!(
+            "{} was gone: nothing is missing, but a new one doesn't go on behind the backups of before",
+            super::log::FILE
+        );
+    }
+    let log = SqliteLog::open(data).map_err(of_the_log)?;
     replay(&log, views, mark.applied)?;
     views.follow(log.id()?)?;
     Ok(log)
 }
 
-/// What lies beside the tables' file is needed only as long as the log hasn't got it: one that isn't whole, or is of an
-/// earlier time than the file itself, as it was cut, is put aside.
-pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
-    if has_torn_wal(data) {
-        tracing::warn!(
-            "{}-wal isn't whole: it is put aside, and what it had is taken from the log",
-            schema::FILE
-        );
-        place::put_beside_aside(data, clock::now().0)?;
-    }
-    Ok(())
+/// How what lies beside the tables' file is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Beside {
+    /// It belongs there, or there is nothing.
+    Fine,
+    /// It isn't whole, or of another time than the file; the log goes on where the file ends.
+    Needless,
+    /// The same, and the log doesn't.
+    Foreign,
 }
 
-/// Whether the tables' file is better off without what lies beside it, and the log goes on where the file ends.
-pub(super) fn has_torn_wal(data: &Path) -> bool {
+/// What lies beside the tables' file is needed only as long as the log hasn't got it: one that isn't whole, or is of
+/// another time than the file itself, as it or the file was cut or put there by somebody, is put aside.
+///
+/// # Errors
+/// [`JournalError`]: it can't be done without, and can't be gone on with.
+pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
+    match beside(data) {
+        Beside::Fine => Ok(()),
+        Beside::Needless => {
+            tracing::warn!(
+                "{}-wal isn't whole, or of another time: it is put aside, and what it had is taken from the log",
+                schema::FILE
+            );
+            place::put_beside_aside(data, clock::now().0)
+        }
+        Beside::Foreign => Err(of_two_times()),
+    }
+}
+
+/// The file and what lies beside it can't be gone on with together.
+pub(super) fn of_two_times() -> JournalError {
+    let file = schema::FILE;
+    let text = format!("{file} and {file}-wal are of different times: {RECOVER}");
+    JournalError::new(Trouble::Missing, text)
+}
+
+/// How what lies beside the tables' file is. Nobody may be writing.
+pub(super) fn beside(data: &Path) -> Beside {
     let file = data.join(schema::FILE);
     let beside = wal::beside(&file);
-    if beside == Wal::Missing || !SqliteLog::path(data).exists() {
-        return false;
+    if beside == Wal::Missing {
+        return Beside::Fine;
     }
     // Where the file can't be read by itself, whoever opens it says what is wrong.
     let Ok(alone) = wal::without_wal(&file).map_err(JournalError::from).and_then(|c| Mark::of(&c))
     else {
-        return false;
+        return Beside::Fine;
     };
-    let is_older = || match Reader::open(data).and_then(|reader| reader.position()) {
-        Ok(both) => both < alone.applied,
-        Err(error) => error.trouble == Trouble::Damaged,
+    let both = verify::look_only(&file).and_then(|connection| Mark::of(&connection));
+    let (is_older, is_later) = match &both {
+        Ok(both) => (both.applied < alone.applied, both.kept > alone.applied),
+        Err(error) => (error.trouble == Trouble::Damaged, false),
     };
-    if beside != Wal::Broken && !is_older() {
-        return false;
+    if beside != Wal::Broken && !is_older && !is_later {
+        return Beside::Fine;
     }
-    alone.goes_on_in(data).is_some()
+    match alone.goes_on_in(data).is_some() {
+        true => Beside::Needless,
+        false if is_later => Beside::Foreign,
+        // The log says what is missing.
+        false => Beside::Fine,
+    }
 }
 
-/// Whether nothing is missing between a folder's log and the views: that it is there, whole, theirs, and goes on
-/// where they end. Nobody may be writing.
+/// Whether nothing is missing between a folder's log and the views: that it is there, whole, theirs, goes on where they
+/// end, and leads as far as what was acknowledged. Nobody may be writing.
 ///
 /// # Errors
 /// [`JournalError`] says what is missing, and what helps.
-pub(super) fn fits(data: &Path, mark: &Mark) -> Result<(), JournalError> {
-    let (journal, file) = (schema::FILE, log::FILE);
-    let missing = |text: String| Err(JournalError::new(Trouble::Missing, text));
-    let applied = mark.applied;
+pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), JournalError> {
+    let missing = |text: String| JournalError::new(Trouble::Missing, format!("{text}: {RECOVER}"));
+    let (journal, file, applied) = (schema::FILE, log::FILE, mark.applied);
     SqliteLog::check(data).map_err(of_the_log)?;
     let (id, ends) = match SqliteLog::path(data).exists() {
-        false => (None, Ok(None)),
+        false => (None, None),
         true => {
             let log = SqliteLog::open_to_read(data);
-            match log.and_then(|log| Ok((log.id()?, log.ends()?))) {
-                Ok((id, ends)) => (Some(id), Ok(ends)),
-                Err(error) => (None, Err(error)),
+            let looked = log.and_then(|log| Ok((log.id()?, log.ends()?)));
+            match looked {
+                Ok((id, ends)) => (Some(id), ends),
+                // One that was emptied is as good as gone.
+                Err(error) if error.is_of_the_disk() || applied == Position(0) => {
+                    return Err(of_the_log(error));
+                }
+                Err(_) => (None, None),
             }
         }
-    };
-    let ends = match ends {
-        // One that was emptied is as good as gone.
-        Err(error) if error.is_of_the_disk() || applied == Position(0) => {
-            return Err(of_the_log(error));
-        }
-        ends => ends.ok().flatten(),
     };
     // Before anything was applied, it may be there with nothing in it.
     let is_as_good_as_gone = ends.is_none() && (id.is_none() || applied > Position(0));
     if is_as_good_as_gone && !mark.was_stopped {
-        let helps = match place::newest_rescued(data) {
-            Some(saved) => format!("move {}, which has all of it, there", saved.display()),
-            None => "put it back, or a backup in the place of both (cordboard journal restore), or go on with what is left (cordboard journal salvage)"
-                .to_owned(),
-        };
-        return missing(format!(
-            "its log, {file}, is gone or empty, and with it what {journal} hadn't got yet: {helps}"
-        ));
+        if let Some(saved) = place::newest_rescued(data) {
+            let text = format!(
+                "its log, {file}, is gone or empty: {} has all of it, {RECOVER}",
+                saved.display()
+            );
+            return Err(JournalError::new(Trouble::Missing, text));
+        }
+        return Err(missing(format!(
+            "its log, {file}, is gone or empty, and with it what {journal} hadn't got yet"
+        )));
     }
-    let Some((first, last)) = ends else { return Ok(()) };
+    let Some((first, last)) = ends else { return reaches(data, lineage, applied) };
     if mark.log != id {
-        return missing(format!(
-            "{file} belongs to another {journal}: put back the one that belongs to it, or put a backup of it in place (cordboard journal restore says whether {file} goes on from it); if {journal} is the newest backup there is, remove {file}"
-        ));
+        return Err(missing(format!("{file} belongs to another {journal}")));
     }
     if first > applied.next() {
-        return missing(format!(
-            "{journal} ends at {}, and {file} begins at {}: what lies between is in neither; put back the {journal} that belongs to it, or a backup that {file} goes on from (cordboard journal restore says whether it does); if {journal} is the newest backup there is, remove {file}",
+        return Err(missing(format!(
+            "{journal} ends at {}, and {file} begins at {}: what lies between is in neither",
             applied.0, first.0
-        ));
+        )));
     }
     if last < applied {
-        return missing(format!(
-            "{file} ends at {}, before {journal}, which is at {}: it is an older one, or has lost its -wal; put back the one that belongs to it, or go on with what is left (cordboard journal salvage)",
+        return Err(missing(format!(
+            "{file} ends at {}, before {journal}, which is at {}: it is an older one, or has lost its -wal",
             last.0, applied.0
-        ));
+        )));
     }
-    Ok(())
+    reaches(data, lineage, last)
+}
+
+/// What to do about nearly all of it.
+pub(super) const RECOVER: &str = "cordboard journal recover goes on with what leads furthest, and keeps the rest (name your backups: --backup FILE)";
+
+fn reaches(data: &Path, lineage: &Lineage, leads_to: Position) -> Result<(), JournalError> {
+    recovery::must_reach(data, lineage, leads_to)
+        .map_err(|error| JournalError::new(error.trouble, format!("{error}: {RECOVER}")))
 }
 
 /// It isn't the tables that are damaged, and they may have all of it.
@@ -535,10 +591,7 @@ fn of_the_log(error: JournalError) -> JournalError {
     match error.trouble {
         Trouble::Damaged => JournalError::new(
             Trouble::Missing,
-            format!(
-                "its log, {}, is damaged ({error}): go on with what the tables and the log have (cordboard journal salvage), or put both back from a backup of the disk",
-                log::FILE
-            ),
+            format!("its log, {}, is damaged ({error}): {RECOVER}", log::FILE),
         ),
         _ => error,
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::JournalError;
+use super::error::{JournalError, Trouble};
 
 /// Whether the journal can commit, and how much it has.
 #[derive(Debug, Default)]
@@ -18,8 +18,16 @@ pub struct JournalHealth {
     lag: AtomicU64,
     /// Why the log takes nothing; why the views don't follow.
     stuck: [Mutex<Option<String>>; 2],
-    /// The last read that failed.
-    unread: Mutex<Option<(Instant, String)>>,
+    /// Reads that failed.
+    unread: Mutex<Unread>,
+    reads_failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Unread {
+    last: Option<(Instant, String)>,
+    said_at: Option<Instant>,
+    unsaid: u64,
 }
 
 /// What can be stuck.
@@ -45,17 +53,37 @@ impl JournalHealth {
         log.or_else(views)
     }
 
-    /// A read failed.
+    /// A read failed. That is said, with what helps, but not by the thousand.
     pub fn read_failed(&self, error: &JournalError) {
-        let failed = Some((Instant::now(), error.to_string()));
-        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+        const SAID_EVERY: Duration = Duration::from_secs(60);
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.last = Some((Instant::now(), error.to_string()));
+        self.reads_failed.fetch_add(1, Ordering::Relaxed);
+        if unread.said_at.is_some_and(|at| at.elapsed() < SAID_EVERY) {
+            unread.unsaid += 1;
+            return;
+        }
+        unread.said_at = Some(Instant::now());
+        let unsaid = std::mem::take(&mut unread.unsaid);
+        let helps = match error.trouble {
+            Trouble::Damaged => {
+                "it is damaged; see how much with cordboard journal verify, and go on with what leads furthest by cordboard journal recover (the host has to be stopped for that)"
+            }
+            _ => "",
+        };
+        tracing::error!(%error, unsaid, helps, "the journal can't be read");
+    }
+
+    /// Reads that failed so far.
+    pub fn reads_failed(&self) -> u64 {
+        self.reads_failed.load(Ordering::Relaxed)
     }
 
     /// Why a read failed within the last half minute.
     pub fn unreadable(&self) -> Option<String> {
         const LATELY: Duration = Duration::from_secs(30);
         let unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.as_ref().filter(|(at, _)| at.elapsed() < LATELY).map(|(_, why)| why.clone())
+        unread.last.as_ref().filter(|(at, _)| at.elapsed() < LATELY).map(|(_, why)| why.clone())
     }
 
     /// Writes that were given to it and aren't settled.

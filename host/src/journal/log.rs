@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
+use super::handle::RECOVER;
 use super::wal::{self, Wal};
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -96,10 +97,7 @@ impl SqliteLog {
         if !path.exists() || Self::open_to_read(data)?.is_closed()? {
             return Ok(());
         }
-        Err(JournalError::new(
-            Trouble::Missing,
-            format!("{FILE}-wal {gone}; put it back, or go on without: cordboard journal salvage"),
-        ))
+        Err(JournalError::new(Trouble::Missing, format!("{FILE}-wal {gone}: {RECOVER}")))
     }
 
     /// In order, or by a host that didn't say.
@@ -164,8 +162,15 @@ impl SqliteLog {
     /// # Errors
     /// [`JournalError`] says what is wrong with the file.
     pub fn open_to_read(data: &Path) -> Result<Self> {
+        Self::file_to_read(Self::path(data))
+    }
+
+    /// The same of a file, which may be one that was put aside.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn file_to_read(file: PathBuf) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        let file = Self::path(data);
         let connection = Connection::open_with_flags(&file, flags)?;
         connection.busy_timeout(PATIENCE)?;
         Ok(Self { connection, file, trimmed: Default::default() })
@@ -229,6 +234,49 @@ fn insert(connection: &Connection, position: Position, batch: &[u8]) -> rusqlite
     Ok(())
 }
 
+impl SqliteLog {
+    /// That its pages are what they should be, also those that nobody reads and the next append writes to.
+    ///
+    /// # Errors
+    /// [`JournalError`]: the first that is wrong.
+    pub fn check_pages(&self) -> Result<()> {
+        let check = "PRAGMA integrity_check(1)";
+        let said: String = self.connection.query_row(check, [], |row| row.get(0))?;
+        match said.as_str() {
+            "ok" => Ok(()),
+            wrong => Err(JournalError::new(Trouble::Damaged, format!("{FILE}: {wrong}"))),
+        }
+    }
+
+    /// A batch by its position, if there is one that is what was written.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read, or isn't.
+    pub fn batch(&self, position: Position) -> Result<Option<Vec<u8>>> {
+        let query = "SELECT checksum, body FROM batches WHERE position = ?1";
+        let found = self
+            .connection
+            .prepare_cached(query)?
+            .query_row([position.0.cast_signed()], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?))
+            })
+            .optional()?;
+        match found {
+            Some((sum, body)) if sum != i64::from(crc32fast::hash(&body)) => {
+                Err(wrong_checksum(position))
+            }
+            found => Ok(found.map(|(_, body)| body)),
+        }
+    }
+}
+
+/// It isn't what was written.
+fn wrong_checksum(position: Position) -> JournalError {
+    let text =
+        format!("the log's batch {} isn't what was written: its checksum is another", position.0);
+    JournalError::new(Trouble::Damaged, text)
+}
+
 impl Log for SqliteLog {
     fn append(&mut self, position: Position, batch: &[u8]) -> Result<()> {
         Ok(self.append_in(position, batch)?)
@@ -280,7 +328,7 @@ impl Log for SqliteLog {
                 return Err(damaged("doesn't follow on the one before it"));
             }
             if row.get::<_, i64>(1)? != i64::from(crc32fast::hash(body)) {
-                return Err(damaged("isn't what was written: its checksum is another"));
+                return Err(wrong_checksum(at));
             }
             each(at, body)?;
             expected = Some(at.next());

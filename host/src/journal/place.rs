@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
+use super::recovery::REACHED;
 use super::schema::FILE;
 use super::{log, wal};
 
@@ -71,7 +72,7 @@ pub fn must_be_whole(data: &Path) -> Result<(), JournalError> {
         }
     };
     let text = format!(
-        "a restore was broken off here: run cordboard journal restore again, as before; {back}"
+        "a restore was broken off here: run cordboard journal restore again, as before, or cordboard journal recover, which goes on with what leads furthest; {back}"
     );
     Err(JournalError::new(Trouble::Other, text))
 }
@@ -103,7 +104,7 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
         Some(saved) => format!("all of it was written to {}: move that there", saved.display()),
         // Nobody has made a log without one.
         None if data.join(MARK).exists() || data.join(log::FILE).exists() => {
-            "put a backup in its place".to_owned()
+            "cordboard journal recover goes on with what leads furthest (name your backups: --backup FILE)".to_owned()
         }
         None => return Ok(Holds::Fresh),
     };
@@ -181,6 +182,7 @@ fn is_unused(data: &Path) -> bool {
 pub fn put_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
     put_one_aside(data, FILE, "", ms)?;
     put_beside_aside(data, ms)?;
+    put_one_aside(data, REACHED, "", ms)?;
     put_log_aside(data, ms)
 }
 
@@ -210,6 +212,18 @@ fn put_one_aside(data: &Path, file: &str, end: &str, ms: i64) -> Result<(), Jour
     }
 }
 
+/// Files of a name that were put aside in a folder, and copies that a host has written as its own were destroyed: the
+/// newest first.
+pub(super) fn put_aside_before(data: &Path, file: &str) -> Vec<PathBuf> {
+    let end = format!(".{file}");
+    let mut names = named(data, &[ASIDE, RESCUED]);
+    names.retain(|name| {
+        let is_copy = file == FILE && name.starts_with(RESCUED) && name.ends_with(".sqlite");
+        is_copy || (name.starts_with(ASIDE) && name.ends_with(&end))
+    });
+    names.into_iter().rev().map(|name| data.join(name)).collect()
+}
+
 /// From now on the folder has one.
 pub(super) fn mark(data: &Path) {
     let mark = data.join(MARK);
@@ -237,10 +251,13 @@ mod tests {
         mark(data);
         assert!(look(data).unwrap_err().to_string().contains("it is empty, though"));
         std::fs::remove_file(data.join(FILE)).unwrap();
-        assert!(look(data).unwrap_err().to_string().contains("put a backup"));
+        assert!(look(data).unwrap_err().to_string().contains("journal recover"));
         std::fs::remove_file(data.join(MARK)).unwrap();
         std::fs::write(data.join(log::FILE), "x").unwrap();
-        assert!(look(data).unwrap_err().to_string().contains("put a backup"), "its log is there");
+        assert!(
+            look(data).unwrap_err().to_string().contains("journal recover"),
+            "its log is there"
+        );
         std::fs::write(rescued(data, 7), "x").unwrap();
         let error = look(data).unwrap_err();
         assert!(error.to_string().contains("journal.rescued-7.sqlite: move that there"), "{error}");

@@ -26,6 +26,8 @@ pub(super) struct Progress {
     applier: OnceLock<Thread>,
     /// How far the index of texts has come.
     indexed: watch::Sender<Indexed>,
+    /// How far the tables' own file has it.
+    kept: AtomicU64,
     /// Beginnings and ends of moving what lies beside the tables' file into it: odd while that is under way.
     written_back: AtomicU64,
 }
@@ -41,6 +43,7 @@ impl Progress {
             wanted: AtomicU64::new(0),
             applier: OnceLock::new(),
             indexed: watch::Sender::new(Indexed::default()),
+            kept: AtomicU64::new(0),
             written_back: AtomicU64::new(0),
         }
     }
@@ -103,6 +106,16 @@ impl Progress {
         self.wake_applier();
         // The sender is ours: it can't be gone.
         let _ = indexed.wait_for(has_all).await;
+    }
+
+    /// All up to a position was moved to the tables' own file.
+    pub fn keep(&self, up_to: Position) {
+        self.kept.fetch_max(up_to.0, Ordering::AcqRel);
+    }
+
+    /// How far that has it.
+    pub fn kept(&self) -> Position {
+        Position(self.kept.load(Ordering::Acquire))
     }
 
     /// Moving what lies beside the tables' file into it begins, or has ended.

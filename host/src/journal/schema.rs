@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 8;
+pub const SCHEMA_VERSION: i64 = 9;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -25,7 +25,8 @@ pub const SCHEMA_VERSION: i64 = 8;
 /// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
 /// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
-/// the host was last known to run (PRES-04). `position` says how much of which log is in all of them, and how many
+/// the host was last known to run (PRES-04). `position` says how much of which log is in all of them, up to where
+/// the file itself was known to have it, whatever lies beside it (`kept`), and how many
 /// events are in `texts`, the index of what was written (`texts.rs`). `spent` holds keys of what erased customers
 /// wrote, and not whose: whoever has kept a webhook of theirs doesn't bring them back (SEC-02).
 const TABLES: &str = "
@@ -127,7 +128,11 @@ CREATE TABLE IF NOT EXISTS sign_in_links (
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE IF NOT EXISTS position (
     one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL, log BLOB,
-    was_stopped INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0
+    was_stopped INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0,
+    kept INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE IF NOT EXISTS lineage (
+    number INTEGER PRIMARY KEY, log BLOB NOT NULL, after INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS texts_going (
     entry INTEGER PRIMARY KEY, words TEXT NOT NULL
@@ -170,6 +175,12 @@ DROP TRIGGER IF EXISTS audit_is_kept;
 /// Texts are indexed, and conversations found by customer alone, and by the agent who had them (CONV-09).
 const FROM_7_TO_8: &str = "DROP INDEX IF EXISTS conversations_thread;";
 const FROM_LOG_TO_8: &str = "ALTER TABLE position ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;";
+
+/// Until version 9 they have followed one log (or it wasn't noted that there were others).
+const FROM_LOG_TO_9: &str = "
+ALTER TABLE position ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+INSERT INTO lineage (log, after) SELECT log, 0 FROM position WHERE log IS NOT NULL;
+";
 
 /// What is taken out of the index of texts is overwritten there (SEC-04).
 const TEXTS: &str = "INSERT INTO texts (texts, rank) VALUES ('secure-delete', 1);";
@@ -227,6 +238,9 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         connection.execute_batch(FROM_7_TO_8)?;
         connection.execute_batch(TABLES)?;
         connection.execute_batch(TEXTS)?;
+        if (SINCE_LOG..9).contains(&version) {
+            connection.execute_batch(FROM_LOG_TO_9)?;
+        }
         if (1..3).contains(&version) {
             fill_engagements(&connection)?;
         }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use rusqlite::config::DbConfig;
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
 use super::progress::Progress;
+use super::recovery::Noting;
 use super::writer::Write;
 use super::{log, schema, wal};
 
@@ -21,6 +22,7 @@ use super::{log, schema, wal};
 pub(super) struct Tidier {
     views: Wal,
     log: Wal,
+    noting: Arc<Mutex<Noting>>,
 }
 
 /// A tidier at work.
@@ -37,15 +39,17 @@ struct Wal {
 }
 
 const EVERY: Duration = Duration::from_millis(500);
+/// How far what was acknowledged goes is noted as often: what is missing of it after that can't be told.
+const NOTED_EVERY: Duration = Duration::from_millis(50);
 /// What is said of a WAL.
 const CUT: &str = "its -wal was cut or has a hole";
 
 impl Tidier {
     /// Opens what it needs.
-    pub fn open(data: &Path) -> Result<Self, JournalError> {
+    pub fn open(data: &Path, noting: Arc<Mutex<Noting>>) -> Result<Self, JournalError> {
         let views = Wal::open(data.join(schema::FILE))?;
         let log = Wal::open(data.join(log::FILE))?;
-        Ok(Self { views, log })
+        Ok(Self { views, log, noting })
     }
 
     /// Tidies until it is stopped.
@@ -55,7 +59,15 @@ impl Tidier {
             .name("tidy".to_owned())
             .spawn(move || {
                 let mut kept = Kept::default();
-                while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let mut tidied = Instant::now();
+                while stopped.recv_timeout(NOTED_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let mut noting = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
+                    noting.reached(progress.committed());
+                    drop(noting);
+                    if tidied.elapsed() < EVERY {
+                        continue;
+                    }
+                    tidied = Instant::now();
                     // What somebody has destroyed isn't moved to where it would destroy more.
                     if progress.halted().is_some() {
                         continue;
@@ -64,6 +76,7 @@ impl Tidier {
                     if self.views.is_due() {
                         progress.write_back();
                         if self.views.tidy() {
+                            progress.keep(applied);
                             kept.note(applied);
                         }
                         progress.write_back();

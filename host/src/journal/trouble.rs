@@ -11,7 +11,7 @@ pub fn in_words(error: &JournalError, data: &Path) -> String {
     let file = file.display();
     let advice = match error.trouble {
         Trouble::Damaged => {
-            "it is damaged: put a backup in its place (cordboard journal restore), or have `sqlite3 FILE .recover` read what is left; nothing in it was changed"
+            "it is damaged, and nothing in it was changed: cordboard journal recover goes on with what leads furthest (name your backups: --backup FILE); without any, `sqlite3 FILE .recover` may read what is left"
         }
         Trouble::NotWritable => {
             "the host can't write there: look at owner and rights of the file and its folder, and whether the disk is mounted for reading only"

@@ -8,8 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::entry::{self, Position};
 use super::error::{JournalError, Trouble};
-use super::handle;
+use super::handle::{self, Beside};
 use super::log::{Log, SqliteLog};
+use super::recovery::Lineage;
 use super::schema::{self, SCHEMA_VERSION, SINCE_LOG};
 use super::views::Mark;
 use super::wal;
@@ -31,24 +32,6 @@ pub struct Found {
     pub wrong: Vec<String>,
     /// What is wrong with the log.
     pub wrong_with_log: Vec<String>,
-    /// How the tables stand to what can be read of it.
-    pub stands: Stands,
-}
-
-/// How tables stand to what can be read of their log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Stands {
-    /// Nobody has looked.
-    #[default]
-    Unknown,
-    /// They have all of it, and lack nothing that lay beside them.
-    HaveAll,
-    /// It goes on behind them, by so many batches.
-    GoOn(u64),
-    /// There may have been more than either has.
-    MayLack,
-    /// It is another's, or begins later.
-    AreOthers,
 }
 
 impl Found {
@@ -62,19 +45,59 @@ impl Found {
     }
 }
 
-/// A file that is no folder's journal yet.
-pub(super) fn file(path: &Path) -> Result<()> {
-    let connection = look_only(path)?;
-    let mut found = Found::default();
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+/// Whether a file is one that this host can read.
+///
+/// # Errors
+/// [`JournalError`]: it isn't.
+pub(super) fn is_a_journal(connection: &Connection, path: &Path) -> Result<()> {
+    let version = version_of(connection)?;
     if version == 0 || version > SCHEMA_VERSION {
         let text = format!("{} is no journal that this host can read", path.display());
         return Err(JournalError::new(Trouble::Other, text));
     }
-    pages(&connection, &mut found)?;
+    Ok(())
+}
+
+/// Whether there were logs when it was written.
+///
+/// # Errors
+/// [`JournalError`]: it can't be read.
+pub(super) fn has_a_log(connection: &Connection) -> Result<bool> {
+    Ok(version_of(connection)? >= SINCE_LOG)
+}
+
+fn version_of(connection: &Connection) -> Result<i64> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Whether all of the tables can be read, and agrees.
+///
+/// # Errors
+/// [`JournalError`]: the first that is wrong.
+pub(super) fn form(connection: &Connection) -> Result<()> {
+    let mut found = Found::default();
+    look_through(connection, &mut found)?;
     match found.wrong.first() {
         None => Ok(()),
         Some(wrong) => Err(JournalError::new(Trouble::Damaged, wrong)),
+    }
+}
+
+/// Whether a start would go on with a folder's tables and log, as far as that can be told without reading all of them.
+///
+/// # Errors
+/// [`JournalError`]: what would keep it from that.
+pub(super) fn would_start(data: &Path) -> Result<()> {
+    if handle::beside(data) == Beside::Foreign {
+        return Err(handle::of_two_times());
+    }
+    let connection = look_only(&data.join(schema::FILE))?;
+    match has_a_log(&connection)? {
+        true => {
+            let mark = Mark::of(&connection)?;
+            handle::fits(data, &mark, &Lineage::of(&connection, &mark)?)
+        }
+        false => Ok(()),
     }
 }
 
@@ -86,38 +109,30 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
     let mut found = Found::default();
     // As a start would look at it.
     let file = data.join(schema::FILE);
-    let connection = match nobody_runs && handle::has_torn_wal(data) {
-        true => wal::without_wal(&file)?,
-        false => look_only(&file)?,
+    let beside = if nobody_runs { handle::beside(data) } else { Beside::Fine };
+    let connection = match beside {
+        Beside::Fine => look_only(&file)?,
+        Beside::Needless => wal::without_wal(&file)?,
+        Beside::Foreign => {
+            found.wrong.push(handle::of_two_times().to_string());
+            return Ok(found);
+        }
     };
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let mut is_needless = false;
-    if nobody_runs && version >= SINCE_LOG {
+    if nobody_runs && has_a_log(&connection)? {
         let marked = Mark::of(&connection);
         match marked {
             Err(error) => found.note(error.to_string()),
             Ok(mark) => {
-                let fits = handle::fits(data, &mark);
+                let lineage = Lineage::of(&connection, &mark);
+                let fits = lineage.and_then(|lineage| handle::fits(data, &mark, &lineage));
                 found.wrong_with_log.extend(fits.err().map(|error| error.to_string()));
                 // As a start does: nothing is missing beside tables that were closed in order.
                 is_needless = mark.was_stopped;
-                found.stands = stands(data, &mark);
             }
         }
     }
-    // One state of it, however much is written meanwhile.
-    connection.execute_batch("BEGIN")?;
-    let steps: [Step; 3] = [pages, events, conversations];
-    for look in steps {
-        // A file whose pages are broken says no more.
-        if !found.wrong.is_empty() {
-            break;
-        }
-        match look(&connection, &mut found) {
-            Err(error) if error.trouble == Trouble::Damaged => found.note(error.to_string()),
-            looked => looked?,
-        }
-    }
+    look_through(&connection, &mut found)?;
     let is_empty = std::fs::metadata(SqliteLog::path(data)).map_or(true, |about| about.len() == 0);
     if !(is_empty && is_needless) && found.wrong_with_log.is_empty() {
         let looked = log(data, &mut found.batches);
@@ -126,25 +141,21 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
     Ok(found)
 }
 
-fn stands(data: &Path, mark: &Mark) -> Stands {
-    let log = SqliteLog::open_to_read(data).and_then(|log| Ok((log.id()?, log.ends()?)));
-    let has_beside = mark.was_stopped || wal::beside(&data.join(schema::FILE)) == wal::Wal::Whole;
-    match log {
-        Ok((id, _)) if mark.log != Some(id) => Stands::AreOthers,
-        Ok((_, Some((first, _)))) if first > mark.applied.next() => Stands::AreOthers,
-        Ok((_, Some((_, last)))) if last > mark.applied => Stands::GoOn(last.0 - mark.applied.0),
-        // What is there of the log ends before them.
-        Ok(_) if has_beside && mark.applied > Position(0) => Stands::HaveAll,
-        // After a host that stopped in order there is nothing that they lack.
-        Err(_) if mark.was_stopped => Stands::HaveAll,
-        _ => Stands::MayLack,
+/// Pages, events and conversations, in one state of them however much is written meanwhile.
+fn look_through(connection: &Connection, found: &mut Found) -> Result<()> {
+    connection.execute_batch("BEGIN")?;
+    let steps: [Step; 3] = [pages, events, conversations];
+    for look in steps {
+        // A file whose pages are broken says no more.
+        if !found.wrong.is_empty() {
+            break;
+        }
+        match look(connection, found) {
+            Err(error) if error.trouble == Trouble::Damaged => found.note(error.to_string()),
+            looked => looked?,
+        }
     }
-}
-
-/// The positions of the log's oldest and newest batch.
-pub fn batches_of_log(data: &Path) -> Option<(u64, u64)> {
-    let (first, last) = SqliteLog::open_to_read(data).and_then(|log| log.ends()).ok()??;
-    Some((first.0, last.0))
+    Ok(())
 }
 
 /// Each batch of the log can be read.
@@ -152,10 +163,12 @@ fn log(data: &Path, batches: &mut u64) -> Result<()> {
     if !SqliteLog::path(data).exists() {
         return Ok(());
     }
-    SqliteLog::open_to_read(data)?.each_after(Position(0), &mut |position, bytes| {
+    let log = SqliteLog::open_to_read(data)?;
+    log.each_after(Position(0), &mut |position, bytes| {
         *batches += 1;
         entry::decoded(position, bytes).map(drop)
-    })
+    })?;
+    log.check_pages()
 }
 
 /// A connection that changes nothing.

@@ -427,6 +427,7 @@ impl<'a> Simulation<'a> {
                 self.world.send(Machine::Queue(judgement.queue), Mail::Queue(input));
             }
             Happening::Screen(..)
+            | Happening::Changed(..)
             | Happening::Taken(..)
             | Happening::Decided(_)
             | Happening::Alert(_) => {}

@@ -115,9 +115,8 @@ impl Handler<HasRead> for Shard {
                 self.replace(reload.id, read);
                 self.has_reloaded(reload.id, reload.retry, context);
             }
-            Err(error) => {
+            Err(_) => {
                 // It keeps its machine, which the journal refuses to follow, until it can be read.
-                tracing::error!(%error, id = %reload.id, "the journal can't be read");
                 let attempts = reload.attempts.saturating_add(1);
                 self.reload_later(Reload { attempts, ..reload }, backoff(attempts), context);
             }

@@ -283,8 +283,6 @@ impl Handler<HasLooked> for Shard {
             }
             Ok(found) => self.deal_with(deliver, found, context),
             Err(error) => {
-                self.directory.journal.health().read_failed(&error);
-                tracing::error!(%error, "the journal can't be read");
                 let why = format!("the journal can't be read: {error}");
                 if let Some(deliver) = deliver.unavailable(why) {
                     self.try_again(deliver, context);

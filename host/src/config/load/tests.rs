@@ -274,3 +274,27 @@ fn text_that_is_no_ron_is_named_with_its_place() {
     let found = load(folder.path()).unwrap_err().0;
     assert!(found.len() == 1 && found[0].file.ends_with("a.ron"), "{found:?}");
 }
+
+// OPS-01
+#[test]
+fn what_stands_twice_counts_neither_way() {
+    for (text, name) in [
+        ("(permissions: {agent: [],\n agent: [self_assign]})", "agent"),
+        ("(agents: [(id: \"kim\", skills: {\"german\": 3,\n \"german\": 1})])", "german"),
+        ("(queues: [(id: \"a\")],\n queues: [(id: \"b\")])", "queues"),
+        ("(queues: [(id: \"a\",\n id: \"b\")])", "id"),
+        (
+            "(channels: [(id: \"c\", plugin: \"p\", workstream: \"w\", config: (a: (x: 1,\n x: 2)))])",
+            "x",
+        ),
+    ] {
+        let found = problems(text);
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+        expect(&found, "2:", &format!("`{name}` stands twice"));
+    }
+    let secret =
+        "(channels: [(id: \"c\", plugin: \"p\", workstream: \"w\", secrets: {\"key\": \"222\"})])";
+    let found = problems(secret);
+    expect(&found, "1:", "env(\"NAME\"), file(\"PATH\") or credential(\"NAME\")");
+    assert!(!found.iter().any(|said| said.contains("222")), "{found:?}");
+}

@@ -71,6 +71,7 @@ pub fn run(
     let mut index = Index::of(&mut views, progress);
     while let Some(first) = index.until_next(inbox, &mut views, progress) {
         let (batches, is_busy) = collected(first, inbox, progress);
+        views.is_kept(progress.kept());
         let outcomes = until_applied(&mut views, &batches, progress, health);
         let Some(outcomes) = outcomes else {
             tracing::error!(

@@ -15,6 +15,7 @@ use super::entry::{Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::{Log, LogId, SqliteLog};
 use super::record::{Outcome, Record};
+use super::recovery::{self, Lineage};
 use super::texts::{self, Indexed};
 use super::{schema, wal};
 
@@ -40,6 +41,7 @@ pub trait Views: Send {
 pub struct SqliteViews {
     connection: Connection,
     file: PathBuf,
+    kept: Position,
 }
 
 /// How the views stand to a log.
@@ -50,6 +52,8 @@ pub struct Mark {
     pub was_stopped: bool,
     /// How far they have come.
     pub applied: Position,
+    /// So far, at least, the file itself has it, whatever lies beside it: one that hasn't is of an earlier time than that.
+    pub kept: Position,
 }
 
 impl Mark {
@@ -61,10 +65,20 @@ impl Mark {
         let query = "SELECT log, was_stopped, applied FROM position";
         let row = connection.query_row(query, [], |row| {
             let applied = Position(row.get::<_, i64>(2)?.cast_unsigned());
-            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied })
+            let kept = Position::default();
+            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied, kept })
         });
-        let unused = Self { log: None, was_stopped: true, applied: Position::default() };
-        Ok(row.optional()?.unwrap_or(unused))
+        let (applied, kept) = Default::default();
+        let unused = Self { log: None, was_stopped: true, applied, kept };
+        let mut mark = row.optional()?.unwrap_or(unused);
+        // Tables of before didn't say.
+        let says = "SELECT 1 FROM pragma_table_info('position') WHERE name = 'kept'";
+        if connection.prepare(says)?.exists([])? {
+            let kept = "SELECT kept FROM position";
+            let kept = connection.query_row(kept, [], |row| row.get::<_, i64>(0)).optional()?;
+            mark.kept = Position(kept.unwrap_or(0).cast_unsigned());
+        }
+        Ok(mark)
     }
 
     /// How many batches a folder's log has beyond these views; none, if it can't be read, isn't theirs, or doesn't go
@@ -87,10 +101,17 @@ impl SqliteViews {
     /// # Errors
     /// [`JournalError`] says what is wrong with the file.
     pub fn open(data: &Path) -> Result<Self> {
-        let file = data.join(schema::FILE);
+        Self::open_file(data.join(schema::FILE))
+    }
+
+    /// The same of a file that isn't a folder's journal yet.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_file(file: PathBuf) -> Result<Self> {
         let connection = schema::open(&file)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        Ok(Self { connection, file })
+        Ok(Self { connection, file, kept: Position::default() })
     }
 
     /// How they stand to a log.
@@ -106,18 +127,75 @@ impl SqliteViews {
     /// # Errors
     /// [`JournalError`]: it couldn't be written.
     pub fn follow(&mut self, log: LogId) -> Result<()> {
+        self.write_back("FULL")?;
         self.mark(&format!("log = x'{}', was_stopped = 0", hex::encode(log)))?;
+        recovery::follows(&self.connection, log)?;
+        keep(&self.file)?;
         // In the file itself: it must be known whatever becomes of what lies beside it.
-        Ok(self.connection.execute_batch("PRAGMA wal_checkpoint(FULL)")?)
+        self.write_back("FULL")
+    }
+
+    /// Moves what lies beside the file into it; from then on whoever writes beside it says that it has to be there.
+    fn write_back(&mut self, how: &str) -> Result<()> {
+        let checkpoint = format!("PRAGMA wal_checkpoint({how})");
+        let is_whole = self.connection.query_row(&checkpoint, [], |row| {
+            Ok(row.get::<_, i64>(0)? == 0 && row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+        })?;
+        if is_whole {
+            self.is_kept(self.marked()?.applied);
+        }
+        Ok(())
     }
 
     fn mark(&mut self, what: &str) -> Result<()> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("INSERT OR IGNORE INTO position (one, applied) VALUES (1, 0)", [])?;
-        transaction.execute(&format!("UPDATE position SET {what}"), [])?;
+        transaction.execute(
+            &format!("UPDATE position SET {what}, kept = max(kept, ?1)"),
+            [self.kept.0.cast_signed()],
+        )?;
         transaction.commit()?;
         keep(&self.file)
+    }
+
+    /// So far the file itself has it.
+    pub fn is_kept(&mut self, up_to: Position) {
+        self.kept = self.kept.max(up_to);
+    }
+
+    /// Along which logs they have come.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn lineage(&self) -> Result<Lineage> {
+        Lineage::of(&self.connection, &self.marked()?)
+    }
+
+    /// From now on each batch is on disk once it is applied.
+    ///
+    /// # Errors
+    /// [`JournalError`]: SQLite's own.
+    pub fn keep_each(&self) -> Result<()> {
+        Ok(self.connection.pragma_update(None, "synchronous", "FULL")?)
+    }
+
+    /// Closes in order, as tables that go a way of their own from here: all of it is in the file, on disk.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it couldn't be written there.
+    pub fn close_apart(mut self) -> Result<Lineage> {
+        self.mark("was_stopped = 1")?;
+        self.connection.execute_batch(
+            "INSERT INTO lineage (log, after) SELECT randomblob(16), applied FROM position",
+        )?;
+        let lineage = self.lineage()?;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0))?;
+        match is_busy {
+            false => Ok(lineage),
+            true => Err(JournalError::new(Trouble::Held, "somebody reads the journal just now")),
+        }
     }
 
     /// The newest outbox row there ever was.
@@ -129,13 +207,13 @@ impl SqliteViews {
         Ok(self.connection.query_row(query, [], |row| row.get(0))?)
     }
 
-    /// Nobody knows what has become of replies that weren't confirmed: some of what followed is lost (salvage), or
+    /// Nobody knows what has become of replies that weren't confirmed: some of what followed is lost, or
     /// left behind (a backup). Their number.
     ///
     /// # Errors
     /// [`JournalError`]: it can't be written.
     pub fn doubt_replies(&self) -> Result<usize> {
-        doubt_replies(&self.connection)
+        Ok(self.connection.execute("UPDATE outbox SET attempting = 1 WHERE done = 0", [])?)
     }
 
     /// Closes in order: one tidy file is left behind. What is in the WAL is safe either way.
@@ -147,7 +225,7 @@ impl SqliteViews {
             );
             return;
         }
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let _ = self.write_back("TRUNCATE");
         if let Err(error) = self.mark("was_stopped = 1") {
             tracing::warn!(%error, "the journal couldn't be closed in order; the next start looks at its log");
         }
@@ -176,6 +254,10 @@ impl SqliteViews {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let indexed = texts::go_on(&transaction, most)?;
+        // Whoever writes first beside the file says what has to be in that.
+        transaction
+            .prepare_cached("UPDATE position SET kept = max(kept, ?1)")?
+            .execute([self.kept.0.cast_signed()])?;
         transaction.commit()?;
         Ok(indexed)
     }
@@ -206,8 +288,8 @@ impl SqliteViews {
         }
         if let Some(last) = batches.last() {
             transaction
-                .prepare_cached("UPDATE position SET applied = ?1")?
-                .execute([last.position.0.cast_signed()])?;
+                .prepare_cached("UPDATE position SET applied = ?1, kept = max(kept, ?2)")?
+                .execute([last.position, self.kept].map(|at| at.0.cast_signed()))?;
         }
         transaction.commit()?;
         Ok(outcomes)
@@ -225,11 +307,6 @@ impl Views for SqliteViews {
             Err(JournalError::new(Trouble::Grief, format!("it came to grief: {why}")))
         })
     }
-}
-
-/// The same, of tables that aren't a folder's yet.
-pub(super) fn doubt_replies(connection: &Connection) -> Result<usize> {
-    Ok(connection.execute("UPDATE outbox SET attempting = 1 WHERE done = 0", [])?)
 }
 
 /// Puts on disk what was committed to a file of SQLite's in WAL mode without a sync: it lies in the WAL,

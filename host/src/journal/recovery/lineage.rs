@@ -1,0 +1,197 @@
+//! Which of two states of a journal has more: positions count only along the same logs.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::entry::Position;
+use crate::journal::error::JournalError;
+use crate::journal::log::LogId;
+use crate::journal::views::Mark;
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// The logs that tables have followed, the oldest first, each with the position behind which it begins. Names of logs
+/// are random, so two that share one have the same past up to where it begins.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Lineage(Vec<(LogId, u64)>);
+
+impl Lineage {
+    /// Of tables, by their own word; those of before had one log.
+    ///
+    /// # Errors
+    /// [`JournalError`]: they can't be read.
+    pub fn of(connection: &Connection, mark: &Mark) -> Result<Self> {
+        let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'lineage')";
+        if !connection.query_row(exists, [], |row| row.get(0))? {
+            return Ok(Self(mark.log.map(|log| (log, 0)).into_iter().collect()));
+        }
+        let mut logs = connection.prepare("SELECT log, after FROM lineage ORDER BY number")?;
+        let logs = logs.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+        let logs = logs.map(|row| row.map(|(log, after)| (log, after.cast_unsigned())));
+        Ok(Self(logs.collect::<rusqlite::Result<_>>()?))
+    }
+
+    /// A log of which nothing else is known.
+    pub fn only(log: LogId) -> Self {
+        Self(vec![(log, 0)])
+    }
+
+    /// The one that they follow.
+    pub fn newest(&self) -> Option<LogId> {
+        self.0.last().map(|(log, _)| *log)
+    }
+
+    /// How far a state, by its position, agrees with another.
+    pub fn agrees(&self, at: Position, other: &Self, other_at: Position) -> Position {
+        let shared = (0..self.0.len()).rev().find_map(|own| {
+            let theirs = other.0.iter().position(|(log, _)| *log == self.0[own].0)?;
+            Some((own, theirs))
+        });
+        let Some((own, theirs)) = shared else { return Position(0) };
+        self.end_of(own, at).min(other.end_of(theirs, other_at))
+    }
+
+    /// Where a log's part ends: at the beginning of the next one's.
+    fn end_of(&self, index: usize, at: Position) -> Position {
+        self.0.get(index + 1).map_or(at, |(_, after)| Position(*after).min(at))
+    }
+}
+
+/// From a position on tables follow another log, or go a way of their own. A log that they follow already is no news.
+///
+/// # Errors
+/// SQLite's own.
+pub fn follows(connection: &Connection, log: LogId) -> rusqlite::Result<()> {
+    let newest = "SELECT log FROM lineage ORDER BY number DESC LIMIT 1";
+    let newest: Option<LogId> = connection.query_row(newest, [], |row| row.get(0)).optional()?;
+    if newest != Some(log) {
+        connection
+            .execute("INSERT INTO lineage (log, after) SELECT ?1, applied FROM position", [log])?;
+    }
+    Ok(())
+}
+
+/// The name of the file in a data folder that says how far what was acknowledged goes.
+pub const REACHED: &str = "journal.reached";
+
+/// How far what was acknowledged went, as a host has last noted it beside its journal: less than that is a loss. It
+/// isn't synced: what it says was on disk before, and after a power failure it says less, or nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// Of which journal.
+    pub lineage: Lineage,
+    /// Up to where.
+    pub at: Position,
+}
+
+impl Reached {
+    /// What a folder says; nothing, if nobody has said it or it can't be read.
+    pub fn of(data: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(data.join(REACHED)).ok()?;
+        let (said, sum) = text.trim_end().rsplit_once(' ')?;
+        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(said.as_bytes()) {
+            return None;
+        }
+        let (at, lineage) = said.split_once(' ')?;
+        let (at, lineage) = (at.parse().ok()?, serde_json::from_str(lineage).ok()?);
+        Some(Self { lineage, at: Position(at) })
+    }
+
+    /// Says it.
+    ///
+    /// # Errors
+    /// The disk's own.
+    pub fn note(&self, data: &Path) -> std::io::Result<()> {
+        let lineage = serde_json::to_string(&self.lineage).map_err(std::io::Error::other)?;
+        let said = format!("{:020} {lineage}", self.at.0);
+        let text = format!("{said} {:08x}\n", crc32fast::hash(said.as_bytes()));
+        // Over what stands there, at once: it has the same length while the logs are the same.
+        let file =
+            File::options().create(true).write(true).truncate(false).open(data.join(REACHED))?;
+        file.write_all_at(text.as_bytes(), 0)?;
+        file.set_len(text.len() as u64)
+    }
+}
+
+/// Notes it as it grows.
+#[derive(Debug)]
+pub struct Noting {
+    data: PathBuf,
+    reached: Reached,
+}
+
+impl Noting {
+    /// For tables that follow their log.
+    pub fn new(data: &Path, lineage: Lineage, at: Position) -> Self {
+        let noting = Self { data: data.to_owned(), reached: Reached { lineage, at } };
+        noting.note();
+        noting
+    }
+
+    /// It has come so far.
+    pub fn reached(&mut self, at: Position) {
+        if at > self.reached.at {
+            self.reached.at = at;
+            self.note();
+        }
+    }
+
+    fn note(&self) {
+        // A disk that takes nothing shows in what is written to the log.
+        let _ = self.reached.note(&self.data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lineage(logs: &[(u8, u64)]) -> Lineage {
+        Lineage(logs.iter().map(|(log, after)| ([*log; 16], *after)).collect())
+    }
+
+    // OPS-10
+    #[test]
+    fn positions_count_along_the_same_logs_only() {
+        let at = Position;
+        let first = lineage(&[(1, 0)]);
+        let after_salvage = lineage(&[(1, 0), (2, 57)]);
+        let after_restore = lineage(&[(1, 0), (3, 40)]);
+        let agrees = |one: &Lineage, p, other: &Lineage, q| {
+            let agreed = one.agrees(at(p), other, at(q));
+            assert_eq!(
+                agreed,
+                other.agrees(at(q), one, at(p)),
+                "it is the same the other way round"
+            );
+            agreed.0
+        };
+        assert_eq!(agrees(&first, 40, &first, 80), 40);
+        assert_eq!(agrees(&first, 40, &after_salvage, 80), 40);
+        assert_eq!(agrees(&first, 100, &after_salvage, 80), 57, "they part there");
+        assert_eq!(agrees(&after_restore, 60, &after_salvage, 80), 40);
+        assert_eq!(agrees(&lineage(&[(9, 0)]), 60, &after_salvage, 80), 0, "a stranger");
+        assert_eq!(agrees(&lineage(&[(2, 0)]), 60, &after_salvage, 80), 60, "its past isn't known");
+        assert_eq!(agrees(&Lineage::default(), 60, &first, 80), 0);
+    }
+
+    // OPS-10
+    #[test]
+    fn how_far_it_went_is_read_as_it_was_noted_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Reached::of(folder.path()), None);
+        let reached = Reached { lineage: lineage(&[(1, 0), (2, 57)]), at: Position(80) };
+        reached.note(folder.path()).unwrap();
+        assert_eq!(Reached::of(folder.path()), Some(reached));
+        let file = folder.path().join(REACHED);
+        let text = std::fs::read_to_string(&file).unwrap();
+        for wrong in [text.replace("80 ", "90 "), text[..20].to_owned(), String::new()] {
+            std::fs::write(&file, &wrong).unwrap();
+            assert_eq!(Reached::of(folder.path()), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Going on with what is left. Whatever was damaged, lost or put back: what lies in the folder and in the backups that
+//! are named is looked at, how far each way leads is compared with what was acknowledged, and the one that leads
+//! furthest is taken. Nothing changes before it is known to lead there, and nothing is thrown away: so a way that turns
+//! out to be the wrong one is one that can be gone back.
+
+mod lineage;
+#[cfg(test)]
+mod tests;
+mod ways;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::entry::Position;
+use super::error::{JournalError, Trouble};
+use super::handle::apply_batch;
+use super::log::SqliteLog;
+use super::views::SqliteViews;
+use super::wal::{self, Wal};
+use super::{place, schema, verify};
+
+pub(super) use lineage::{Lineage, Noting, REACHED, Reached, follows};
+pub use ways::{Kind, Outlook, Way};
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// What an operator says that they want.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// What was acknowledged and is in none of it is lost.
+    pub accepts_loss: bool,
+    /// A backup as it is: what the log has since is left out.
+    pub without_log: bool,
+}
+
+/// What the next start goes on with.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// In words: which tables, which log, how far.
+    pub way: String,
+    /// Batches that were acknowledged and are lost.
+    pub lost: u64,
+    /// Nobody has noted how far it went, or not to the last moment: there may have been more.
+    pub may_lack: bool,
+    /// Replies that weren't confirmed: nobody knows whether they have gone out since.
+    pub replies: usize,
+    /// What was there has this in its name.
+    pub kept: String,
+}
+
+/// Goes on with what leads furthest; nothing, if nothing is wrong.
+///
+/// # Errors
+/// [`JournalError`]: nothing was changed, and why: there is nothing to go on with, or what there is lacks what was
+/// acknowledged and the terms don't accept that.
+pub fn recover(
+    data: &Path,
+    backups: &[PathBuf],
+    terms: Terms,
+    now_ms: i64,
+) -> Result<Option<Recovered>> {
+    for backup in backups {
+        must_be_a_backup(backup)?;
+    }
+    let outlook = Outlook::of(data, backups);
+    let mut looked = Looked::default();
+    let way = outlook.ways.iter().find(|way| looked.is_sound(way));
+    let Some(way) = way else { return Err(nothing_left(&outlook, &looked)) };
+    if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
+        return Ok(None);
+    }
+    must_be_accepted(&outlook, way, terms)?;
+    go(data, &outlook, way, now_ms).map(Some)
+}
+
+/// Puts a backup in the place of a folder's journal, with what its log has behind it.
+///
+/// # Errors
+/// [`JournalError`]: nothing was changed, and why: it isn't a whole journal, or something else leads further.
+pub fn restore(data: &Path, from: &Path, terms: Terms, now_ms: i64) -> Result<Recovered> {
+    must_be_a_backup(from)?;
+    let outlook = Outlook::of(data, &[from.to_owned()]);
+    let is_wanted =
+        |way: &&Way| way.base.kind == Kind::Backup && (way.log.is_none() || !terms.without_log);
+    let mut looked = Looked::default();
+    let Some(way) = outlook.ways.iter().find(|way| is_wanted(way) && looked.is_sound(way)) else {
+        return Err(nothing_left(&outlook, &looked));
+    };
+    if !terms.without_log && !terms.accepts_loss {
+        let reached = outlook.reaches(way);
+        let further = |other: &&Way| outlook.reaches(other) > reached && looked.is_sound(other);
+        if let Some(other) = outlook.ways.iter().find(further) {
+            let text = format!(
+                "it leads less far than what is there: this is {way}; there is {other}. cordboard journal recover goes on with that; to go back to the backup all the same, add --without-log"
+            );
+            return Err(JournalError::new(Trouble::Other, text));
+        }
+        must_be_accepted(&outlook, way, terms)?;
+    }
+    go(data, &outlook, way, now_ms)
+}
+
+/// Whose form was looked at, and what was found.
+#[derive(Default)]
+struct Looked(Vec<(PathBuf, bool, Option<String>)>);
+
+impl Looked {
+    fn is_sound(&mut self, way: &Way) -> bool {
+        let (file, is_alone) = (&way.base.file, way.base.is_alone);
+        let known = self.0.iter().find(|(known, alone, _)| known == file && *alone == is_alone);
+        if let Some((_, _, wrong)) = known {
+            return wrong.is_none();
+        }
+        let connection = match is_alone || way.base.kind == Kind::Backup {
+            true => wal::without_wal(file).map_err(JournalError::from),
+            false => verify::look_only(file),
+        };
+        let wrong = connection.and_then(|connection| verify::form(&connection)).err();
+        let is_sound = wrong.is_none();
+        self.0.push((file.clone(), is_alone, wrong.map(|wrong| wrong.to_string())));
+        is_sound
+    }
+}
+
+/// A journal that is in use, or that a killed host has left, is something else.
+fn must_be_a_backup(file: &Path) -> Result<()> {
+    if wal::beside(file) == Wal::Missing {
+        return Ok(());
+    }
+    let file = file.display();
+    let text = format!(
+        "{file}-wal lies beside {file} and belongs to it: that isn't a backup, but a journal that is in use or that a killed host has left; \
+         cordboard journal backup makes a copy of it, and cordboard journal recover goes on with it where it is"
+    );
+    Err(JournalError::new(Trouble::Other, text))
+}
+
+/// Whether a start goes on with all that there is, so that nothing has to be done.
+fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
+    let is_there = way.base.kind == Kind::Own
+        && !way.base.is_alone
+        && way.log.as_ref().is_none_or(|log| log.file == SqliteLog::path(data));
+    let log = outlook.logs.iter().find(|log| log.file == SqliteLog::path(data));
+    // One that can't be read at all isn't among them.
+    let reads_all = match log {
+        Some(log) => log.why.is_none(),
+        None => !SqliteLog::path(data).exists(),
+    };
+    is_there && reads_all && outlook.lacks(way) == 0 && verify::would_start(data).is_ok()
+}
+
+fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
+    let unusable = outlook.unusable.iter().map(|(file, why)| (file, why));
+    let damaged = looked.0.iter().filter_map(|(file, _, why)| Some((file, why.as_ref()?)));
+    let all: Vec<String> =
+        unusable.chain(damaged).map(|(file, why)| format!("{}: {why}", file.display())).collect();
+    let logs: Vec<String> = outlook
+        .logs
+        .iter()
+        .flat_map(|log| log.readable.iter())
+        .map(|(first, last)| format!("{} to {}", first.0, last.0))
+        .collect();
+    let joins = match logs.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; the log has batches {}, which go on behind a backup of the batch before or of one among them",
+            logs.join(", ")
+        ),
+    };
+    let text = format!(
+        "there are no whole tables to go on with ({}): name the backups that there are (--backup FILE){joins}; what is left can perhaps be read with `sqlite3 FILE .recover`",
+        all.join("; ")
+    );
+    JournalError::new(Trouble::Damaged, text)
+}
+
+/// Nobody loses what was acknowledged without having been told how much.
+fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
+    if terms.accepts_loss || terms.without_log {
+        return Ok(());
+    }
+    let lacks = outlook.lacks(way);
+    let lacks = match (lacks, outlook.may_lack(way)) {
+        (0, None) => return Ok(()),
+        (0, Some(why)) => format!("more may have been acknowledged ({why})"),
+        (lacks, _) => format!("{lacks} batches that were acknowledged are missing from that"),
+    };
+    let logs: Vec<String> = outlook
+        .logs
+        .iter()
+        .filter(|log| way.log.as_ref().is_none_or(|used| used.file != log.file))
+        .flat_map(|log| log.readable.iter())
+        .filter(|(_, last)| *last > way.agrees)
+        .map(|(first, last)| format!("{} to {}", first.0, last.0))
+        .collect();
+    let joins = match logs.is_empty() {
+        true => String::new(),
+        false => {
+            format!(" (the log has batches {}, which go on behind a newer backup)", logs.join(", "))
+        }
+    };
+    let text = format!(
+        "what leads furthest is {way}; {lacks}. Name all backups that there are (cordboard journal recover --backup FILE){joins}, or put back what was taken away; if there is nothing more, add --accept-loss"
+    );
+    Err(JournalError::new(Trouble::Missing, text))
+}
+
+/// Takes a way: what is made is whole and on disk before it is put in any place.
+fn go(data: &Path, outlook: &Outlook, way: &Way, now_ms: i64) -> Result<Recovered> {
+    let lost = outlook.lacks(way);
+    let may_lack = outlook.may_lack(way).is_some();
+    let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
+    let (replies, lineage) = match way.base.kind {
+        Kind::Own => in_place(data, way, is_whole, now_ms)?,
+        Kind::Aside | Kind::Backup => {
+            let partial = data.join("restored.partial");
+            let made = made_of_copy(&partial, way, is_whole);
+            if made.is_err() {
+                remove(&partial);
+            }
+            let made = made?;
+            put_in_place(data, &partial, now_ms)?;
+            made
+        }
+    };
+    let reached = Reached { lineage, at: way.leads_to };
+    reached.note(data).map_err(|error| not_written(&data.join(REACHED), &error))?;
+    place::mark(data);
+    place::restore_ends(data);
+    Ok(Recovered {
+        way: way.to_string(),
+        lost,
+        may_lack,
+        replies,
+        kept: format!("left-{now_ms}.*"),
+    })
+}
+
+/// The folder's own tables go on where they are: a transaction for each batch, so whatever keeps it from its end has
+/// harmed nothing, and the log is put aside only once they have all of it, on disk.
+fn in_place(data: &Path, way: &Way, is_whole: bool, now_ms: i64) -> Result<(usize, Lineage)> {
+    if way.base.is_alone {
+        place::put_beside_aside(data, now_ms)?;
+    }
+    let made = gone_on(SqliteViews::open(data)?, way, is_whole)?;
+    place::put_log_aside(data, now_ms)?;
+    Ok(made)
+}
+
+/// A copy of tables that aren't in their place, gone on with.
+fn made_of_copy(partial: &Path, way: &Way, is_whole: bool) -> Result<(usize, Lineage)> {
+    remove(partial);
+    let copy = |from: &Path, to: &Path| {
+        std::fs::copy(from, to).map(drop).map_err(|error| not_written(from, &error))
+    };
+    copy(&way.base.file, partial)?;
+    if !way.base.is_alone && way.base.kind == Kind::Aside && wal::path(&way.base.file).exists() {
+        copy(&wal::path(&way.base.file), &wal::path(partial))?;
+    }
+    let made = gone_on(SqliteViews::open_file(partial.to_owned())?, way, is_whole)?;
+    let synced = File::open(partial).and_then(|file| file.sync_all());
+    synced.map_err(|error| not_written(partial, &error))?;
+    // Nothing is in them any more.
+    for end in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
+    }
+    Ok(made)
+}
+
+/// Applies what the way's log has behind its tables, and closes them as a journal that goes a way of its own from there.
+fn gone_on(mut views: SqliteViews, way: &Way, is_whole: bool) -> Result<(usize, Lineage)> {
+    views.keep_each()?;
+    if let Some(log) = &way.log {
+        let log = SqliteLog::file_to_read(log.file.clone())?;
+        let mut at = views.marked()?.applied;
+        while at < way.leads_to {
+            at = at.next();
+            let missing = || JournalError::new(Trouble::Missing, format!("batch {} is gone", at.0));
+            let batch = log.batch(at)?.ok_or_else(missing)?;
+            apply_batch(&mut views, at, &batch)?;
+        }
+    }
+    if views.marked()?.applied != way.leads_to {
+        let text = format!(
+            "it leads to batch {} and not to {}",
+            views.marked()?.applied.0,
+            way.leads_to.0
+        );
+        return Err(JournalError::new(Trouble::Other, text));
+    }
+    // They may have gone out since.
+    let replies = if is_whole { 0 } else { views.doubt_replies()? };
+    let lineage = views.close_apart()?;
+    Ok((replies, lineage))
+}
+
+/// What was made takes the journal's place; what was there is put aside, and kept.
+fn put_in_place(data: &Path, partial: &Path, now_ms: i64) -> Result<()> {
+    let own = data.join(schema::FILE);
+    let wrong = |error: std::io::Error| not_written(&own, &error);
+    place::restore_begins(data, now_ms).map_err(wrong)?;
+    place::put_log_aside(data, now_ms)?;
+    // The old one has its second name before the new one takes its first: there is a journal at any time.
+    match std::fs::hard_link(&own, place::aside(data, schema::FILE, now_ms)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
+        _ => {}
+    }
+    place::put_beside_aside(data, now_ms)?;
+    std::fs::rename(partial, &own).map_err(wrong)?;
+    File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)
+}
+
+fn remove(partial: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
+    }
+}
+
+fn not_written(file: &Path, error: &std::io::Error) -> JournalError {
+    JournalError::new(Trouble::NotWritable, format!("{}: {error}", file.display()))
+}
+
+/// How far tables and log lead, where they are, and whether that is all that was acknowledged.
+///
+/// # Errors
+/// [`JournalError`] says how much is missing.
+pub(super) fn must_reach(data: &Path, lineage: &Lineage, leads_to: Position) -> Result<()> {
+    let Some(known) = Reached::of(data) else { return Ok(()) };
+    let agrees = lineage.agrees(leads_to, &known.lineage, known.at);
+    if agrees >= known.at {
+        return Ok(());
+    }
+    let text = format!(
+        "{} batches that were acknowledged are missing: {REACHED} says that they went up to {}, and tables and log lead to {} of them",
+        known.at.0 - agrees.0,
+        known.at.0,
+        agrees.0
+    );
+    Err(JournalError::new(Trouble::Missing, text))
+}
