@@ -40,7 +40,7 @@ pub struct Erased {
 #[derive(Debug, thiserror::Error)]
 pub enum NotErased {
     /// Somebody works on it, or may at any moment.
-    #[error("{} of theirs {} open: end first ({})", count(.0), is_or_are(.0), list(.0))]
+    #[error("{} of theirs {} open: end first, and what is in wrap-up has to be finished (its agent, or a supervisor who ends it once more) ({})", count(.0), is_or_are(.0), list(.0))]
     Open(Vec<ConversationId>),
     /// They would get it after they were forgotten.
     #[error("a reply to them is still to be sent: wait until it is, or has failed ({})", list(.0))]

@@ -125,7 +125,7 @@ impl Reloader {
         }
         if !change.is_empty() || waits_for_more {
             let details = serde_json::to_string(&change).ok();
-            tracing::info!(change = details, "the configuration has changed");
+            tracing::info!("the configuration has changed: {change}");
             let noted = Noted {
                 actor: by,
                 action: "config.change",

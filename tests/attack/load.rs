@@ -59,5 +59,11 @@ async fn beyond_the_journals_backlog_webhooks_are_put_off_and_nothing_is_lost() 
         metrics.contains("outcome=\"overloaded\"") && metrics.contains("cordboard_journal_waiting");
     assert!(answers.contains_key(&503), "the limit doesn't limit: {answers:?}");
     assert!(is_said, "{metrics}");
+    // Whoever is woken sees who waits.
+    for gauge in ["waiting", "oldest_wait_seconds", "signed_in"] {
+        let gauge = format!("cordboard_queue_{gauge}{{queue=\"support\"}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&gauge)?.parse::<f64>().ok());
+        assert!(value.is_some_and(|value| value > 0.0), "{gauge}: {value:?} in {metrics}");
+    }
     held("more texts than the journal's backlog", &format!("{answers:?}, all kept"));
 }

@@ -57,6 +57,29 @@ pub struct HalfWay {
     pub error: JournalError,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [
+            ("queues", &self.queues),
+            ("agents", &self.agents),
+            ("workstreams", &self.workstreams),
+            ("channels", &self.channels),
+            ("access", &self.access),
+            ("retention", &self.retention),
+            ("after a restart", &self.after_restart),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(_, changed)| !changed.is_empty())
+            .map(|(what, changed)| format!("{what}: {}", changed.join(", ")))
+            .collect();
+        match parts.is_empty() {
+            true => f.write_str("nothing waits for a restart any more"),
+            false => f.write_str(&parts.join("; ")),
+        }
+    }
+}
+
 impl Change {
     /// Nothing differs, but what waits for a restart.
     pub fn is_empty(&self) -> bool {

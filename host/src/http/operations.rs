@@ -5,7 +5,8 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 
-use crate::actors::Directory;
+use crate::actors::{Directory, LookAtQueue, QueueView};
+use crate::clock;
 use crate::http::server::Web;
 
 /// The paths.
@@ -49,6 +50,29 @@ async fn parts_that_are_silent(directory: &Directory) -> Vec<String> {
     silent.into_iter().map(|part| format!("{part} doesn't answer")).collect()
 }
 
+/// What somebody who is woken asks first: who waits, since when, and for how many. A queue that doesn't answer in time
+/// is left out; readiness names it.
+async fn of_queues(directory: &Directory) -> Vec<(String, f64)> {
+    const MOMENT: Duration = Duration::from_secs(1);
+    let config = directory.config();
+    let queues = config.queues.iter().filter_map(|queue| directory.queue(&queue.id));
+    let asked = queues.map(|queue| async move {
+        tokio::time::timeout(MOMENT, queue.send(LookAtQueue)).await.ok()?.ok()
+    });
+    let views = futures_util::future::join_all(asked).await;
+    let now = clock::now();
+    let of = |view: QueueView| {
+        let gauge = |name: &str| format!("cordboard_queue_{name}{{queue=\"{}\"}}", view.id);
+        let oldest = view.oldest.map_or(0, |since| now.0.saturating_sub(since.0).max(0));
+        [
+            (gauge("waiting"), view.items as f64),
+            (gauge("oldest_wait_seconds"), oldest as f64 / 1000.0),
+            (gauge("signed_in"), view.signed_in as f64),
+        ]
+    };
+    views.into_iter().flatten().flat_map(of).collect()
+}
+
 /// Prometheus' text format.
 pub async fn metrics(web: Data<Web>) -> HttpResponse {
     let directory = &web.directory;
@@ -74,6 +98,7 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
     for (part, count) in directory.waiting.counts() {
         further.push((format!("cordboard_inputs_waiting{{part=\"{part}\"}}"), count as f64));
     }
+    further.extend(of_queues(directory).await);
     for channel in &directory.config().channels {
         let Some(Ok(handle)) =
             directory.plugins.channel(&channel.id).map(|slot| slot.state.clone())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use abi_stable::sabi_trait::TD_Opaque;
 use abi_stable::std_types::{RString, RVec};
@@ -121,6 +121,8 @@ pub struct Services {
     access: Option<Arc<dyn HostAccess>>,
     /// Requests run here, whatever thread polls the plugin.
     runtime: tokio::runtime::Handle,
+    /// When it was said that a provider refuses the credentials.
+    refused_at: Mutex<Option<Instant>>,
 }
 
 impl Services {
@@ -142,6 +144,7 @@ impl Services {
             asked_secrets: manifest.secrets.clone(),
             access,
             runtime: tokio::runtime::Handle::current(),
+            refused_at: Mutex::default(),
         }
     }
 
@@ -180,6 +183,7 @@ impl Services {
                 ),
             ));
         }
+        let host = url.authority().to_owned();
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| fail(HttpErrorKind::Malformed, error.to_string()))?;
         let mut builder = self
@@ -191,7 +195,27 @@ impl Services {
             builder = builder.header(name, value);
         }
         let outcome = self.runtime.spawn(exchange(builder)).await;
-        outcome.unwrap_or_else(|error| Err(fail(HttpErrorKind::Interrupted, error.to_string())))
+        let outcome = outcome
+            .unwrap_or_else(|error| Err(fail(HttpErrorKind::Interrupted, error.to_string())));
+        if outcome.as_ref().is_ok_and(|response| response.status == 401) {
+            self.say_refused(&host);
+        }
+        outcome
+    }
+
+    /// Whatever the plugin makes of it: an operator can mend it. Once a minute.
+    fn say_refused(&self, host: &str) {
+        const ONCE_IN: Duration = Duration::from_secs(60);
+        let mut said = self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|at: Instant| at.elapsed() < ONCE_IN) {
+            return;
+        }
+        *said = Some(Instant::now());
+        let channel = self.channel.as_str();
+        tracing::warn!(
+            channel,
+            "{host} doesn't know the credentials of this channel (401): see its `secrets`; they are read at a start"
+        );
     }
 
     fn secret(&self, name: &str) -> Result<Secret, String> {
