@@ -108,10 +108,10 @@ impl Standing {
     }
 
     /// What has to be said to queue and agents so that they know of it.
-    pub fn recover(&self, settings: &Workstream) -> Vec<Effect> {
+    pub fn recover(&self, settings: &Workstream) -> impl Iterator<Item = Effect> {
         let conversation = self.id;
         let load = self.ticket.load(settings);
-        let restore = |agent: &AgentId, load, attendance| {
+        let restore = move |agent: &AgentId, load, attendance| {
             let restore = agent::Input::Restore { conversation, load, attendance };
             Effect::Agent(agent.clone(), restore)
         };
@@ -130,8 +130,8 @@ impl Standing {
             _ => None,
         };
         let advice = self.ticket.consultants.iter();
-        let advice = advice.map(|agent| restore(agent, Some(load), Some(Attendance::Here)));
-        first.into_iter().chain(advice).collect()
+        let advice = advice.map(move |agent| restore(agent, Some(load), Some(Attendance::Here)));
+        first.into_iter().chain(advice)
     }
 
     /// A question to its agent that nobody has answered; to be asked again once everybody is there.

@@ -539,7 +539,8 @@ fn a_restart_gives_those_who_advise_their_places_back() {
         acceptance: Acceptance::Consult,
     };
     assert_eq!(step(&mut conversation, accept, 3).0, ["consult_joined"]);
-    let recovered = conversation.standing().recover(&settings(|_| {}));
+    let recovered = conversation.standing();
+    let recovered: Vec<Effect> = recovered.recover(&settings(|_| {})).collect();
     let mut restored: Vec<&str> = recovered
         .iter()
         .filter_map(|effect| match effect {

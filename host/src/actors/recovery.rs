@@ -97,7 +97,7 @@ impl Actors {
         // The first start of a journal has nobody to recall.
         let alive_until = reader.alive_at()?.unwrap_or(now);
         let mut recovery = Recovery::new(agents, queues, now, alive_until);
-        reader.each_open(|row| {
+        Reader::each_open_of(&config.host.data, |row| {
             open += 1;
             // The channel's settings, with its hours and language; its workstream's if the channel is
             // configured no longer.

@@ -20,7 +20,8 @@ pub const SCHEMA_VERSION: i64 = 9;
 /// `events` is appended to, whatever the conversation, so that a commit fills a page or two; its
 /// index is small enough to be split seldom. `conversations` is clustered by id, which grows with
 /// time. The snapshot in it may lie some events behind; whoever reads it applies the rest. The other columns never do. The partial indexes hold open work only and change
-/// with state, not with messages. `ticket` is the part of the standing that is the same for many
+/// with state, not with messages; that of what is open holds all that a start reads of it, so that it needn't touch
+/// the snapshots of millions. `ticket` is the part of the standing that is the same for many
 /// conversations, encoded. `decisions` and `routing_log` are written beside, in bulk: what routing
 /// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
@@ -39,7 +40,9 @@ CREATE TABLE IF NOT EXISTS conversations (
 CREATE INDEX IF NOT EXISTS conversations_of_customer ON conversations (customer, channel);
 CREATE INDEX IF NOT EXISTS conversations_of_agent ON conversations (agent)
     WHERE agent IS NOT NULL;
-CREATE INDEX IF NOT EXISTS conversations_open ON conversations (id) WHERE state < 4;
+CREATE INDEX IF NOT EXISTS conversations_open ON conversations
+    (id, state, agent, occupies, asked_back, queued_at, workstream, wake_at, ticket, channel)
+    WHERE state < 4;
 CREATE INDEX IF NOT EXISTS conversations_agent ON conversations (agent)
     WHERE agent IS NOT NULL AND state < 4;
 CREATE TABLE IF NOT EXISTS events (
@@ -174,6 +177,8 @@ DROP TRIGGER IF EXISTS audit_is_kept;
 
 /// Texts are indexed, and conversations found by customer alone, and by the agent who had them (CONV-09).
 const FROM_7_TO_8: &str = "DROP INDEX IF EXISTS conversations_thread;";
+/// Open conversations are read from their index alone.
+const FROM_8_TO_9: &str = "DROP INDEX IF EXISTS conversations_open;";
 const FROM_LOG_TO_8: &str = "ALTER TABLE position ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;";
 
 /// Until version 9 they have followed one log (or it wasn't noted that there were others).
@@ -236,6 +241,7 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         }
         connection.execute_batch(FROM_6_TO_7)?;
         connection.execute_batch(FROM_7_TO_8)?;
+        connection.execute_batch(FROM_8_TO_9)?;
         connection.execute_batch(TABLES)?;
         connection.execute_batch(TEXTS)?;
         if (SINCE_LOG..9).contains(&version) {

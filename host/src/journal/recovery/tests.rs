@@ -9,7 +9,7 @@ use cordboard_core::time::Timestamp;
 use tempfile::TempDir;
 
 use super::*;
-use crate::journal::{AuditFilter, Journal, Reader, Record, backup, log};
+use crate::journal::{Journal, Record, backup, log};
 
 /// What was acknowledged, by number.
 type Said = BTreeSet<u32>;
@@ -226,10 +226,19 @@ fn copy(from: &Path, to: &Path) {
 /// What is there, if a host goes on with it.
 fn there(data: &Path) -> Result<Said> {
     let journal = Journal::open(data)?;
-    let filter = AuditFilter { limit: 1_000_000, ..AuditFilter::default() };
-    let found = Reader::open(data).and_then(|reader| reader.audit(&filter));
+    let found = subjects(&data.join(FILES[0])).map_err(JournalError::from);
     journal.stop();
-    Ok(found?.into_iter().map(|entry| entry.subject.parse().unwrap()).collect())
+    found
+}
+
+/// Words that somebody has changed in their place are nobody's (and found by nobody, if the form holds).
+fn subjects(file: &Path) -> rusqlite::Result<Said> {
+    let connection = rusqlite::Connection::open(file)?;
+    let mut all = connection.prepare("SELECT CAST(subject AS BLOB) FROM audit")?;
+    let all = all.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
+    let all = all.collect::<rusqlite::Result<Vec<_>>>()?;
+    let number = |bytes: Vec<u8>| String::from_utf8(bytes).ok()?.parse().ok();
+    Ok(all.into_iter().filter_map(number).collect())
 }
 
 /// What each way gives that somebody could go by hand: tables that are there, with a log that is there.
@@ -302,7 +311,10 @@ async fn night(seed: u64) {
     let found = there(&data).unwrap_or_else(|error| panic!("{context}: {error}"));
     let kept = found.intersection(&life.said).count();
     assert!(kept >= best, "{context}: {kept} of {}, {best} by hand", life.said.len());
-    if !was_told && !notes_are_gone && end == End::Noted {
+    // What stands in the tables is taken on its form.
+    let changed = ["journal.sqlite has", "journal.sqlite-wal has"];
+    let may_be_changed = changed.iter().any(|what| context.contains(what));
+    if !was_told && !notes_are_gone && !may_be_changed && end == End::Noted {
         assert_eq!(
             kept,
             life.said.len(),
