@@ -52,21 +52,49 @@ impl Handler<Reload> for Shard {
 
     fn handle(&mut self, message: Reload, context: &mut Self::Context) {
         let Reload { id, retry, attempts } = message;
-        if self.directory.journal.is_behind(id) {
-            self.directory.journal.hurry();
-            self.reload_later(Reload { id, retry, attempts }, Self::VISIBLE_SOON, context);
-            return;
-        }
-        let Some(live) = self.live.get(&id) else {
-            self.has_reloaded(id, retry, context);
+        let Some(live) = self.live.get_mut(&id) else {
+            self.handle_again(id, retry, context);
             return;
         };
+        let is_under_way = std::mem::replace(&mut live.is_read_anew, true);
+        live.once_more.extend(retry);
+        if !is_under_way {
+            self.read_anew(id, attempts, context);
+        }
+    }
+}
+
+impl Shard {
+    /// Reads it once nothing is on its way to or from it, and all that it has written can be seen: what is read then is
+    /// what it is, as what comes for it waits.
+    fn read_anew(&mut self, id: ConversationId, attempts: u8, context: &mut Context<Self>) {
+        let Some(live) = self.live.get(&id) else { return };
+        let is_behind = self.directory.journal.is_behind(id);
+        if is_behind || !live.is_settled() {
+            self.directory.journal.hurry();
+            self.read_anew_later(id, attempts, Self::VISIBLE_SOON, context);
+            return;
+        }
         let question = Again { id, thread: live.thread.clone() };
         self.put_off.fetch_add(1, Ordering::AcqRel);
         let (journal, shard) = (self.directory.journal.clone(), context.address());
         actix::spawn(async move {
             let read = journal.look(move |reader| question.ask(reader)).await;
-            shard.do_send(HasRead { reload: Reload { id, retry, attempts }, read });
+            shard.do_send(HasRead { id, attempts, read });
+        });
+    }
+
+    fn read_anew_later(
+        &self,
+        id: ConversationId,
+        attempts: u8,
+        wait: Duration,
+        context: &mut Context<Self>,
+    ) {
+        self.put_off.fetch_add(1, Ordering::AcqRel);
+        context.run_later(wait, move |shard, context| {
+            shard.put_off.fetch_sub(1, Ordering::AcqRel);
+            shard.read_anew(id, attempts, context);
         });
     }
 }
@@ -100,7 +128,8 @@ impl Again {
 #[derive(Message)]
 #[rtype(result = "()")]
 struct HasRead {
-    reload: Reload,
+    id: ConversationId,
+    attempts: u8,
     read: Result<Read, JournalError>,
 }
 
@@ -109,16 +138,20 @@ impl Handler<HasRead> for Shard {
 
     fn handle(&mut self, message: HasRead, context: &mut Self::Context) {
         self.put_off.fetch_sub(1, Ordering::AcqRel);
-        let HasRead { reload, read } = message;
+        let HasRead { id, attempts, read } = message;
         match read {
             Ok(read) => {
-                self.replace(reload.id, read);
-                self.has_reloaded(reload.id, reload.retry, context);
+                self.replace(id, read);
+                let Some(live) = self.live.get_mut(&id) else { return };
+                live.is_read_anew = false;
+                for retry in std::mem::take(&mut live.once_more) {
+                    self.handle_again(id, Some(retry), context);
+                }
             }
+            // It keeps its machine, which the journal refuses to follow, until it can be read.
             Err(_) => {
-                // It keeps its machine, which the journal refuses to follow, until it can be read.
-                let attempts = reload.attempts.saturating_add(1);
-                self.reload_later(Reload { attempts, ..reload }, backoff(attempts), context);
+                let attempts = attempts.saturating_add(1);
+                self.read_anew_later(id, attempts, backoff(attempts), context);
             }
         }
     }
@@ -140,7 +173,7 @@ impl Shard {
         }
     }
 
-    fn has_reloaded(
+    fn handle_again(
         &self,
         id: ConversationId,
         retry: Option<(Deliver, Setback)>,
@@ -152,14 +185,6 @@ impl Shard {
             return;
         }
         self.try_again(deliver, context);
-    }
-
-    fn reload_later(&self, reload: Reload, wait: Duration, context: &mut Context<Self>) {
-        self.put_off.fetch_add(1, Ordering::AcqRel);
-        context.run_later(wait, |shard, context| {
-            shard.put_off.fetch_sub(1, Ordering::AcqRel);
-            Handler::handle(shard, reload, context);
-        });
     }
 
     /// At once, the first time; then it waits, longer each time. Never dropped, never spun.

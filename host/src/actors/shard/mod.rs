@@ -37,6 +37,10 @@ struct Live {
     own: Address,
     /// Whom the customer had in the one before it (ROUTE-19), until it is on disk.
     last_agent: Option<AgentId>,
+    /// It is being read again: what comes for it waits, so that it doesn't change meanwhile.
+    is_read_anew: bool,
+    /// What has to be handled once more, once it was read.
+    once_more: Vec<(Deliver, Setback)>,
 }
 
 pub struct Shard {
@@ -132,6 +136,9 @@ impl Shard {
         if self.held.iter().any(|held| held.to.is_as(&deliver.to)) {
             return true;
         }
+        if self.live_of(&deliver.to).is_some_and(|live| live.is_read_anew) {
+            return true;
+        }
         let journal = &self.directory.journal;
         let is_new_here = || !journal.shows(self.from);
         match &deliver.to {
@@ -148,8 +155,11 @@ impl Shard {
     /// Keeps it for a moment; what waits is gone on with in order. Where the views are stuck, nobody is
     /// kept waiting for them.
     fn hold(&mut self, mut deliver: Deliver, context: &mut Context<Self>) {
+        let health = self.directory.journal.health();
+        let is_read_anew = self.live_of(&deliver.to).is_some_and(|live| live.is_read_anew);
+        let unread = || health.unreadable().filter(|_| is_read_anew);
         if deliver.answer.is_some()
-            && let Some(problem) = self.directory.journal.health().problem()
+            && let Some(problem) = health.problem().or_else(unread)
         {
             deliver.give(Answer::Unavailable(problem));
             return;
@@ -160,7 +170,8 @@ impl Shard {
         if self.held.len() > 1 {
             return;
         }
-        let is_stuck = self.directory.journal.health().problem().is_some();
+        let health = self.directory.journal.health();
+        let is_stuck = health.problem().is_some() || health.unreadable().is_some();
         let wait = if is_stuck { Self::STUCK } else { Self::VISIBLE_SOON };
         context.run_later(wait, |shard, context| {
             let held = std::mem::take(&mut shard.held);
@@ -207,7 +218,13 @@ impl Live {
         self.actor.do_send(message);
     }
 
+    /// Nothing is on its way to it or from it.
     fn is_quiet(&self) -> bool {
+        !self.is_read_anew && self.is_settled()
+    }
+
+    /// It has dealt with all that came, and all that it has written is settled.
+    fn is_settled(&self) -> bool {
         self.tally.handled.load(Ordering::Acquire) == self.sent
             && self.tally.pending.load(Ordering::Acquire) == 0
     }

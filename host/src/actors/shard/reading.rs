@@ -150,11 +150,16 @@ impl Shard {
 
     /// Whether the conversation that it goes to is.
     pub(super) fn is_in_memory(&self, to: &To) -> bool {
+        self.live_of(to).is_some()
+    }
+
+    /// That conversation.
+    pub(super) fn live_of(&self, to: &To) -> Option<&Live> {
         let id = match to {
             To::Id(id) => Some(*id),
             To::Thread { key, not, .. } => switchboard::taker(self.threads.get(key).copied(), *not),
         };
-        id.is_some_and(|id| self.live.contains_key(&id))
+        id.and_then(|id| self.live.get(&id))
     }
 
     /// Which conversation an input goes to, all of which it needs to know being known; none if there is none.
@@ -229,7 +234,18 @@ impl Shard {
         let (directory, shard) = (self.directory.clone(), shard.clone());
         let actor = ConversationActor::new(loaded, directory, shard, tally.clone()).start();
         let last_used = Instant::now();
-        self.live.insert(id, Live { actor, tally, sent: 0, last_used, thread, own, last_agent });
+        let live = Live {
+            actor,
+            tally,
+            sent: 0,
+            last_used,
+            thread,
+            own,
+            last_agent,
+            is_read_anew: false,
+            once_more: Vec::new(),
+        };
+        self.live.insert(id, live);
         self.directory.metrics.live_conversations.inc();
     }
 }
