@@ -26,10 +26,11 @@ const ONE_ACCOUNT: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// For whoever has signed in from there before.
 const AT_HOME: Rule = Rule { free: 5, longest: Duration::from_secs(60) };
 const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
-/// So often somebody may try from a network, however much is guessed at the name elsewhere: whoever mistypes may. What
-/// became of it doesn't matter, or one could hang up again and again; and addresses in one network are had by the
-/// thousand.
-const TURNS_OF_A_NETWORK: u32 = 4;
+/// So often somebody may try from an address, however much is guessed at the name elsewhere: whoever mistypes may. What
+/// became of it doesn't matter, or one could hang up again and again.
+const TURNS_OF_AN_ADDRESS: u32 = 4;
+/// And from all of a network: addresses in one are had by the thousand, and neighbours mustn't use up what is there.
+const TURNS_OF_A_NETWORK: u32 = 32;
 /// One of all those networks in so long.
 const ONE_TURN_IN: Duration = Duration::from_secs(1);
 /// Failures are forgotten after this long without another.
@@ -65,19 +66,26 @@ enum Key {
     /// What is tried in a browser in which they have signed in before counts there, and nowhere else.
     Browser(Name, Device),
     Address(IpAddr),
-    /// What was tried with this name from this network: nobody waits for that by itself, it tells who has turns left.
+    /// What was tried with this name from this address, and from all of its network: nobody waits for that by itself, it
+    /// tells who has turns left.
     Turns(Name, IpAddr),
+    TurnsOfNetwork(Name, IpAddr),
     /// Tokens, cookies and links that don't work: an old page sends one again and again.
     Tokens(IpAddr),
 }
 
 impl Key {
+    fn counts_turns(&self) -> bool {
+        matches!(self, Self::Turns(..) | Self::TurnsOfNetwork(..))
+    }
+
     fn is_worth_more(&self) -> bool {
         match self {
             Self::Both(name, _)
             | Self::Account(name)
             | Self::Browser(name, _)
-            | Self::Turns(name, _) => name.is_known,
+            | Self::Turns(name, _)
+            | Self::TurnsOfNetwork(name, _) => name.is_known,
             Self::Address(_) | Self::Tokens(_) => true,
         }
     }
@@ -87,7 +95,9 @@ impl Key {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
             Self::Account(_) => ONE_ACCOUNT,
             Self::Browser(..) => AT_HOME,
-            Self::Address(_) | Self::Turns(..) | Self::Tokens(_) => ONE_ADDRESS,
+            Self::Address(_) | Self::Turns(..) | Self::TurnsOfNetwork(..) | Self::Tokens(_) => {
+                ONE_ADDRESS
+            }
         }
     }
 }
@@ -174,7 +184,7 @@ impl Throttle {
         let turn = turn(&known, account, from.address, now);
         let of = |key: Key| {
             // What others get wrong: elsewhere with this name, or here with another one.
-            if matches!(key, Key::Turns(..))
+            if key.counts_turns()
                 || (is_at_home && matches!(key, Key::Account(_) | Key::Address(_)))
             {
                 return None;
@@ -211,7 +221,7 @@ impl Throttle {
 
     fn take_back(&self, account: &Name, from: Origin) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(account, from).filter(|key| !matches!(key, Key::Turns(..))) {
+        for key in keys(account, from).filter(|key| !key.counts_turns()) {
             if let Some(known) = failures.get_mut(&key) {
                 known.count = known.count.saturating_sub(1);
             }
@@ -228,8 +238,8 @@ impl Throttle {
         let has_turn =
             who.is_some_and(|(account, address)| turn(&known, account, address, now).is_some());
         for key in keys {
-            let (is_account, counts_at_once) =
-                (matches!(key, Key::Account(_)), matches!(key, Key::Turns(..) | Key::Tokens(_)));
+            let is_account = matches!(key, Key::Account(_));
+            let counts_at_once = key.counts_turns() || matches!(key, Key::Tokens(_));
             let failures = known.entry(key).or_insert(Failures::none(now));
             let count = failures.count(now);
             if count == 0 || counts_at_once {
@@ -260,7 +270,9 @@ impl Throttle {
         }
         let Some(address) = from.address else { return };
         failures.remove(&Key::Both(account.clone(), address));
-        failures.remove(&Key::Turns(account.clone(), network(address)));
+        failures.remove(&Key::Turns(account.clone(), address));
+        // Whoever is of their network hasn't guessed that often: it is theirs, too.
+        failures.remove(&Key::TurnsOfNetwork(account.clone(), network(address)));
         drop(failures);
         self.is_home(account.clone(), address);
     }
@@ -309,10 +321,15 @@ fn turn(
     address: Option<IpAddr>,
     now: Instant,
 ) -> Option<Instant> {
-    let tried = known.get(&Key::Turns(account.clone(), network(address?)));
+    let address = address?;
+    let of_network = known.get(&Key::TurnsOfNetwork(account.clone(), network(address)));
+    if of_network.is_some_and(|tried| tried.count(now) >= TURNS_OF_A_NETWORK) {
+        return None;
+    }
+    let tried = known.get(&Key::Turns(account.clone(), address));
     match tried.map_or(0, |tried| tried.count(now)) {
         0 => Some(now),
-        count if count < TURNS_OF_A_NETWORK => {
+        count if count < TURNS_OF_AN_ADDRESS => {
             tried.map(|tried| tried.last + Duration::from_secs(1 << (count - 1)))
         }
         _ => None,
@@ -334,7 +351,9 @@ fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
     let elsewhere = browser.is_none().then(|| {
         let of_address = |address| {
             let both = Key::Both(account.clone(), address);
-            [both, Key::Address(address), Key::Turns(account.clone(), network(address))]
+            let turns = Key::Turns(account.clone(), address);
+            let of_network = Key::TurnsOfNetwork(account.clone(), network(address));
+            [both, Key::Address(address), turns, of_network]
         };
         let of_address = from.address.map(of_address).into_iter().flatten();
         of_address.chain([Key::Account(account.clone())])
@@ -452,11 +471,20 @@ mod tests {
             }
             now += ONE_TURN_IN;
         }
-        assert_eq!(tries, TURNS_OF_A_NETWORK);
+        assert_eq!(tries, TURNS_OF_AN_ADDRESS);
         throttle.attempt(&known("kim"), address(0), now).was_wrong();
         let due = throttle.wait(&known("kim"), address(12), now);
         drop(throttle.attempt(&known("kim"), address(12), now + ONE_TURN_IN));
         assert_eq!(throttle.wait(&known("kim"), address(12), now), due);
+        // Who comes with a new browser isn't kept out by a neighbour who has used up theirs.
+        let neighbour = Origin { address: Some(IpAddr::from([10, 0, 40, 1])), browser: None };
+        for _ in 0..9 {
+            throttle.attempt(&known("kim"), neighbour, now).was_wrong();
+        }
+        now += ONE_TURN_IN;
+        let beside = Origin { address: Some(IpAddr::from([10, 0, 40, 2])), browser: None };
+        assert!(throttle.wait(&known("kim"), neighbour, now).is_some());
+        assert_eq!(throttle.wait(&known("kim"), beside, now), None);
         // Whoever gets in leaves the turns to the next: a new office has more than one person.
         now += Duration::from_secs(60);
         for _ in 0..9 {

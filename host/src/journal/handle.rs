@@ -378,8 +378,10 @@ impl Journal {
         let own = self.clone();
         let scrubbed = tokio::task::spawn_blocking(move || {
             let _cutting = own.own_cuts.begin();
+            let applied = own.progress.applied();
             // The views have it for good, or the log couldn't let it go.
             tidy::write_back(&own.data.join(schema::FILE))?;
+            own.progress.keep(applied);
             let (done, scrubbed) = mpsc::channel();
             own.queue.send(Write::Scrub(removed, done)).map_err(|_| JournalError::ended())?;
             scrubbed.recv().unwrap_or_else(|_| Err(JournalError::ended()))

@@ -1,7 +1,7 @@
 //! Which of two states of a journal has more: positions count only along the same logs.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
@@ -40,9 +40,9 @@ impl Lineage {
         Self(vec![(log, 0)])
     }
 
-    /// The one that they follow.
-    pub fn newest(&self) -> Option<LogId> {
-        self.0.last().map(|(log, _)| *log)
+    /// Whether they have any past in common.
+    pub fn shares_a_log_with(&self, other: &Self) -> bool {
+        self.0.iter().any(|(log, _)| other.0.iter().any(|(theirs, _)| theirs == log))
     }
 
     /// How far a state, by its position, agrees with another.
@@ -101,6 +101,13 @@ impl Reached {
         Some(Self { lineage, at: Position(at) })
     }
 
+    /// Whether it has all of what another says, and goes the same way from there.
+    pub fn goes_on_from(&self, noted: &Self) -> bool {
+        let newest = noted.lineage.0.last().map(|(log, _)| *log);
+        let follows = self.lineage.0.iter().any(|(log, _)| Some(*log) == newest);
+        follows && self.lineage.agrees(self.at, &noted.lineage, noted.at) == noted.at
+    }
+
     /// Says it.
     ///
     /// # Errors
@@ -109,12 +116,26 @@ impl Reached {
         let lineage = serde_json::to_string(&self.lineage).map_err(std::io::Error::other)?;
         let said = format!("{:020} {lineage}", self.at.0);
         let text = format!("{said} {:08x}\n", crc32fast::hash(said.as_bytes()));
+        let path = data.join(REACHED);
+        let open = || File::options().create(true).write(true).truncate(false).open(&path);
+        // One that is somebody else's can be replaced by whoever may write to the folder; an old one would say too little.
+        let file = open().or_else(|_| {
+            std::fs::remove_file(&path)?;
+            open()
+        })?;
         // Over what stands there, at once: it has the same length while the logs are the same.
-        let file =
-            File::options().create(true).write(true).truncate(false).open(data.join(REACHED))?;
         file.write_all_at(text.as_bytes(), 0)?;
-        file.set_len(text.len() as u64)
+        file.set_len(text.len() as u64)?;
+        belongs_to_the_folders_owner(data, &path);
+        Ok(())
     }
+}
+
+/// An administrator's command makes no files that the host can't write to.
+pub fn belongs_to_the_folders_owner(data: &Path, file: &Path) {
+    let Ok(folder) = std::fs::metadata(data) else { return };
+    // Whoever isn't an administrator owns it already, or can't do anything about it.
+    let _ = std::os::unix::fs::chown(file, Some(folder.uid()), Some(folder.gid()));
 }
 
 /// Notes it as it grows.
@@ -128,7 +149,12 @@ impl Noting {
     /// For tables that follow their log.
     pub fn new(data: &Path, lineage: Lineage, at: Position) -> Self {
         let noting = Self { data: data.to_owned(), reached: Reached { lineage, at } };
-        noting.note();
+        if let Err(error) = noting.reached.note(data) {
+            tracing::warn!(
+                %error,
+                "{REACHED} can't be written: what is lost of the journal's end isn't missed then; remove it, or let the host write it"
+            );
+        }
         noting
     }
 
@@ -136,13 +162,9 @@ impl Noting {
     pub fn reached(&mut self, at: Position) {
         if at > self.reached.at {
             self.reached.at = at;
-            self.note();
+            // A disk that takes nothing shows in what is written to the log.
+            let _ = self.reached.note(&self.data);
         }
-    }
-
-    fn note(&self) {
-        // A disk that takes nothing shows in what is written to the log.
-        let _ = self.reached.note(&self.data);
     }
 }
 

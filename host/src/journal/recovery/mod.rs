@@ -63,6 +63,10 @@ pub fn recover(
         must_be_a_backup(backup)?;
     }
     let outlook = Outlook::of(data, backups);
+    if let Some((file, why)) = outlook.unusable.iter().find(|(file, _)| backups.contains(file)) {
+        let text = format!("the backup {} can't be used: {why}", file.display());
+        return Err(JournalError::new(Trouble::Other, text));
+    }
     let mut looked = Looked::default();
     let way = outlook.ways.iter().find(|way| looked.is_sound(way));
     let Some(way) = way else { return Err(nothing_left(&outlook, &looked)) };
@@ -87,8 +91,7 @@ pub fn restore(data: &Path, from: &Path, terms: Terms, now_ms: i64) -> Result<Re
         return Err(nothing_left(&outlook, &looked));
     };
     if !terms.without_log && !terms.accepts_loss {
-        let reached = outlook.reaches(way);
-        let further = |other: &&Way| outlook.reaches(other) > reached && looked.is_sound(other);
+        let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(other);
         if let Some(other) = outlook.ways.iter().find(further) {
             let text = format!(
                 "it leads less far than what is there: this is {way}; there is {other}. cordboard journal recover goes on with that; to go back to the backup all the same, add --without-log"
@@ -224,7 +227,10 @@ fn go(data: &Path, outlook: &Outlook, way: &Way, now_ms: i64) -> Result<Recovere
         }
     };
     let reached = Reached { lineage, at: way.leads_to };
-    reached.note(data).map_err(|error| not_written(&data.join(REACHED), &error))?;
+    if reached.note(data).is_err() {
+        // One of before would be another history's.
+        let _ = std::fs::remove_file(data.join(REACHED));
+    }
     place::mark(data);
     place::restore_ends(data);
     Ok(Recovered {
@@ -306,6 +312,7 @@ fn put_in_place(data: &Path, partial: &Path, now_ms: i64) -> Result<()> {
         _ => {}
     }
     place::put_beside_aside(data, now_ms)?;
+    lineage::belongs_to_the_folders_owner(data, partial);
     std::fs::rename(partial, &own).map_err(wrong)?;
     File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)
 }

@@ -105,7 +105,7 @@ impl Life {
         for _ in 0..self.rng.usize(2..6) {
             let count = self.rng.u32(1..25);
             self.says(count).await;
-            match self.rng.u8(0..8) {
+            match self.rng.u8(0..10) {
                 0 | 1 => self.backs_up(),
                 2 => {
                     self.stop();
@@ -122,6 +122,17 @@ impl Life {
                     self.keeps_early();
                     self.open();
                 }
+                6 => {
+                    // What is left after a loss goes a way of its own.
+                    self.stop();
+                    std::fs::remove_file(self.data().join(log::FILE)).unwrap();
+                    std::fs::write(self.data().join(log::FILE), b"no log").unwrap();
+                    let terms = Terms { accepts_loss: true, ..Terms::default() };
+                    recover(&self.data(), &[], terms, i64::from(self.next)).unwrap();
+                    self.open();
+                }
+                // As an erasure does: what lies beside the files is put into them.
+                7 => self.journal.as_ref().unwrap().scrub().await.unwrap(),
                 5 if !self.backups.is_empty() => {
                     // Somebody goes back on purpose.
                     self.stop();
@@ -158,7 +169,15 @@ impl Life {
 
     /// What becomes of a file; in words.
     fn harms(&mut self) -> String {
-        let name = FILES[self.rng.usize(0..FILES.len())];
+        let name = match self.rng.u8(0..6) {
+            0 => REACHED,
+            _ => FILES[self.rng.usize(0..FILES.len())],
+        };
+        if name == REACHED && self.rng.u8(0..3) == 0 {
+            let strangers = Reached { lineage: Lineage::only([9; 16]), at: Position(11) };
+            strangers.note(&self.data()).unwrap();
+            return format!("{REACHED} is another's");
+        }
         let file = self.data().join(name);
         let bytes = std::fs::read(&file).unwrap_or_default();
         let what = match self.rng.u8(0..6) {
@@ -281,11 +300,7 @@ async fn night(seed: u64) {
     for _ in 0..life.rng.usize(1..4) {
         harm.push(life.harms());
     }
-    let notes_are_gone = life.rng.u8(0..8) == 0;
-    if notes_are_gone {
-        std::fs::remove_file(life.data().join(REACHED)).unwrap();
-        harm.push(format!("{REACHED} is gone"));
-    }
+    let notes_are_gone = harm.iter().any(|what| what.starts_with(REACHED));
     let mut context = format!("seed {seed}: {}", harm.join(", "));
     let data = life.data();
     let best = by_hand(&life);

@@ -1,12 +1,13 @@
 //! What lies in a data folder and in backups, and how far each way of going on with it leads: tables, and behind them
 //! what of their log can be read.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::lineage::{Lineage, Reached};
+use super::lineage::{Lineage, REACHED, Reached};
 use crate::journal::entry::{self, Position};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, Log, LogId, SqliteLog};
@@ -83,8 +84,10 @@ pub struct Outlook {
     pub known: Option<Reached>,
     /// A host has noted that; otherwise it follows from what can be read.
     pub is_noted: bool,
-    /// Something is missing that nobody has noted the extent of.
-    pub may_lack: Option<JournalError>,
+    /// Something may be missing that nobody has noted the extent of.
+    may_lack: Option<JournalError>,
+    /// The log in its place can't even be looked at.
+    unread_log: Option<JournalError>,
 }
 
 impl Outlook {
@@ -104,7 +107,6 @@ impl Outlook {
                 Err(error) => outlook.unusable.push((file, error.to_string())),
             }
         }
-        outlook.may_lack = SqliteLog::check(data).err();
         let logs = std::iter::once(SqliteLog::path(data));
         let logs = logs.chain(place::put_aside_before(data, log::FILE));
         for file in logs.filter(|file| file.exists()) {
@@ -112,17 +114,12 @@ impl Outlook {
                 Ok(log) => outlook.logs.push(log),
                 // It may be the disk that has no room to look: that isn't as if it had nothing.
                 Err(error) if file == SqliteLog::path(data) => {
-                    outlook.may_lack.get_or_insert(error);
+                    outlook.unread_log = Some(error);
                 }
                 Err(_) => {}
             }
         }
-        let noted = Reached::of(data);
-        outlook.is_noted = noted.is_some();
-        outlook.known = noted.or_else(|| {
-            let log = outlook.logs.iter().find(|log| log.file == SqliteLog::path(data));
-            supposed(&bases, log)
-        });
+        outlook.know(data, &bases);
         for base in bases {
             let mut ways = vec![(None, base.applied)];
             for log in &outlook.logs {
@@ -138,27 +135,52 @@ impl Outlook {
                 Way { base: base.clone(), log, leads_to, agrees }
             }));
         }
-        // Of those that lead as far: what needs nothing to be put in its place.
-        let known = outlook.known.clone();
+        // Of those that have as much of what was acknowledged: what needs nothing to be put in its place. What they have
+        // beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
-            let reaches = way.reaches(known.as_ref());
-            (std::cmp::Reverse(reaches), way.base.kind, way.base.is_alone, way.log.is_some())
+            let place = (way.base.kind, way.base.is_alone);
+            (Reverse(way.agrees), place, Reverse(way.leads_to), way.log.is_some())
         });
         outlook
     }
 
-    /// How far a way leads of what was acknowledged, noted or not.
-    pub fn reaches(&self, way: &Way) -> Position {
-        way.reaches(self.known.as_ref())
+    /// What was acknowledged, by the note of the last host and by all that lies here: tables and logs that go on from what
+    /// was noted know of more than that; a note that none of them knows of is another journal's.
+    fn know(&mut self, data: &Path, bases: &[Base]) {
+        let log = self.logs.iter().find(|log| log.file == SqliteLog::path(data));
+        let seen = seen(bases, &self.logs, log);
+        let note = Reached::of(data);
+        let is_theirs =
+            |note: &Reached| seen.iter().any(|seen| seen.lineage.shares_a_log_with(&note.lineage));
+        let unread = match &note {
+            Some(note) if is_theirs(note) || seen.is_empty() => None,
+            Some(_) => Some(format!("{REACHED} is of another journal")),
+            None if data.join(REACHED).exists() => Some(format!("{REACHED} can't be read")),
+            None => Some("nobody has noted how far it went".to_owned()),
+        };
+        let note = note.filter(|_| unread.is_none());
+        self.is_noted = note.is_some();
+        let from = note.or_else(|| seen.first().cloned());
+        // The log in its place is what the last host wrote; without it, what goes on furthest.
+        let goes_on = |seen: &&Reached| from.as_ref().is_some_and(|from| seen.goes_on_from(from));
+        let is_last = log.is_some_and(|log| !log.readable.is_empty());
+        let newest = seen.first().filter(|_| is_last).filter(goes_on);
+        let furthest = || seen.iter().rev().filter(goes_on).max_by_key(|seen| seen.at);
+        self.known = newest.or_else(furthest).cloned().or(from);
+        self.may_lack = SqliteLog::check(data).err().or(self.unread_log.take());
+        // Without a note, a log that can be read to its end says as much.
+        let is_whole = log.is_some_and(|log| log.why.is_none() && !log.readable.is_empty());
+        if let (None, Some(why), false) = (&self.may_lack, unread, is_whole) {
+            self.may_lack = Some(JournalError::new(Trouble::Missing, why));
+        }
     }
 
     /// Why more may have been acknowledged than a way leads to, though nobody has noted that.
     pub fn may_lack(&self, way: &Way) -> Option<&JournalError> {
-        // As it stopped, it noted how far it had come.
-        let is_all = self.is_noted && way.base.kind == Kind::Own && way.base.was_stopped;
-        let unread =
-            || self.logs.iter().filter(|_| !self.is_noted).find_map(|log| log.why.as_ref());
-        self.may_lack.as_ref().or_else(unread).filter(|_| !is_all)
+        // As it stopped in order, nothing was left to be noted.
+        let is_own = way.base.kind == Kind::Own && !way.base.is_alone && way.base.was_stopped;
+        let is_known_of = self.is_noted || self.logs.iter().all(|log| Some(log.id) != way.base.log);
+        self.may_lack.as_ref().filter(|_| !(is_own && is_known_of))
     }
 
     /// Batches that were acknowledged, and to which a way doesn't lead.
@@ -167,16 +189,29 @@ impl Outlook {
     }
 }
 
-/// Where nobody has noted how far it went: as far as any tables or the log go that are of one history with those in
-/// their place.
-fn supposed(bases: &[Base], log: Option<&LogFile>) -> Option<Reached> {
-    let own = bases.iter().filter(|base| base.kind == Kind::Own).max_by_key(|base| base.applied);
-    let id = own.and_then(|own| own.log).or(log.map(|log| log.id))?;
-    let of_it = || bases.iter().filter(|base| base.log == Some(id));
-    let lineage = own.or(of_it().next()).map(|base| base.lineage.clone());
-    let newest = log.filter(|log| log.id == id).and_then(|log| log.readable.last());
-    let at = of_it().map(|base| base.applied).chain(newest.map(|(_, last)| *last)).max()?;
-    Some(Reached { lineage: lineage.unwrap_or(Lineage::only(id)), at })
+/// What tables and logs say of how far it went, each along its own logs: first what the log in its place says, then the
+/// tables in theirs, then what lies aside, then backups.
+fn seen(bases: &[Base], logs: &[LogFile], own_log: Option<&LogFile>) -> Vec<Reached> {
+    let of_log = |log: &LogFile| {
+        let (_, at) = log.readable.last().copied()?;
+        let base = bases.iter().find(|base| base.log == Some(log.id));
+        let lineage = base.map_or_else(|| Lineage::only(log.id), |base| base.lineage.clone());
+        let tables = bases.iter().filter(|base| base.log == Some(log.id));
+        let at = tables.map(|base| base.applied).chain([at]).max()?;
+        Some(Reached { lineage, at })
+    };
+    let of_base = |base: &Base| Reached { lineage: base.lineage.clone(), at: base.applied };
+    let of = |kind: Kind| {
+        let mut of_kind: Vec<&Base> = bases.iter().filter(|base| base.kind == kind).collect();
+        of_kind.sort_by_key(|base| Reverse(base.applied));
+        of_kind.into_iter().map(of_base).collect::<Vec<_>>()
+    };
+    let mut seen: Vec<Reached> = own_log.and_then(of_log).into_iter().collect();
+    seen.extend(of(Kind::Own));
+    seen.extend(logs.iter().filter_map(of_log));
+    seen.extend(of(Kind::Aside));
+    seen.extend(of(Kind::Backup));
+    seen
 }
 
 /// Tables in a file, with what lies beside it and without.
@@ -245,6 +280,9 @@ impl LogFile {
     }
 }
 
+/// More batches than a log ever keeps.
+const MOST_LOOKED_FOR: usize = 1_000_000;
+
 /// The parts of a log that can be read, and why there isn't more.
 fn readable(
     log: &SqliteLog,
@@ -268,7 +306,7 @@ fn readable(
         let Err(error) = read else { break };
         why.get_or_insert(error);
         // The one behind can't be read; what is behind that, perhaps.
-        let behind = (reached.0 + 2..=last.0).map(Position);
+        let behind = (reached.0 + 2..=last.0).take(MOST_LOOKED_FOR).map(Position);
         let next = behind.into_iter().find(|at| {
             let batch = log.batch(*at).ok().flatten();
             batch.is_some_and(|bytes| entry::decoded(*at, &bytes).is_ok())
@@ -277,16 +315,6 @@ fn readable(
         from = Position(next.0 - 1);
     }
     (parts, why)
-}
-
-impl Way {
-    /// Beyond what was noted last there is more only along the same log.
-    fn reaches(&self, known: Option<&Reached>) -> Position {
-        match known {
-            Some(known) if known.lineage.newest() != self.base.lineage.newest() => self.agrees,
-            _ => self.leads_to,
-        }
-    }
 }
 
 impl fmt::Display for Way {

@@ -54,6 +54,7 @@ impl Index {
         progress: &Progress,
     ) -> Option<Batch> {
         loop {
+            views.is_kept(progress.kept());
             let behind = self.indexed.behind();
             if behind == 0 {
                 return inbox.recv().ok();
