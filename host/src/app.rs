@@ -83,7 +83,10 @@ impl Host {
                 tracing::info!("there was no journal in {}: it is made", data.display())
             }
             Err(error) if options.new_journal => {
-                journal::put_aside(&data, clock::now().0).map_err(unusable)?;
+                let now = clock::now().0;
+                journal::put_aside(&data, now)
+                    .and_then(|()| journal::put_note_aside(&data, now))
+                    .map_err(unusable)?;
                 // All of it lies aside: nothing is left to be gone on with.
                 journal::restore_ends(&data);
                 tracing::warn!(%error, "begun with an empty journal, as was asked for");

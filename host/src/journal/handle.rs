@@ -552,7 +552,7 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
     if is_as_good_as_gone && !mark.was_stopped {
         if let Some(saved) = place::newest_rescued(data) {
             let text = format!(
-                "its log, {file}, is gone or empty: {} has all of it, {RECOVER}",
+                "its log, {file}, is gone or empty; {} was written when something was lost before: {RECOVER}",
                 saved.display()
             );
             return Err(JournalError::new(Trouble::Missing, text));

@@ -42,7 +42,7 @@ pub use forget::Rows;
 pub use guard::{Files, Harm};
 pub use handle::Journal;
 pub use health::JournalHealth;
-pub use place::{Holds, copies, look, put_aside, restore_ends, stamps_of_restores};
+pub use place::{Holds, copies, look, put_aside, put_note_aside, restore_ends, stamps_of_restores};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Customer, Filter, Looked, OpenRow, Reader, SessionFilter,
     SignInView, SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,

@@ -101,7 +101,10 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
     }
     let what = if length.is_some() { "is empty" } else { "is gone" };
     let helps = match newest_rescued(data) {
-        Some(saved) => format!("all of it was written to {}: move that there", saved.display()),
+        Some(saved) => format!(
+            "{} was written when it was lost, with all there was then: cordboard journal recover looks at that, too, and goes on with what leads furthest (name your backups: --backup FILE)",
+            saved.display()
+        ),
         // Nobody has made a log without one.
         None if data.join(MARK).exists() || data.join(log::FILE).exists() => {
             "cordboard journal recover goes on with what leads furthest (name your backups: --backup FILE)".to_owned()
@@ -182,8 +185,15 @@ fn is_unused(data: &Path) -> bool {
 pub fn put_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
     put_one_aside(data, FILE, "", ms)?;
     put_beside_aside(data, ms)?;
-    put_one_aside(data, REACHED, "", ms)?;
     put_log_aside(data, ms)
+}
+
+/// How far it went isn't how far another will have gone.
+///
+/// # Errors
+/// [`JournalError`]: it can't be renamed.
+pub fn put_note_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
+    put_one_aside(data, REACHED, "", ms)
 }
 
 /// The same of what lies beside the journal's own file.
@@ -260,7 +270,7 @@ mod tests {
         );
         std::fs::write(rescued(data, 7), "x").unwrap();
         let error = look(data).unwrap_err();
-        assert!(error.to_string().contains("journal.rescued-7.sqlite: move that there"), "{error}");
+        assert!(error.to_string().contains("journal.rescued-7.sqlite was written when it was lost"), "{error}");
         std::fs::write(data.join(FILE), "x").unwrap();
         assert_eq!(look(data).unwrap(), Holds::Used);
     }

@@ -27,8 +27,15 @@ pub fn fill(config: &Config, count: usize, agents: &[AgentId]) -> rusqlite::Resu
     let channel = channel.expect("the benchmarks' channel");
     let workstream = channel_settings(&config.workstreams[&channel.workstream], channel, None);
     let now = Timestamp(1_790_000_000_000);
-    let transaction = connection.transaction()?;
+    /// What isn't in the file yet lies beside it once more: with millions that is the disk.
+    const AT_ONCE: usize = 250_000;
+    let mut transaction = connection.transaction()?;
     for n in 0..count {
+        if n > 0 && n % AT_ONCE == 0 {
+            transaction.commit()?;
+            connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            transaction = connection.transaction()?;
+        }
         let agent = (!agents.is_empty()).then(|| &agents[n % agents.len()]);
         let customer = format!("+1425{n:07}");
         // Version 7's shape: these sort by n.

@@ -40,6 +40,17 @@ impl Lineage {
         Self(vec![(log, 0)])
     }
 
+    /// Whether it is or was one of its logs.
+    pub fn has(&self, log: LogId) -> bool {
+        self.0.iter().any(|(known, _)| *known == log)
+    }
+
+    /// Whether it went another way than the log that another ends with.
+    pub fn has_left(&self, other: &Self) -> bool {
+        let newest = other.0.last().map(|(log, _)| *log);
+        self.0.iter().rev().skip(1).any(|(log, _)| Some(*log) == newest)
+    }
+
     /// Whether they have any past in common.
     pub fn shares_a_log_with(&self, other: &Self) -> bool {
         self.0.iter().any(|(log, _)| other.0.iter().any(|(theirs, _)| theirs == log))

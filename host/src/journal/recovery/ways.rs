@@ -54,6 +54,8 @@ pub struct LogFile {
     pub id: LogId,
     /// Its batches without a gap, the oldest first: from, and up to.
     pub readable: Vec<(Position, Position)>,
+    /// The newest that it claims to have.
+    pub last: Option<Position>,
     /// Why there isn't more.
     pub why: Option<JournalError>,
 }
@@ -144,74 +146,109 @@ impl Outlook {
         outlook
     }
 
-    /// What was acknowledged, by the note of the last host and by all that lies here: tables and logs that go on from what
-    /// was noted know of more than that; a note that none of them knows of is another journal's.
+    /// What was acknowledged. Tables and log in their place say where the last host was; the note may say how much further
+    /// it went, or be of before; and whatever goes on from there has more. Where these don't fit together, or something
+    /// is missing that would say more, that is a reason to ask.
     fn know(&mut self, data: &Path, bases: &[Base]) {
-        let log = self.logs.iter().find(|log| log.file == SqliteLog::path(data));
-        let seen = seen(bases, &self.logs, log);
-        let note = Reached::of(data);
-        let is_theirs =
-            |note: &Reached| seen.iter().any(|seen| seen.lineage.shares_a_log_with(&note.lineage));
-        let unread = match &note {
-            Some(note) if is_theirs(note) || seen.is_empty() => None,
-            Some(_) => Some(format!("{REACHED} is of another journal")),
-            None if data.join(REACHED).exists() => Some(format!("{REACHED} can't be read")),
-            None => Some("nobody has noted how far it went".to_owned()),
+        let path = SqliteLog::path(data);
+        let log = self.logs.iter().find(|log| log.file == path && log.last.is_some());
+        let own =
+            bases.iter().filter(|base| base.kind == Kind::Own).max_by_key(|base| base.applied);
+        let mut ask = SqliteLog::check(data).err().or(self.unread_log.take());
+        let mut doubt = |why: String| {
+            ask.get_or_insert_with(|| JournalError::new(Trouble::Missing, why));
         };
-        let note = note.filter(|_| unread.is_none());
+        let (tables, name) = (schema::FILE, log::FILE);
+        let mut fit = false;
+        let of = |base: &Base, at: Position| Reached {
+            lineage: base.lineage.clone(),
+            at: at.max(base.applied),
+        };
+        let last = log.and_then(|log| log.readable.last()).map_or(Position(0), |(_, last)| *last);
+        let here = match (own, log) {
+            (Some(own), Some(log)) if own.log == Some(log.id) => {
+                fit = last <= own.applied || log.leads(own).is_some();
+                Some(of(own, last))
+            }
+            (Some(own), Some(log)) if own.lineage.has(log.id) => {
+                doubt(format!("{name} is older than {tables}"));
+                Some(of(own, own.applied))
+            }
+            (_, Some(log)) => {
+                let joined = bases.iter().filter(|base| base.log == Some(log.id));
+                match joined.max_by_key(|base| base.applied) {
+                    Some(base) => Some(of(base, last)),
+                    None => {
+                        doubt(format!("{name} belongs to tables that aren't here"));
+                        Some(Reached { lineage: Lineage::only(log.id), at: last })
+                    }
+                }
+            }
+            (Some(own), None) => {
+                fit =
+                    own.was_stopped && (!path.exists() || self.logs.iter().any(|l| l.file == path));
+                if !fit {
+                    doubt(format!("{name}, which belongs to {tables}, isn't here"));
+                }
+                Some(of(own, own.applied))
+            }
+            (None, None) => None,
+        };
+        let note = Reached::of(data);
         self.is_noted = note.is_some();
-        let from = note.or_else(|| seen.first().cloned());
-        // The log in its place is what the last host wrote; without it, what goes on furthest.
-        let goes_on = |seen: &&Reached| from.as_ref().is_some_and(|from| seen.goes_on_from(from));
-        let is_last = log.is_some_and(|log| !log.readable.is_empty());
-        let newest = seen.first().filter(|_| is_last).filter(goes_on);
-        let furthest = || seen.iter().rev().filter(goes_on).max_by_key(|seen| seen.at);
-        self.known = newest.or_else(furthest).cloned().or(from);
-        self.may_lack = SqliteLog::check(data).err().or(self.unread_log.take());
-        // Without a note, a log that can be read to its end says as much.
-        let is_whole = log.is_some_and(|log| log.why.is_none() && !log.readable.is_empty());
-        if let (None, Some(why), false) = (&self.may_lack, unread, is_whole) {
-            self.may_lack = Some(JournalError::new(Trouble::Missing, why));
+        let known = match (note, here) {
+            (None, here) => {
+                if !fit && (data.join(REACHED).exists() || here.is_none()) {
+                    doubt(format!("how far it went isn't noted, or {REACHED} can't be read"));
+                }
+                here
+            }
+            (Some(note), None) => Some(note),
+            (Some(note), Some(here)) if note.goes_on_from(&here) => Some(note),
+            (Some(note), Some(here)) => {
+                let is_of_before =
+                    here.goes_on_from(&note) || (fit && here.lineage.has_left(&note.lineage));
+                if !is_of_before {
+                    doubt(format!("{REACHED} is of another history, or another journal"));
+                }
+                Some(here)
+            }
+        };
+        // Tables elsewhere that go on from there have more.
+        let further = bases.iter().map(|base| of(base, base.applied));
+        let further = further.chain(self.logs.iter().filter_map(|log| {
+            let base = bases.iter().find(|base| base.log == Some(log.id))?;
+            Some(of(base, log.readable.last()?.1))
+        }));
+        let goes_on = |seen: &Reached| known.as_ref().is_some_and(|known| seen.goes_on_from(known));
+        let furthest = further.filter(goes_on).max_by_key(|seen| seen.at);
+        let known = furthest.or(known);
+        // Those that were put aside went another way once; what somebody puts here or names shouldn't have.
+        for base in bases.iter().filter(|base| base.kind != Kind::Aside) {
+            let Some(known) = &known else { break };
+            let agrees = base.lineage.agrees(base.applied, &known.lineage, known.at);
+            let is_stranger = !base.lineage.shares_a_log_with(&known.lineage) && self.is_noted;
+            if agrees < base.applied && !is_stranger {
+                doubt(format!("{} has batches of another history", base.file.display()));
+            }
         }
+        self.known = known;
+        self.may_lack = ask;
     }
 
     /// Why more may have been acknowledged than a way leads to, though nobody has noted that.
     pub fn may_lack(&self, way: &Way) -> Option<&JournalError> {
-        // As it stopped in order, nothing was left to be noted.
-        let is_own = way.base.kind == Kind::Own && !way.base.is_alone && way.base.was_stopped;
-        let is_known_of = self.is_noted || self.logs.iter().all(|log| Some(log.id) != way.base.log);
-        self.may_lack.as_ref().filter(|_| !(is_own && is_known_of))
+        let in_place = self.logs.iter().find(|log| log.file.ends_with(log::FILE));
+        let unread = in_place.and_then(|log| {
+            log.why.as_ref().filter(|_| log.last.is_none_or(|last| way.leads_to < last))
+        });
+        self.may_lack.as_ref().or(unread)
     }
 
     /// Batches that were acknowledged, and to which a way doesn't lead.
     pub fn lacks(&self, way: &Way) -> u64 {
         self.known.as_ref().map_or(0, |known| known.at.0.saturating_sub(way.agrees.0))
     }
-}
-
-/// What tables and logs say of how far it went, each along its own logs: first what the log in its place says, then the
-/// tables in theirs, then what lies aside, then backups.
-fn seen(bases: &[Base], logs: &[LogFile], own_log: Option<&LogFile>) -> Vec<Reached> {
-    let of_log = |log: &LogFile| {
-        let (_, at) = log.readable.last().copied()?;
-        let base = bases.iter().find(|base| base.log == Some(log.id));
-        let lineage = base.map_or_else(|| Lineage::only(log.id), |base| base.lineage.clone());
-        let tables = bases.iter().filter(|base| base.log == Some(log.id));
-        let at = tables.map(|base| base.applied).chain([at]).max()?;
-        Some(Reached { lineage, at })
-    };
-    let of_base = |base: &Base| Reached { lineage: base.lineage.clone(), at: base.applied };
-    let of = |kind: Kind| {
-        let mut of_kind: Vec<&Base> = bases.iter().filter(|base| base.kind == kind).collect();
-        of_kind.sort_by_key(|base| Reverse(base.applied));
-        of_kind.into_iter().map(of_base).collect::<Vec<_>>()
-    };
-    let mut seen: Vec<Reached> = own_log.and_then(of_log).into_iter().collect();
-    seen.extend(of(Kind::Own));
-    seen.extend(logs.iter().filter_map(of_log));
-    seen.extend(of(Kind::Aside));
-    seen.extend(of(Kind::Backup));
-    seen
 }
 
 /// Tables in a file, with what lies beside it and without.
@@ -260,13 +297,16 @@ impl LogFile {
     fn of(file: &Path) -> Result<Self, JournalError> {
         let log = SqliteLog::file_to_read(file.to_owned())?;
         let id = log.id()?;
-        let (readable, why) = match log.ends() {
-            Ok(None) => (Vec::new(), None),
-            Ok(Some((first, last))) => readable(&log, first, last),
-            Err(error) => (Vec::new(), Some(error)),
+        let (readable, last, why) = match log.ends() {
+            Ok(None) => (Vec::new(), None, None),
+            Ok(Some((first, last))) => {
+                let (readable, why) = readable(&log, first, last);
+                (readable, Some(last), why)
+            }
+            Err(error) => (Vec::new(), None, Some(error)),
         };
         let why = why.or_else(|| log.check_pages().err());
-        Ok(Self { file: file.to_owned(), id, readable, why })
+        Ok(Self { file: file.to_owned(), id, readable, last, why })
     }
 
     /// How far it leads from tables; nothing, if it isn't theirs or doesn't go on where they end.
