@@ -270,7 +270,10 @@ mod tests {
         );
         std::fs::write(rescued(data, 7), "x").unwrap();
         let error = look(data).unwrap_err();
-        assert!(error.to_string().contains("journal.rescued-7.sqlite was written when it was lost"), "{error}");
+        assert!(
+            error.to_string().contains("journal.rescued-7.sqlite was written when it was lost"),
+            "{error}"
+        );
         std::fs::write(data.join(FILE), "x").unwrap();
         assert_eq!(look(data).unwrap(), Holds::Used);
     }
