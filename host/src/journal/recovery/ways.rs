@@ -151,9 +151,14 @@ impl Outlook {
     /// is missing that would say more, that is a reason to ask.
     fn know(&mut self, data: &Path, bases: &[Base]) {
         let path = SqliteLog::path(data);
+        let own = bases.iter().filter(|base| base.kind == Kind::Own);
+        let own = own.max_by_key(|base| base.applied);
         let log = self.logs.iter().find(|log| log.file == path && log.last.is_some());
-        let own =
-            bases.iter().filter(|base| base.kind == Kind::Own).max_by_key(|base| base.applied);
+        // A command that was broken off may have put it aside.
+        let aside = |log: &&LogFile| {
+            !path.exists() && log.last.is_some() && own.is_some_and(|own| own.log == Some(log.id))
+        };
+        let log = log.or_else(|| self.logs.iter().find(aside));
         let mut ask = SqliteLog::check(data).err().or(self.unread_log.take());
         let mut doubt = |why: String| {
             ask.get_or_insert_with(|| JournalError::new(Trouble::Missing, why));
