@@ -64,7 +64,8 @@ pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files)
                     data.join(journal::FILE).display()
                 ),
                 Err(error) => format!(
-                    "it couldn't be written anew ({error}): before the next start, cordboard journal recover goes on with what leads furthest (name your backups: --backup FILE)"
+                    "it couldn't be written anew ({error}): before the next start, {}",
+                    journal::RECOVER
                 ),
             };
             directory.grief.stop(format!("{what}; {helps}"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cordboard_tests::emulator::{Provider, World};
-use cordboard_tests::harness::{Screen, Setup, eventually};
+use cordboard_tests::harness::{Screen, Setup, copy_files, eventually};
 
 use crate::tools::held;
 
@@ -491,6 +491,15 @@ async fn a_backup_takes_the_place_of_nothing_that_has_more() {
     held("a restore where the log is short of what the tables have", "refused; nothing lost");
 }
 
+fn remove_what_was_put_aside(data: &std::path::Path) {
+    for entry in std::fs::read_dir(data).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("left-") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 // OPS-03 OPS-10
 #[actix_web::test]
 async fn no_advice_leads_to_less_than_there_is() {
@@ -542,12 +551,7 @@ async fn no_advice_leads_to_less_than_there_is() {
     let (code, said) = run(&["journal", "verify", &config]);
     assert!(code == 1 && said.contains("belongs to another journal.sqlite"), "{code} {said}");
     // What earlier commands have put aside isn't thought of here.
-    for entry in std::fs::read_dir(&data).unwrap() {
-        let path = entry.unwrap().path();
-        if path.file_name().unwrap().to_string_lossy().starts_with("left-") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
+    remove_what_was_put_aside(&data);
     let (code, said) = run(&["journal", "recover", &config]);
     assert!(code == 3 && said.contains("which go on behind a newer backup"), "{code} {said}");
     let (code, said) = run(&["journal", "recover", &config, "--backup", &backup]);
@@ -572,10 +576,7 @@ async fn no_advice_leads_to_less_than_there_is() {
         .unwrap();
     drop(journal);
     assert_eq!(run(&["journal", "verify", &config]).0, 1);
-    let left = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
-    for path in left.filter(|path| path.display().to_string().contains("left-")) {
-        std::fs::remove_file(path).unwrap();
-    }
+    remove_what_was_put_aside(&data);
     for command in ["recover", "restore"] {
         let (code, said) = match command {
             "recover" => run(&["journal", command, &config, "--backup", &backup]),
@@ -641,13 +642,7 @@ async fn a_recovery_that_finds_no_room_harms_nothing() {
         let kept = setup.folder.path().join("kept");
         let as_it_was = |from: &std::path::Path, to: &std::path::Path| {
             let _ = std::fs::remove_dir_all(to);
-            std::fs::create_dir(to).unwrap();
-            for entry in std::fs::read_dir(from).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_file() {
-                    std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-                }
-            }
+            copy_files(from, to);
         };
         as_it_was(&data, &kept);
         for more in [0, 20, 80, 160, 320, 640] {

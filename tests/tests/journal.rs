@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cordboard_tests::emulator::{Failure, Provider};
-use cordboard_tests::harness::{LIMIT, Screen, Setup};
+use cordboard_tests::harness::{LIMIT, Screen, Setup, copy_files};
 use serde_json::{Value, json};
 
 // OPS-03 OPS-10
@@ -249,16 +249,6 @@ async fn a_restore_that_was_broken_off_is_said_and_nothing_goes_on_with_half_of_
     let host = setup.start(&["--strict"]).await;
     assert_eq!(host.conversations_of(&sams, "+14255550101").await.len(), 1);
     assert_eq!(host.conversations_of(&sams, "+14255550102").await.len(), 0);
-}
-
-fn copy_files(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
-        }
-    }
 }
 
 fn damage(file: &Path, at: usize) {

@@ -112,9 +112,7 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     } else {
         println!("  stop the host first");
     }
-    println!(
-        "  cordboard journal recover goes on with what leads furthest, and keeps the rest (name your backups: --backup FILE)"
-    );
+    println!("  {}", journal::RECOVER);
     Ok(ExitCode::from(WRONG))
 }
 

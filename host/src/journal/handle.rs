@@ -21,11 +21,11 @@ use super::looks::Looks;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Record, Records};
-use super::recovery::{self, Lineage, Noting};
+use super::recovery::{self, Lineage, Noting, RECOVER};
 use super::texts::Indexed;
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
-use super::views::{self, Batch, Mark, SqliteViews, Views, Written};
+use super::views::{self, Batch, Mark, OtherTime, SqliteViews, Views, Written};
 use super::wal::{self, Wal};
 use super::writer::{Homes, Settled, Write, Writer};
 use super::{log, place, schema, tidy, verify};
@@ -508,16 +508,16 @@ pub(super) fn beside(data: &Path) -> Beside {
         return Beside::Fine;
     };
     let both = verify::look_only(&file).and_then(|connection| Mark::of(&connection));
-    let (is_older, is_later) = match &both {
-        Ok(both) => (both.applied < alone.applied, both.kept > alone.applied),
-        Err(error) => (error.trouble == Trouble::Damaged, false),
+    let (time, is_damaged) = match &both {
+        Ok(both) => (both.is_of_another_time(&alone), false),
+        Err(error) => (None, error.trouble == Trouble::Damaged),
     };
-    if beside != Wal::Broken && !is_older && !is_later {
+    if beside != Wal::Broken && time.is_none() && !is_damaged {
         return Beside::Fine;
     }
     match alone.goes_on_in(data).is_some() {
         true => Beside::Needless,
-        false if is_later => Beside::Foreign,
+        false if time == Some(OtherTime::Later) => Beside::Foreign,
         // The log says what is missing.
         false => Beside::Fine,
     }
@@ -579,9 +579,6 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
     }
     reaches(data, lineage, last)
 }
-
-/// What to do about nearly all of it.
-pub(super) const RECOVER: &str = "cordboard journal recover goes on with what leads furthest, and keeps the rest (name your backups: --backup FILE)";
 
 fn reaches(data: &Path, lineage: &Lineage, leads_to: Position) -> Result<(), JournalError> {
     recovery::must_reach(data, lineage, leads_to)

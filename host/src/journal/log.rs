@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
-use super::handle::RECOVER;
+use super::recovery::RECOVER;
 use super::wal::{self, Wal};
 
 type Result<T> = std::result::Result<T, JournalError>;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
-use super::recovery::REACHED;
+use super::recovery::{REACHED, RECOVER};
 use super::schema::FILE;
 use super::{log, wal};
 
@@ -106,9 +106,7 @@ pub fn look(data: &Path) -> Result<Holds, JournalError> {
             saved.display()
         ),
         // Nobody has made a log without one.
-        None if data.join(MARK).exists() || data.join(log::FILE).exists() => {
-            "cordboard journal recover goes on with what leads furthest (name your backups: --backup FILE)".to_owned()
-        }
+        None if data.join(MARK).exists() || data.join(log::FILE).exists() => RECOVER.to_owned(),
         None => return Ok(Holds::Fresh),
     };
     Err(JournalError::new(

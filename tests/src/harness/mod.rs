@@ -14,6 +14,20 @@ use std::time::{Duration, Instant};
 /// How long anything may take to happen.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
+/// The files of a folder, in another one; folders in it aren't copied.
+///
+/// # Panics
+/// One of them can't be read or written.
+pub fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
 /// Where a customer's data is taken out and erased.
 pub fn data_of(customer: &str) -> String {
     format!("/api/v1/customers/data?customer={}", customer.replace('+', "%2B"))

@@ -136,13 +136,13 @@ impl Shard {
         if self.held.iter().any(|held| held.to.is_as(&deliver.to)) {
             return true;
         }
-        if self.live_of(&deliver.to).is_some_and(|live| live.is_read_anew) {
-            return true;
+        if let Some(live) = self.live_of(&deliver.to) {
+            return live.is_read_anew;
         }
         let journal = &self.directory.journal;
         let is_new_here = || !journal.shows(self.from);
         match &deliver.to {
-            To::Id(id) => !self.live.contains_key(id) && (is_new_here() || journal.is_behind(*id)),
+            To::Id(id) => is_new_here() || journal.is_behind(*id),
             To::Thread { key, not, .. } => match self.threads.get(key) {
                 // The next one begins where it ended.
                 Some(known) if Some(*known) == *not => journal.is_behind(*known),
@@ -157,9 +157,10 @@ impl Shard {
     fn hold(&mut self, mut deliver: Deliver, context: &mut Context<Self>) {
         let health = self.directory.journal.health();
         let is_read_anew = self.live_of(&deliver.to).is_some_and(|live| live.is_read_anew);
-        let unread = || health.unreadable().filter(|_| is_read_anew);
+        let (problem, unread) = (health.problem(), health.unreadable());
+        let is_stuck = problem.is_some() || unread.is_some();
         if deliver.answer.is_some()
-            && let Some(problem) = health.problem().or_else(unread)
+            && let Some(problem) = problem.or(unread.filter(|_| is_read_anew))
         {
             deliver.give(Answer::Unavailable(problem));
             return;
@@ -170,8 +171,6 @@ impl Shard {
         if self.held.len() > 1 {
             return;
         }
-        let health = self.directory.journal.health();
-        let is_stuck = health.problem().is_some() || health.unreadable().is_some();
         let wait = if is_stuck { Self::STUCK } else { Self::VISIBLE_SOON };
         context.run_later(wait, |shard, context| {
             let held = std::mem::take(&mut shard.held);
@@ -268,7 +267,7 @@ impl Handler<Deliver> for Shard {
         };
         if self.must_wait(&deliver) {
             self.hold(deliver, context);
-        } else if self.question_of(&deliver).is_some() {
+        } else if self.has_to_look(&deliver) {
             self.put_off.fetch_add(1, Ordering::AcqRel);
             self.looks.add(deliver);
             self.look(context);
@@ -295,7 +294,7 @@ impl Handler<HasLooked> for Shard {
         self.put_off.fetch_sub(1 + behind.len(), Ordering::AcqRel);
         match found {
             // Where it goes has left memory while something else was looked up.
-            Ok(None | Some(Found::IsntSpent)) if !self.is_in_memory(&deliver.to) => {
+            Ok(None | Some(Found::IsntSpent)) if self.live_of(&deliver.to).is_none() => {
                 Handler::handle(self, deliver, context);
             }
             Ok(found) => self.deal_with(deliver, found, context),

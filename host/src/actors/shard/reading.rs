@@ -131,29 +131,33 @@ pub(super) fn may_be_read() -> Result<(), JournalError> {
 }
 
 impl Shard {
+    /// Whether something has to be read before it can be dealt with.
+    pub(super) fn has_to_look(&self, deliver: &Deliver) -> bool {
+        self.live_of(&deliver.to).is_none() || self.dedup_of(deliver).is_some()
+    }
+
     /// What has to be read before it can be dealt with; nothing if all is in memory.
     pub(super) fn question_of(&self, deliver: &Deliver) -> Option<Question> {
-        let is_in_memory = self.is_in_memory(&deliver.to);
-        match &deliver.to {
-            To::Id(id) => (!is_in_memory).then_some(Question::Conversation(*id)),
-            To::Thread { key, not, .. } => {
-                let has_erased = self.directory.has_erased.load(Ordering::Acquire);
-                let dedup = deliver.dedup.filter(|_| has_erased);
-                if is_in_memory {
-                    return dedup.map(Question::IsSpent);
-                }
-                let live = self.threads.get(key).copied();
-                Some(Question::Taker { key: key.clone(), live, not: *not, dedup })
-            }
+        let dedup = self.dedup_of(deliver);
+        if self.live_of(&deliver.to).is_some() {
+            return dedup.map(Question::IsSpent);
         }
+        Some(match &deliver.to {
+            To::Id(id) => Question::Conversation(*id),
+            To::Thread { key, not, .. } => {
+                let live = self.threads.get(key).copied();
+                Question::Taker { key: key.clone(), live, not: *not, dedup }
+            }
+        })
     }
 
-    /// Whether the conversation that it goes to is.
-    pub(super) fn is_in_memory(&self, to: &To) -> bool {
-        self.live_of(to).is_some()
+    /// The key of a customer's message, where somebody who was erased may have written it.
+    fn dedup_of(&self, deliver: &Deliver) -> Option<Key> {
+        let has_erased = self.directory.has_erased.load(Ordering::Acquire);
+        deliver.dedup.filter(|_| has_erased && matches!(deliver.to, To::Thread { .. }))
     }
 
-    /// That conversation.
+    /// The conversation that it goes to, if that is in memory.
     pub(super) fn live_of(&self, to: &To) -> Option<&Live> {
         let id = match to {
             To::Id(id) => Some(*id),

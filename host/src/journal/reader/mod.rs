@@ -280,7 +280,7 @@ impl Reader {
     }
 
     /// Every open conversation, for recovery.
-    pub fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
+    fn each_open(&self, mut each: impl FnMut(OpenRow)) -> Result<()> {
         // All of it stands in the index.
         let mut statement = self.connection.prepare(
             "SELECT id, state, agent, occupies, asked_back, queued_at, workstream, wake_at, ticket,

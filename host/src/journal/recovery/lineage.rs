@@ -136,9 +136,7 @@ impl Reached {
         })?;
         // Over what stands there, at once: it has the same length while the logs are the same.
         file.write_all_at(text.as_bytes(), 0)?;
-        file.set_len(text.len() as u64)?;
-        belongs_to_the_folders_owner(data, &path);
-        Ok(())
+        file.set_len(text.len() as u64)
     }
 }
 
@@ -166,6 +164,7 @@ impl Noting {
                 "{REACHED} can't be written: what is lost of the journal's end isn't missed then; remove it, or let the host write it"
             );
         }
+        belongs_to_the_folders_owner(data, &data.join(REACHED));
         noting
     }
 

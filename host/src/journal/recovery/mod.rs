@@ -24,6 +24,9 @@ pub use ways::{Kind, Outlook, Way};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
+/// What to do about nearly all that can be wrong with a journal.
+pub const RECOVER: &str = "cordboard journal recover goes on with what leads furthest, and keeps the rest (name your backups: --backup FILE)";
+
 /// What an operator says that they want.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Terms {
@@ -142,10 +145,9 @@ fn must_be_a_backup(file: &Path) -> Result<()> {
 fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
     let is_there = way.base.kind == Kind::Own
         && !way.base.is_alone
-        && way.log.as_ref().is_none_or(|log| log.file == SqliteLog::path(data));
-    let log = outlook.logs.iter().find(|log| log.file == SqliteLog::path(data));
+        && way.log.as_ref().is_none_or(|log| log.is_in_place);
     // One that can't be read at all isn't among them.
-    let reads_all = match log {
+    let reads_all = match outlook.log_in_place() {
         Some(log) => log.why.is_none(),
         None => !SqliteLog::path(data).exists(),
     };
@@ -157,17 +159,11 @@ fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
     let damaged = looked.0.iter().filter_map(|(file, _, why)| Some((file, why.as_ref()?)));
     let all: Vec<String> =
         unusable.chain(damaged).map(|(file, why)| format!("{}: {why}", file.display())).collect();
-    let logs: Vec<String> = outlook
-        .logs
-        .iter()
-        .flat_map(|log| log.readable.iter())
-        .map(|(first, last)| format!("{} to {}", first.0, last.0))
-        .collect();
+    let logs = ways::ranges(outlook.logs.iter().flat_map(|log| &log.readable));
     let joins = match logs.is_empty() {
         true => String::new(),
         false => format!(
-            "; the log has batches {}, which go on behind a backup of the batch before or of one among them",
-            logs.join(", ")
+            "; the log has batches {logs}, which go on behind a backup of the batch before or of one among them"
         ),
     };
     let text = format!(
@@ -188,19 +184,13 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
         (0, Some(why)) => format!("more may have been acknowledged ({why})"),
         (lacks, _) => format!("{lacks} batches that were acknowledged are missing from that"),
     };
-    let logs: Vec<String> = outlook
-        .logs
-        .iter()
-        .filter(|log| way.log.as_ref().is_none_or(|used| used.file != log.file))
-        .flat_map(|log| log.readable.iter())
-        .filter(|(_, last)| *last > way.agrees)
-        .map(|(first, last)| format!("{} to {}", first.0, last.0))
-        .collect();
+    let others =
+        outlook.logs.iter().filter(|log| way.log.as_ref().is_none_or(|used| used.file != log.file));
+    let behind = others.flat_map(|log| &log.readable).filter(|(_, last)| *last > way.agrees);
+    let logs = ways::ranges(behind);
     let joins = match logs.is_empty() {
         true => String::new(),
-        false => {
-            format!(" (the log has batches {}, which go on behind a newer backup)", logs.join(", "))
-        }
+        false => format!(" (the log has batches {logs}, which go on behind a newer backup)"),
     };
     let text = format!(
         "what leads furthest is {way}; {lacks}. Name all backups that there are (cordboard journal recover --backup FILE){joins}, or put back what was taken away; if there is nothing more, add --accept-loss"
@@ -231,6 +221,7 @@ fn go(data: &Path, outlook: &Outlook, way: &Way, now_ms: i64) -> Result<Recovere
         // One of before would be another history's.
         let _ = std::fs::remove_file(data.join(REACHED));
     }
+    lineage::belongs_to_the_folders_owner(data, &data.join(REACHED));
     place::mark(data);
     place::restore_ends(data);
     Ok(Recovered {

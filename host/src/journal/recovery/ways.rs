@@ -11,7 +11,7 @@ use super::lineage::{Lineage, REACHED, Reached};
 use crate::journal::entry::{self, Position};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, Log, LogId, SqliteLog};
-use crate::journal::views::Mark;
+use crate::journal::views::{Mark, OtherTime};
 use crate::journal::wal::{self, Wal};
 use crate::journal::{place, schema, verify};
 
@@ -50,6 +50,8 @@ pub struct Base {
 pub struct LogFile {
     /// Where it is.
     pub file: PathBuf,
+    /// There a host writes it.
+    pub is_in_place: bool,
     /// Which one.
     pub id: LogId,
     /// Its batches without a gap, the oldest first: from, and up to.
@@ -84,12 +86,8 @@ pub struct Outlook {
     pub logs: Vec<LogFile>,
     /// How far what was acknowledged goes, as far as is known.
     pub known: Option<Reached>,
-    /// A host has noted that; otherwise it follows from what can be read.
-    pub is_noted: bool,
     /// Something may be missing that nobody has noted the extent of.
     may_lack: Option<JournalError>,
-    /// The log in its place can't even be looked at.
-    unread_log: Option<JournalError>,
 }
 
 impl Outlook {
@@ -97,10 +95,9 @@ impl Outlook {
     pub fn of(data: &Path, backups: &[PathBuf]) -> Self {
         let mut outlook = Self::default();
         let mut bases = Vec::new();
-        let own = data.join(schema::FILE);
         let aside = place::put_aside_before(data, schema::FILE);
         let named = backups.iter().map(|file| (file.clone(), Kind::Backup));
-        let files = std::iter::once((own.clone(), Kind::Own))
+        let files = std::iter::once((data.join(schema::FILE), Kind::Own))
             .chain(aside.into_iter().map(|file| (file, Kind::Aside)))
             .chain(named);
         for (file, kind) in files.filter(|(file, kind)| file.exists() || *kind == Kind::Backup) {
@@ -109,19 +106,18 @@ impl Outlook {
                 Err(error) => outlook.unusable.push((file, error.to_string())),
             }
         }
-        let logs = std::iter::once(SqliteLog::path(data));
-        let logs = logs.chain(place::put_aside_before(data, log::FILE));
-        for file in logs.filter(|file| file.exists()) {
-            match LogFile::of(&file) {
+        let in_place = SqliteLog::path(data);
+        // It may be the disk that has no room to look: that isn't as if it had nothing.
+        let mut unread = SqliteLog::check(data).err();
+        if in_place.exists() {
+            match LogFile::of(&in_place, true) {
                 Ok(log) => outlook.logs.push(log),
-                // It may be the disk that has no room to look: that isn't as if it had nothing.
-                Err(error) if file == SqliteLog::path(data) => {
-                    outlook.unread_log = Some(error);
-                }
-                Err(_) => {}
+                Err(error) => drop(unread.get_or_insert(error)),
             }
         }
-        outlook.know(data, &bases);
+        let aside = place::put_aside_before(data, log::FILE);
+        outlook.logs.extend(aside.iter().filter_map(|file| LogFile::of(file, false).ok()));
+        outlook.know(data, &bases, unread);
         for base in bases {
             let mut ways = vec![(None, base.applied)];
             for log in &outlook.logs {
@@ -146,65 +142,23 @@ impl Outlook {
         outlook
     }
 
+    /// The log in its place, if it can be looked at.
+    pub fn log_in_place(&self) -> Option<&LogFile> {
+        self.logs.iter().find(|log| log.is_in_place)
+    }
+
     /// What was acknowledged. Tables and log in their place say where the last host was; the note may say how much further
     /// it went, or be of before; and whatever goes on from there has more. Where these don't fit together, or something
     /// is missing that would say more, that is a reason to ask.
-    fn know(&mut self, data: &Path, bases: &[Base]) {
-        let path = SqliteLog::path(data);
-        let own = bases.iter().filter(|base| base.kind == Kind::Own);
-        let own = own.max_by_key(|base| base.applied);
-        let log = self.logs.iter().find(|log| log.file == path && log.last.is_some());
-        // A command that was broken off may have put it aside.
-        let aside = |log: &&LogFile| {
-            !path.exists() && log.last.is_some() && own.is_some_and(|own| own.log == Some(log.id))
-        };
-        let log = log.or_else(|| self.logs.iter().find(aside));
-        let mut ask = SqliteLog::check(data).err().or(self.unread_log.take());
-        let mut doubt = |why: String| {
-            ask.get_or_insert_with(|| JournalError::new(Trouble::Missing, why));
-        };
-        let (tables, name) = (schema::FILE, log::FILE);
-        let mut fit = false;
-        let of = |base: &Base, at: Position| Reached {
-            lineage: base.lineage.clone(),
-            at: at.max(base.applied),
-        };
-        let last = log.and_then(|log| log.readable.last()).map_or(Position(0), |(_, last)| *last);
-        let here = match (own, log) {
-            (Some(own), Some(log)) if own.log == Some(log.id) => {
-                fit = last <= own.applied || log.leads(own).is_some();
-                Some(of(own, last))
-            }
-            (Some(own), Some(log)) if own.lineage.has(log.id) => {
-                doubt(format!("{name} is older than {tables}"));
-                Some(of(own, own.applied))
-            }
-            (_, Some(log)) => {
-                let joined = bases.iter().filter(|base| base.log == Some(log.id));
-                match joined.max_by_key(|base| base.applied) {
-                    Some(base) => Some(of(base, last)),
-                    None => {
-                        doubt(format!("{name} belongs to tables that aren't here"));
-                        Some(Reached { lineage: Lineage::only(log.id), at: last })
-                    }
-                }
-            }
-            (Some(own), None) => {
-                fit =
-                    own.was_stopped && (!path.exists() || self.logs.iter().any(|l| l.file == path));
-                if !fit {
-                    doubt(format!("{name}, which belongs to {tables}, isn't here"));
-                }
-                Some(of(own, own.applied))
-            }
-            (None, None) => None,
-        };
+    fn know(&mut self, data: &Path, bases: &[Base], unread: Option<JournalError>) {
+        let mut doubts = Doubts(unread);
+        let (here, fit) = self.here(data, bases, &mut doubts);
         let note = Reached::of(data);
-        self.is_noted = note.is_some();
+        let is_noted = note.is_some();
         let known = match (note, here) {
             (None, here) => {
                 if !fit && (data.join(REACHED).exists() || here.is_none()) {
-                    doubt(format!("how far it went isn't noted, or {REACHED} can't be read"));
+                    doubts.add(format!("how far it went isn't noted, or {REACHED} can't be read"));
                 }
                 here
             }
@@ -214,37 +168,85 @@ impl Outlook {
                 let is_of_before =
                     here.goes_on_from(&note) || (fit && here.lineage.has_left(&note.lineage));
                 if !is_of_before {
-                    doubt(format!("{REACHED} is of another history, or another journal"));
+                    doubts.add(format!("{REACHED} is of another history, or another journal"));
                 }
                 Some(here)
             }
         };
-        // Tables elsewhere that go on from there have more.
-        let further = bases.iter().map(|base| of(base, base.applied));
-        let further = further.chain(self.logs.iter().filter_map(|log| {
-            let base = bases.iter().find(|base| base.log == Some(log.id))?;
-            Some(of(base, log.readable.last()?.1))
-        }));
-        let goes_on = |seen: &Reached| known.as_ref().is_some_and(|known| seen.goes_on_from(known));
-        let furthest = further.filter(goes_on).max_by_key(|seen| seen.at);
-        let known = furthest.or(known);
+        let known = self.furthest_from(known, bases);
         // Those that were put aside went another way once; what somebody puts here or names shouldn't have.
         for base in bases.iter().filter(|base| base.kind != Kind::Aside) {
             let Some(known) = &known else { break };
             let agrees = base.lineage.agrees(base.applied, &known.lineage, known.at);
-            let is_stranger = !base.lineage.shares_a_log_with(&known.lineage) && self.is_noted;
+            let is_stranger = is_noted && !base.lineage.shares_a_log_with(&known.lineage);
             if agrees < base.applied && !is_stranger {
-                doubt(format!("{} has batches of another history", base.file.display()));
+                doubts.add(format!("{} has batches of another history", base.file.display()));
             }
         }
         self.known = known;
-        self.may_lack = ask;
+        self.may_lack = doubts.0;
+    }
+
+    /// What tables and log in their place say, and whether they fit together.
+    fn here(&self, data: &Path, bases: &[Base], doubts: &mut Doubts) -> (Option<Reached>, bool) {
+        let own = bases.iter().filter(|base| base.kind == Kind::Own);
+        let own = own.max_by_key(|base| base.applied);
+        let is_there = SqliteLog::path(data).exists();
+        // A command that was broken off may have put it aside.
+        let is_own = |log: &LogFile| own.is_some_and(|own| own.log == Some(log.id));
+        let log = self
+            .logs
+            .iter()
+            .filter(|log| log.last.is_some())
+            .find(|log| log.is_in_place || (!is_there && is_own(log)));
+        let (tables, name) = (schema::FILE, log::FILE);
+        let last = log.map_or(Position(0), LogFile::end);
+        match (own, log) {
+            (Some(own), Some(log)) if is_own(log) => {
+                (Some(own.reached(last)), last <= own.applied || log.leads(own).is_some())
+            }
+            (Some(own), Some(log)) if own.lineage.has(log.id) => {
+                doubts.add(format!("{name} is older than {tables}"));
+                (Some(own.reached(own.applied)), false)
+            }
+            (_, Some(log)) => {
+                let joined = bases.iter().filter(|base| base.log == Some(log.id));
+                let joined = joined.max_by_key(|base| base.applied);
+                if joined.is_none() {
+                    doubts.add(format!("{name} belongs to tables that aren't here"));
+                }
+                let alone = || Reached { lineage: Lineage::only(log.id), at: last };
+                (Some(joined.map_or_else(alone, |base| base.reached(last))), false)
+            }
+            (Some(own), None) => {
+                // An empty one says nothing.
+                let is_needless = !is_there || self.log_in_place().is_some();
+                let fit = own.was_stopped && is_needless;
+                if !fit {
+                    doubts.add(format!("{name}, which belongs to {tables}, isn't here"));
+                }
+                (Some(own.reached(own.applied)), fit)
+            }
+            (None, None) => (None, false),
+        }
+    }
+
+    /// Tables and logs elsewhere that go on from there have more.
+    fn furthest_from(&self, known: Option<Reached>, bases: &[Base]) -> Option<Reached> {
+        let known = known?;
+        let tables = bases.iter().map(|base| base.reached(base.applied));
+        let with_logs = self.logs.iter().filter_map(|log| {
+            let base = bases.iter().find(|base| base.log == Some(log.id))?;
+            (log.end() > Position(0)).then(|| base.reached(log.end()))
+        });
+        let further = tables.chain(with_logs).filter(|seen| seen.goes_on_from(&known));
+        let furthest = further.max_by_key(|seen| seen.at);
+        Some(furthest.unwrap_or(known))
     }
 
     /// Why more may have been acknowledged than a way leads to, though nobody has noted that.
     pub fn may_lack(&self, way: &Way) -> Option<&JournalError> {
-        let in_place = self.logs.iter().find(|log| log.file.ends_with(log::FILE));
-        let unread = in_place.and_then(|log| {
+        let unread = self.log_in_place().and_then(|log| {
             log.why.as_ref().filter(|_| log.last.is_none_or(|last| way.leads_to < last))
         });
         self.may_lack.as_ref().or(unread)
@@ -254,6 +256,29 @@ impl Outlook {
     pub fn lacks(&self, way: &Way) -> u64 {
         self.known.as_ref().map_or(0, |known| known.at.0.saturating_sub(way.agrees.0))
     }
+}
+
+/// Why it has to be asked: the first reason is the one that counts.
+struct Doubts(Option<JournalError>);
+
+impl Doubts {
+    fn add(&mut self, why: String) {
+        self.0.get_or_insert_with(|| JournalError::new(Trouble::Missing, why));
+    }
+}
+
+impl Base {
+    /// Along its logs, up to where one of them goes, if that is further.
+    fn reached(&self, at: Position) -> Reached {
+        Reached { lineage: self.lineage.clone(), at: at.max(self.applied) }
+    }
+}
+
+/// Batches of logs, as people are told of them.
+pub fn ranges<'a>(parts: impl Iterator<Item = &'a (Position, Position)>) -> String {
+    let parts: Vec<String> =
+        parts.map(|(first, last)| format!("{} to {}", first.0, last.0)).collect();
+    parts.join(", ")
 }
 
 /// Tables in a file, with what lies beside it and without.
@@ -268,28 +293,27 @@ fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
         };
         let lineage = Lineage::of(connection, &mark)?;
         let (file, log) = (file.to_owned(), mark.log);
-        let Mark { applied, was_stopped, kept, .. } = mark;
+        let Mark { applied, was_stopped, .. } = mark;
         let base = Base { file, kind, is_alone, applied, log, lineage, was_stopped };
-        Ok::<_, JournalError>((base, kept))
+        Ok::<_, JournalError>((base, mark))
     };
     let alone = wal::without_wal(file).map_err(JournalError::from);
     let alone = alone.and_then(|connection| of(&connection, beside != Wal::Missing));
-    let alone = alone.map(|(alone, _)| alone);
     if beside != Wal::Whole {
-        return Ok(vec![alone?]);
+        return Ok(vec![alone?.0]);
     }
     let both = verify::look_only(file).and_then(|connection| of(&connection, false));
     // Of two times, they are neither.
-    let both = both.and_then(|(both, kept)| {
-        let wrong = match &alone {
-            Ok(alone) if alone.applied > both.applied => {
-                "what lies beside it is of an earlier time"
-            }
-            Ok(alone) if alone.applied < kept => "what lies beside it is of a later time",
-            _ => return Ok(both),
+    let both = both.and_then(|(both, mark)| {
+        let time = alone.as_ref().ok().and_then(|(_, alone)| mark.is_of_another_time(alone));
+        let wrong = match time {
+            None => return Ok(both),
+            Some(OtherTime::Earlier) => "what lies beside it is of an earlier time",
+            Some(OtherTime::Later) => "what lies beside it is of a later time",
         };
         Err(JournalError::new(Trouble::Damaged, wrong))
     });
+    let alone = alone.map(|(alone, _)| alone);
     match (both, alone) {
         (Ok(both), Ok(alone)) => Ok(vec![both, alone]),
         (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(vec![one]),
@@ -299,7 +323,7 @@ fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
 
 impl LogFile {
     /// A log's, as far as it can be read.
-    fn of(file: &Path) -> Result<Self, JournalError> {
+    fn of(file: &Path, is_in_place: bool) -> Result<Self, JournalError> {
         let log = SqliteLog::file_to_read(file.to_owned())?;
         let id = log.id()?;
         let (readable, last, why) = match log.ends() {
@@ -311,7 +335,12 @@ impl LogFile {
             Err(error) => (Vec::new(), None, Some(error)),
         };
         let why = why.or_else(|| log.check_pages().err());
-        Ok(Self { file: file.to_owned(), id, readable, last, why })
+        Ok(Self { file: file.to_owned(), is_in_place, id, readable, last, why })
+    }
+
+    /// The last of its batches that can be read.
+    fn end(&self) -> Position {
+        self.readable.last().map_or(Position(0), |(_, last)| *last)
     }
 
     /// How far it leads from tables; nothing, if it isn't theirs or doesn't go on where they end.

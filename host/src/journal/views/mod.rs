@@ -17,7 +17,7 @@ use super::log::{Log, LogId, SqliteLog};
 use super::record::{Outcome, Record};
 use super::recovery::{self, Lineage};
 use super::texts::{self, Indexed};
-use super::{schema, wal};
+use super::{schema, tidy, wal};
 
 pub use applier::Written;
 pub(super) use applier::{Batch, Done, run, tell};
@@ -56,6 +56,15 @@ pub struct Mark {
     pub kept: Position,
 }
 
+/// When what lies beside a file was written, as that doesn't belong to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OtherTime {
+    /// It would take the file back.
+    Earlier,
+    /// The file has never had what it follows on.
+    Later,
+}
+
 impl Mark {
     /// Of the tables that a connection looks at.
     ///
@@ -79,6 +88,13 @@ impl Mark {
             mark.kept = Position(kept.unwrap_or(0).cast_unsigned());
         }
         Ok(mark)
+    }
+
+    /// Where this is said by a file with what lies beside it: whether that is of another time than the file, which says
+    /// `alone` by itself.
+    pub fn is_of_another_time(&self, alone: &Self) -> Option<OtherTime> {
+        let is_earlier = (self.applied < alone.applied).then_some(OtherTime::Earlier);
+        is_earlier.or((self.kept > alone.applied).then_some(OtherTime::Later))
     }
 
     /// How many batches a folder's log has beyond these views; none, if it can't be read, isn't theirs, or doesn't go
@@ -190,12 +206,8 @@ impl SqliteViews {
             "INSERT INTO lineage (log, after) SELECT randomblob(16), applied FROM position",
         )?;
         let lineage = self.lineage()?;
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let is_busy: bool = self.connection.query_row(checkpoint, [], |row| row.get(0))?;
-        match is_busy {
-            false => Ok(lineage),
-            true => Err(JournalError::new(Trouble::Held, "somebody reads the journal just now")),
-        }
+        tidy::write_back(&self.file)?;
+        Ok(lineage)
     }
 
     /// The newest outbox row there ever was.
