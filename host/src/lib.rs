@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod journal;
 pub mod keeping;
 pub mod leavers;
+pub mod letters;
 pub mod lock;
 pub mod metrics;
 pub mod outbox;

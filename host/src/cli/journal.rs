@@ -50,9 +50,7 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
             let _lock = alone(data)?;
             let terms = Terms { accepts_loss: accept_loss, without_log: false };
             let recovered = journal::recover(data, &backup, terms, clock::now().0);
-            let recovered =
-                recovered.map_err(|error| anyhow::anyhow!("nothing was changed: {error}"))?;
-            match recovered {
+            match recovered? {
                 Some(recovered) => say(&recovered, false),
                 None => print::success(
                     "nothing is wrong with the journal, and nothing was changed: the next start goes on with all of it",
@@ -99,7 +97,7 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if nobody_runs {
-        let outlook = journal::Outlook::of(data, &[]);
+        let outlook = journal::outlook(data);
         if let Some(known) = &outlook.known {
             println!("  what was acknowledged goes up to batch {}", known.at.0);
         }

@@ -20,7 +20,9 @@ pub fn read_whole(path: &Path) -> Result<String, String> {
         let (size, most) = (about.len(), MOST_BYTES);
         return Err(format!("has {size} bytes; at most {most}: spread it over several files"));
     }
-    std::fs::read_to_string(path).map_err(unreadable)
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    // Some editors begin a file with a mark of its encoding.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// The folder and all in it: each may have files of the configuration. What begins with a dot isn't

@@ -294,11 +294,15 @@ impl Reader {
             self.problem(source, "host.operations", message.to_owned());
         }
         for (index, proxy) in tree.proxies.iter().enumerate() {
-            if network(proxy).is_none() {
-                let message =
-                    format!("\"{proxy}\" isn't an address or network, such as \"10.0.0.0/8\"");
-                self.problem(source, &format!("host.proxies[{index}]"), message);
-            }
+            let message = match network(proxy) {
+                None => format!("\"{proxy}\" isn't an address or network, such as \"10.0.0.0/8\""),
+                // Everybody could say that they are somebody else.
+                Some(all) if all.prefix_len() == 0 => format!(
+                    "\"{proxy}\" is everybody: only proxies of yours, which set X-Forwarded-For, are to be believed"
+                ),
+                Some(_) => continue,
+            };
+            self.problem(source, &format!("host.proxies[{index}]"), message);
         }
         if let (Some(_), Some(url)) = (&tree.tls, &tree.public_url)
             && url.starts_with("http://")

@@ -14,6 +14,8 @@ use super::permissions::{Permission, Role};
 use super::routing_tree::{
     FieldsTree, HoursTree, QueueTree, SkillTree, StrategyTree, WorkstreamTree,
 };
+use crate::letters::is_disguise;
+
 use super::tree::{AgentTree, CapacityTree, ChannelTree, PresenceTree, Problem};
 
 /// Everything that is wrong with a configuration.
@@ -117,16 +119,26 @@ impl Reader {
     }
 
     fn read_file(&mut self, file: PathBuf, text: String) {
-        if let Err(error) = options().from_str::<ron::Value>(&text) {
-            let (line, column) = (error.span.start.line, error.span.start.col);
-            let message = match error.code {
+        let value = match options().from_str::<ron::Value>(&text) {
+            Ok(value) => value,
+            Err(error) => {
+                let (line, column) = (error.span.start.line, error.span.start.col);
+                let message = match error.code {
                 ron::Error::ExceededRecursionLimit => {
                     "brackets within brackets within brackets: nothing in a configuration is nested so deeply".to_owned()
                 }
                 code => format!("this isn't RON: {code}"),
             };
-            self.problems.push(Problem { file, line, column, path: String::new(), message });
-            self.has_unread = true;
+                self.problems.push(Problem { file, line, column, path: String::new(), message });
+                self.has_unread = true;
+                return;
+            }
+        };
+        if let Some((words, c)) = disguised(&value) {
+            let (words, code) = (words.escape_debug(), u32::from(c));
+            let message =
+                format!("\"{words}\" holds the character U+{code:04X}, which nobody can see");
+            self.whole_file(&file, message);
             return;
         }
         let node = Node::parse(&text);
@@ -317,6 +329,22 @@ pub fn is_name(id: &str) -> bool {
 
 fn options() -> ron::Options {
     ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+}
+
+/// A text that isn't what it looks like, and by which letter.
+fn disguised(value: &ron::Value) -> Option<(String, char)> {
+    match value {
+        ron::Value::String(text) => {
+            let found = text.chars().find(|c| is_disguise(*c))?;
+            Some((text.chars().take(60).collect(), found))
+        }
+        ron::Value::Seq(all) => all.iter().find_map(disguised),
+        ron::Value::Map(all) => {
+            all.iter().find_map(|(key, value)| disguised(key).or_else(|| disguised(value)))
+        }
+        ron::Value::Option(Some(value)) => disguised(value),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::permissions::{Permission, Role};
 use super::ranges::{COUNT, GRACE, IDLE_AFTER, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS};
 use super::routing::{Known, names};
 use super::tree::{CapacityTree, PresenceTree};
+use crate::letters::is_invisible;
 
 /// So many labels there may be if nothing else is said (PRES-01).
 const LABELS: u32 = 100;
@@ -143,6 +144,7 @@ impl Reader {
         for (index, label) in value.labels.iter().enumerate() {
             let place = format!("{path}.labels[{index}]");
             self.check_id(*source, &place, &label.id, &mut seen);
+            self.check_shown(*source, &place, label.name.as_deref());
             if label.status == BaseStatus::Offline {
                 let message = "`offline` isn't chosen: who signs out is offline";
                 self.problem(*source, &format!("{place}.status"), message);
@@ -229,6 +231,7 @@ impl Reader {
         let mut seen = HashSet::new();
         for Placed { value, source, path } in std::mem::take(&mut self.agents) {
             self.check_id(source, &path, &value.id, &mut seen);
+            self.check_shown(source, &path, value.name.as_deref());
             if !permissions.contains_key(&value.role) {
                 let known: Vec<&str> = permissions.keys().map(Role::as_str).collect();
                 let (role, known) = (value.role.as_str(), known.join(", "));
@@ -293,6 +296,24 @@ impl Reader {
             });
         }
         agents
+    }
+
+    /// What people are shown for an id: something that can be seen, on one line.
+    pub(super) fn check_shown(&mut self, source: usize, path: &str, name: Option<&str>) {
+        const MOST: usize = 100;
+        let Some(name) = name else { return };
+        let count = name.chars().count();
+        let wrong = if name.chars().all(is_invisible) {
+            "a name has at least one letter that can be seen; leave it out, and the id is shown"
+                .to_owned()
+        } else if name.chars().any(char::is_control) {
+            "a name stands on one line".to_owned()
+        } else if count > MOST {
+            format!("a name of {count} characters; at most {MOST}")
+        } else {
+            return;
+        };
+        self.problem(source, &format!("{path}.name"), wrong);
     }
 
     pub(super) fn check_id(

@@ -122,6 +122,7 @@ impl Reader {
         let mut seen = HashSet::new();
         for Placed { value, source, path } in std::mem::take(&mut self.queues) {
             self.check_id(source, &path, &value.id, &mut seen);
+            self.check_shown(source, &path, value.name.as_deref());
             let settings = self.queue_settings(source, &path, &value, known);
             queues.push(QueueConfig {
                 name: value.name.unwrap_or_else(|| value.id.clone()),

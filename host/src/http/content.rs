@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::config::Fields;
 use crate::http::error::ApiError;
+use crate::letters::{is_disguise, is_invisible};
 
 /// Files of one message.
 pub const MOST_FILES: usize = 10;
@@ -64,22 +65,6 @@ pub fn check_text(what: &str, text: &str, most: Option<usize>) -> Result<(), Api
         return wrong(format!("{what} holds nothing that can be seen"));
     }
     Ok(())
-}
-
-/// Controls but for line breaks and tabs, and what turns the direction of what follows around.
-fn is_disguise(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{202d}' | '\u{202e}')
-}
-
-/// Blanks, and what has no shape.
-pub fn is_invisible(c: char) -> bool {
-    c.is_whitespace()
-        || c.is_control()
-        || matches!(u32::from(c),
-            0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
-            | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
-            | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1d173..=0x1d17a
-            | 0xe0000..=0xe0fff)
 }
 
 /// Files that agents send: by `https`, or from this host itself.

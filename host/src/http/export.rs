@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use crate::config::Permission;
 use crate::http::caller::Caller;
-use crate::http::content::is_invisible;
 use crate::http::error::ApiError;
 use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::journal::{JournalError, Reader};
+use crate::letters::is_invisible;
 
 /// How an export is written.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]

@@ -26,6 +26,8 @@ const ONE_ACCOUNT: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
 /// For whoever has signed in from there before.
 const AT_HOME: Rule = Rule { free: 5, longest: Duration::from_secs(60) };
 const ONE_ADDRESS: Rule = Rule { free: 50, longest: Duration::from_secs(60) };
+/// Some have thousands of addresses: what they try doesn't crowd out what is remembered of others.
+const ONE_NETWORK: Rule = Rule { free: 2000, longest: Duration::from_secs(60) };
 /// So often somebody may try from an address, however much is guessed at the name elsewhere: whoever mistypes may. What
 /// became of it doesn't matter, or one could hang up again and again.
 const TURNS_OF_AN_ADDRESS: u32 = 4;
@@ -37,8 +39,13 @@ const ONE_TURN_IN: Duration = Duration::from_secs(1);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 /// Addresses at which one account is at home.
 const MOST_HOMES: usize = 32;
-/// Names that are remembered; beyond, the oldest are forgotten first.
-const MOST_REMEMBERED: usize = 20_000;
+/// Whoever may go on only now and then has one attempt at a time: until it is known what became of it, another waits.
+const ONE_AT_A_TIME: Duration = Duration::from_secs(1);
+/// What is remembered of attempts, some 40 MB; beyond, the oldest is forgotten first. Some forty networks together can
+/// bring that about.
+const MOST_REMEMBERED: usize = 250_000;
+/// Addresses with tokens that don't work.
+const MOST_TOKENS: usize = 20_000;
 
 /// What somebody typed as their name. Names that nobody has are answered like those that somebody has,
 /// or the answers would tell who has an account.
@@ -66,12 +73,11 @@ enum Key {
     /// What is tried in a browser in which they have signed in before counts there, and nowhere else.
     Browser(Name, Device),
     Address(IpAddr),
+    Network(IpAddr),
     /// What was tried with this name from this address, and from all of its network: nobody waits for that by itself, it
     /// tells who has turns left.
     Turns(Name, IpAddr),
     TurnsOfNetwork(Name, IpAddr),
-    /// Tokens, cookies and links that don't work: an old page sends one again and again.
-    Tokens(IpAddr),
 }
 
 impl Key {
@@ -86,7 +92,7 @@ impl Key {
             | Self::Browser(name, _)
             | Self::Turns(name, _)
             | Self::TurnsOfNetwork(name, _) => name.is_known,
-            Self::Address(_) | Self::Tokens(_) => true,
+            Self::Address(_) | Self::Network(_) => true,
         }
     }
 
@@ -95,9 +101,8 @@ impl Key {
             Self::Both(..) => ONE_ACCOUNT_FROM_ONE_ADDRESS,
             Self::Account(_) => ONE_ACCOUNT,
             Self::Browser(..) => AT_HOME,
-            Self::Address(_) | Self::Turns(..) | Self::TurnsOfNetwork(..) | Self::Tokens(_) => {
-                ONE_ADDRESS
-            }
+            Self::Address(_) | Self::Turns(..) | Self::TurnsOfNetwork(..) => ONE_ADDRESS,
+            Self::Network(_) => ONE_NETWORK,
         }
     }
 }
@@ -106,6 +111,8 @@ impl Key {
 struct Failures {
     /// With those of which isn't known yet what becomes of them.
     count: u32,
+    /// Those of which it isn't.
+    under_way: u32,
     /// The last of which that is known.
     last: Instant,
     /// When somebody last took one of their network's turns.
@@ -114,7 +121,7 @@ struct Failures {
 
 impl Failures {
     fn none(now: Instant) -> Self {
-        Self { count: 0, last: now, turn: None }
+        Self { count: 0, under_way: 0, last: now, turn: None }
     }
 
     /// Those that aren't forgotten.
@@ -124,8 +131,16 @@ impl Failures {
 
     /// How long whoever they are the failures of has to wait.
     fn wait(&self, rule: Rule, now: Instant) -> Option<Duration> {
-        let due = self.last + delay(self.count(now), rule);
-        due.checked_duration_since(now).filter(|wait| !wait.is_zero())
+        let delay = delay(self.count(now), rule);
+        let due = self.last + delay;
+        let wait = due.checked_duration_since(now).filter(|wait| !wait.is_zero());
+        let isnt_alone = !delay.is_zero() && self.under_way > 0;
+        wait.max(isnt_alone.then_some(ONE_AT_A_TIME))
+    }
+
+    /// It is known what became of one of them.
+    fn is_known(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
     }
 }
 
@@ -172,6 +187,8 @@ impl Drop for Attempt<'_> {
 #[derive(Default)]
 pub struct Throttle {
     failures: Mutex<HashMap<Key, Failures>>,
+    /// Tokens, cookies and links that don't work: an old page sends one again and again.
+    tokens: Mutex<HashMap<IpAddr, Failures>>,
     /// From where each account has signed in.
     homes: Mutex<HashMap<Name, VecDeque<IpAddr>>>,
 }
@@ -185,7 +202,8 @@ impl Throttle {
         let of = |key: Key| {
             // What others get wrong: elsewhere with this name, or here with another one.
             if key.counts_turns()
-                || (is_at_home && matches!(key, Key::Account(_) | Key::Address(_)))
+                || (is_at_home
+                    && matches!(key, Key::Account(_) | Key::Address(_) | Key::Network(_)))
             {
                 return None;
             }
@@ -206,7 +224,7 @@ impl Throttle {
     /// They try. It counts as wrong until it is known, so that many at once don't pass as one; if it never is
     /// (the host is busy, or they hang up), it doesn't count.
     pub fn attempt<'a>(&'a self, account: &'a Name, from: Origin, now: Instant) -> Attempt<'a> {
-        self.note(keys(account, from), Some((account, from.address)), now);
+        self.note(account, from, now);
         Attempt { throttle: self, account, from, at: now, counts: false }
     }
 
@@ -215,6 +233,7 @@ impl Throttle {
         for key in keys(account, from) {
             if let Some(known) = failures.get_mut(&key) {
                 known.last = known.last.max(at);
+                known.is_known();
             }
         }
     }
@@ -224,29 +243,24 @@ impl Throttle {
         for key in keys(account, from).filter(|key| !key.counts_turns()) {
             if let Some(known) = failures.get_mut(&key) {
                 known.count = known.count.saturating_sub(1);
+                known.is_known();
             }
         }
     }
 
-    fn note(
-        &self,
-        keys: impl Iterator<Item = Key>,
-        who: Option<(&Name, Option<IpAddr>)>,
-        now: Instant,
-    ) {
+    fn note(&self, account: &Name, from: Origin, now: Instant) {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_turn =
-            who.is_some_and(|(account, address)| turn(&known, account, address, now).is_some());
-        for key in keys {
-            let is_account = matches!(key, Key::Account(_));
-            let counts_at_once = key.counts_turns() || matches!(key, Key::Tokens(_));
+        let has_turn = turn(&known, account, from.address, now).is_some();
+        for key in keys(account, from) {
+            let (is_account, counts_turns) = (matches!(key, Key::Account(_)), key.counts_turns());
             let failures = known.entry(key).or_insert(Failures::none(now));
             let count = failures.count(now);
-            if count == 0 || counts_at_once {
+            if count == 0 || counts_turns {
                 // Nothing is left of those before.
                 failures.last = now;
             }
             failures.count = count.saturating_add(1);
+            failures.under_way = failures.under_way.saturating_add(1);
             if is_account && has_turn {
                 failures.turn = Some(now);
             }
@@ -301,15 +315,18 @@ impl Throttle {
 
     /// How long somebody waits whose token, cookie or link doesn't work.
     pub fn wait_of_tokens(&self, address: Option<IpAddr>, now: Instant) -> Option<Duration> {
-        let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = known.get(&Key::Tokens(address?))?;
-        failures.wait(ONE_ADDRESS, now)
+        let known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&address?)?.wait(ONE_ADDRESS, now)
     }
 
     /// A token, cookie or link didn't work.
     pub fn token_failed(&self, address: Option<IpAddr>, now: Instant) {
-        if let Some(address) = address {
-            self.note([Key::Tokens(address)].into_iter(), None, now);
+        let Some(address) = address else { return };
+        let mut known = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = known.entry(address).or_insert(Failures::none(now));
+        (failures.count, failures.last) = (failures.count(now).saturating_add(1), now);
+        if known.len() > MOST_TOKENS {
+            forget_older_half(&mut known, |_| true);
         }
     }
 }
@@ -353,7 +370,7 @@ fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
             let both = Key::Both(account.clone(), address);
             let turns = Key::Turns(account.clone(), address);
             let of_network = Key::TurnsOfNetwork(account.clone(), network(address));
-            [both, Key::Address(address), turns, of_network]
+            [both, Key::Address(address), Key::Network(network(address)), turns, of_network]
         };
         let of_address = from.address.map(of_address).into_iter().flatten();
         of_address.chain([Key::Account(account.clone())])
@@ -362,7 +379,10 @@ fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
 }
 
 /// Of those that are worth little.
-fn forget_older_half(known: &mut HashMap<Key, Failures>, is_little: impl Fn(&Key) -> bool) {
+fn forget_older_half<K: Eq + Hash>(
+    known: &mut HashMap<K, Failures>,
+    is_little: impl Fn(&K) -> bool,
+) {
     let of_little = known.iter().filter(|(key, _)| is_little(key));
     let mut times: Vec<Instant> = of_little.map(|(_, failures)| failures.last).collect();
     times.sort_unstable();
@@ -574,13 +594,73 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        for n in 0..100_000_u64 {
+        for n in 0..MOST_REMEMBERED as u64 + 50_000 {
             let name = format!("nobody-{n}");
             throttle
                 .attempt(&Name::new(&name, n % 2 == 0), nowhere(), now + Duration::from_millis(n))
                 .was_wrong();
         }
         assert!(throttle.failures.lock().unwrap().len() <= MOST_REMEMBERED);
+        for n in 0..50_000_u32 {
+            throttle.token_failed(Some(IpAddr::from(n.to_be_bytes())), now);
+        }
+        assert!(throttle.tokens.lock().unwrap().len() <= MOST_TOKENS);
+    }
+
+    // SEC-07
+    #[test]
+    fn at_the_longest_wait_a_hundred_at_once_are_one() {
+        let throttle = Throttle::default();
+        let mut now = Instant::now();
+        throttle.succeeded(&known("kim"), address(1));
+        for place in [address(1), address(2)] {
+            for _ in 0..40 {
+                now += Duration::from_secs(1);
+                throttle.attempt(&known("kim"), place, now).was_wrong();
+            }
+            now += ONE_ACCOUNT_FROM_ONE_ADDRESS.longest;
+            let (kim, mut under_way) = (known("kim"), Vec::new());
+            for _ in 0..100 {
+                if throttle.wait(&kim, place, now).is_none() {
+                    under_way.push(throttle.attempt(&kim, place, now));
+                }
+            }
+            assert_eq!(under_way.len(), 1);
+            under_way.pop().unwrap().was_wrong();
+            let wait = throttle.wait(&kim, place, now).expect("it was wrong");
+            assert!(wait >= AT_HOME.longest, "{wait:?}");
+        }
+    }
+
+    // SEC-07
+    #[test]
+    fn whoever_has_a_network_makes_nothing_forgotten_and_learns_of_nobody() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        let (kim, ghost) = (known("kim"), Name::new("ghost", false));
+        let mut tried = 0;
+        let of_network = |n: u128| {
+            let address = IpAddr::from((0x2001_0db8_0001 << 80 | n << 64 | 1).to_be_bytes());
+            Origin { address: Some(address), browser: None }
+        };
+        for name in [&kim, &ghost] {
+            for _ in 0..9 {
+                throttle.attempt(name, of_network(0), now).was_wrong();
+            }
+        }
+        for n in 0..60_000 {
+            let later = now + Duration::from_micros(50 * n);
+            let (name, from) =
+                (Name::new(&format!("nobody-{n}"), false), of_network(u128::from(n)));
+            throttle.token_failed(from.address, later);
+            if throttle.wait(&name, from, later).is_none() {
+                throttle.attempt(&name, from, later).was_wrong();
+                tried += 1;
+            }
+        }
+        assert!(tried <= ONE_NETWORK.free + 9, "{tried} tried");
+        let wait = throttle.wait(&kim, of_network(0), now);
+        assert!(wait.is_some() && throttle.wait(&ghost, of_network(0), now) == wait);
     }
 
     // SEC-07

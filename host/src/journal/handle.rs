@@ -70,6 +70,12 @@ impl Journal {
         let mut views = SqliteViews::open(data)?;
         let log = open_log(data, &mut views)?;
         place::mark(data);
+        // An administrator's command makes no files that the host can't write to.
+        for name in [schema::FILE, log::FILE] {
+            for end in ["", "-wal", "-shm"] {
+                recovery::belongs_to_the_folders_owner(data, &data.join(format!("{name}{end}")));
+            }
+        }
         let at = views.position()?;
         let noting = Arc::new(Mutex::new(Noting::new(data, views.lineage()?, at)));
         let tidier = Tidier::open(data, noting.clone())?;
@@ -547,8 +553,10 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
             }
         }
     };
-    // Before anything was applied, it may be there with nothing in it.
-    let is_as_good_as_gone = ends.is_none() && (id.is_none() || applied > Position(0));
+    // One that begins has nothing in it, before anything was applied or since they follow it: what had come to it
+    // would lie in it or beside it, and nothing is missing there.
+    let begins = id.is_some() && (applied == Position(0) || id == mark.log);
+    let is_as_good_as_gone = ends.is_none() && !begins;
     if is_as_good_as_gone && !mark.was_stopped {
         if let Some(saved) = place::newest_rescued(data) {
             let text = format!(

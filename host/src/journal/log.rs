@@ -133,22 +133,27 @@ impl SqliteLog {
     /// [`JournalError`] says what is wrong with the file.
     pub fn open(data: &Path) -> Result<Self> {
         let file = Self::path(data);
-        let connection = Connection::open(&file)?;
-        connection.busy_timeout(PATIENCE)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // What customers wrote is overwritten as it leaves the log (SEC-04).
-        connection.pragma_update(None, "secure_delete", "FAST")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.execute_batch(TABLES)?;
-        if !knows_closed(&connection)? {
-            connection
-                .execute_batch("ALTER TABLE about ADD COLUMN closed INTEGER NOT NULL DEFAULT 1")?;
+        if !file.exists() {
+            // A new one is whole, or isn't there.
+            let partial = data.join(format!("{FILE}.partial"));
+            let remove = || {
+                for end in ["", "-wal", "-shm", "-journal"] {
+                    let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
+                }
+            };
+            remove();
+            let made = writable(&partial)?;
+            made.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            drop(made);
+            let placed = std::fs::rename(&partial, &file)
+                .and_then(|()| std::fs::File::open(data)?.sync_all());
+            remove();
+            placed.map_err(|error| {
+                let text = format!("{}: {error}", file.display());
+                JournalError::new(Trouble::NotWritable, text)
+            })?;
         }
-        connection
-            .execute("INSERT OR IGNORE INTO about (one, id) VALUES (1, randomblob(16))", [])?;
+        let connection = writable(&file)?;
         let mut log = Self { connection, file, trimmed: Default::default() };
         log.begin()?;
         if let Some((first, _)) = log.ends()? {
@@ -200,6 +205,26 @@ impl SqliteLog {
         self.trimmed.0 = Position(until);
         Ok(())
     }
+}
+
+/// A connection to a log that can be written to; its tables and its name are made if they aren't there.
+fn writable(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // What customers wrote is overwritten as it leaves the log (SEC-04).
+    connection.pragma_update(None, "secure_delete", "FAST")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.execute_batch(TABLES)?;
+    if !knows_closed(&connection)? {
+        connection
+            .execute_batch("ALTER TABLE about ADD COLUMN closed INTEGER NOT NULL DEFAULT 1")?;
+    }
+    connection.execute("INSERT OR IGNORE INTO about (one, id) VALUES (1, randomblob(16))", [])?;
+    Ok(connection)
 }
 
 /// Logs of before know nothing of it.
@@ -316,7 +341,8 @@ impl Log for SqliteLog {
             "SELECT position, checksum, body FROM batches WHERE position > ?1 ORDER BY position";
         let mut statement = self.connection.prepare(query)?;
         let mut rows = statement.query([position.0.cast_signed()])?;
-        let mut expected: Option<Position> = None;
+        // From the beginning: whatever the oldest is.
+        let mut expected = (position > Position(0)).then(|| position.next());
         while let Some(row) = rows.next()? {
             let at = Position(row.get::<_, i64>(0)?.cast_unsigned());
             let body = row.get_ref(2)?.as_blob()?;

@@ -49,7 +49,9 @@ pub use reader::{
 };
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, PluginStore, Record, Records, RoutingEntries, With};
-pub use recovery::{Kind, Outlook, RECOVER, Recovered, Terms, Way, recover, restore};
+pub use recovery::{
+    Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover, restore,
+};
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use texts::Indexed;

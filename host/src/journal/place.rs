@@ -2,6 +2,7 @@
 //! which what customers write from then on could never be joined with what was.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{JournalError, Trouble};
@@ -33,9 +34,14 @@ pub enum Holds {
 
 /// From now on the folder holds parts of two journals; of more, if an earlier restore was broken off.
 pub(super) fn restore_begins(data: &Path, ms: i64) -> std::io::Result<()> {
-    let mut mark = std::fs::File::options().create(true).append(true).open(data.join(RESTORING))?;
-    mark.write_all(format!("\n{ms}\n").as_bytes())?;
-    mark.sync_all()?;
+    let path = data.join(RESTORING);
+    let mut mark = std::fs::File::options().create(true).append(true).open(&path)?;
+    let written = mark.write_all(format!("\n{ms}\n").as_bytes()).and_then(|()| mark.sync_all());
+    if written.is_err() && mark.metadata().is_ok_and(|about| about.len() == 0) {
+        // Nothing was begun.
+        let _ = std::fs::remove_file(&path);
+    }
+    written?;
     std::fs::File::open(data)?.sync_all()
 }
 
@@ -199,9 +205,39 @@ pub(super) fn put_beside_aside(data: &Path, ms: i64) -> Result<(), JournalError>
     ["-wal", "-shm"].into_iter().try_for_each(|end| put_one_aside(data, FILE, end, ms))
 }
 
-/// The same of its log.
+/// The same of its log, as a whole: all of it has its second name before any of it loses its first.
 pub(super) fn put_log_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
+    for end in ["-wal", "-shm", ""] {
+        gets_second_name(data, &format!("{}{end}", log::FILE), ms)?;
+    }
     ["", "-wal", "-shm"].into_iter().try_for_each(|end| put_one_aside(data, log::FILE, end, ms))
+}
+
+/// The journal's own file has its second name before another one takes its first: there is one at any time, but where
+/// the file system knows no second names.
+pub(super) fn keep_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
+    match gets_second_name(data, FILE, ms)? {
+        true => Ok(()),
+        false => put_one_aside(data, FILE, "", ms),
+    }
+}
+
+/// A file has another name beside its own, if there is one and the file system knows such a thing.
+fn gets_second_name(data: &Path, name: &str, ms: i64) -> Result<bool, JournalError> {
+    use std::io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
+    let file = data.join(name);
+    match std::fs::hard_link(&file, aside(data, name, ms)) {
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied | Unsupported) => {
+            Ok(false)
+        }
+        Err(error) => Err(not_aside(&file, &error)),
+        Ok(()) => Ok(true),
+    }
+}
+
+fn not_aside(file: &Path, error: &std::io::Error) -> JournalError {
+    let text = format!("can't put {} aside: {error}", file.display());
+    JournalError::new(Trouble::NotWritable, text)
 }
 
 /// Where something is put aside.
@@ -210,12 +246,16 @@ pub(super) fn aside(data: &Path, file: &str, ms: i64) -> PathBuf {
 }
 
 fn put_one_aside(data: &Path, file: &str, end: &str, ms: i64) -> Result<(), JournalError> {
-    let old = data.join(format!("{file}{end}"));
-    match std::fs::rename(&old, aside(data, &format!("{file}{end}"), ms)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let text = format!("can't put {} aside: {error}", old.display());
-            Err(JournalError::new(Trouble::NotWritable, text))
-        }
+    let name = format!("{file}{end}");
+    let (old, new) = (data.join(&name), aside(data, &name, ms));
+    let number = |file: &Path| std::fs::metadata(file).ok().map(|about| about.ino());
+    // A rename leaves a file that has both names with both.
+    let moved = match number(&old).is_some_and(|old| number(&new) == Some(old)) {
+        true => std::fs::remove_file(&old),
+        false => std::fs::rename(&old, new),
+    };
+    match moved {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(not_aside(&old, &error)),
         _ => Ok(()),
     }
 }

@@ -230,6 +230,10 @@ impl Traffic {
             "s" => count * 60.0,
             _ => return None,
         };
+        // More than a million a minute is no contact centre's, and would never end.
+        if !(0.0..=1e6).contains(&per_minute) {
+            return None;
+        }
         let handling = Spread::Exponential(Duration::parse(parts.next()?)?);
         let mut traffic = Self { handling, ..Self::default() };
         if let Some(length) = parts.next() {
@@ -276,7 +280,17 @@ mod tests {
         assert_eq!(traffic.streams[0].per_minute, 8.0);
         assert_eq!(traffic.length.0, Span::seconds(7200));
         assert_eq!(Traffic::of_spec("120/h,30s").unwrap().streams[0].per_minute, 2.0);
-        for wrong in ["8", "8/min", "8/week,5m", "x/min,5m", "8/min,5", "8/min,5m,8h,x"] {
+        for wrong in [
+            "8",
+            "8/min",
+            "8/week,5m",
+            "x/min,5m",
+            "8/min,5",
+            "8/min,5m,8h,x",
+            "NaN/min,5m",
+            "-1/min,5m",
+            "99999999/min,5m",
+        ] {
             let error = Traffic::read(wrong).unwrap_err().to_string();
             assert!(error.contains("8/min,5m,8h"), "{error}");
         }

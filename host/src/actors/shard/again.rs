@@ -143,7 +143,7 @@ impl Handler<HasRead> for Shard {
             Ok(read) => {
                 self.replace(id, read);
                 let Some(live) = self.live.get_mut(&id) else { return };
-                live.is_read_anew = false;
+                (live.is_read_anew, live.unread) = (false, 0);
                 for retry in std::mem::take(&mut live.once_more) {
                     self.handle_again(id, Some(retry), context);
                 }
@@ -151,6 +151,9 @@ impl Handler<HasRead> for Shard {
             // It keeps its machine, which the journal refuses to follow, until it can be read.
             Err(_) => {
                 let attempts = attempts.saturating_add(1);
+                if let Some(live) = self.live.get_mut(&id) {
+                    live.unread = attempts;
+                }
                 self.read_anew_later(id, attempts, backoff(attempts), context);
             }
         }

@@ -39,6 +39,8 @@ struct Live {
     last_agent: Option<AgentId>,
     /// It is being read again: what comes for it waits, so that it doesn't change meanwhile.
     is_read_anew: bool,
+    /// How often in a row that has failed.
+    unread: u8,
     /// What has to be handled once more, once it was read.
     once_more: Vec<(Deliver, Setback)>,
 }
@@ -64,6 +66,8 @@ impl Shard {
     /// How long a conversation stays in memory after its last input.
     pub const IDLE_AFTER: Duration = Duration::from_secs(30);
     const LOOK_EVERY: Duration = Duration::from_secs(5);
+    /// Where a conversation can't be read so often in a row, nobody is kept waiting for it.
+    const MOST_UNREAD: u8 = 4;
     /// What is committed can be seen after about so long.
     const VISIBLE_SOON: Duration = Duration::from_millis(1);
     /// Where something keeps it from that, it is looked at again after so long.
@@ -156,11 +160,14 @@ impl Shard {
     /// kept waiting for them.
     fn hold(&mut self, mut deliver: Deliver, context: &mut Context<Self>) {
         let health = self.directory.journal.health();
-        let is_read_anew = self.live_of(&deliver.to).is_some_and(|live| live.is_read_anew);
+        let read_anew = self.live_of(&deliver.to).filter(|live| live.is_read_anew);
+        let cant_be_read = read_anew.is_some_and(|live| live.unread >= Self::MOST_UNREAD);
+        let cant_be_read = cant_be_read.then(|| "its conversation can't be read".to_owned());
         let (problem, unread) = (health.problem(), health.unreadable());
-        let is_stuck = problem.is_some() || unread.is_some();
+        let is_stuck = problem.is_some() || unread.is_some() || cant_be_read.is_some();
+        let unread = unread.filter(|_| read_anew.is_some()).or(cant_be_read);
         if deliver.answer.is_some()
-            && let Some(problem) = problem.or(unread.filter(|_| is_read_anew))
+            && let Some(problem) = problem.or(unread)
         {
             deliver.give(Answer::Unavailable(problem));
             return;
@@ -293,8 +300,10 @@ impl Handler<HasLooked> for Shard {
         let behind = self.looks.done(&deliver.to);
         self.put_off.fetch_sub(1 + behind.len(), Ordering::AcqRel);
         match found {
-            // Where it goes has left memory while something else was looked up.
-            Ok(None | Some(Found::IsntSpent)) if self.live_of(&deliver.to).is_none() => {
+            // Where it goes has left memory while something else was looked up, or is being read again.
+            Ok(None | Some(Found::IsntSpent))
+                if self.live_of(&deliver.to).is_none_or(|live| live.is_read_anew) =>
+            {
                 Handler::handle(self, deliver, context);
             }
             Ok(found) => self.deal_with(deliver, found, context),

@@ -247,6 +247,7 @@ impl Shard {
             own,
             last_agent,
             is_read_anew: false,
+            unread: 0,
             once_more: Vec::new(),
         };
         self.live.insert(id, live);

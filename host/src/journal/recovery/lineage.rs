@@ -45,10 +45,15 @@ impl Lineage {
         self.0.iter().any(|(known, _)| *known == log)
     }
 
-    /// Whether it went another way than the log that another ends with.
+    /// Whether it went on another way from the log that another ends with: it is of a later time.
     pub fn has_left(&self, other: &Self) -> bool {
-        let newest = other.0.last().map(|(log, _)| *log);
-        self.0.iter().rev().skip(1).any(|(log, _)| Some(*log) == newest)
+        let newest = |of: &Self| of.0.last().map(|(log, _)| *log);
+        newest(self) != newest(other) && self.0.iter().any(|(log, _)| Some(*log) == newest(other))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether they have any past in common.
@@ -59,7 +64,7 @@ impl Lineage {
     /// How far a state, by its position, agrees with another.
     pub fn agrees(&self, at: Position, other: &Self, other_at: Position) -> Position {
         let shared = (0..self.0.len()).rev().find_map(|own| {
-            let theirs = other.0.iter().position(|(log, _)| *log == self.0[own].0)?;
+            let theirs = other.0.iter().rposition(|(log, _)| *log == self.0[own].0)?;
             Some((own, theirs))
         });
         let Some((own, theirs)) = shared else { return Position(0) };
@@ -72,7 +77,7 @@ impl Lineage {
     }
 }
 
-/// From a position on tables follow another log, or go a way of their own. A log that they follow already is no news.
+/// From where they are, tables follow another log. One that they follow already is no news.
 ///
 /// # Errors
 /// SQLite's own.
@@ -84,6 +89,15 @@ pub fn follows(connection: &Connection, log: LogId) -> rusqlite::Result<()> {
             .execute("INSERT INTO lineage (log, after) SELECT ?1, applied FROM position", [log])?;
     }
     Ok(())
+}
+
+/// From where they are, tables go a way of their own: what other logs have from there on was given up on purpose.
+///
+/// # Errors
+/// SQLite's own.
+pub fn forks(connection: &Connection) -> rusqlite::Result<()> {
+    let fork = "INSERT INTO lineage (log, after) SELECT randomblob(16), applied FROM position";
+    connection.execute(fork, []).map(drop)
 }
 
 /// The name of the file in a data folder that says how far what was acknowledged goes.
@@ -209,6 +223,17 @@ mod tests {
         assert_eq!(agrees(&lineage(&[(9, 0)]), 60, &after_salvage, 80), 0, "a stranger");
         assert_eq!(agrees(&lineage(&[(2, 0)]), 60, &after_salvage, 80), 60, "its past isn't known");
         assert_eq!(agrees(&Lineage::default(), 60, &first, 80), 0);
+    }
+
+    // OPS-10
+    #[test]
+    fn a_later_time_is_told_by_logs_that_others_end_with() {
+        let first = lineage(&[(1, 0)]);
+        let later = lineage(&[(1, 0), (2, 57)]);
+        assert!(later.has_left(&first) && !first.has_left(&later));
+        assert!(!later.has_left(&later), "it is the same time");
+        let elsewhere = lineage(&[(1, 0), (3, 40)]);
+        assert!(!later.has_left(&elsewhere) && !elsewhere.has_left(&later), "neither is later");
     }
 
     // OPS-10

@@ -14,15 +14,29 @@ use std::path::{Path, PathBuf};
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
 use super::handle::apply_batch;
-use super::log::SqliteLog;
+use super::log::{LogId, SqliteLog};
 use super::views::SqliteViews;
 use super::wal::{self, Wal};
-use super::{place, schema, verify};
+use super::{place, schema, tidy, verify};
 
-pub(super) use lineage::{Lineage, Noting, REACHED, Reached, follows};
+pub(super) use lineage::{
+    Lineage, Noting, REACHED, Reached, belongs_to_the_folders_owner, follows, forks,
+};
 pub use ways::{Kind, Outlook, Way};
+use ways::{LogFile, Looked};
 
 type Result<T> = std::result::Result<T, JournalError>;
+
+/// Why a journal isn't gone on with.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotDone {
+    /// Before anything was changed.
+    #[error("nothing was changed: {0}")]
+    Refused(#[from] JournalError),
+    /// In its midst: all that there was is there still.
+    #[error("it was broken off, and nothing is lost by that: {0}; run the same command again")]
+    BrokenOff(JournalError),
+}
 
 /// What to do about nearly all that can be wrong with a journal.
 pub const RECOVER: &str = "cordboard journal recover goes on with what leads furthest, and keeps the rest (name your backups: --backup FILE)";
@@ -51,81 +65,71 @@ pub struct Recovered {
     pub kept: String,
 }
 
+/// What lies in a folder that nobody uses, and how far each way of going on with it leads. Nothing is changed.
+pub fn outlook(data: &Path) -> Outlook {
+    Outlook::of(data, &[], &mut Looked::default())
+}
+
 /// Goes on with what leads furthest; nothing, if nothing is wrong.
 ///
 /// # Errors
-/// [`JournalError`]: nothing was changed, and why: there is nothing to go on with, or what there is lacks what was
-/// acknowledged and the terms don't accept that.
+/// [`NotDone`]: there is nothing to go on with, what there is lacks what was acknowledged and the terms don't accept
+/// that, or it was broken off.
 pub fn recover(
     data: &Path,
     backups: &[PathBuf],
     terms: Terms,
     now_ms: i64,
-) -> Result<Option<Recovered>> {
+) -> std::result::Result<Option<Recovered>, NotDone> {
     for backup in backups {
         must_be_a_backup(backup)?;
     }
-    let outlook = Outlook::of(data, backups);
+    let mut looked = Looked::default();
+    let outlook = Outlook::of(data, backups, &mut looked);
     if let Some((file, why)) = outlook.unusable.iter().find(|(file, _)| backups.contains(file)) {
         let text = format!("the backup {} can't be used: {why}", file.display());
-        return Err(JournalError::new(Trouble::Other, text));
+        return Err(JournalError::new(Trouble::Other, text).into());
     }
-    let mut looked = Looked::default();
-    let way = outlook.ways.iter().find(|way| looked.is_sound(way));
-    let Some(way) = way else { return Err(nothing_left(&outlook, &looked)) };
+    let way = outlook.ways.iter().find(|way| looked.is_sound(&way.base));
+    let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
     if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
         return Ok(None);
     }
     must_be_accepted(&outlook, way, terms)?;
-    go(data, &outlook, way, now_ms).map(Some)
+    go(data, &outlook, way, false, now_ms).map(Some)
 }
 
 /// Puts a backup in the place of a folder's journal, with what its log has behind it.
 ///
 /// # Errors
-/// [`JournalError`]: nothing was changed, and why: it isn't a whole journal, or something else leads further.
-pub fn restore(data: &Path, from: &Path, terms: Terms, now_ms: i64) -> Result<Recovered> {
+/// [`NotDone`]: it isn't a whole journal, something else leads further, or it was broken off.
+pub fn restore(
+    data: &Path,
+    from: &Path,
+    terms: Terms,
+    now_ms: i64,
+) -> std::result::Result<Recovered, NotDone> {
     must_be_a_backup(from)?;
-    let outlook = Outlook::of(data, &[from.to_owned()]);
+    let mut looked = Looked::default();
+    let outlook = Outlook::of(data, &[from.to_owned()], &mut looked);
     let is_wanted =
         |way: &&Way| way.base.kind == Kind::Backup && (way.log.is_none() || !terms.without_log);
-    let mut looked = Looked::default();
-    let Some(way) = outlook.ways.iter().find(|way| is_wanted(way) && looked.is_sound(way)) else {
-        return Err(nothing_left(&outlook, &looked));
-    };
+    let way = outlook.ways.iter().find(|way| is_wanted(way) && looked.is_sound(&way.base));
+    let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
+    let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(&other.base);
+    let other = outlook.ways.iter().find(further);
     if !terms.without_log && !terms.accepts_loss {
-        let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(other);
-        if let Some(other) = outlook.ways.iter().find(further) {
+        if let Some(other) = other {
             let text = format!(
                 "it leads less far than what is there: this is {way}; there is {other}. cordboard journal recover goes on with that; to go back to the backup all the same, add --without-log"
             );
-            return Err(JournalError::new(Trouble::Other, text));
+            return Err(JournalError::new(Trouble::Other, text).into());
         }
         must_be_accepted(&outlook, way, terms)?;
     }
-    go(data, &outlook, way, now_ms)
-}
-
-/// Whose form was looked at, and what was found.
-#[derive(Default)]
-struct Looked(Vec<(PathBuf, bool, Option<String>)>);
-
-impl Looked {
-    fn is_sound(&mut self, way: &Way) -> bool {
-        let (file, is_alone) = (&way.base.file, way.base.is_alone);
-        let known = self.0.iter().find(|(known, alone, _)| known == file && *alone == is_alone);
-        if let Some((_, _, wrong)) = known {
-            return wrong.is_none();
-        }
-        let connection = match is_alone || way.base.kind == Kind::Backup {
-            true => wal::without_wal(file).map_err(JournalError::from),
-            false => verify::look_only(file),
-        };
-        let wrong = connection.and_then(|connection| verify::form(&connection)).err();
-        let is_sound = wrong.is_none();
-        self.0.push((file.clone(), is_alone, wrong.map(|wrong| wrong.to_string())));
-        is_sound
-    }
+    // What leads further is given up on purpose.
+    let gives_up = terms.without_log || other.is_some();
+    go(data, &outlook, way, gives_up, now_ms)
 }
 
 /// A journal that is in use, or that a killed host has left, is something else.
@@ -156,7 +160,7 @@ fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
 
 fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
     let unusable = outlook.unusable.iter().map(|(file, why)| (file, why));
-    let damaged = looked.0.iter().filter_map(|(file, _, why)| Some((file, why.as_ref()?)));
+    let damaged = looked.damaged();
     let all: Vec<String> =
         unusable.chain(damaged).map(|(file, why)| format!("{}: {why}", file.display())).collect();
     let logs = ways::ranges(outlook.logs.iter().flat_map(|log| &log.readable));
@@ -184,8 +188,13 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
         (0, Some(why)) => format!("more may have been acknowledged ({why})"),
         (lacks, _) => format!("{lacks} batches that were acknowledged are missing from that"),
     };
-    let others =
-        outlook.logs.iter().filter(|log| way.log.as_ref().is_none_or(|used| used.file != log.file));
+    // One that was left for another has nothing that is missed.
+    let was_left = |log: LogId| {
+        let known = outlook.known.as_ref();
+        known.is_some_and(|known| known.lineage.has_left(&Lineage::only(log)))
+    };
+    let is_used = |log: &LogFile| way.log.as_ref().is_some_and(|used| used.file == log.file);
+    let others = outlook.logs.iter().filter(|log| !is_used(log) && !was_left(log.id));
     let behind = others.flat_map(|log| &log.readable).filter(|(_, last)| *last > way.agrees);
     let logs = ways::ranges(behind);
     let joins = match logs.is_empty() {
@@ -198,21 +207,29 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
     Err(JournalError::new(Trouble::Missing, text))
 }
 
-/// Takes a way: what is made is whole and on disk before it is put in any place.
-fn go(data: &Path, outlook: &Outlook, way: &Way, now_ms: i64) -> Result<Recovered> {
+/// Takes a way: what is made is whole and on disk before it is put in any place. `gives_up`: what leads further isn't
+/// to be gone on with later, either.
+fn go(
+    data: &Path,
+    outlook: &Outlook,
+    way: &Way,
+    gives_up: bool,
+    now_ms: i64,
+) -> std::result::Result<Recovered, NotDone> {
     let lost = outlook.lacks(way);
     let may_lack = outlook.may_lack(way).is_some();
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
+    let ends = Ends { forks: gives_up, doubts: !is_whole };
     let (replies, lineage) = match way.base.kind {
-        Kind::Own => in_place(data, way, is_whole, now_ms)?,
+        Kind::Own => in_place(data, way, ends, now_ms).map_err(NotDone::BrokenOff)?,
         Kind::Aside | Kind::Backup => {
             let partial = data.join("restored.partial");
-            let made = made_of_copy(&partial, way, is_whole);
+            let made = made_of_copy(&partial, way, ends);
             if made.is_err() {
                 remove(&partial);
             }
             let made = made?;
-            put_in_place(data, &partial, now_ms)?;
+            put_in_place(data, &partial, now_ms).map_err(NotDone::BrokenOff)?;
             made
         }
     };
@@ -221,7 +238,7 @@ fn go(data: &Path, outlook: &Outlook, way: &Way, now_ms: i64) -> Result<Recovere
         // One of before would be another history's.
         let _ = std::fs::remove_file(data.join(REACHED));
     }
-    lineage::belongs_to_the_folders_owner(data, &data.join(REACHED));
+    belongs_to_the_folders_owner(data, &data.join(REACHED));
     place::mark(data);
     place::restore_ends(data);
     Ok(Recovered {
@@ -233,19 +250,37 @@ fn go(data: &Path, outlook: &Outlook, way: &Way, now_ms: i64) -> Result<Recovere
     })
 }
 
+/// How tables are left once they have come to where a way leads.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// What others have from there on was given up on purpose.
+    forks: bool,
+    /// Something may be missing.
+    doubts: bool,
+}
+
 /// The folder's own tables go on where they are: a transaction for each batch, so whatever keeps it from its end has
-/// harmed nothing, and the log is put aside only once they have all of it, on disk.
-fn in_place(data: &Path, way: &Way, is_whole: bool, now_ms: i64) -> Result<(usize, Lineage)> {
+/// harmed nothing; the log is put aside only once they have all of it, on disk; and only then do they follow it no more.
+/// So a start goes by what it would have gone by before, or finds the log gone, until all of it is done.
+fn in_place(data: &Path, way: &Way, ends: Ends, now_ms: i64) -> Result<(usize, Lineage)> {
     if way.base.is_alone {
         place::put_beside_aside(data, now_ms)?;
     }
-    let made = gone_on(SqliteViews::open(data)?, way, is_whole)?;
+    may_break_off()?;
+    let mut views = gone_on(SqliteViews::open(data)?, way)?;
+    may_break_off()?;
     place::put_log_aside(data, now_ms)?;
-    Ok(made)
+    may_break_off()?;
+    let replies = views.part(ends.forks, ends.doubts)?;
+    let lineage = views.lineage()?;
+    drop(views);
+    // It is as safe beside the file.
+    let _ = tidy::write_back(&data.join(schema::FILE));
+    Ok((replies, lineage))
 }
 
 /// A copy of tables that aren't in their place, gone on with.
-fn made_of_copy(partial: &Path, way: &Way, is_whole: bool) -> Result<(usize, Lineage)> {
+fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage)> {
     remove(partial);
     let copy = |from: &Path, to: &Path| {
         std::fs::copy(from, to).map(drop).map_err(|error| not_written(from, &error))
@@ -254,18 +289,22 @@ fn made_of_copy(partial: &Path, way: &Way, is_whole: bool) -> Result<(usize, Lin
     if !way.base.is_alone && way.base.kind == Kind::Aside && wal::path(&way.base.file).exists() {
         copy(&wal::path(&way.base.file), &wal::path(partial))?;
     }
-    let made = gone_on(SqliteViews::open_file(partial.to_owned())?, way, is_whole)?;
+    let mut views = gone_on(SqliteViews::open_file(partial.to_owned())?, way)?;
+    let replies = views.part(ends.forks, ends.doubts)?;
+    let lineage = views.lineage()?;
+    drop(views);
+    tidy::write_back(partial)?;
     let synced = File::open(partial).and_then(|file| file.sync_all());
     synced.map_err(|error| not_written(partial, &error))?;
     // Nothing is in them any more.
     for end in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
     }
-    Ok(made)
+    Ok((replies, lineage))
 }
 
-/// Applies what the way's log has behind its tables, and closes them as a journal that goes a way of its own from there.
-fn gone_on(mut views: SqliteViews, way: &Way, is_whole: bool) -> Result<(usize, Lineage)> {
+/// Tables, with what the way's log has behind them.
+fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
     views.keep_each()?;
     if let Some(log) = &way.log {
         let log = SqliteLog::file_to_read(log.file.clone())?;
@@ -285,10 +324,7 @@ fn gone_on(mut views: SqliteViews, way: &Way, is_whole: bool) -> Result<(usize, 
         );
         return Err(JournalError::new(Trouble::Other, text));
     }
-    // They may have gone out since.
-    let replies = if is_whole { 0 } else { views.doubt_replies()? };
-    let lineage = views.close_apart()?;
-    Ok((replies, lineage))
+    Ok(views)
 }
 
 /// What was made takes the journal's place; what was there is put aside, and kept.
@@ -296,17 +332,28 @@ fn put_in_place(data: &Path, partial: &Path, now_ms: i64) -> Result<()> {
     let own = data.join(schema::FILE);
     let wrong = |error: std::io::Error| not_written(&own, &error);
     place::restore_begins(data, now_ms).map_err(wrong)?;
+    may_break_off()?;
     place::put_log_aside(data, now_ms)?;
-    // The old one has its second name before the new one takes its first: there is a journal at any time.
-    match std::fs::hard_link(&own, place::aside(data, schema::FILE, now_ms)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
-        _ => {}
-    }
+    may_break_off()?;
+    place::keep_aside(data, now_ms)?;
+    may_break_off()?;
     place::put_beside_aside(data, now_ms)?;
-    lineage::belongs_to_the_folders_owner(data, partial);
+    may_break_off()?;
+    belongs_to_the_folders_owner(data, partial);
     std::fs::rename(partial, &own).map_err(wrong)?;
+    may_break_off()?;
     File::open(data).and_then(|folder| folder.sync_all()).map_err(wrong)
 }
+
+/// Something keeps it from going on: in tests.
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "it does in tests")]
+fn may_break_off() -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+use tests::may_break_off;
 
 fn remove(partial: &Path) {
     for end in ["", "-wal", "-shm"] {

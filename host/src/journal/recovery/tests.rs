@@ -2,6 +2,7 @@
 //! damages files in every combination. Whoever follows the advice has all that was acknowledged, or was told that
 //! something is missing; and never less than by any other way.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,21 @@ use crate::journal::{Journal, Record, backup, log};
 type Said = BTreeSet<u32>;
 
 const FILES: [&str; 4] = ["journal.sqlite", "journal.sqlite-wal", "log.sqlite", "log.sqlite-wal"];
+
+thread_local! {
+    /// Steps until something keeps a recovery from going on.
+    static BREAKS_OFF: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// A full disk, say, or the power.
+pub(super) fn may_break_off() -> Result<()> {
+    let left = BREAKS_OFF.get();
+    BREAKS_OFF.set(left.map(|left| left.saturating_sub(1)));
+    match left {
+        Some(0) => Err(JournalError::new(Trouble::NotWritable, "it breaks off")),
+        _ => Ok(()),
+    }
+}
 
 #[derive(PartialEq, Eq)]
 enum End {
@@ -167,8 +183,26 @@ impl Life {
         self.early.push(early);
     }
 
+    /// Somebody puts back what an earlier command has put aside.
+    fn puts_back(&mut self) -> Option<String> {
+        let aside = place::put_aside_before(&self.data(), FILES[0]);
+        let tables = self.rng.choice(&aside)?.clone();
+        let stamp = tables.file_name()?.to_str()?.strip_suffix(FILES[0])?.to_owned();
+        for name in FILES {
+            let _ = std::fs::remove_file(self.data().join(name));
+            let _ =
+                std::fs::rename(self.data().join(format!("{stamp}{name}")), self.data().join(name));
+        }
+        Some(format!("{stamp}* is put back"))
+    }
+
     /// What becomes of a file; in words.
     fn harms(&mut self) -> String {
+        if self.rng.u8(0..8) == 0
+            && let Some(what) = self.puts_back()
+        {
+            return what;
+        }
         let name = match self.rng.u8(0..6) {
             0 => REACHED,
             _ => FILES[self.rng.usize(0..FILES.len())],
@@ -293,6 +327,26 @@ fn by_hand(life: &Life) -> usize {
     most
 }
 
+/// A recovery that is broken off: a start is refused, or goes on with as much as there is.
+/// In words, and whether it came to its end.
+fn breaks_off(life: &mut Life, files: &[PathBuf], best: usize) -> (String, bool) {
+    let data = life.data();
+    BREAKS_OFF.set(Some(life.rng.u32(0..8)));
+    let accepts = Terms { accepts_loss: true, ..Terms::default() };
+    let broken = recover(&data, files, accepts, 6_000_000);
+    BREAKS_OFF.set(None);
+    let context = format!("broken off: {broken:?}");
+    if matches!(broken, Err(NotDone::BrokenOff(_))) && place::must_be_whole(&data).is_ok() {
+        let started = tempfile::tempdir().unwrap();
+        copy(&data, started.path());
+        if let Ok(said) = there(started.path()) {
+            let kept = said.intersection(&life.said).count();
+            assert!(kept >= best, "{context}: starts with {kept}, {best} by hand");
+        }
+    }
+    (context, broken.is_ok())
+}
+
 async fn night(seed: u64) {
     let mut life = Life::new(seed);
     let end = life.lives().await;
@@ -311,17 +365,35 @@ async fn night(seed: u64) {
         .as_ref()
         .is_ok_and(|found| found.wrong.is_empty() && found.wrong_with_log.is_empty());
     let mut was_told = false;
+    let accepts = Terms { accepts_loss: true, ..Terms::default() };
     if !is_well {
-        let recovered = recover(&data, &files, Terms::default(), 7_000_000);
-        context = format!("{context}; {looked:?}; {recovered:?}");
-        if let Err(error) = recovered {
-            was_told = true;
-            let terms = Terms { accepts_loss: true, ..Terms::default() };
-            if let Err(nothing) = recover(&data, &files, terms, 7_000_001) {
-                assert_eq!(best, 0, "{context}: {nothing}; at first: {error}");
-                return;
-            }
+        if life.rng.u8(0..3) == 0 {
+            let (how, is_done) = breaks_off(&mut life, &files, best);
+            (context, was_told) = (format!("{context}; {how}"), is_done);
         }
+        // Some are found later.
+        let at_first = match life.rng.u8(0..3) {
+            0 => &files[..life.rng.usize(0..=files.len())],
+            _ => &files[..],
+        };
+        let mut recovered = recover(&data, at_first, Terms::default(), 7_000_000);
+        context = format!("{context}; {looked:?}; {at_first:?}: {recovered:?}");
+        if recovered.is_err() {
+            was_told = true;
+            recovered = recover(&data, at_first, accepts, 7_000_001);
+            context = format!("{context}; {recovered:?}");
+        }
+        if at_first.len() < files.len() {
+            recovered = recover(&data, &files, accepts, 7_000_003);
+            context = format!("{context}; all: {recovered:?}");
+        }
+        if recovered.is_err() {
+            assert_eq!(best, 0, "{context}");
+            return;
+        }
+    } else if notes_are_gone && harm.iter().any(|what| what.ends_with("put back")) {
+        // Nothing says that there was more.
+        return;
     }
     let found = there(&data).unwrap_or_else(|error| panic!("{context}: {error}"));
     let kept = found.intersection(&life.said).count();

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -92,12 +93,12 @@ pub struct Outlook {
 
 impl Outlook {
     /// Of a folder that nobody uses, and these backups. Nothing is changed.
-    pub fn of(data: &Path, backups: &[PathBuf]) -> Self {
+    pub fn of(data: &Path, backups: &[PathBuf], looked: &mut Looked) -> Self {
         let mut outlook = Self::default();
         let mut bases = Vec::new();
         let aside = place::put_aside_before(data, schema::FILE);
         let named = backups.iter().map(|file| (file.clone(), Kind::Backup));
-        let files = std::iter::once((data.join(schema::FILE), Kind::Own))
+        let files = iter::once((data.join(schema::FILE), Kind::Own))
             .chain(aside.into_iter().map(|file| (file, Kind::Aside)))
             .chain(named);
         for (file, kind) in files.filter(|(file, kind)| file.exists() || *kind == Kind::Backup) {
@@ -117,22 +118,16 @@ impl Outlook {
         }
         let aside = place::put_aside_before(data, log::FILE);
         outlook.logs.extend(aside.iter().filter_map(|file| LogFile::of(file, false).ok()));
-        outlook.know(data, &bases, unread);
-        for base in bases {
-            let mut ways = vec![(None, base.applied)];
-            for log in &outlook.logs {
-                if let Some(leads_to) = log.leads(&base) {
-                    ways.push((Some(log.clone()), leads_to));
-                }
-            }
-            let known = outlook.known.as_ref();
-            outlook.ways.extend(ways.into_iter().map(|(log, leads_to)| {
-                let agrees = known.map_or(leads_to, |known| {
-                    base.lineage.agrees(leads_to, &known.lineage, known.at)
-                });
-                Way { base: base.clone(), log, leads_to, agrees }
-            }));
-        }
+        let ways = outlook.joined(bases.iter());
+        let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
+        let ways = ways.into_iter().map(|(base, log, leads_to)| {
+            let agrees = known
+                .as_ref()
+                .map_or(leads_to, |known| base.lineage.agrees(leads_to, &known.lineage, known.at));
+            Way { base: base.clone(), log: log.cloned(), leads_to, agrees }
+        });
+        outlook.ways = ways.collect();
+        (outlook.known, outlook.may_lack) = (known, may_lack);
         // Of those that have as much of what was acknowledged: what needs nothing to be put in its place. What they have
         // beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
@@ -147,10 +142,28 @@ impl Outlook {
         self.logs.iter().find(|log| log.is_in_place)
     }
 
+    /// Tables alone and with each log that goes on behind them, and how far that leads.
+    fn joined<'a>(&'a self, bases: impl Iterator<Item = &'a Base>) -> Vec<Joined<'a>> {
+        let with_logs = |base: &'a Base| {
+            let logs = self.logs.iter();
+            logs.filter_map(move |log| Some((base, Some(log), log.leads(base)?)))
+        };
+        bases
+            .flat_map(|base| iter::once((base, None, base.applied)).chain(with_logs(base)))
+            .collect()
+    }
+
     /// What was acknowledged. Tables and log in their place say where the last host was; the note may say how much further
-    /// it went, or be of before; and whatever goes on from there has more. Where these don't fit together, or something
-    /// is missing that would say more, that is a reason to ask.
-    fn know(&mut self, data: &Path, bases: &[Base], unread: Option<JournalError>) {
+    /// it went, or be of before; and whatever goes on from there, or went another way later, has more. Where these don't
+    /// fit together, or something is missing that would say more, that is a reason to ask.
+    fn know(
+        &self,
+        data: &Path,
+        bases: &[Base],
+        ways: &[Joined<'_>],
+        unread: Option<JournalError>,
+        looked: &mut Looked,
+    ) -> (Option<Reached>, Option<JournalError>) {
         let mut doubts = Doubts(unread);
         let (here, fit) = self.here(data, bases, &mut doubts);
         let note = Reached::of(data);
@@ -164,6 +177,10 @@ impl Outlook {
             }
             (Some(note), None) => Some(note),
             (Some(note), Some(here)) if note.goes_on_from(&here) => Some(note),
+            (Some(note), Some(here)) if note.lineage.has_left(&here.lineage) => {
+                doubts.add(format!("by {REACHED}, what lies in place is of before"));
+                Some(note)
+            }
             (Some(note), Some(here)) => {
                 let is_of_before =
                     here.goes_on_from(&note) || (fit && here.lineage.has_left(&note.lineage));
@@ -173,7 +190,16 @@ impl Outlook {
                 Some(here)
             }
         };
-        let known = self.furthest_from(known, bases);
+        // What recovery has left was accepted: only what one can go on with counts there, and no trace of more.
+        let is_settled = bases.iter().any(|base| base.kind == Kind::Own && base.is_settled());
+        let seen: Vec<Reached> = match is_settled {
+            true => {
+                let sound = ways.iter().filter(|(base, ..)| looked.is_sound(base));
+                sound.map(|(base, _, leads_to)| base.reached(*leads_to)).collect()
+            }
+            false => self.claims(bases),
+        };
+        let known = latest(known, &seen, &mut doubts);
         // Those that were put aside went another way once; what somebody puts here or names shouldn't have.
         for base in bases.iter().filter(|base| base.kind != Kind::Aside) {
             let Some(known) = &known else { break };
@@ -183,8 +209,17 @@ impl Outlook {
                 doubts.add(format!("{} has batches of another history", base.file.display()));
             }
         }
-        self.known = known;
-        self.may_lack = doubts.0;
+        (known, doubts.0)
+    }
+
+    /// All that tables and logs say of how far it went, whether one can go on with it or not.
+    fn claims(&self, bases: &[Base]) -> Vec<Reached> {
+        let tables = bases.iter().map(|base| base.reached(base.applied));
+        let with_logs = self.logs.iter().filter_map(|log| {
+            let base = bases.iter().find(|base| base.log == Some(log.id))?;
+            (log.end() > Position(0)).then(|| base.reached(log.end()))
+        });
+        tables.chain(with_logs).collect()
     }
 
     /// What tables and log in their place say, and whether they fit together.
@@ -219,9 +254,11 @@ impl Outlook {
                 (Some(joined.map_or_else(alone, |base| base.reached(last))), false)
             }
             (Some(own), None) => {
-                // An empty one says nothing.
-                let is_needless = !is_there || self.log_in_place().is_some();
-                let fit = own.was_stopped && is_needless;
+                // One that begins just now says nothing, nor does one that isn't there if all is in the tables.
+                let in_place = self.log_in_place();
+                let begins = in_place.is_some_and(is_own);
+                let is_needless = !is_there || in_place.is_some();
+                let fit = begins || (own.was_stopped && is_needless);
                 if !fit {
                     doubts.add(format!("{name}, which belongs to {tables}, isn't here"));
                 }
@@ -229,19 +266,6 @@ impl Outlook {
             }
             (None, None) => (None, false),
         }
-    }
-
-    /// Tables and logs elsewhere that go on from there have more.
-    fn furthest_from(&self, known: Option<Reached>, bases: &[Base]) -> Option<Reached> {
-        let known = known?;
-        let tables = bases.iter().map(|base| base.reached(base.applied));
-        let with_logs = self.logs.iter().filter_map(|log| {
-            let base = bases.iter().find(|base| base.log == Some(log.id))?;
-            (log.end() > Position(0)).then(|| base.reached(log.end()))
-        });
-        let further = tables.chain(with_logs).filter(|seen| seen.goes_on_from(&known));
-        let furthest = further.max_by_key(|seen| seen.at);
-        Some(furthest.unwrap_or(known))
     }
 
     /// Why more may have been acknowledged than a way leads to, though nobody has noted that.
@@ -258,6 +282,57 @@ impl Outlook {
     }
 }
 
+/// Tables, perhaps a log, and how far they lead.
+type Joined<'a> = (&'a Base, Option<&'a LogFile>, Position);
+
+/// Of what is known and what was seen: of a later time, where somebody went another way, before an earlier one; and
+/// of that the furthest.
+fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Option<Reached> {
+    let left_by_others =
+        |one: &&Reached| seen.iter().any(|other| other.lineage.has_left(&one.lineage));
+    let newest = || seen.iter().filter(|one| !left_by_others(one)).max_by_key(|one| one.at);
+    let mut known = known.or_else(|| newest().cloned())?;
+    let later = seen.iter().filter(|seen| seen.lineage.has_left(&known.lineage));
+    if let Some(later) = later.filter(|one| !left_by_others(one)).max_by_key(|one| one.at) {
+        if !later.goes_on_from(&known) {
+            doubts.add(
+                "what lies in place, or its note, is of before what lies elsewhere".to_owned(),
+            );
+        }
+        known = later.clone();
+    }
+    let further = seen.iter().filter(|seen| seen.goes_on_from(&known)).max_by_key(|seen| seen.at);
+    Some(further.cloned().unwrap_or(known))
+}
+
+/// Whose form was looked at, and what was found.
+#[derive(Default)]
+pub struct Looked(Vec<(PathBuf, bool, Option<String>)>);
+
+impl Looked {
+    /// Whether all of some tables can be read, and agrees.
+    pub fn is_sound(&mut self, base: &Base) -> bool {
+        let (file, is_alone) = (&base.file, base.is_alone);
+        let known = self.0.iter().find(|(known, alone, _)| known == file && *alone == is_alone);
+        if let Some((_, _, wrong)) = known {
+            return wrong.is_none();
+        }
+        let connection = match is_alone || base.kind == Kind::Backup {
+            true => wal::without_wal(file).map_err(JournalError::from),
+            false => verify::look_only(file),
+        };
+        let wrong = connection.and_then(|connection| verify::form(&connection)).err();
+        let is_sound = wrong.is_none();
+        self.0.push((file.clone(), is_alone, wrong.map(|wrong| wrong.to_string())));
+        is_sound
+    }
+
+    /// Those that aren't, and why.
+    pub fn damaged(&self) -> impl Iterator<Item = (&PathBuf, &String)> {
+        self.0.iter().filter_map(|(file, _, why)| Some((file, why.as_ref()?)))
+    }
+}
+
 /// Why it has to be asked: the first reason is the one that counts.
 struct Doubts(Option<JournalError>);
 
@@ -268,6 +343,11 @@ impl Doubts {
 }
 
 impl Base {
+    /// Recovery has left them like this, and nobody has gone on with them since.
+    fn is_settled(&self) -> bool {
+        self.log.is_none() && !self.lineage.is_empty()
+    }
+
     /// Along its logs, up to where one of them goes, if that is further.
     fn reached(&self, at: Position) -> Reached {
         Reached { lineage: self.lineage.clone(), at: at.max(self.applied) }

@@ -17,7 +17,7 @@ use super::log::{Log, LogId, SqliteLog};
 use super::record::{Outcome, Record};
 use super::recovery::{self, Lineage};
 use super::texts::{self, Indexed};
-use super::{schema, tidy, wal};
+use super::{schema, wal};
 
 pub use applier::Written;
 pub(super) use applier::{Batch, Done, run, tell};
@@ -144,9 +144,11 @@ impl SqliteViews {
     /// [`JournalError`]: it couldn't be written.
     pub fn follow(&mut self, log: LogId) -> Result<()> {
         self.write_back("FULL")?;
-        self.mark(&format!("log = x'{}', was_stopped = 0", hex::encode(log)))?;
-        recovery::follows(&self.connection, log)?;
-        keep(&self.file)?;
+        self.mark(|tables| {
+            let follow = "UPDATE position SET log = ?1, was_stopped = 0";
+            tables.execute(follow, [log])?;
+            recovery::follows(tables, log)
+        })?;
         // In the file itself: it must be known whatever becomes of what lies beside it.
         self.write_back("FULL")
     }
@@ -163,14 +165,14 @@ impl SqliteViews {
         Ok(())
     }
 
-    fn mark(&mut self, what: &str) -> Result<()> {
+    /// Changes how they stand to a log, as a whole and on disk.
+    fn mark(&mut self, what: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<()> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("INSERT OR IGNORE INTO position (one, applied) VALUES (1, 0)", [])?;
-        transaction.execute(
-            &format!("UPDATE position SET {what}, kept = max(kept, ?1)"),
-            [self.kept.0.cast_signed()],
-        )?;
+        let kept = "UPDATE position SET kept = max(kept, ?1)";
+        transaction.execute(kept, [self.kept.0.cast_signed()])?;
+        what(&transaction)?;
         transaction.commit()?;
         keep(&self.file)
     }
@@ -196,18 +198,25 @@ impl SqliteViews {
         Ok(self.connection.pragma_update(None, "synchronous", "FULL")?)
     }
 
-    /// Closes in order, as tables that go a way of their own from here: all of it is in the file, on disk.
+    /// They follow no log from here on, until a start makes them one: nothing of what they have followed joins them any
+    /// more. `forks`: what that has from here on was given up on purpose. `doubts`: something may be missing, so nobody
+    /// knows what has become of replies that weren't confirmed; their number.
     ///
     /// # Errors
-    /// [`JournalError`]: it couldn't be written there.
-    pub fn close_apart(mut self) -> Result<Lineage> {
-        self.mark("was_stopped = 1")?;
-        self.connection.execute_batch(
-            "INSERT INTO lineage (log, after) SELECT randomblob(16), applied FROM position",
-        )?;
-        let lineage = self.lineage()?;
-        tidy::write_back(&self.file)?;
-        Ok(lineage)
+    /// [`JournalError`]: nothing of it was written.
+    pub fn part(&mut self, forks: bool, doubts: bool) -> Result<usize> {
+        let mut replies = 0;
+        self.mark(|tables| {
+            if forks {
+                recovery::forks(tables)?;
+            }
+            if doubts {
+                let doubt = "UPDATE outbox SET attempting = 1 WHERE done = 0";
+                replies = tables.execute(doubt, [])?;
+            }
+            tables.execute("UPDATE position SET log = NULL, was_stopped = 1", []).map(drop)
+        })?;
+        Ok(replies)
     }
 
     /// The newest outbox row there ever was.
@@ -217,15 +226,6 @@ impl SqliteViews {
     pub fn newest_outbox_row(&self) -> Result<i64> {
         let query = "SELECT coalesce(max(id), 0) FROM outbox";
         Ok(self.connection.query_row(query, [], |row| row.get(0))?)
-    }
-
-    /// Nobody knows what has become of replies that weren't confirmed: some of what followed is lost, or
-    /// left behind (a backup). Their number.
-    ///
-    /// # Errors
-    /// [`JournalError`]: it can't be written.
-    pub fn doubt_replies(&self) -> Result<usize> {
-        Ok(self.connection.execute("UPDATE outbox SET attempting = 1 WHERE done = 0", [])?)
     }
 
     /// Closes in order: one tidy file is left behind. What is in the WAL is safe either way.
@@ -238,7 +238,10 @@ impl SqliteViews {
             return;
         }
         let _ = self.write_back("TRUNCATE");
-        if let Err(error) = self.mark("was_stopped = 1") {
+        let stopped = |tables: &Connection| {
+            tables.execute("UPDATE position SET was_stopped = 1", []).map(drop)
+        };
+        if let Err(error) = self.mark(stopped) {
             tracing::warn!(%error, "the journal couldn't be closed in order; the next start looks at its log");
         }
         let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
