@@ -670,3 +670,59 @@ async fn a_recovery_that_finds_no_room_harms_nothing() {
     }
     held("a recovery on a disk that gets full", &format!("refused {refused} times; nothing lost"));
 }
+
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn what_goes_on_from_a_snapshot_is_mixed_with_nothing_that_came_after_it() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let (data, snapshot) = (setup.data(), setup.folder.path().join("snapshot"));
+    let backup = setup.folder.path().join("backup.sqlite").display().to_string();
+    let text = async |n: u32| {
+        let from = format!("+14255550{n:03}");
+        let words = format!("text {n}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, &words).await, 200);
+    };
+    let host = setup.start(&["--strict"]).await;
+    for n in 100..110 {
+        text(n).await;
+    }
+    assert_eq!(host.stop(), Some(0));
+    copy_files(&data, &snapshot);
+    let host = setup.start(&["--strict"]).await;
+    for n in 110..140 {
+        text(n).await;
+    }
+    assert_eq!(setup.run(&["journal", "backup", &backup, setup.config()]).0, 0);
+    assert_eq!(host.stop(), Some(0));
+    // The machine is set back, and goes on.
+    std::fs::remove_dir_all(&data).unwrap();
+    copy_files(&snapshot, &data);
+    let host = setup.start(&["--strict"]).await;
+    for n in 200..220 {
+        text(n).await;
+    }
+    assert_eq!(host.stop(), Some(0));
+    let recover = |more: &[&str]| {
+        let all = [&["journal", "recover", setup.config(), "--backup", &backup], more].concat();
+        setup.run(&all)
+    };
+    let (code, said) = recover(&[]);
+    assert!(code == 0 && said.contains("nothing is wrong"), "{said}");
+    let (code, said) = setup.run(&["journal", "restore", &backup, setup.config()]);
+    assert!(code == 3 && said.contains("leads less far than what is there"), "{said}");
+    // Nor is its log played onto the backup, which has as many batches of another history.
+    let tables = data.join("journal.sqlite");
+    let aside = setup.folder.path().join("aside.sqlite");
+    std::fs::rename(&tables, &aside).unwrap();
+    let (code, said) = recover(&[]);
+    assert!(code == 3 && said.contains("batches that were acknowledged are missing"), "{said}");
+    std::fs::rename(&aside, &tables).unwrap();
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(&token).await;
+    let has = |n: u32| found.iter().any(|t| t.starts_with(&format!("text {n}")));
+    assert!((100..110).chain(200..220).all(has) && !(110..140).any(has), "{found:?}");
+    assert_eq!(host.stop(), Some(0));
+    held("a snapshot that went on, and a backup of what came after it", "never mixed");
+}

@@ -458,9 +458,13 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
             super::log::FILE
         );
     }
-    let log = SqliteLog::open(data).map_err(of_the_log)?;
+    let mut log = SqliteLog::open(data).map_err(of_the_log)?;
     replay(&log, views, mark.applied)?;
-    views.follow(log.id()?)?;
+    // First where something could be written to in this run.
+    let run = recovery::new_run();
+    let lineage = views.lineage()?.with(run, views.position()?);
+    log.goes_on_in(&lineage)?;
+    views.follow(log.id()?, run)?;
     Ok(log)
 }
 
@@ -542,9 +546,16 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
         false => (None, None),
         true => {
             let log = SqliteLog::open_to_read(data);
-            let looked = log.and_then(|log| Ok((log.id()?, log.ends()?)));
+            let looked = log.and_then(|log| Ok((log.id()?, log.ends()?, log.lineage()?)));
             match looked {
-                Ok((id, ends)) => (Some(id), ends),
+                Ok((id, ends, runs)) => {
+                    let is_theirs = mark.log != Some(id) || runs.extends(lineage, applied);
+                    if ends.is_some_and(|(_, last)| last >= applied) && !is_theirs {
+                        let text = format!("{file} is of another history than {journal}");
+                        return Err(missing(text));
+                    }
+                    (Some(id), ends)
+                }
                 // One that was emptied is as good as gone.
                 Err(error) if error.is_of_the_disk() || applied == Position(0) => {
                     return Err(of_the_log(error));

@@ -8,8 +8,10 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
-use super::recovery::RECOVER;
+use super::place;
+use super::recovery::{Lineage, RECOVER};
 use super::wal::{self, Wal};
+use crate::clock;
 
 type Result<T> = std::result::Result<T, JournalError>;
 
@@ -59,10 +61,14 @@ pub struct SqliteLog {
     trimmed: (Position, Position),
 }
 
-/// `closed`: nothing lies beside the file that isn't in it. While it is open that is 0, in the file itself.
+/// `closed`: nothing lies beside the file that isn't in it. While it is open that is 0, in the file itself. `runs`: those
+/// in which its batches came to be, and those before it.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS about (
     one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, closed INTEGER NOT NULL DEFAULT 1
+) STRICT;
+CREATE TABLE IF NOT EXISTS runs (
+    number INTEGER PRIMARY KEY, run BLOB NOT NULL, after INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS batches (
     position INTEGER PRIMARY KEY, checksum INTEGER NOT NULL, body BLOB NOT NULL
@@ -134,6 +140,8 @@ impl SqliteLog {
     pub fn open(data: &Path) -> Result<Self> {
         let file = Self::path(data);
         if !file.exists() {
+            // What lies beside the name was another's.
+            place::put_log_aside(data, clock::now().0)?;
             // A new one is whole, or isn't there.
             let partial = data.join(format!("{FILE}.partial"));
             let remove = || {
@@ -187,6 +195,37 @@ impl SqliteLog {
     /// [`JournalError`]: it can't be read.
     pub fn id(&self) -> Result<LogId> {
         Ok(self.connection.query_row("SELECT id FROM about", [], |row| row.get(0))?)
+    }
+
+    /// In which runs its batches came to be.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn lineage(&self) -> Result<Lineage> {
+        let exists = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'runs')";
+        if self.connection.query_row(exists, [], |row| row.get(0))? {
+            let runs = "SELECT run, after FROM runs ORDER BY number";
+            let lineage = Lineage::read(&self.connection, runs)?;
+            if !lineage.is_empty() {
+                return Ok(lineage);
+            }
+        }
+        // A log of before is of one run, as far as is known.
+        Ok(Lineage::only(self.id()?))
+    }
+
+    /// What follows is of the newest of these.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it couldn't be written.
+    pub fn goes_on_in(&mut self, lineage: &Lineage) -> Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM runs", [])?;
+        for (run, after) in lineage.runs() {
+            let add = "INSERT INTO runs (run, after) VALUES (?1, ?2)";
+            transaction.execute(add, params![run, after.cast_signed()])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     fn append_in(&mut self, position: Position, batch: &[u8]) -> rusqlite::Result<()> {

@@ -2,9 +2,8 @@
 //! They have threads of their own, each with a reader, so they stand behind no page of an export, and no HTTP
 //! worker, shard or actor waits for a disk.
 
+use crossbeam_channel::{Sender, unbounded};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-
 use tokio::sync::oneshot;
 
 use crate::grief::{Part, contained};
@@ -19,7 +18,7 @@ type Look = Box<dyn FnOnce(&Reader) + Send>;
 
 /// The way to the threads; they end when nobody has it any more.
 #[derive(Clone)]
-pub(super) struct Looks(mpsc::Sender<Look>);
+pub(super) struct Looks(Sender<Look>);
 
 impl Looks {
     /// Opens the readers and starts the threads.
@@ -27,14 +26,11 @@ impl Looks {
     /// # Errors
     /// [`JournalError`]: the tables can't be opened.
     pub fn start(data: &Path) -> Result<Self, JournalError> {
-        let (sender, inbox) = mpsc::channel::<Look>();
-        let inbox = Arc::new(Mutex::new(inbox));
+        let (sender, inbox) = unbounded::<Look>();
         for _ in 0..THREADS {
             let (reader, inbox) = (Reader::open_small(data)?, inbox.clone());
             let run = move || {
-                loop {
-                    let next = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                    let Ok(look) = next else { return };
+                while let Ok(look) = inbox.recv() {
                     look(&reader);
                 }
             };

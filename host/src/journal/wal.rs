@@ -31,7 +31,12 @@ pub(super) fn path(file: &Path) -> PathBuf {
 
 /// Of the file at a path. Nobody may be writing to it.
 pub(super) fn beside(file: &Path) -> Wal {
-    std::fs::read(path(file)).map_or(Wal::Missing, |bytes| look_at(&bytes))
+    match std::fs::read(path(file)) {
+        Ok(bytes) => look_at(&bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Wal::Missing,
+        // Whatever it holds can't be read.
+        Err(_) => Wal::Broken,
+    }
 }
 
 /// Whether the WAL beside an open database has as many pages as its index says, and no hole. One that somebody cuts

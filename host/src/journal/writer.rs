@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cordboard_core::ids::ConversationId;
 
@@ -80,14 +80,7 @@ impl Writer {
                 return;
             }
             let mut batch = vec![first];
-            loop {
-                let gave_way = company.give_way();
-                let before = batch.len();
-                batch.extend(self.inbox.try_iter().take(Self::MOST_PER_COMMIT - before));
-                if !gave_way || batch.len() == before || batch.len() == Self::MOST_PER_COMMIT {
-                    break;
-                }
-            }
+            company.join(&mut batch, &self.inbox);
             let is_write = |write: &&Write| matches!(write, Write::Append(..) | Write::Record(..));
             let count = batch.iter().filter(is_write).count();
             stopping = batch.iter().any(|write| matches!(write, Write::Stop));
@@ -293,31 +286,26 @@ impl Writer {
     }
 }
 
-/// A commit costs about the same for one write as for thirty, so those that are on their way come
-/// along: as long as giving way to the other threads brings more, it is given again. That costs
-/// microseconds on a machine of one's own, and a time slice of somebody else's program on a busy
-/// one; after that it isn't done for a while.
+/// A commit costs about the same for one write as for sixty, so those that are on their way come along: where there
+/// were several lately, the other threads are given way, once. On a busy machine that takes a slice of time, in which as
+/// many come as are worth it; a write that is alone doesn't wait for others.
 #[derive(Default)]
 struct Company {
-    /// So many commits are made without.
-    alone: u16,
+    /// Writes of the batch before.
+    before: usize,
 }
 
 impl Company {
-    const DEAR: Duration = Duration::from_micros(500);
-    const ALONE_FOR: u16 = 200;
-
-    /// Whether it was given.
-    fn give_way(&mut self) -> bool {
-        if self.alone > 0 {
-            self.alone -= 1;
-            return false;
+    fn join(&mut self, batch: &mut Vec<Write>, inbox: &mpsc::Receiver<Write>) {
+        let come = |batch: &mut Vec<Write>| {
+            let room = Writer::MOST_PER_COMMIT - batch.len();
+            batch.extend(inbox.try_iter().take(room));
+        };
+        come(batch);
+        if batch.len() > 1 || self.before > 1 {
+            std::thread::yield_now();
+            come(batch);
         }
-        let began = Instant::now();
-        std::thread::yield_now();
-        if began.elapsed() > Self::DEAR {
-            self.alone = Self::ALONE_FOR;
-        }
-        true
+        self.before = batch.len();
     }
 }

@@ -298,3 +298,42 @@ fn what_stands_twice_counts_neither_way() {
     expect(&found, "1:", "env(\"NAME\"), file(\"PATH\") or credential(\"NAME\")");
     assert!(!found.iter().any(|said| said.contains("222")), "{found:?}");
 }
+
+// OPS-01
+#[test]
+fn what_people_are_shown_can_be_seen() {
+    let long = "x".repeat(101);
+    for (name, why) in [
+        ("", "can be seen"),
+        ("\\u{200b}", "can be seen"),
+        ("Kim\\nLee", "on one line"),
+        ("Kim \\u{202e}eeL", "U+202E"),
+        (long.as_str(), "101 characters; at most 100"),
+    ] {
+        for section in [
+            format!("agents: [(id: \"kim\", name: \"{name}\")]"),
+            format!("queues: [(id: \"help\", name: \"{name}\")]"),
+            format!("presence: (labels: [(id: \"desk\", name: \"{name}\", status: online)])"),
+        ] {
+            let found = problems(&format!("(\n{section})"));
+            expect(&found, "", why);
+            assert_eq!(found.len(), 1, "{section}: {found:#?}");
+        }
+    }
+    expect(&problems("(skills: [(id: \"a\u{202e}b\")])"), "", "U+202E, which nobody can see");
+    // As an editor of another system writes it.
+    assert_eq!(
+        problems("\u{feff}(queues: [(id: \"help\", name: \"Zoë 👋\")])"),
+        Vec::<String>::new()
+    );
+}
+
+// OPS-11
+#[test]
+fn not_everybody_is_a_proxy() {
+    for everybody in ["0.0.0.0/0", "::/0"] {
+        let found = problems(&format!("(host: (proxies: [\"10.0.0.0/8\", \"{everybody}\"]))"));
+        expect(&found, "1:", "is everybody");
+        assert!(found[0].contains("host.proxies[1]"), "{found:?}");
+    }
+}

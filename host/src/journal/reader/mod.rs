@@ -242,8 +242,9 @@ impl Reader {
     pub fn thread(&self, key: &ThreadKey) -> Result<StoredThread> {
         let query = "SELECT (SELECT id FROM conversations WHERE channel = ?1 AND customer = ?2
                              ORDER BY id DESC LIMIT 1),
-                            EXISTS (SELECT 1 FROM opt_outs
-                                    WHERE channel = ?1 AND customer IN (?2, ?3))";
+                            EXISTS (SELECT 1 FROM opt_outs WHERE channel = ?1 AND customer = ?2)
+                            OR EXISTS (SELECT 1 FROM opt_outs
+                                       WHERE channel = ?1 AND customer = ?3)";
         let (channel, customer) = (key.channel.as_str(), key.customer.as_str());
         let thread = params![channel, customer, hashed_address(channel, customer)];
         let found = self.connection.prepare_cached(query)?.query_row(thread, |row| {

@@ -4,22 +4,31 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::entry::Position;
 use crate::journal::error::JournalError;
-use crate::journal::log::LogId;
 use crate::journal::views::Mark;
 
 type Result<T> = std::result::Result<T, JournalError>;
 
-/// The logs that tables have followed, the oldest first, each with the position behind which it begins. Names of logs
-/// are random, so two that share one have the same past up to where it begins.
+/// The name of a run: from one start to the next. It is random.
+pub type RunId = [u8; 16];
+
+/// The runs in which a journal came to be what it is, the oldest first, each with the position behind which it begins. Two
+/// that share one have the same past up to where it begins, and whatever was brought back from an earlier time (a backup,
+/// a snapshot of the machine) and goes on from there has another one from there on. Journals of before had one for each
+/// log.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Lineage(Vec<(LogId, u64)>);
+pub struct Lineage(Vec<(RunId, u64)>);
 
 impl Lineage {
+    /// Runs that are remembered. What is older than that is a stranger.
+    const MOST: usize = 512;
+    /// And in the note, which is written often.
+    const MOST_NOTED: usize = 64;
+
     /// Of tables, by their own word; those of before had one log.
     ///
     /// # Errors
@@ -29,26 +38,65 @@ impl Lineage {
         if !connection.query_row(exists, [], |row| row.get(0))? {
             return Ok(Self(mark.log.map(|log| (log, 0)).into_iter().collect()));
         }
-        let mut logs = connection.prepare("SELECT log, after FROM lineage ORDER BY number")?;
-        let logs = logs.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
-        let logs = logs.map(|row| row.map(|(log, after)| (log, after.cast_unsigned())));
-        Ok(Self(logs.collect::<rusqlite::Result<_>>()?))
+        Ok(Self::read(connection, "SELECT log, after FROM lineage ORDER BY number")?)
     }
 
-    /// A log of which nothing else is known.
-    pub fn only(log: LogId) -> Self {
-        Self(vec![(log, 0)])
+    /// Of rows with a name and a position.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn read(connection: &Connection, query: &str) -> rusqlite::Result<Self> {
+        let mut runs = connection.prepare(query)?;
+        let runs = runs.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+        let runs = runs.map(|row| row.map(|(run, after)| (run, after.cast_unsigned())));
+        Ok(Self(runs.collect::<rusqlite::Result<_>>()?))
     }
 
-    /// Whether it is or was one of its logs.
-    pub fn has(&self, log: LogId) -> bool {
-        self.0.iter().any(|(known, _)| *known == log)
+    /// A run, or a log of before, of which nothing else is known.
+    pub fn only(run: RunId) -> Self {
+        Self(vec![(run, 0)])
     }
 
-    /// Whether it went on another way from the log that another ends with: it is of a later time.
+    /// With another run behind a position.
+    pub fn with(mut self, run: RunId, after: Position) -> Self {
+        self.0.push((run, after.0));
+        self.newest_of(Self::MOST)
+    }
+
+    fn newest_of(mut self, most: usize) -> Self {
+        self.0.drain(..self.0.len().saturating_sub(most));
+        self
+    }
+
+    /// The runs, with the positions behind which they begin.
+    pub fn runs(&self) -> impl Iterator<Item = &(RunId, u64)> {
+        self.0.iter()
+    }
+
+    /// As it was at a position: without runs that begin there, or later.
+    pub fn up_to(mut self, at: Position) -> Self {
+        let count = self.0.iter().take_while(|(_, after)| *after < at.0).count();
+        self.0.truncate(count.max(1));
+        self
+    }
+
+    fn newest(&self) -> Option<RunId> {
+        self.0.last().map(|(run, _)| *run)
+    }
+
+    fn has(&self, run: Option<RunId>) -> bool {
+        self.0.iter().any(|(known, _)| Some(*known) == run)
+    }
+
+    /// Whether it went on another way from the run that another ends with: it is of a later time.
     pub fn has_left(&self, other: &Self) -> bool {
-        let newest = |of: &Self| of.0.last().map(|(log, _)| *log);
-        newest(self) != newest(other) && self.0.iter().any(|(log, _)| Some(*log) == newest(other))
+        self.newest() != other.newest() && self.has(other.newest())
+    }
+
+    /// Whether whatever is of these runs has all that another had at a position, and goes on the same way from there.
+    pub fn extends(&self, other: &Self, at: Position) -> bool {
+        let end = Position(u64::MAX);
+        self.has(other.newest()) && self.agrees(end, other, at) == at
     }
 
     /// Whether there is none.
@@ -57,47 +105,40 @@ impl Lineage {
     }
 
     /// Whether they have any past in common.
-    pub fn shares_a_log_with(&self, other: &Self) -> bool {
-        self.0.iter().any(|(log, _)| other.0.iter().any(|(theirs, _)| theirs == log))
+    pub fn shares_a_run_with(&self, other: &Self) -> bool {
+        self.0.iter().any(|(run, _)| other.has(Some(*run)))
     }
 
     /// How far a state, by its position, agrees with another.
     pub fn agrees(&self, at: Position, other: &Self, other_at: Position) -> Position {
         let shared = (0..self.0.len()).rev().find_map(|own| {
-            let theirs = other.0.iter().rposition(|(log, _)| *log == self.0[own].0)?;
+            let theirs = other.0.iter().rposition(|(run, _)| *run == self.0[own].0)?;
             Some((own, theirs))
         });
         let Some((own, theirs)) = shared else { return Position(0) };
         self.end_of(own, at).min(other.end_of(theirs, other_at))
     }
 
-    /// Where a log's part ends: at the beginning of the next one's.
+    /// Where a run's part ends: at the beginning of the next one's.
     fn end_of(&self, index: usize, at: Position) -> Position {
         self.0.get(index + 1).map_or(at, |(_, after)| Position(*after).min(at))
     }
 }
 
-/// From where they are, tables follow another log. One that they follow already is no news.
+/// From where they are, tables go through another run.
 ///
 /// # Errors
 /// SQLite's own.
-pub fn follows(connection: &Connection, log: LogId) -> rusqlite::Result<()> {
-    let newest = "SELECT log FROM lineage ORDER BY number DESC LIMIT 1";
-    let newest: Option<LogId> = connection.query_row(newest, [], |row| row.get(0)).optional()?;
-    if newest != Some(log) {
-        connection
-            .execute("INSERT INTO lineage (log, after) SELECT ?1, applied FROM position", [log])?;
-    }
-    Ok(())
+pub fn begins(connection: &Connection, run: RunId) -> rusqlite::Result<()> {
+    let begin = "INSERT INTO lineage (log, after) SELECT ?1, applied FROM position";
+    connection.execute(begin, [run])?;
+    let forget = "DELETE FROM lineage WHERE number <= (SELECT max(number) FROM lineage) - ?1";
+    connection.execute(forget, [Lineage::MOST as i64]).map(drop)
 }
 
-/// From where they are, tables go a way of their own: what other logs have from there on was given up on purpose.
-///
-/// # Errors
-/// SQLite's own.
-pub fn forks(connection: &Connection) -> rusqlite::Result<()> {
-    let fork = "INSERT INTO lineage (log, after) SELECT randomblob(16), applied FROM position";
-    connection.execute(fork, []).map(drop)
+/// A name for a run that nothing else has.
+pub fn new_run() -> RunId {
+    rand::random()
 }
 
 /// The name of the file in a data folder that says how far what was acknowledged goes.
@@ -128,9 +169,8 @@ impl Reached {
 
     /// Whether it has all of what another says, and goes the same way from there.
     pub fn goes_on_from(&self, noted: &Self) -> bool {
-        let newest = noted.lineage.0.last().map(|(log, _)| *log);
-        let follows = self.lineage.0.iter().any(|(log, _)| Some(*log) == newest);
-        follows && self.lineage.agrees(self.at, &noted.lineage, noted.at) == noted.at
+        self.lineage.has(noted.lineage.newest())
+            && self.lineage.agrees(self.at, &noted.lineage, noted.at) == noted.at
     }
 
     /// Says it.
@@ -138,7 +178,8 @@ impl Reached {
     /// # Errors
     /// The disk's own.
     pub fn note(&self, data: &Path) -> std::io::Result<()> {
-        let lineage = serde_json::to_string(&self.lineage).map_err(std::io::Error::other)?;
+        let lineage = self.lineage.clone().newest_of(Lineage::MOST_NOTED);
+        let lineage = serde_json::to_string(&lineage).map_err(std::io::Error::other)?;
         let said = format!("{:020} {lineage}", self.at.0);
         let text = format!("{said} {:08x}\n", crc32fast::hash(said.as_bytes()));
         let path = data.join(REACHED);
@@ -148,7 +189,7 @@ impl Reached {
             std::fs::remove_file(&path)?;
             open()
         })?;
-        // Over what stands there, at once: it has the same length while the logs are the same.
+        // Over what stands there, at once: it has the same length while the run is the same.
         file.write_all_at(text.as_bytes(), 0)?;
         file.set_len(text.len() as u64)
     }
@@ -169,7 +210,7 @@ pub struct Noting {
 }
 
 impl Noting {
-    /// For tables that follow their log.
+    /// For tables that follow their log, in their newest run.
     pub fn new(data: &Path, lineage: Lineage, at: Position) -> Self {
         let noting = Self { data: data.to_owned(), reached: Reached { lineage, at } };
         if let Err(error) = noting.reached.note(data) {
@@ -196,13 +237,13 @@ impl Noting {
 mod tests {
     use super::*;
 
-    fn lineage(logs: &[(u8, u64)]) -> Lineage {
-        Lineage(logs.iter().map(|(log, after)| ([*log; 16], *after)).collect())
+    fn lineage(runs: &[(u8, u64)]) -> Lineage {
+        Lineage(runs.iter().map(|(run, after)| ([*run; 16], *after)).collect())
     }
 
     // OPS-10
     #[test]
-    fn positions_count_along_the_same_logs_only() {
+    fn positions_count_along_the_same_runs_only() {
         let at = Position;
         let first = lineage(&[(1, 0)]);
         let after_salvage = lineage(&[(1, 0), (2, 57)]);
@@ -227,13 +268,33 @@ mod tests {
 
     // OPS-10
     #[test]
-    fn a_later_time_is_told_by_logs_that_others_end_with() {
+    fn a_later_time_is_told_by_runs_that_others_end_with() {
         let first = lineage(&[(1, 0)]);
         let later = lineage(&[(1, 0), (2, 57)]);
         assert!(later.has_left(&first) && !first.has_left(&later));
         assert!(!later.has_left(&later), "it is the same time");
         let elsewhere = lineage(&[(1, 0), (3, 40)]);
         assert!(!later.has_left(&elsewhere) && !elsewhere.has_left(&later), "neither is later");
+    }
+
+    // OPS-10
+    #[test]
+    fn what_goes_on_from_a_snapshot_joins_nothing_of_what_came_after_it() {
+        let backup = lineage(&[(1, 0), (2, 20)]);
+        let log = lineage(&[(1, 0), (3, 20)]);
+        assert!(
+            !log.extends(&backup, Position(40)) && log.extends(&lineage(&[(1, 0)]), Position(20))
+        );
+        // Of a host that ran on in the run of the snapshot.
+        assert!(!log.extends(&lineage(&[(1, 0)]), Position(40)));
+        assert_eq!(log.clone().up_to(Position(20)), lineage(&[(1, 0)]));
+        assert_eq!(log.clone().up_to(Position(21)), log);
+        assert!(!log.extends(&Lineage::default(), Position(0)));
+        let mut many = lineage(&[(1, 0)]);
+        for n in 0..2000 {
+            many = many.with(new_run(), Position(n));
+        }
+        assert_eq!(many.runs().count(), Lineage::MOST);
     }
 
     // OPS-10

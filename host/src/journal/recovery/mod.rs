@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
 use super::handle::apply_batch;
-use super::log::{LogId, SqliteLog};
+use super::log::SqliteLog;
 use super::views::SqliteViews;
 use super::wal::{self, Wal};
 use super::{place, schema, tidy, verify};
 
 pub(super) use lineage::{
-    Lineage, Noting, REACHED, Reached, belongs_to_the_folders_owner, follows, forks,
+    Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, new_run,
 };
 pub use ways::{Kind, Outlook, Way};
 use ways::{LogFile, Looked};
@@ -113,15 +113,21 @@ pub fn restore(
     let mut looked = Looked::default();
     let outlook = Outlook::of(data, &[from.to_owned()], &mut looked);
     let is_wanted =
-        |way: &&Way| way.base.kind == Kind::Backup && (way.log.is_none() || !terms.without_log);
+        |way: &&Way| way.base.kind == Kind::Backup && (way.logs.is_empty() || !terms.without_log);
     let way = outlook.ways.iter().find(|way| is_wanted(way) && looked.is_sound(&way.base));
     let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
     let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(&other.base);
     let other = outlook.ways.iter().find(further);
     if !terms.without_log && !terms.accepts_loss {
         if let Some(other) = other {
+            let all_the_same = match way.logs.is_empty() {
+                true => "to go back to the backup all the same, add --without-log",
+                false => {
+                    "to go back to this all the same, add --accept-loss; to the backup alone, --without-log"
+                }
+            };
             let text = format!(
-                "it leads less far than what is there: this is {way}; there is {other}. cordboard journal recover goes on with that; to go back to the backup all the same, add --without-log"
+                "it leads less far than what is there: this is {way}; there is {other}. cordboard journal recover goes on with that; {all_the_same}"
             );
             return Err(JournalError::new(Trouble::Other, text).into());
         }
@@ -149,7 +155,7 @@ fn must_be_a_backup(file: &Path) -> Result<()> {
 fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
     let is_there = way.base.kind == Kind::Own
         && !way.base.is_alone
-        && way.log.as_ref().is_none_or(|log| log.is_in_place);
+        && way.logs.iter().all(|log| log.is_in_place);
     // One that can't be read at all isn't among them.
     let reads_all = match outlook.log_in_place() {
         Some(log) => log.why.is_none(),
@@ -189,12 +195,12 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
         (lacks, _) => format!("{lacks} batches that were acknowledged are missing from that"),
     };
     // One that was left for another has nothing that is missed.
-    let was_left = |log: LogId| {
+    let was_left = |log: &LogFile| {
         let known = outlook.known.as_ref();
-        known.is_some_and(|known| known.lineage.has_left(&Lineage::only(log)))
+        known.is_some_and(|known| known.lineage.has_left(&log.lineage))
     };
-    let is_used = |log: &LogFile| way.log.as_ref().is_some_and(|used| used.file == log.file);
-    let others = outlook.logs.iter().filter(|log| !is_used(log) && !was_left(log.id));
+    let is_used = |log: &LogFile| way.logs.iter().any(|used| used.file == log.file);
+    let others = outlook.logs.iter().filter(|log| !is_used(log) && !was_left(log));
     let behind = others.flat_map(|log| &log.readable).filter(|(_, last)| *last > way.agrees);
     let logs = ways::ranges(behind);
     let joins = match logs.is_empty() {
@@ -290,6 +296,10 @@ fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage
         copy(&wal::path(&way.base.file), &wal::path(partial))?;
     }
     let mut views = gone_on(SqliteViews::open_file(partial.to_owned())?, way)?;
+    if !way.logs.is_empty() {
+        // What doesn't fit together isn't put in any place.
+        verify::form(&verify::look_only(partial)?)?;
+    }
     let replies = views.part(ends.forks, ends.doubts)?;
     let lineage = views.lineage()?;
     drop(views);
@@ -306,15 +316,18 @@ fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage
 /// Tables, with what the way's log has behind them.
 fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
     views.keep_each()?;
-    if let Some(log) = &way.log {
-        let log = SqliteLog::file_to_read(log.file.clone())?;
+    for log in &way.logs {
+        let (end, log) =
+            (log.end_behind(views.marked()?.applied), SqliteLog::file_to_read(log.file.clone())?);
         let mut at = views.marked()?.applied;
-        while at < way.leads_to {
+        while at < end {
             at = at.next();
             let missing = || JournalError::new(Trouble::Missing, format!("batch {} is gone", at.0));
             let batch = log.batch(at)?.ok_or_else(missing)?;
             apply_batch(&mut views, at, &batch)?;
         }
+        // They have come there in its runs.
+        views.came_along(&log.lineage()?.up_to(at))?;
     }
     if views.marked()?.applied != way.leads_to {
         let text = format!(

@@ -48,8 +48,8 @@ struct Life {
     said: Said,
     next: u32,
     backups: Vec<(PathBuf, Said)>,
-    /// Files as they were at some time.
-    early: Vec<TempDir>,
+    /// Files as they were at some time, and what was said by then.
+    early: Vec<(TempDir, Said)>,
 }
 
 impl Life {
@@ -147,6 +147,15 @@ impl Life {
                     recover(&self.data(), &[], terms, i64::from(self.next)).unwrap();
                     self.open();
                 }
+                // The machine is set back to a snapshot, and goes on from there.
+                8 if !self.early.is_empty() => {
+                    self.stop();
+                    let (early, said) = self.rng.choice(&self.early).unwrap();
+                    self.said = said.clone();
+                    std::fs::remove_dir_all(self.data()).unwrap();
+                    copy(early.path(), &self.data());
+                    self.open();
+                }
                 // As an erasure does: what lies beside the files is put into them.
                 7 => self.journal.as_ref().unwrap().scrub().await.unwrap(),
                 5 if !self.backups.is_empty() => {
@@ -180,7 +189,7 @@ impl Life {
     fn keeps_early(&mut self) {
         let early = tempfile::tempdir().unwrap();
         copy(&self.data(), early.path());
-        self.early.push(early);
+        self.early.push((early, self.said.clone()));
     }
 
     /// Somebody puts back what an earlier command has put aside.
@@ -246,7 +255,7 @@ impl Life {
                 "has zeros"
             }
             5 if !self.early.is_empty() => {
-                let early = &self.early[self.rng.usize(0..self.early.len())];
+                let (early, _) = &self.early[self.rng.usize(0..self.early.len())];
                 let _ = std::fs::remove_file(&file);
                 let _ = std::fs::copy(early.path().join(name), &file);
                 "is of an earlier time"

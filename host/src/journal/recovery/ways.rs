@@ -36,11 +36,13 @@ pub struct Base {
     pub kind: Kind,
     /// Without what lies beside the file, which isn't whole, or of an earlier time.
     pub is_alone: bool,
+    /// What lies beside the file has a hole, and they end there.
+    pub is_torn: bool,
     /// How far they have come.
     pub applied: Position,
     /// Which log they follow.
     pub log: Option<LogId>,
-    /// Along which logs.
+    /// In which runs.
     pub lineage: Lineage,
     /// Whoever used them last has stopped in order.
     pub was_stopped: bool,
@@ -55,6 +57,8 @@ pub struct LogFile {
     pub is_in_place: bool,
     /// Which one.
     pub id: LogId,
+    /// In which runs its batches came to be.
+    pub lineage: Lineage,
     /// Its batches without a gap, the oldest first: from, and up to.
     pub readable: Vec<(Position, Position)>,
     /// The newest that it claims to have.
@@ -63,13 +67,13 @@ pub struct LogFile {
     pub why: Option<JournalError>,
 }
 
-/// Tables, perhaps with what a log has behind them.
+/// Tables, perhaps with what logs have behind them.
 #[derive(Clone, Debug)]
 pub struct Way {
     /// Which.
     pub base: Base,
-    /// With this one.
-    pub log: Option<LogFile>,
+    /// With these, one after the other.
+    pub logs: Vec<LogFile>,
     /// So far.
     pub leads_to: Position,
     /// So far it is what was acknowledged.
@@ -118,13 +122,15 @@ impl Outlook {
         }
         let aside = place::put_aside_before(data, log::FILE);
         outlook.logs.extend(aside.iter().filter_map(|file| LogFile::of(file, false).ok()));
-        let ways = outlook.joined(bases.iter());
+        let ways = outlook.joined(&bases);
         let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
-        let ways = ways.into_iter().map(|(base, log, leads_to)| {
-            let agrees = known
-                .as_ref()
-                .map_or(leads_to, |known| base.lineage.agrees(leads_to, &known.lineage, known.at));
-            Way { base: base.clone(), log: log.cloned(), leads_to, agrees }
+        let ways = ways.into_iter().map(|way| {
+            let agrees = known.as_ref().map_or(way.leads_to, |known| {
+                way.lineage.agrees(way.leads_to, &known.lineage, known.at)
+            });
+            let Joined { base, logs, leads_to, .. } = way;
+            let logs = logs.into_iter().cloned().collect();
+            Way { base: base.clone(), logs, leads_to, agrees }
         });
         outlook.ways = ways.collect();
         (outlook.known, outlook.may_lack) = (known, may_lack);
@@ -132,7 +138,7 @@ impl Outlook {
         // beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
             let place = (way.base.kind, way.base.is_alone);
-            (Reverse(way.agrees), place, Reverse(way.leads_to), way.log.is_some())
+            (Reverse(way.agrees), place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
     }
@@ -142,15 +148,29 @@ impl Outlook {
         self.logs.iter().find(|log| log.is_in_place)
     }
 
-    /// Tables alone and with each log that goes on behind them, and how far that leads.
-    fn joined<'a>(&'a self, bases: impl Iterator<Item = &'a Base>) -> Vec<Joined<'a>> {
-        let with_logs = |base: &'a Base| {
-            let logs = self.logs.iter();
-            logs.filter_map(move |log| Some((base, Some(log), log.leads(base)?)))
+    /// Tables alone, and with each line of logs that go on behind them, one behind the other.
+    fn joined<'a>(&'a self, bases: &'a [Base]) -> Vec<Joined<'a>> {
+        let alone = |base: &'a Base| {
+            let (logs, lineage) = (Vec::new(), base.lineage.clone());
+            Joined { base, logs, leads_to: base.applied, lineage }
         };
-        bases
-            .flat_map(|base| iter::once((base, None, base.applied)).chain(with_logs(base)))
-            .collect()
+        let mut ways: Vec<Joined<'a>> = bases.iter().map(alone).collect();
+        let mut looked_at = 0;
+        while let Some(way) = ways.get(looked_at).cloned() {
+            looked_at += 1;
+            // Each leads further than the one before it, so this ends.
+            for log in &self.logs {
+                if let Some(leads_to) = log.leads(&way.lineage, way.leads_to) {
+                    let logs = way.logs.iter().copied().chain([log]).collect();
+                    let lineage = log.lineage.clone().up_to(leads_to);
+                    ways.push(Joined { base: way.base, logs, leads_to, lineage });
+                }
+            }
+            if ways.len() > MOST_WAYS {
+                break;
+            }
+        }
+        ways
     }
 
     /// What was acknowledged. Tables and log in their place say where the last host was; the note may say how much further
@@ -194,8 +214,8 @@ impl Outlook {
         let is_settled = bases.iter().any(|base| base.kind == Kind::Own && base.is_settled());
         let seen: Vec<Reached> = match is_settled {
             true => {
-                let sound = ways.iter().filter(|(base, ..)| looked.is_sound(base));
-                sound.map(|(base, _, leads_to)| base.reached(*leads_to)).collect()
+                let sound = ways.iter().filter(|way| looked.is_sound(way.base));
+                sound.map(Joined::reached).collect()
             }
             false => self.claims(bases),
         };
@@ -204,7 +224,7 @@ impl Outlook {
         for base in bases.iter().filter(|base| base.kind != Kind::Aside) {
             let Some(known) = &known else { break };
             let agrees = base.lineage.agrees(base.applied, &known.lineage, known.at);
-            let is_stranger = is_noted && !base.lineage.shares_a_log_with(&known.lineage);
+            let is_stranger = is_noted && !base.lineage.shares_a_run_with(&known.lineage);
             if agrees < base.applied && !is_stranger {
                 doubts.add(format!("{} has batches of another history", base.file.display()));
             }
@@ -214,12 +234,12 @@ impl Outlook {
 
     /// All that tables and logs say of how far it went, whether one can go on with it or not.
     fn claims(&self, bases: &[Base]) -> Vec<Reached> {
-        let tables = bases.iter().map(|base| base.reached(base.applied));
-        let with_logs = self.logs.iter().filter_map(|log| {
-            let base = bases.iter().find(|base| base.log == Some(log.id))?;
-            (log.end() > Position(0)).then(|| base.reached(log.end()))
-        });
-        tables.chain(with_logs).collect()
+        let tables = bases.iter().map(Base::reached);
+        // A stranger's says nothing of these.
+        let is_known =
+            |log: &&LogFile| bases.iter().any(|base| base.lineage.shares_a_run_with(&log.lineage));
+        let logs = self.logs.iter().filter(|log| log.end() > Position(0)).filter(is_known);
+        tables.chain(logs.map(LogFile::reached)).collect()
     }
 
     /// What tables and log in their place say, and whether they fit together.
@@ -228,6 +248,8 @@ impl Outlook {
         let own = own.max_by_key(|base| base.applied);
         let is_there = SqliteLog::path(data).exists();
         // A command that was broken off may have put it aside.
+        let goes_on =
+            |log: &LogFile| own.is_some_and(|own| log.lineage.extends(&own.lineage, own.applied));
         let is_own = |log: &LogFile| own.is_some_and(|own| own.log == Some(log.id));
         let log = self
             .logs
@@ -235,23 +257,31 @@ impl Outlook {
             .filter(|log| log.last.is_some())
             .find(|log| log.is_in_place || (!is_there && is_own(log)));
         let (tables, name) = (schema::FILE, log::FILE);
-        let last = log.map_or(Position(0), LogFile::end);
+        if own.is_some_and(|own| own.is_torn && log.is_none_or(|log| log.end() < own.applied)) {
+            doubts.add(format!("{tables}-wal is damaged in its midst"));
+        }
         match (own, log) {
-            (Some(own), Some(log)) if is_own(log) => {
-                (Some(own.reached(last)), last <= own.applied || log.leads(own).is_some())
-            }
-            (Some(own), Some(log)) if own.lineage.has(log.id) => {
-                doubts.add(format!("{name} is older than {tables}"));
-                (Some(own.reached(own.applied)), false)
+            (Some(own), Some(log)) if goes_on(log) => match log.end() > own.applied {
+                true => {
+                    let fit = log.leads(&own.lineage, own.applied).is_some();
+                    (Some(log.reached()), fit)
+                }
+                false => (Some(own.reached()), true),
+            },
+            (Some(own), Some(log)) if own.lineage.shares_a_run_with(&log.lineage) => {
+                match own.reached().goes_on_from(&log.reached()) {
+                    true => doubts.add(format!("{name} is older than {tables}")),
+                    false => doubts.add(format!("{name} is of another history than {tables}")),
+                }
+                let is_later = log.lineage.has_left(&own.lineage);
+                (Some(if is_later { log.reached() } else { own.reached() }), false)
             }
             (_, Some(log)) => {
-                let joined = bases.iter().filter(|base| base.log == Some(log.id));
-                let joined = joined.max_by_key(|base| base.applied);
-                if joined.is_none() {
+                let goes_on = |base: &Base| log.lineage.extends(&base.lineage, base.applied);
+                if !bases.iter().any(goes_on) {
                     doubts.add(format!("{name} belongs to tables that aren't here"));
                 }
-                let alone = || Reached { lineage: Lineage::only(log.id), at: last };
-                (Some(joined.map_or_else(alone, |base| base.reached(last))), false)
+                (Some(log.reached()), false)
             }
             (Some(own), None) => {
                 // One that begins just now says nothing, nor does one that isn't there if all is in the tables.
@@ -262,7 +292,7 @@ impl Outlook {
                 if !fit {
                     doubts.add(format!("{name}, which belongs to {tables}, isn't here"));
                 }
-                (Some(own.reached(own.applied)), fit)
+                (Some(own.reached()), fit)
             }
             (None, None) => (None, false),
         }
@@ -282,8 +312,23 @@ impl Outlook {
     }
 }
 
-/// Tables, perhaps a log, and how far they lead.
-type Joined<'a> = (&'a Base, Option<&'a LogFile>, Position);
+/// Tables, the logs behind them, how far they lead, and in which runs.
+#[derive(Clone)]
+struct Joined<'a> {
+    base: &'a Base,
+    logs: Vec<&'a LogFile>,
+    leads_to: Position,
+    lineage: Lineage,
+}
+
+impl Joined<'_> {
+    fn reached(&self) -> Reached {
+        Reached { lineage: self.lineage.clone(), at: self.leads_to }
+    }
+}
+
+/// More than any folder holds.
+const MOST_WAYS: usize = 10_000;
 
 /// Of what is known and what was seen: of a later time, where somebody went another way, before an earlier one; and
 /// of that the furthest.
@@ -348,9 +393,8 @@ impl Base {
         self.log.is_none() && !self.lineage.is_empty()
     }
 
-    /// Along its logs, up to where one of them goes, if that is further.
-    fn reached(&self, at: Position) -> Reached {
-        Reached { lineage: self.lineage.clone(), at: at.max(self.applied) }
+    fn reached(&self) -> Reached {
+        Reached { lineage: self.lineage.clone(), at: self.applied }
     }
 }
 
@@ -364,7 +408,7 @@ pub fn ranges<'a>(parts: impl Iterator<Item = &'a (Position, Position)>) -> Stri
 /// Tables in a file, with what lies beside it and without.
 fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
     let beside = wal::beside(file);
-    let of = |connection: &Connection, is_alone| {
+    let of = |connection: &Connection, is_alone: bool| {
         verify::is_a_journal(connection, file)?;
         let mark = match verify::has_a_log(connection)? {
             true => Mark::of(connection)?,
@@ -374,14 +418,16 @@ fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
         let lineage = Lineage::of(connection, &mark)?;
         let (file, log) = (file.to_owned(), mark.log);
         let Mark { applied, was_stopped, .. } = mark;
-        let base = Base { file, kind, is_alone, applied, log, lineage, was_stopped };
+        let is_torn = beside == Wal::Broken && !is_alone;
+        let base = Base { file, kind, is_alone, is_torn, applied, log, lineage, was_stopped };
         Ok::<_, JournalError>((base, mark))
     };
     let alone = wal::without_wal(file).map_err(JournalError::from);
     let alone = alone.and_then(|connection| of(&connection, beside != Wal::Missing));
-    if beside != Wal::Whole {
+    if beside == Wal::Missing {
         return Ok(vec![alone?.0]);
     }
+    // What has a hole is read up to that.
     let both = verify::look_only(file).and_then(|connection| of(&connection, false));
     // Of two times, they are neither.
     let both = both.and_then(|(both, mark)| {
@@ -405,7 +451,7 @@ impl LogFile {
     /// A log's, as far as it can be read.
     fn of(file: &Path, is_in_place: bool) -> Result<Self, JournalError> {
         let log = SqliteLog::file_to_read(file.to_owned())?;
-        let id = log.id()?;
+        let (id, lineage) = (log.id()?, log.lineage()?);
         let (readable, last, why) = match log.ends() {
             Ok(None) => (Vec::new(), None, None),
             Ok(Some((first, last))) => {
@@ -415,7 +461,7 @@ impl LogFile {
             Err(error) => (Vec::new(), None, Some(error)),
         };
         let why = why.or_else(|| log.check_pages().err());
-        Ok(Self { file: file.to_owned(), is_in_place, id, readable, last, why })
+        Ok(Self { file: file.to_owned(), is_in_place, id, lineage, readable, last, why })
     }
 
     /// The last of its batches that can be read.
@@ -423,14 +469,22 @@ impl LogFile {
         self.readable.last().map_or(Position(0), |(_, last)| *last)
     }
 
-    /// How far it leads from tables; nothing, if it isn't theirs or doesn't go on where they end.
-    fn leads(&self, base: &Base) -> Option<Position> {
-        if base.log != Some(self.id) {
-            return None;
-        }
-        let next = base.applied.next();
+    fn reached(&self) -> Reached {
+        let at = self.end();
+        Reached { lineage: self.lineage.clone().up_to(at), at }
+    }
+
+    /// How far it leads from where tables are; nothing, if it is of another history or doesn't go on there.
+    fn leads(&self, lineage: &Lineage, at: Position) -> Option<Position> {
+        let end = self.end_behind(at);
+        (end > at && self.lineage.extends(lineage, at)).then_some(end)
+    }
+
+    /// Up to where it can be read behind a position.
+    pub fn end_behind(&self, at: Position) -> Position {
+        let next = at.next();
         let part = self.readable.iter().find(|(first, last)| (*first..=*last).contains(&next));
-        part.map(|(_, last)| *last)
+        part.map_or(at, |(_, last)| *last)
     }
 }
 
@@ -483,7 +537,7 @@ impl fmt::Display for Way {
         if self.base.is_alone {
             f.write_str(" (without its -wal)")?;
         }
-        if let Some(log) = &self.log {
+        for log in &self.logs {
             let log = log.file.file_name().unwrap_or_default().to_string_lossy();
             write!(f, " and {log}")?;
         }

@@ -7,7 +7,7 @@ mod step;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::grief::{Part, contained};
 
@@ -15,7 +15,7 @@ use super::entry::{Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::{Log, LogId, SqliteLog};
 use super::record::{Outcome, Record};
-use super::recovery::{self, Lineage};
+use super::recovery::{self, Lineage, RunId};
 use super::texts::{self, Indexed};
 use super::{schema, wal};
 
@@ -138,16 +138,16 @@ impl SqliteViews {
         Mark::of(&self.connection)
     }
 
-    /// From now on they follow this log.
+    /// From now on they follow this log, in another run.
     ///
     /// # Errors
     /// [`JournalError`]: it couldn't be written.
-    pub fn follow(&mut self, log: LogId) -> Result<()> {
+    pub fn follow(&mut self, log: LogId, run: RunId) -> Result<()> {
         self.write_back("FULL")?;
         self.mark(|tables| {
             let follow = "UPDATE position SET log = ?1, was_stopped = 0";
             tables.execute(follow, [log])?;
-            recovery::follows(tables, log)
+            recovery::begins(tables, run)
         })?;
         // In the file itself: it must be known whatever becomes of what lies beside it.
         self.write_back("FULL")
@@ -208,7 +208,7 @@ impl SqliteViews {
         let mut replies = 0;
         self.mark(|tables| {
             if forks {
-                recovery::forks(tables)?;
+                recovery::begins(tables, recovery::new_run())?;
             }
             if doubts {
                 let doubt = "UPDATE outbox SET attempting = 1 WHERE done = 0";
@@ -217,6 +217,21 @@ impl SqliteViews {
             tables.execute("UPDATE position SET log = NULL, was_stopped = 1", []).map(drop)
         })?;
         Ok(replies)
+    }
+
+    /// They have come to where they are in these runs.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it couldn't be written.
+    pub fn came_along(&mut self, lineage: &Lineage) -> Result<()> {
+        self.mark(|tables| {
+            tables.execute("DELETE FROM lineage", [])?;
+            let mut add = tables.prepare("INSERT INTO lineage (log, after) VALUES (?1, ?2)")?;
+            for (run, after) in lineage.runs() {
+                add.execute(params![run, after.cast_signed()])?;
+            }
+            Ok(())
+        })
     }
 
     /// The newest outbox row there ever was.
