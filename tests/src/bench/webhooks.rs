@@ -10,7 +10,9 @@ use cordboard_core::ids::AgentId;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::bench::{Load, Prepared, Report, setup_with_full_agents, twilio_requests};
+use crate::bench::{
+    Load, Prepared, Report, processor_time, setup_with_full_agents, twilio_requests,
+};
 use crate::emulator::Accounts;
 use crate::harness::{HostProcess, Screen, Setup};
 
@@ -109,7 +111,9 @@ impl Webhooks {
         let before = Load::run(&bare, few.clone(), connections, None).await;
         println!("  {name}: begins");
         let lag = Lag::watch(&self.host.url);
+        let (count, used) = (requests.len(), processor_time(self.host.pid()));
         let measured = Load::run(&address(&self.host), requests, connections, None).await;
+        let used = processor_time(self.host.pid()).saturating_sub(used);
         let lag = lag.greatest().await;
         println!("  {name}: ends; the views lay at most {:.0} ms behind", lag.as_secs_f64() * 1e3);
         let after = Load::run(&bare, few, connections, None).await;
@@ -124,6 +128,9 @@ impl Webhooks {
         let aim = if connections > CONNECTIONS { "ratio >= 0.55" } else { "ratio >= 0.45" };
         report.add(name, measured.rate, "1/s", beside, aim);
         report.note(&format!("{name}_lag_ms"), lag.as_secs_f64() * 1e3, "ms");
+        // All that the host does, the tables included.
+        let each = used.as_secs_f64() * 1e6 / count as f64;
+        report.note(&format!("{name}_processor_us"), each, "us");
         Ok(())
     }
 
