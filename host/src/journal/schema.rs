@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::sessions::{self, fold_sessions};
 
-/// Raised when a table changes; an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 9;
+/// Raised when a table changes, or what it means (10: `lineage` holds runs, and not logs); an older host refuses a newer file.
+pub const SCHEMA_VERSION: i64 = 10;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -26,7 +26,7 @@ pub const SCHEMA_VERSION: i64 = 9;
 /// was told and what it chose (ROUTE-15, OPS-08). `dedup` is the key under which an event must happen once in its
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
 /// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
-/// the host was last known to run (PRES-04). `position` says how much of which log is in all of them, up to where
+/// the host was last known to run (PRES-04). `lineage` holds the runs in which they came to be (`recovery/lineage.rs`). `position` says how much of which log is in all of them, up to where
 /// the file itself was known to have it, whatever lies beside it (`kept`), and how many
 /// events are in `texts`, the index of what was written (`texts.rs`). `spent` holds keys of what erased customers
 /// wrote, and not whose: whoever has kept a webhook of theirs doesn't bring them back (SEC-02).
@@ -239,9 +239,11 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         if (SINCE_LOG..8).contains(&version) {
             connection.execute_batch(FROM_LOG_TO_8)?;
         }
-        connection.execute_batch(FROM_6_TO_7)?;
-        connection.execute_batch(FROM_7_TO_8)?;
-        connection.execute_batch(FROM_8_TO_9)?;
+        for (since, change) in [(7, FROM_6_TO_7), (8, FROM_7_TO_8), (9, FROM_8_TO_9)] {
+            if version < since {
+                connection.execute_batch(change)?;
+            }
+        }
         connection.execute_batch(TABLES)?;
         connection.execute_batch(TEXTS)?;
         if (SINCE_LOG..9).contains(&version) {
