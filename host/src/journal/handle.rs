@@ -459,6 +459,9 @@ fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalEr
         );
     }
     let mut log = SqliteLog::open(data).map_err(of_the_log)?;
+    if mark.log == Some(log.id()?) {
+        views.take_over(&log.lineage()?)?;
+    }
     replay(&log, views, mark.applied)?;
     // First where something could be written to in this run.
     let run = recovery::new_run();
@@ -542,8 +545,8 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
     let missing = |text: String| JournalError::new(Trouble::Missing, format!("{text}: {RECOVER}"));
     let (journal, file, applied) = (schema::FILE, log::FILE, mark.applied);
     SqliteLog::check(data).map_err(of_the_log)?;
-    let (id, ends) = match SqliteLog::path(data).exists() {
-        false => (None, None),
+    let (id, ends, runs) = match SqliteLog::path(data).exists() {
+        false => (None, None, None),
         true => {
             let log = SqliteLog::open_to_read(data);
             let looked = log.and_then(|log| Ok((log.id()?, log.ends()?, log.lineage()?)));
@@ -554,13 +557,13 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
                         let text = format!("{file} is of another history than {journal}");
                         return Err(missing(text));
                     }
-                    (Some(id), ends)
+                    (Some(id), ends, Some(runs))
                 }
                 // One that was emptied is as good as gone.
                 Err(error) if error.is_of_the_disk() || applied == Position(0) => {
                     return Err(of_the_log(error));
                 }
-                Err(_) => (None, None),
+                Err(_) => (None, None, None),
             }
         }
     };
@@ -596,7 +599,8 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
             last.0, applied.0
         )));
     }
-    reaches(data, lineage, last)
+    let lineage = runs.map_or(lineage.clone(), |runs| lineage.clone().joined_by(&runs));
+    reaches(data, &lineage, last)
 }
 
 fn reaches(data: &Path, lineage: &Lineage, leads_to: Position) -> Result<(), JournalError> {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::entry::Position;
@@ -24,12 +24,16 @@ pub type RunId = [u8; 16];
 pub struct Lineage(Vec<(RunId, u64)>);
 
 impl Lineage {
-    /// Runs that are remembered. What is older than that is a stranger.
-    const MOST: usize = 512;
+    /// Runs that are remembered; beyond, the shortest ones of before are forgotten: those of a host that couldn't start,
+    /// say.
+    const MOST: i64 = 512;
+    /// The newest stay.
+    const NEWEST: i64 = 64;
     /// And in the note, which is written often.
     const MOST_NOTED: usize = 64;
 
-    /// Of tables, by their own word; those of before had one log.
+    /// Of tables, by their own word; those of before had one log. They may know of runs that lie before them: they take
+    /// over those of a log before they take its batches.
     ///
     /// # Errors
     /// [`JournalError`]: they can't be read.
@@ -38,7 +42,9 @@ impl Lineage {
         if !connection.query_row(exists, [], |row| row.get(0))? {
             return Ok(Self(mark.log.map(|log| (log, 0)).into_iter().collect()));
         }
-        Ok(Self::read(connection, "SELECT log, after FROM lineage ORDER BY number")?)
+        let passed = "SELECT log, after FROM lineage
+                      WHERE after <= (SELECT applied FROM position) ORDER BY number";
+        Ok(Self::read(connection, passed)?)
     }
 
     /// Of rows with a name and a position.
@@ -60,7 +66,15 @@ impl Lineage {
     /// With another run behind a position.
     pub fn with(mut self, run: RunId, after: Position) -> Self {
         self.0.push((run, after.0));
-        self.newest_of(Self::MOST)
+        self
+    }
+
+    /// With those of a log that goes on from there (see [`Lineage::extends`]).
+    pub fn joined_by(mut self, log: &Self) -> Self {
+        let newest = self.newest();
+        let behind = log.0.iter().skip_while(|(run, _)| Some(*run) != newest).skip(1);
+        self.0.extend(behind.copied());
+        self
     }
 
     fn newest_of(mut self, most: usize) -> Self {
@@ -125,15 +139,42 @@ impl Lineage {
     }
 }
 
-/// From where they are, tables go through another run.
+/// From where they are, tables go through another run, and none that lies before them.
 ///
 /// # Errors
 /// SQLite's own.
 pub fn begins(connection: &Connection, run: RunId) -> rusqlite::Result<()> {
+    forgets_ahead(connection)?;
     let begin = "INSERT INTO lineage (log, after) SELECT ?1, applied FROM position";
     connection.execute(begin, [run])?;
-    let forget = "DELETE FROM lineage WHERE number <= (SELECT max(number) FROM lineage) - ?1";
-    connection.execute(forget, [Lineage::MOST as i64]).map(drop)
+    let forget = "DELETE FROM lineage WHERE (SELECT count(*) FROM lineage) > ?1 AND number = (
+        SELECT number FROM
+            (SELECT number, lead(after) OVER (ORDER BY number) - after AS length FROM lineage)
+        WHERE number <= (SELECT max(number) FROM lineage) - ?2 ORDER BY length, number LIMIT 1)";
+    connection.execute(forget, [Lineage::MOST, Lineage::NEWEST]).map(drop)
+}
+
+/// Runs that tables haven't come to are none of theirs: they go on in another way, and would take them for theirs later.
+///
+/// # Errors
+/// SQLite's own.
+pub fn forgets_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let ahead = "DELETE FROM lineage WHERE after > (SELECT applied FROM position)";
+    connection.execute(ahead, []).map(drop)
+}
+
+/// Tables take over the runs of a log that goes on from where they are, before they take its batches: at any moment they
+/// know of those that they have come to.
+///
+/// # Errors
+/// SQLite's own.
+pub fn takes_over(connection: &Connection, lineage: &Lineage) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM lineage", [])?;
+    let mut add = connection.prepare("INSERT INTO lineage (log, after) VALUES (?1, ?2)")?;
+    for (run, after) in lineage.runs() {
+        add.execute(params![run, after.cast_signed()])?;
+    }
+    Ok(())
 }
 
 /// A name for a run that nothing else has.
@@ -290,11 +331,38 @@ mod tests {
         assert_eq!(log.clone().up_to(Position(20)), lineage(&[(1, 0)]));
         assert_eq!(log.clone().up_to(Position(21)), log);
         assert!(!log.extends(&Lineage::default(), Position(0)));
-        let mut many = lineage(&[(1, 0)]);
+        let joined = lineage(&[(1, 0), (4, 7)]).joined_by(&lineage(&[(4, 0), (5, 9)]));
+        assert_eq!(joined, lineage(&[(1, 0), (4, 7), (5, 9)]));
+    }
+
+    // OPS-10
+    #[test]
+    fn of_runs_the_short_ones_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = crate::journal::schema::open(&folder.path().join("a.sqlite")).unwrap();
+        let at = |position: i64| {
+            let at = "INSERT OR REPLACE INTO position (one, applied) VALUES (1, ?1)";
+            connection.execute(at, [position]).unwrap();
+        };
+        at(0);
+        begins(&connection, [1; 16]).unwrap();
+        at(100);
+        begins(&connection, [2; 16]).unwrap();
         for n in 0..2000 {
-            many = many.with(new_run(), Position(n));
+            at(1000 + n);
+            begins(&connection, new_run()).unwrap();
         }
-        assert_eq!(many.runs().count(), Lineage::MOST);
+        let known = Lineage::of(&connection, &Mark::of(&connection).unwrap()).unwrap();
+        assert_eq!(known.runs().count(), 512);
+        assert!(known.has(Some([1; 16])) && known.has(Some([2; 16])));
+        // What lies before tables hasn't been, and is no past once they go another way.
+        at(50);
+        let known = Lineage::of(&connection, &Mark::of(&connection).unwrap()).unwrap();
+        assert_eq!(known, Lineage::only([1; 16]));
+        begins(&connection, [3; 16]).unwrap();
+        at(5000);
+        let known = Lineage::of(&connection, &Mark::of(&connection).unwrap()).unwrap();
+        assert_eq!(known, lineage(&[(1, 0), (3, 50)]));
     }
 
     // OPS-10

@@ -20,10 +20,11 @@ use super::wal::{self, Wal};
 use super::{place, schema, tidy, verify};
 
 pub(super) use lineage::{
-    Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, new_run,
+    Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, forgets_ahead,
+    new_run, takes_over,
 };
 pub use ways::{Kind, Outlook, Way};
-use ways::{LogFile, Looked};
+use ways::{LogFile, Looked, Part};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
@@ -155,7 +156,7 @@ fn must_be_a_backup(file: &Path) -> Result<()> {
 fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
     let is_there = way.base.kind == Kind::Own
         && !way.base.is_alone
-        && way.logs.iter().all(|log| log.is_in_place);
+        && way.logs.iter().all(|part| part.log.is_in_place);
     // One that can't be read at all isn't among them.
     let reads_all = match outlook.log_in_place() {
         Some(log) => log.why.is_none(),
@@ -199,7 +200,7 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
         let known = outlook.known.as_ref();
         known.is_some_and(|known| known.lineage.has_left(&log.lineage))
     };
-    let is_used = |log: &LogFile| way.logs.iter().any(|used| used.file == log.file);
+    let is_used = |log: &LogFile| way.logs.iter().any(|part| part.log.file == log.file);
     let others = outlook.logs.iter().filter(|log| !is_used(log) && !was_left(log));
     let behind = others.flat_map(|log| &log.readable).filter(|(_, last)| *last > way.agrees);
     let logs = ways::ranges(behind);
@@ -316,18 +317,17 @@ fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage
 /// Tables, with what the way's log has behind them.
 fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
     views.keep_each()?;
-    for log in &way.logs {
-        let (end, log) =
-            (log.end_behind(views.marked()?.applied), SqliteLog::file_to_read(log.file.clone())?);
+    for Part { log, up_to } in &way.logs {
+        let log = SqliteLog::file_to_read(log.file.clone())?;
+        views.take_over(&log.lineage()?)?;
         let mut at = views.marked()?.applied;
-        while at < end {
+        while at < *up_to {
             at = at.next();
             let missing = || JournalError::new(Trouble::Missing, format!("batch {} is gone", at.0));
             let batch = log.batch(at)?.ok_or_else(missing)?;
             apply_batch(&mut views, at, &batch)?;
+            may_break_off()?;
         }
-        // They have come there in its runs.
-        views.came_along(&log.lineage()?.up_to(at))?;
     }
     if views.marked()?.applied != way.leads_to {
         let text = format!(

@@ -121,7 +121,7 @@ impl Life {
         for _ in 0..self.rng.usize(2..6) {
             let count = self.rng.u32(1..25);
             self.says(count).await;
-            match self.rng.u8(0..10) {
+            match self.rng.u8(0..12) {
                 0 | 1 => self.backs_up(),
                 2 => {
                     self.stop();
@@ -154,6 +154,23 @@ impl Life {
                     self.said = said.clone();
                     std::fs::remove_dir_all(self.data()).unwrap();
                     copy(early.path(), &self.data());
+                    self.open();
+                }
+                // Tables of before are put back, and their note; the log has the rest.
+                9 if !self.early.is_empty() => {
+                    self.stop();
+                    let kept = tempfile::tempdir().unwrap();
+                    copy(&self.data(), kept.path());
+                    let (early, _) = self.rng.choice(&self.early).unwrap();
+                    for name in [FILES[0], FILES[1], REACHED] {
+                        let _ = std::fs::remove_file(self.data().join(name));
+                        let _ = std::fs::copy(early.path().join(name), self.data().join(name));
+                    }
+                    let there = there(&self.data());
+                    if there.is_err() || there.is_ok_and(|there| there != self.said) {
+                        std::fs::remove_dir_all(self.data()).unwrap();
+                        copy(kept.path(), &self.data());
+                    }
                     self.open();
                 }
                 // As an erasure does: what lies beside the files is put into them.

@@ -73,11 +73,20 @@ pub struct Way {
     /// Which.
     pub base: Base,
     /// With these, one after the other.
-    pub logs: Vec<LogFile>,
+    pub logs: Vec<Part>,
     /// So far.
     pub leads_to: Position,
     /// So far it is what was acknowledged.
     pub agrees: Position,
+}
+
+/// What a way takes of a log.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Which.
+    pub log: LogFile,
+    /// Up to there: another goes on from where this one was left.
+    pub up_to: Position,
 }
 
 /// All of it.
@@ -129,7 +138,8 @@ impl Outlook {
                 way.lineage.agrees(way.leads_to, &known.lineage, known.at)
             });
             let Joined { base, logs, leads_to, .. } = way;
-            let logs = logs.into_iter().cloned().collect();
+            let part = |(log, up_to): (&LogFile, Position)| Part { log: log.clone(), up_to };
+            let logs = logs.into_iter().map(part).collect();
             Way { base: base.clone(), logs, leads_to, agrees }
         });
         outlook.ways = ways.collect();
@@ -160,9 +170,20 @@ impl Outlook {
             looked_at += 1;
             // Each leads further than the one before it, so this ends.
             for log in &self.logs {
-                if let Some(leads_to) = log.leads(&way.lineage, way.leads_to) {
-                    let logs = way.logs.iter().copied().chain([log]).collect();
-                    let lineage = log.lineage.clone().up_to(leads_to);
+                let Some(end) = log.leads(&way.lineage, way.leads_to) else { continue };
+                // It may read beyond where it was left for another.
+                let left = self.logs.iter().map(|other| {
+                    let most = Position(u64::MAX);
+                    log.lineage.agrees(most, &other.lineage, most)
+                });
+                let mut ends: Vec<Position> =
+                    left.filter(|at| (way.leads_to.next()..end).contains(at)).collect();
+                ends.push(end);
+                ends.sort_unstable();
+                ends.dedup();
+                for leads_to in ends {
+                    let logs = way.logs.iter().copied().chain([(log, leads_to)]).collect();
+                    let lineage = way.lineage.clone().joined_by(&log.lineage).up_to(leads_to);
                     ways.push(Joined { base: way.base, logs, leads_to, lineage });
                 }
             }
@@ -316,7 +337,8 @@ impl Outlook {
 #[derive(Clone)]
 struct Joined<'a> {
     base: &'a Base,
-    logs: Vec<&'a LogFile>,
+    /// And how much of each.
+    logs: Vec<(&'a LogFile, Position)>,
     leads_to: Position,
     lineage: Lineage,
 }
@@ -481,7 +503,7 @@ impl LogFile {
     }
 
     /// Up to where it can be read behind a position.
-    pub fn end_behind(&self, at: Position) -> Position {
+    fn end_behind(&self, at: Position) -> Position {
         let next = at.next();
         let part = self.readable.iter().find(|(first, last)| (*first..=*last).contains(&next));
         part.map_or(at, |(_, last)| *last)
@@ -537,7 +559,7 @@ impl fmt::Display for Way {
         if self.base.is_alone {
             f.write_str(" (without its -wal)")?;
         }
-        for log in &self.logs {
+        for Part { log, .. } in &self.logs {
             let log = log.file.file_name().unwrap_or_default().to_string_lossy();
             write!(f, " and {log}")?;
         }

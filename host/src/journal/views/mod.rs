@@ -7,7 +7,7 @@ mod step;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::grief::{Part, contained};
 
@@ -214,24 +214,19 @@ impl SqliteViews {
                 let doubt = "UPDATE outbox SET attempting = 1 WHERE done = 0";
                 replies = tables.execute(doubt, [])?;
             }
+            recovery::forgets_ahead(tables)?;
             tables.execute("UPDATE position SET log = NULL, was_stopped = 1", []).map(drop)
         })?;
         Ok(replies)
     }
 
-    /// They have come to where they are in these runs.
+    /// They take over the runs of a log that goes on from where they are; its batches come next.
     ///
     /// # Errors
     /// [`JournalError`]: it couldn't be written.
-    pub fn came_along(&mut self, lineage: &Lineage) -> Result<()> {
-        self.mark(|tables| {
-            tables.execute("DELETE FROM lineage", [])?;
-            let mut add = tables.prepare("INSERT INTO lineage (log, after) VALUES (?1, ?2)")?;
-            for (run, after) in lineage.runs() {
-                add.execute(params![run, after.cast_signed()])?;
-            }
-            Ok(())
-        })
+    pub fn take_over(&mut self, log: &Lineage) -> Result<()> {
+        let lineage = self.lineage()?.joined_by(log);
+        self.mark(|tables| recovery::takes_over(tables, &lineage))
     }
 
     /// The newest outbox row there ever was.
