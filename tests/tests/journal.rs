@@ -35,7 +35,10 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
             })
         })
         .collect();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // However slow the machine is.
+    while taken.lock().unwrap().len() <= 20 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let backup = setup.folder.path().join("backup.sqlite");
     let file = backup.to_str().unwrap().to_owned();
     let before = taken.lock().unwrap().clone();
@@ -52,7 +55,6 @@ async fn a_backup_under_load_has_everything_that_was_acknowledged_before() {
     assert!(code == 3 && text.contains("a host runs in"), "{code} {text}");
     let (code, text) = setup.run(&["journal", "backup", &file, setup.config()]);
     assert!(code == 3 && text.contains("is there already"), "{code} {text}");
-    assert!(before.len() > 20, "there was hardly any load: {}", before.len());
     let all = taken.lock().unwrap().len();
     host.kill();
     // What has happened since is in the log, and comes on top.
