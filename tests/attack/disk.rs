@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cordboard_tests::emulator::{Provider, World};
@@ -67,13 +67,14 @@ async fn a_damaged_journal_is_said_and_left_as_it_is() {
     held("journals that are damaged, or no file", "refused with advice, left as they are");
 }
 
-/// Texts come as long as somebody takes them; those that were acknowledged.
+/// Texts come as long as somebody takes them; those that were acknowledged, and how many there are so far.
 fn texts_come(
     world: &World,
     life: usize,
-) -> (tokio::task::JoinHandle<Vec<String>>, Arc<AtomicBool>) {
+) -> (tokio::task::JoinHandle<Vec<String>>, Arc<AtomicBool>, Arc<AtomicUsize>) {
     let (world, enough) = (world.clone(), Arc::new(AtomicBool::new(false)));
-    let until = enough.clone();
+    let count = Arc::new(AtomicUsize::new(0));
+    let (until, counted) = (enough.clone(), count.clone());
     let texts = actix_web::rt::spawn(async move {
         let mut taken = Vec::new();
         for n in 0.. {
@@ -83,11 +84,12 @@ fn texts_come(
             let text = format!("SM{life:02}{n:030}");
             if world.deliver(Provider::Twilio, &text, "+14255550100", &text).await == 200 {
                 taken.push(text);
+                counted.fetch_add(1, Ordering::Relaxed);
             }
         }
         taken
     });
-    (texts, enough)
+    (texts, enough, count)
 }
 
 fn rescued(setup: &Setup) -> Option<PathBuf> {
@@ -113,7 +115,7 @@ async fn a_file_that_is_deleted_under_the_host_stops_it_and_nothing_acknowledged
         let host = setup.start(&["--strict"]).await;
         assert_eq!(emulators.world.text(Provider::Twilio, "+14255550101", lost).await, 200);
         let log = host.log().len();
-        let (texts, enough) = texts_come(&emulators.world, life);
+        let (texts, enough, _) = texts_come(&emulators.world, life);
         tokio::time::sleep(Duration::from_millis(300)).await;
         std::fs::remove_file(setup.data().join(lost)).unwrap();
         let said = |part: &str| host.log()[log..].contains(part).then_some(());
@@ -151,7 +153,7 @@ async fn a_file_that_is_cut_under_the_host_stops_it_and_isnt_taken_for_whole() {
         let emulators = setup.with_emulators();
         let token = setup.token("sam");
         let host = setup.start(&["--strict"]).await;
-        let (texts, enough) = texts_come(&emulators.world, 0);
+        let (texts, enough, _) = texts_come(&emulators.world, 0);
         tokio::time::sleep(Duration::from_millis(600)).await;
         let backup = setup.folder.path().join("backup.sqlite");
         let (code, text) =
@@ -239,11 +241,12 @@ async fn a_journal_that_is_gone_is_missed() {
 /// What a host leaves that was killed while texts came; those that were acknowledged.
 async fn killed_under_load(setup: &Setup, world: &World, life: usize) -> Vec<String> {
     let host = setup.start(&["--strict"]).await;
-    let (texts, enough) = texts_come(world, life);
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let (texts, enough, count) = texts_come(world, life);
+    while count.load(Ordering::Relaxed) <= 50 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     enough.store(true, Ordering::Relaxed);
     let taken = texts.await.unwrap();
-    assert!(taken.len() > 50, "{}", taken.len());
     // All of it can be seen by now.
     tokio::time::sleep(Duration::from_millis(200)).await;
     host.kill();
@@ -357,7 +360,7 @@ async fn a_cut_wal_of_the_tables_destroys_nothing_beside_it() {
         let emulators = setup.with_emulators();
         let token = setup.token("sam");
         let host = setup.start(&["--strict"]).await;
-        let (texts, enough) = texts_come(&emulators.world, life);
+        let (texts, enough, _) = texts_come(&emulators.world, life);
         tokio::time::sleep(Duration::from_millis(1200)).await;
         let wal = setup.data().join("journal.sqlite-wal");
         let length = std::fs::metadata(&wal).unwrap().len();
