@@ -729,3 +729,37 @@ async fn what_goes_on_from_a_snapshot_is_mixed_with_nothing_that_came_after_it()
     assert_eq!(host.stop(), Some(0));
     held("a snapshot that went on, and a backup of what came after it", "never mixed");
 }
+
+// OPS-11 OPS-10
+#[actix_web::test]
+async fn a_look_at_a_file_that_cant_be_opened_just_now_isnt_taken_for_damage() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    let text = async |n: u32| {
+        let from = format!("+14255550{n:03}");
+        emulators.world.text(Provider::Twilio, &from, &format!("text {n}")).await
+    };
+    assert_eq!(text(100).await, 200);
+    let descriptors = |soft: &str| {
+        let pid = host.pid().to_string();
+        let limit = format!("--nofile={soft}:");
+        let done = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+        assert!(done.unwrap().success());
+    };
+    // As where somebody has taken all there are: nothing can be opened. The files are looked at twenty times a second.
+    descriptors("8");
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    descriptors("4096");
+    while text(101).await != 200 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let found = host.transcripts(&token).await;
+    assert!((100..102).all(|n| found.contains(&format!("text {n}"))), "{found:?}");
+    assert_eq!(host.stop(), Some(0));
+    let aside = std::fs::read_dir(setup.data()).unwrap();
+    let is_aside = |name: std::ffi::OsString| name.to_string_lossy().starts_with("left-");
+    assert!(!aside.into_iter().any(|file| is_aside(file.unwrap().file_name())));
+    held("a host that has no descriptor left", "it goes on once there are some");
+}

@@ -102,7 +102,10 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
             println!("  what was acknowledged goes up to batch {}", known.at.0);
         }
         let are_damaged = !found.wrong.is_empty();
-        let usable = |way: &&journal::Way| !(are_damaged && way.base.kind == journal::Kind::Own);
+        let usable = |way: &&journal::Way| {
+            let is_own = way.base.kind == journal::Kind::Own;
+            !(are_damaged && is_own && way.base.form == journal::Form::AsItIs)
+        };
         match outlook.ways.iter().find(usable) {
             Some(way) => println!("  of what lies here {way} leads furthest, if that is whole"),
             None => println!("  nothing lies here that one could go on with: a backup is needed"),

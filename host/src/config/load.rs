@@ -138,7 +138,10 @@ impl Reader {
             let (words, code) = (words.escape_debug(), u32::from(c));
             let message =
                 format!("\"{words}\" holds the character U+{code:04X}, which nobody can see");
-            self.whole_file(&file, message);
+            // One that is written as a number isn't found so.
+            let (line, column) = text.find(c).map_or((1, 1), |at| line_and_column(&text, at));
+            self.problems.push(Problem { file, line, column, path: String::new(), message });
+            self.has_unread = true;
             return;
         }
         let node = Node::parse(&text);

@@ -306,8 +306,9 @@ impl Reader {
         let wrong = if name.chars().all(is_invisible) {
             "a name has at least one letter that can be seen; leave it out, and the id is shown"
                 .to_owned()
-        } else if name.chars().any(char::is_control) {
-            "a name stands on one line".to_owned()
+        } else if let Some(hidden) = name.chars().find(|c| is_hidden(*c)) {
+            let code = u32::from(hidden);
+            format!("a name stands on one line, without letters that nobody can see: U+{code:04X}")
         } else if count > MOST {
             format!("a name of {count} characters; at most {MOST}")
         } else {
@@ -334,6 +335,12 @@ impl Reader {
             self.problem(source, &path, format!("\"{id}\" stands twice; names are used once"));
         }
     }
+}
+
+/// What a name has no use for. Some scripts, and pictures of several people, are joined by what can't be seen.
+fn is_hidden(c: char) -> bool {
+    let joins = matches!(u32::from(c), 0x200c..=0x200d | 0xfe00..=0xfe0f | 0xe0020..=0xe007f);
+    c != ' ' && is_invisible(c) && !joins
 }
 
 /// Who the audit log says did what no agent did: signed in with a wrong name, left the configuration.

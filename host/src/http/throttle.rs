@@ -4,6 +4,7 @@
 //! isn't kept out there by somebody elsewhere, nor in the browser they had then; and from a network from which this name
 //! was hardly tried lately somebody may try a few times, whatever others do elsewhere with it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -83,6 +84,11 @@ enum Key {
 impl Key {
     fn counts_turns(&self) -> bool {
         matches!(self, Self::Turns(..) | Self::TurnsOfNetwork(..))
+    }
+
+    /// From where, whoever it was said to be.
+    fn is_place(&self) -> bool {
+        matches!(self, Self::Address(_) | Self::Network(_))
     }
 
     fn is_worth_more(&self) -> bool {
@@ -222,7 +228,8 @@ impl Throttle {
     }
 
     /// They try. It counts as wrong until it is known, so that many at once don't pass as one; if it never is
-    /// (the host is busy, or they hang up), it doesn't count.
+    /// (the host is busy, or they hang up), it doesn't count for the name, and does for where it came from: what is
+    /// remembered of each is room that others need.
     pub fn attempt<'a>(&'a self, account: &'a Name, from: Origin, now: Instant) -> Attempt<'a> {
         self.note(account, from, now);
         Attempt { throttle: self, account, from, at: now, counts: false }
@@ -241,9 +248,16 @@ impl Throttle {
     fn take_back(&self, account: &Name, from: Origin) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys(account, from).filter(|key| !key.counts_turns()) {
-            if let Some(known) = failures.get_mut(&key) {
-                known.count = known.count.saturating_sub(1);
-                known.is_known();
+            let Entry::Occupied(mut known) = failures.entry(key) else { continue };
+            let is_place = known.key().is_place();
+            known.get_mut().is_known();
+            if is_place {
+                continue;
+            }
+            let left = known.get().count.saturating_sub(1);
+            known.get_mut().count = left;
+            if left == 0 && known.get().turn.is_none() {
+                known.remove();
             }
         }
     }
@@ -252,10 +266,11 @@ impl Throttle {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let has_turn = turn(&known, account, from.address, now).is_some();
         for key in keys(account, from) {
-            let (is_account, counts_turns) = (matches!(key, Key::Account(_)), key.counts_turns());
+            let is_account = matches!(key, Key::Account(_));
+            let counts_at_once = key.counts_turns() || key.is_place();
             let failures = known.entry(key).or_insert(Failures::none(now));
             let count = failures.count(now);
-            if count == 0 || counts_turns {
+            if count == 0 || counts_at_once {
                 // Nothing is left of those before.
                 failures.last = now;
             }
@@ -283,6 +298,11 @@ impl Throttle {
             failures.remove(&Key::Browser(account.clone(), browser));
         }
         let Some(address) = from.address else { return };
+        for place in [Key::Address(address), Key::Network(network(address))] {
+            if let Some(known) = failures.get_mut(&place) {
+                known.count = known.count.saturating_sub(1);
+            }
+        }
         failures.remove(&Key::Both(account.clone(), address));
         failures.remove(&Key::Turns(account.clone(), address));
         // Whoever is of their network hasn't guessed that often: it is theirs, too.
@@ -576,7 +596,7 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         // The host was busy, or they hung up.
-        for _ in 0..100 {
+        for _ in 0..40 {
             drop(throttle.attempt(&known("kim"), address(1), now));
         }
         assert_eq!(throttle.wait(&known("kim"), address(1), now), None);
@@ -586,7 +606,19 @@ mod tests {
             (0..20).map(|_| throttle.attempt(&kim, address(1), now)).collect();
         assert!(throttle.wait(&kim, address(1), now).is_some());
         drop(under_way);
-        assert_eq!(throttle.wait(&kim, address(1), now), None);
+        let later = now + FORGOTTEN_AFTER;
+        assert_eq!(throttle.wait(&kim, address(1), later), None);
+        // Where it came from it does, or one address could crowd out what is remembered of others.
+        let mut tried = 0;
+        for n in 0..20_000 {
+            let name = Name::new(&format!("nobody-{n}"), false);
+            if throttle.wait(&name, address(3), now).is_none() {
+                drop(throttle.attempt(&name, address(3), now));
+                tried += 1;
+            }
+        }
+        assert_eq!(tried, ONE_ADDRESS.free + 1);
+        assert!(throttle.failures.lock().unwrap().len() < 1000);
     }
 
     // OPS-11

@@ -31,11 +31,25 @@ pub fn backup(data: &Path, to: &Path) -> Result<(), NotCopied> {
         .and_then(|reader| reader.copy_to(&partial))
         .map_err(NotCopied::from)
         .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong))
-        .and_then(|()| std::fs::hard_link(&partial, to).map_err(wrong));
+        .and_then(|()| gets_its_name(&partial, to).map_err(wrong));
     let _ = std::fs::remove_file(&partial);
     copied?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(wrong)
+}
+
+/// It takes nothing's place; where the file system knows no second names (a USB disk, a share), as far as a look shows.
+fn gets_its_name(partial: &Path, to: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind::{PermissionDenied, Unsupported};
+    match std::fs::hard_link(partial, to) {
+        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => {
+            if to.exists() {
+                return Err(std::io::ErrorKind::AlreadyExists.into());
+            }
+            std::fs::rename(partial, to)
+        }
+        linked => linked,
+    }
 }
 
 /// Why there is no copy.

@@ -1,7 +1,7 @@
 //! The journal's files under a running host: they grow, and nobody else deletes, replaces or cuts them.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -75,7 +75,7 @@ impl Files {
         let known = [schema::FILE, log::FILE].iter().flat_map(|file| {
             ["", "-wal", "-shm"].map(|end| {
                 let path = data.join(format!("{file}{end}"));
-                Known { was: look_at(&path), path }
+                Known { was: look_at(&path).unwrap_or_default(), path }
             })
         });
         let known = known.collect();
@@ -96,7 +96,7 @@ impl Files {
         let was_moved = written_back % 2 == 1 || before != written_back;
         let is_our_cut = std::mem::replace(&mut self.cuts, cuts) != cuts;
         for file in &mut self.known {
-            let is = look_at(&file.path);
+            let Ok(is) = look_at(&file.path) else { continue };
             let what = match (file.was, is) {
                 (Some(_), None) => "was deleted".to_owned(),
                 (Some(was), Some(is)) if was.identity != is.identity => "was replaced".to_owned(),
@@ -122,19 +122,35 @@ impl Files {
     }
 }
 
-/// Only a `-wal` is opened: on the other two SQLite holds locks, which are the process' and end with any
-/// descriptor of the file that it closes.
-fn look_at(path: &Path) -> Option<Look> {
+/// What a look shows: nothing, if the file isn't there. Only a `-wal` is opened: on the other two SQLite holds locks,
+/// which are the process' and end with any descriptor of the file that it closes.
+///
+/// # Errors
+/// It couldn't be looked at just now, for want of descriptors, say: that says nothing of the file.
+fn look_at(path: &Path) -> io::Result<Option<Look>> {
     /// The last byte says how its checksums are to be read.
     const WAL: &[u8] = &[0x37, 0x7f, 0x06];
-    let about = std::fs::metadata(path).ok()?;
-    let mut head = [0; 3];
-    let is_wal = path.to_string_lossy().ends_with("-wal");
-    let wal = is_wal.then(|| File::open(path).ok()).flatten();
-    let is_sound = wal.is_some_and(|mut wal| {
-        wal.read_exact(&mut head).is_ok() && head == WAL && !wal::has_hole(&wal)
-    });
-    Some(Look { identity: (about.dev(), about.ino()), bytes: about.len(), is_sound })
+    let Some(about) = if_there(std::fs::metadata(path))? else { return Ok(None) };
+    let is_sound = match path.to_string_lossy().ends_with("-wal") {
+        false => false,
+        true => {
+            let Some(mut wal) = if_there(File::open(path))? else { return Ok(None) };
+            let mut head = [0; 3];
+            let begins = match wal.read_exact(&mut head) {
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+                read => read.is_ok() && head == WAL,
+            };
+            begins && !wal::has_hole(&wal)
+        }
+    };
+    Ok(Some(Look { identity: (about.dev(), about.ino()), bytes: about.len(), is_sound }))
+}
+
+fn if_there<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    match looked {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        looked => looked.map(Some),
+    }
 }
 
 #[cfg(test)]

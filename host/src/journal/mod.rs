@@ -50,7 +50,7 @@ pub use reader::{
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, PluginStore, Record, Records, RoutingEntries, With};
 pub use recovery::{
-    Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover, restore,
+    Form, Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover, restore,
 };
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};

@@ -69,6 +69,12 @@ pub(super) fn has_hole(file: &std::fs::File) -> bool {
 /// # Errors
 /// SQLite's own.
 pub(super) fn without_wal(file: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri(file, "immutable=1"), flags)
+}
+
+/// A file as SQLite is told of it with how it is to be opened.
+pub(super) fn uri(file: &Path, how: &str) -> String {
     let escaped: String = file
         .to_string_lossy()
         .chars()
@@ -77,8 +83,7 @@ pub(super) fn without_wal(file: &Path) -> rusqlite::Result<Connection> {
             c => c.to_string(),
         })
         .collect();
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+    format!("file:{escaped}?{how}")
 }
 
 fn look_at(bytes: &[u8]) -> Wal {

@@ -307,6 +307,8 @@ fn what_people_are_shown_can_be_seen() {
         ("", "can be seen"),
         ("\\u{200b}", "can be seen"),
         ("Kim\\nLee", "on one line"),
+        ("Ki\\u{200b}m", "on one line"),
+        ("Kim\\u{2028}", "on one line"),
         ("Kim \\u{202e}eeL", "U+202E"),
         (long.as_str(), "101 characters; at most 100"),
     ] {
@@ -320,10 +322,10 @@ fn what_people_are_shown_can_be_seen() {
             assert_eq!(found.len(), 1, "{section}: {found:#?}");
         }
     }
-    expect(&problems("(skills: [(id: \"a\u{202e}b\")])"), "", "U+202E, which nobody can see");
+    expect(&problems("(\nskills: [(id: \"a\u{202e}b\")])"), "2:", "U+202E, which nobody can see");
     // As an editor of another system writes it.
     assert_eq!(
-        problems("\u{feff}(queues: [(id: \"help\", name: \"Zoë 👋\")])"),
+        problems("\u{feff}(queues: [(id: \"help\", name: \"Zoë 👨\u{200d}👩\")])"),
         Vec::<String>::new()
     );
 }

@@ -31,6 +31,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const STOPPING: u64 = 10;
 /// Connections to the address for operators, if it is one of its own.
 const OPERATORS: usize = 64;
+/// Connections that are refused just now; a part of the descriptors that are kept back.
+const AT_THE_DOOR: usize = 64;
 /// Connections that the kernel has accepted and we haven't.
 const BACKLOG: u32 = 1024;
 
@@ -94,8 +96,11 @@ where
 {
     let mut server = Server::build()
         .workers(workers)
-        // The door counts; this one would keep everybody waiting.
-        .max_concurrent_connections(usize::MAX >> 1)
+        // The door counts, and refuses; but only what a worker has taken. What comes faster waits outside, or it would
+        // take the descriptors that the journal needs.
+        .max_concurrent_connections(
+            door.room.saturating_add(AT_THE_DOOR).min(usize::MAX >> 1) / workers + 1,
+        )
         .shutdown_timeout(STOPPING)
         .disable_signals();
     server = listen(server, door.clone(), everybody)?;

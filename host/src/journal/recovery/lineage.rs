@@ -71,6 +71,9 @@ impl Lineage {
 
     /// With those of a log that goes on from there (see [`Lineage::extends`]).
     pub fn joined_by(mut self, log: &Self) -> Self {
+        if self.is_empty() {
+            return log.clone();
+        }
         let newest = self.newest();
         let behind = log.0.iter().skip_while(|(run, _)| Some(*run) != newest).skip(1);
         self.0.extend(behind.copied());
@@ -80,6 +83,11 @@ impl Lineage {
     fn newest_of(mut self, most: usize) -> Self {
         self.0.drain(..self.0.len().saturating_sub(most));
         self
+    }
+
+    /// The oldest run alone.
+    pub fn oldest(&self) -> Self {
+        Self(self.0.first().copied().into_iter().collect())
     }
 
     /// The runs, with the positions behind which they begin.

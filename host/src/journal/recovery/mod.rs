@@ -4,6 +4,7 @@
 //! out to be the wrong one is one that can be gone back.
 
 mod lineage;
+mod mend;
 #[cfg(test)]
 mod tests;
 mod ways;
@@ -23,7 +24,7 @@ pub(super) use lineage::{
     Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, forgets_ahead,
     new_run, takes_over,
 };
-pub use ways::{Kind, Outlook, Way};
+pub use ways::{Form, Kind, Outlook, Way};
 use ways::{LogFile, Looked, Part};
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -155,6 +156,7 @@ fn must_be_a_backup(file: &Path) -> Result<()> {
 /// Whether a start goes on with all that there is, so that nothing has to be done.
 fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
     let is_there = way.base.kind == Kind::Own
+        && way.base.form == Form::AsItIs
         && !way.base.is_alone
         && way.logs.iter().all(|part| part.log.is_in_place);
     // One that can't be read at all isn't among them.
@@ -227,9 +229,11 @@ fn go(
     let may_lack = outlook.may_lack(way).is_some();
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
     let ends = Ends { forks: gives_up, doubts: !is_whole };
-    let (replies, lineage) = match way.base.kind {
-        Kind::Own => in_place(data, way, ends, now_ms).map_err(NotDone::BrokenOff)?,
-        Kind::Aside | Kind::Backup => {
+    let (replies, lineage) = match (way.base.kind, way.base.form) {
+        (Kind::Own, Form::AsItIs) => {
+            in_place(data, way, ends, now_ms).map_err(NotDone::BrokenOff)?
+        }
+        _ => {
             let partial = data.join("restored.partial");
             let made = made_of_copy(&partial, way, ends);
             if made.is_err() {
@@ -292,9 +296,16 @@ fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage
     let copy = |from: &Path, to: &Path| {
         std::fs::copy(from, to).map(drop).map_err(|error| not_written(from, &error))
     };
-    copy(&way.base.file, partial)?;
-    if !way.base.is_alone && way.base.kind == Kind::Aside && wal::path(&way.base.file).exists() {
-        copy(&wal::path(&way.base.file), &wal::path(partial))?;
+    let (from, beside) = (&way.base.file, wal::path(&way.base.file));
+    match way.base.form {
+        Form::Empty => {}
+        Form::Mended => mend::mended(from, way.base.is_alone, partial)?,
+        Form::AsItIs => {
+            copy(from, partial)?;
+            if !way.base.is_alone && way.base.kind == Kind::Aside && beside.exists() {
+                copy(&beside, &wal::path(partial))?;
+            }
+        }
     }
     let mut views = gone_on(SqliteViews::open_file(partial.to_owned())?, way)?;
     if !way.logs.is_empty() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::lineage::{Lineage, REACHED, Reached};
+use super::mend::mended;
 use crate::journal::entry::{self, Position};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, Log, LogId, SqliteLog};
@@ -27,6 +28,17 @@ pub enum Kind {
     Backup,
 }
 
+/// What is made of a file with tables.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Form {
+    /// It is used as it is.
+    AsItIs,
+    /// A copy of it has its indices made anew.
+    Mended,
+    /// Nothing: there are none, and a log has all there ever was.
+    Empty,
+}
+
 /// Tables that one can go on with.
 #[derive(Clone, Debug)]
 pub struct Base {
@@ -34,6 +46,8 @@ pub struct Base {
     pub file: PathBuf,
     /// Whose.
     pub kind: Kind,
+    /// What is made of them.
+    pub form: Form,
     /// Without what lies beside the file, which isn't whole, or of an earlier time.
     pub is_alone: bool,
     /// What lies beside the file has a hole, and they end there.
@@ -116,7 +130,10 @@ impl Outlook {
             .chain(named);
         for (file, kind) in files.filter(|(file, kind)| file.exists() || *kind == Kind::Backup) {
             match looks_at(&file, kind) {
-                Ok(found) => bases.extend(found),
+                Ok(found) => {
+                    bases.extend(found.iter().filter_map(Base::mended));
+                    bases.extend(found);
+                }
                 Err(error) => outlook.unusable.push((file, error.to_string())),
             }
         }
@@ -131,6 +148,9 @@ impl Outlook {
         }
         let aside = place::put_aside_before(data, log::FILE);
         outlook.logs.extend(aside.iter().filter_map(|file| LogFile::of(file, false).ok()));
+        if !bases.iter().any(|base| base.kind == Kind::Own) {
+            bases.extend(outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data)));
+        }
         let ways = outlook.joined(&bases);
         let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
         let ways = ways.into_iter().map(|way| {
@@ -147,7 +167,7 @@ impl Outlook {
         // Of those that have as much of what was acknowledged: what needs nothing to be put in its place. What they have
         // beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
-            let place = (way.base.kind, way.base.is_alone);
+            let place = (way.base.kind, way.base.form, way.base.is_alone);
             (Reverse(way.agrees), place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
@@ -374,29 +394,64 @@ fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Opti
 
 /// Whose form was looked at, and what was found.
 #[derive(Default)]
-pub struct Looked(Vec<(PathBuf, bool, Option<String>)>);
+pub struct Looked(Vec<(PathBuf, Form, bool, Option<String>)>, Vec<Copy>);
+
+/// What was made to be looked at goes with that.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn remove(&self) {
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", self.0.display()));
+        }
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
 
 impl Looked {
     /// Whether all of some tables can be read, and agrees.
     pub fn is_sound(&mut self, base: &Base) -> bool {
         let (file, is_alone) = (&base.file, base.is_alone);
-        let known = self.0.iter().find(|(known, alone, _)| known == file && *alone == is_alone);
-        if let Some((_, _, wrong)) = known {
+        let is_it = |(known, form, alone, _): &&(PathBuf, Form, bool, Option<String>)| {
+            known == file && *form == base.form && *alone == is_alone
+        };
+        if let Some((.., wrong)) = self.0.iter().find(is_it) {
             return wrong.is_none();
         }
-        let connection = match is_alone || base.kind == Kind::Backup {
-            true => wal::without_wal(file).map_err(JournalError::from),
-            false => verify::look_only(file),
+        let connection = match base.form {
+            Form::Empty => return true,
+            // What it would be is made once to see.
+            Form::Mended => self.mended(base),
+            Form::AsItIs if is_alone || base.kind == Kind::Backup => {
+                wal::without_wal(file).map_err(JournalError::from)
+            }
+            Form::AsItIs => verify::look_only(file),
         };
         let wrong = connection.and_then(|connection| verify::form(&connection)).err();
         let is_sound = wrong.is_none();
-        self.0.push((file.clone(), is_alone, wrong.map(|wrong| wrong.to_string())));
+        self.0.push((file.clone(), base.form, is_alone, wrong.map(|wrong| wrong.to_string())));
         is_sound
+    }
+
+    fn mended(&mut self, base: &Base) -> Result<Connection, JournalError> {
+        let name = format!("restored.{}mended.partial", if base.is_alone { "alone." } else { "" });
+        let copy = Copy(base.file.with_file_name(name));
+        copy.remove();
+        mended(&base.file, base.is_alone, &copy.0)?;
+        let connection = verify::look_only(&copy.0)?;
+        self.1.push(copy);
+        Ok(connection)
     }
 
     /// Those that aren't, and why.
     pub fn damaged(&self) -> impl Iterator<Item = (&PathBuf, &String)> {
-        self.0.iter().filter_map(|(file, _, why)| Some((file, why.as_ref()?)))
+        let as_they_are = self.0.iter().filter(|(_, form, ..)| *form == Form::AsItIs);
+        as_they_are.filter_map(|(file, .., why)| Some((file, why.as_ref()?)))
     }
 }
 
@@ -410,6 +465,27 @@ impl Doubts {
 }
 
 impl Base {
+    /// None, where a log has all there ever was.
+    fn before_all_of(log: &LogFile, data: &Path) -> Option<Self> {
+        let begins = log.readable.first().is_some_and(|(first, _)| *first == Position(1));
+        begins.then(|| Self {
+            file: data.join(schema::FILE),
+            kind: Kind::Aside,
+            form: Form::Empty,
+            is_alone: false,
+            is_torn: false,
+            applied: Position(0),
+            log: None,
+            lineage: log.lineage.oldest(),
+            was_stopped: true,
+        })
+    }
+
+    /// The same with indices that are made anew.
+    fn mended(&self) -> Option<Self> {
+        (self.kind != Kind::Backup).then(|| Self { form: Form::Mended, ..self.clone() })
+    }
+
     /// Recovery has left them like this, and nobody has gone on with them since.
     fn is_settled(&self) -> bool {
         self.log.is_none() && !self.lineage.is_empty()
@@ -441,7 +517,8 @@ fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
         let (file, log) = (file.to_owned(), mark.log);
         let Mark { applied, was_stopped, .. } = mark;
         let is_torn = beside == Wal::Broken && !is_alone;
-        let base = Base { file, kind, is_alone, is_torn, applied, log, lineage, was_stopped };
+        let form = Form::AsItIs;
+        let base = Base { file, kind, form, is_alone, is_torn, applied, log, lineage, was_stopped };
         Ok::<_, JournalError>((base, mark))
     };
     let alone = wal::without_wal(file).map_err(JournalError::from);
@@ -556,6 +633,11 @@ impl fmt::Display for Way {
             }
         };
         f.write_str(&name(&self.base.file))?;
+        match self.base.form {
+            Form::AsItIs => {}
+            Form::Mended => f.write_str(" (with its indices made anew)")?,
+            Form::Empty => f.write_str(" (begun anew)")?,
+        }
         if self.base.is_alone {
             f.write_str(" (without its -wal)")?;
         }
