@@ -159,11 +159,18 @@ pub struct Origin {
     pub browser: Option<Device>,
 }
 
+/// From where, and whether they have signed in from there before.
+#[derive(Clone, Copy)]
+struct Place {
+    from: Origin,
+    is_home: bool,
+}
+
 /// An attempt to sign in, until it is known what became of it.
 pub struct Attempt<'a> {
     throttle: &'a Throttle,
     account: &'a Name,
-    from: Origin,
+    from: Place,
     at: Instant,
     counts: bool,
 }
@@ -184,7 +191,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.counts {
-            self.throttle.take_back(self.account, self.from);
+            self.throttle.take_back(self.account, self.from, self.at);
         }
     }
 }
@@ -203,19 +210,16 @@ impl Throttle {
     /// How long they have to wait before they may try again; nothing: they may.
     pub fn wait(&self, account: &Name, from: Origin, now: Instant) -> Option<Duration> {
         let known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_at_home = self.is_at_home(account, from.address);
+        let place = self.place(account, from);
         let turn = turn(&known, account, from.address, now);
         let of = |key: Key| {
             // What others get wrong: elsewhere with this name, or here with another one.
-            if key.counts_turns()
-                || (is_at_home
-                    && matches!(key, Key::Account(_) | Key::Address(_) | Key::Network(_)))
-            {
+            if key.counts_turns() || (place.is_home && matches!(key, Key::Account(_))) {
                 return None;
             }
             let failures = known.get(&key)?;
             // Somebody beside them keeps whoever is at home out for a minute at most.
-            let rule = if is_at_home { AT_HOME } else { key.rule() };
+            let rule = if place.is_home { AT_HOME } else { key.rule() };
             let wait = failures.wait(rule, now)?;
             if let (Key::Account(_), Some(turn)) = (&key, turn) {
                 let due = failures.turn.map_or(turn, |last| turn.max(last + ONE_TURN_IN));
@@ -224,18 +228,23 @@ impl Throttle {
             }
             Some(wait)
         };
-        keys(account, from).filter_map(of).max()
+        keys(account, place).filter_map(of).max()
     }
 
     /// They try. It counts as wrong until it is known, so that many at once don't pass as one; if it never is
     /// (the host is busy, or they hang up), it doesn't count for the name, and does for where it came from: what is
     /// remembered of each is room that others need.
     pub fn attempt<'a>(&'a self, account: &'a Name, from: Origin, now: Instant) -> Attempt<'a> {
+        let from = self.place(account, from);
         self.note(account, from, now);
         Attempt { throttle: self, account, from, at: now, counts: false }
     }
 
-    fn was_wrong(&self, account: &Name, from: Origin, at: Instant) {
+    fn place(&self, account: &Name, from: Origin) -> Place {
+        Place { from, is_home: self.is_at_home(account, from.address) }
+    }
+
+    fn was_wrong(&self, account: &Name, from: Place, at: Instant) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys(account, from) {
             if let Some(known) = failures.get_mut(&key) {
@@ -245,13 +254,14 @@ impl Throttle {
         }
     }
 
-    fn take_back(&self, account: &Name, from: Origin) {
+    fn take_back(&self, account: &Name, from: Place, at: Instant) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys(account, from).filter(|key| !key.counts_turns()) {
             let Entry::Occupied(mut known) = failures.entry(key) else { continue };
             let is_place = known.key().is_place();
             known.get_mut().is_known();
             if is_place {
+                known.get_mut().last = known.get().last.max(at);
                 continue;
             }
             let left = known.get().count.saturating_sub(1);
@@ -262,12 +272,12 @@ impl Throttle {
         }
     }
 
-    fn note(&self, account: &Name, from: Origin, now: Instant) {
+    fn note(&self, account: &Name, place: Place, now: Instant) {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let has_turn = turn(&known, account, from.address, now).is_some();
-        for key in keys(account, from) {
+        let has_turn = turn(&known, account, place.from.address, now).is_some();
+        for key in keys(account, place) {
             let is_account = matches!(key, Key::Account(_));
-            let counts_at_once = key.counts_turns() || key.is_place();
+            let counts_at_once = key.counts_turns();
             let failures = known.entry(key).or_insert(Failures::none(now));
             let count = failures.count(now);
             if count == 0 || counts_at_once {
@@ -292,15 +302,18 @@ impl Throttle {
     }
 
     /// What they got wrong before was a mistake, and they are at home there.
-    fn succeeded(&self, account: &Name, from: Origin) {
+    fn succeeded(&self, account: &Name, place: Place) {
+        let from = place.from;
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(browser) = from.browser {
             failures.remove(&Key::Browser(account.clone(), browser));
         }
         let Some(address) = from.address else { return };
-        for place in [Key::Address(address), Key::Network(network(address))] {
-            if let Some(known) = failures.get_mut(&place) {
+        // What this one had counted there, and nothing of others'.
+        for key in keys(account, place).filter(Key::is_place) {
+            if let Some(known) = failures.get_mut(&key) {
                 known.count = known.count.saturating_sub(1);
+                known.is_known();
             }
         }
         failures.remove(&Key::Both(account.clone(), address));
@@ -383,14 +396,17 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn keys(account: &Name, from: Origin) -> impl Iterator<Item = Key> {
+/// What an attempt counts for. Whoever is at home uses up nothing of what their neighbours have.
+fn keys(account: &Name, Place { from, is_home }: Place) -> impl Iterator<Item = Key> {
     let browser = from.browser.map(|browser| Key::Browser(account.clone(), browser));
     let elsewhere = browser.is_none().then(|| {
         let of_address = |address| {
             let both = Key::Both(account.clone(), address);
             let turns = Key::Turns(account.clone(), address);
             let of_network = Key::TurnsOfNetwork(account.clone(), network(address));
-            [both, Key::Address(address), Key::Network(network(address)), turns, of_network]
+            let places = [Key::Address(address), Key::Network(network(address))];
+            let places = places.into_iter().filter(move |_| !is_home);
+            places.chain([both, turns, of_network])
         };
         let of_address = from.address.map(of_address).into_iter().flatten();
         of_address.chain([Key::Account(account.clone())])
@@ -454,7 +470,7 @@ mod tests {
         assert_eq!(throttle.wait(&known("lee"), address(1), now), None, "a colleague");
         let later = now + Duration::from_secs(900);
         assert_eq!(throttle.wait(&known("kim"), address(1), later), None);
-        throttle.succeeded(&known("kim"), address(1));
+        throttle.attempt(&known("kim"), address(1), now).was_right();
         assert_eq!(throttle.wait(&known("kim"), address(1), now), None);
     }
 
@@ -570,7 +586,7 @@ mod tests {
     fn old_pages_and_strangers_keep_nobody_out() {
         let throttle = Throttle::default();
         let now = Instant::now();
-        throttle.succeeded(&known("kim"), address(1));
+        throttle.attempt(&known("kim"), address(1), now).was_right();
         for n in 0..200 {
             throttle.token_failed(address(1).address, now);
             throttle.attempt(&known("kim"), address(n + 2), now).was_wrong();
@@ -608,6 +624,18 @@ mod tests {
         drop(under_way);
         let later = now + FORGOTTEN_AFTER;
         assert_eq!(throttle.wait(&kim, address(1), later), None);
+        // Who signs in from a browser that is known, or at home, gives nothing back there, and takes nothing.
+        let theirs = Origin { browser: Some([7; 16]), ..address(4) };
+        for n in 0..60 {
+            throttle.attempt(&known(&format!("agent-{n}")), address(4), now).was_wrong();
+            throttle.attempt(&kim, theirs, now).was_right();
+        }
+        assert!(throttle.wait(&known("somebody"), address(4), now).is_some());
+        throttle.attempt(&kim, address(5), now).was_right();
+        for _ in 0..3000 {
+            drop(throttle.attempt(&kim, address(5), now));
+        }
+        assert_eq!(throttle.wait(&known("newcomer"), address(5), now), None);
         // Where it came from it does, or one address could crowd out what is remembered of others.
         let mut tried = 0;
         for n in 0..20_000 {
@@ -644,7 +672,7 @@ mod tests {
     fn at_the_longest_wait_a_hundred_at_once_are_one() {
         let throttle = Throttle::default();
         let mut now = Instant::now();
-        throttle.succeeded(&known("kim"), address(1));
+        throttle.attempt(&known("kim"), address(1), now).was_right();
         for place in [address(1), address(2)] {
             for _ in 0..40 {
                 now += Duration::from_secs(1);

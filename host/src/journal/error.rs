@@ -48,6 +48,11 @@ impl JournalError {
         of_the_disk.contains(&self.trouble)
     }
 
+    /// It says nothing of what was to be looked at: there was no room to.
+    pub fn keeps_from_looking(&self) -> bool {
+        matches!(self.trouble, Trouble::Full | Trouble::NotWritable)
+    }
+
     /// Nobody writes any more.
     pub fn ended() -> Self {
         Self::new(Trouble::Other, "the journal's writer has ended")

@@ -90,13 +90,15 @@ impl Files {
     /// What has become of one of them.
     pub fn look(&mut self) -> Result<(), Harm> {
         let Some(cuts) = self.own_cuts.count() else { return Ok(()) };
+        let looks: io::Result<Vec<_>> = self.known.iter().map(|file| look_at(&file.path)).collect();
+        // Of what couldn't be looked at just now nothing is known, also not whether a cut was ours.
+        let Ok(looks) = looks else { return Ok(()) };
         // One that was cut while it was moved to the file has left that torn.
         let written_back = self.progress.written_back();
         let before = std::mem::replace(&mut self.written_back, written_back);
         let was_moved = written_back % 2 == 1 || before != written_back;
         let is_our_cut = std::mem::replace(&mut self.cuts, cuts) != cuts;
-        for file in &mut self.known {
-            let Ok(is) = look_at(&file.path) else { continue };
+        for (file, is) in self.known.iter_mut().zip(looks) {
             let what = match (file.was, is) {
                 (Some(_), None) => "was deleted".to_owned(),
                 (Some(was), Some(is)) if was.identity != is.identity => "was replaced".to_owned(),

@@ -1,5 +1,9 @@
 //! Tables of which only an index is damaged: a copy, row by row, in which indices are made anew.
+//!
+//! An index that doesn't agree with its table is the witness of a table that has lost rows. So that is done only where an
+//! index can't be read as one, and everything else agrees.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -24,6 +28,8 @@ pub fn mended(from: &Path, is_alone: bool, to: &Path) -> Result<()> {
         let text = "only journals of this version are mended";
         return Err(JournalError::new(Trouble::Other, text));
     }
+    let damaged = || JournalError::new(Trouble::Damaged, "more than an index is damaged");
+    let witnesses = only_indices_are_damaged(&connection)?.ok_or_else(damaged)?;
     connection.execute_batch("BEGIN")?;
     for table in tables(&connection)? {
         let Columns { all, order } = columns(&connection, &table)?;
@@ -34,9 +40,117 @@ pub fn mended(from: &Path, is_alone: bool, to: &Path) -> Result<()> {
         );
         connection.execute(&copy, [])?;
     }
+    for witness in witnesses {
+        if !witness.agrees(&connection)? {
+            return Err(damaged());
+        }
+    }
     connection.execute("UPDATE position SET indexed = 0", [])?;
     connection.execute_batch("COMMIT")?;
     Ok(connection.execute_batch("DETACH old; PRAGMA wal_checkpoint(TRUNCATE)")?)
+}
+
+/// By what SQLite says of it (<https://www.sqlite.org/pragma.html#pragma_integrity_check>): pages of trees that are
+/// indices, or the index of texts, and nothing that would speak of another tree. Also the indices that SQLite couldn't
+/// compare with their table, as another one of it can't be read.
+fn only_indices_are_damaged(connection: &Connection) -> rusqlite::Result<Option<Vec<Witness>>> {
+    let query = "SELECT name, type, tbl_name, rootpage, sql FROM old.sqlite_schema";
+    let mut all = connection.prepare(query)?;
+    let all = all.query_map([], |row| {
+        let (name, kind, table) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Tree { name, kind, table, root: row.get(3)?, sql: row.get(4)? })
+    })?;
+    let all: Vec<Tree> = all.collect::<rusqlite::Result<_>>()?;
+    let mut broken = HashSet::new();
+    if !speaks_of_indices(&all, &said(connection, "PRAGMA old.quick_check(100000)")?, &mut broken) {
+        return Ok(None);
+    }
+    let mut witnesses = Vec::new();
+    for table in tables(connection)? {
+        let check = format!("PRAGMA old.integrity_check('{table}')");
+        match said(connection, &check) {
+            Ok(lines) if speaks_of_indices(&all, &lines, &mut broken) => {}
+            Ok(_) => return Ok(None),
+            Err(_) => {
+                let own = all.iter().filter(|tree| tree.table == table && tree.kind == "index");
+                let whole = own.filter(|tree| !broken.contains(tree.name.as_str()));
+                witnesses.extend(whole.map(Tree::witness));
+            }
+        }
+    }
+    Ok((!broken.is_empty()).then_some(witnesses))
+}
+
+/// An index that tells how many rows of a table there were.
+struct Witness {
+    table: String,
+    index: String,
+    /// Of which rows.
+    condition: String,
+}
+
+impl Witness {
+    /// Whether the copy has as many.
+    fn agrees(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        let Self { table, index, condition } = self;
+        let count = |from: String| {
+            let query = format!("SELECT count(*) FROM {from} WHERE {condition}");
+            connection.query_row(&query, [], |row| row.get::<_, i64>(0))
+        };
+        let (had, has) = (
+            count(format!("old.\"{table}\" INDEXED BY \"{index}\""))?,
+            count(format!("main.\"{table}\""))?,
+        );
+        Ok(had == has)
+    }
+}
+
+/// A table or an index, as the schema names it.
+struct Tree {
+    name: String,
+    kind: String,
+    table: String,
+    root: i64,
+    /// None of those that a table's key makes.
+    sql: Option<String>,
+}
+
+impl Tree {
+    fn witness(&self) -> Witness {
+        let condition = self.sql.as_deref().and_then(|sql| Some(sql.split_once(" WHERE ")?.1));
+        Witness {
+            table: self.table.clone(),
+            index: self.name.clone(),
+            condition: condition.unwrap_or("1").to_owned(),
+        }
+    }
+}
+
+/// Whether what is said is of indices alone, and of none that can be read: those that can't are noted.
+fn speaks_of_indices<'a>(all: &'a [Tree], lines: &[String], broken: &mut HashSet<&'a str>) -> bool {
+    let mut named = Vec::new();
+    for line in lines {
+        if let Some(about) = line.strip_prefix("Tree ") {
+            let root = about.split(' ').next().and_then(|root| root.parse::<i64>().ok());
+            let tree = all.iter().find(|tree| Some(tree.root) == root);
+            let is_made_anew =
+                |tree: &&Tree| tree.kind == "index" || tree.name.starts_with("texts");
+            let Some(tree) = tree.filter(is_made_anew) else { return false };
+            broken.insert(&tree.name);
+        } else if let Some((_, index)) = line.rsplit_once(" index ") {
+            named.push(index);
+        } else if !(line == "ok" || line.starts_with("*** in ") || line.ends_with(": never used")) {
+            return false;
+        }
+    }
+    named.iter().all(|index| broken.contains(index))
+}
+
+fn said(connection: &Connection, check: &str) -> rusqlite::Result<Vec<String>> {
+    let mut check = connection.prepare(check)?;
+    let said = check.query_map([], |row| row.get::<_, String>(0))?;
+    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(said.iter().flat_map(|lines| lines.lines().map(str::to_owned)).collect())
 }
 
 /// Ours, but for the index of texts and what is to be taken out of that.

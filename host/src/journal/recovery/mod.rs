@@ -93,6 +93,11 @@ pub fn recover(
         return Err(JournalError::new(Trouble::Other, text).into());
     }
     let way = outlook.ways.iter().find(|way| looked.is_sound(&way.base));
+    if let Some(error) = looked.kept_from()
+        && way.is_none_or(|way| outlook.lacks(way) > 0 || outlook.may_lack(way).is_some())
+    {
+        return Err(error.clone().into());
+    }
     let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
     if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
         return Ok(None);

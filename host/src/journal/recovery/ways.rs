@@ -148,9 +148,8 @@ impl Outlook {
         }
         let aside = place::put_aside_before(data, log::FILE);
         outlook.logs.extend(aside.iter().filter_map(|file| LogFile::of(file, false).ok()));
-        if !bases.iter().any(|base| base.kind == Kind::Own) {
-            bases.extend(outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data)));
-        }
+        let begun = outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data));
+        bases.extend(begun.collect::<Vec<_>>());
         let ways = outlook.joined(&bases);
         let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
         let ways = ways.into_iter().map(|way| {
@@ -167,7 +166,9 @@ impl Outlook {
         // Of those that have as much of what was acknowledged: what needs nothing to be put in its place. What they have
         // beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
-            let place = (way.base.kind, way.base.form, way.base.is_alone);
+            // What is whole as it is goes before what has to be mended.
+            let is_mended = way.base.form == Form::Mended;
+            let place = (is_mended, way.base.kind, way.base.form, way.base.is_alone);
             (Reverse(way.agrees), place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
@@ -394,7 +395,13 @@ fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Opti
 
 /// Whose form was looked at, and what was found.
 #[derive(Default)]
-pub struct Looked(Vec<(PathBuf, Form, bool, Option<String>)>, Vec<Copy>);
+pub struct Looked {
+    found: Vec<(PathBuf, Form, bool, Option<String>)>,
+    /// What was made for it.
+    copies: Vec<Copy>,
+    /// Something couldn't be looked at: for want of room, say.
+    kept_from: Option<JournalError>,
+}
 
 /// What was made to be looked at goes with that.
 struct Copy(PathBuf);
@@ -420,7 +427,7 @@ impl Looked {
         let is_it = |(known, form, alone, _): &&(PathBuf, Form, bool, Option<String>)| {
             known == file && *form == base.form && *alone == is_alone
         };
-        if let Some((.., wrong)) = self.0.iter().find(is_it) {
+        if let Some((.., wrong)) = self.found.iter().find(is_it) {
             return wrong.is_none();
         }
         let connection = match base.form {
@@ -433,8 +440,11 @@ impl Looked {
             Form::AsItIs => verify::look_only(file),
         };
         let wrong = connection.and_then(|connection| verify::form(&connection)).err();
+        if let Some(error) = wrong.as_ref().filter(|error| error.keeps_from_looking()) {
+            self.kept_from.get_or_insert_with(|| error.clone());
+        }
         let is_sound = wrong.is_none();
-        self.0.push((file.clone(), base.form, is_alone, wrong.map(|wrong| wrong.to_string())));
+        self.found.push((file.clone(), base.form, is_alone, wrong.map(|wrong| wrong.to_string())));
         is_sound
     }
 
@@ -444,13 +454,18 @@ impl Looked {
         copy.remove();
         mended(&base.file, base.is_alone, &copy.0)?;
         let connection = verify::look_only(&copy.0)?;
-        self.1.push(copy);
+        self.copies.push(copy);
         Ok(connection)
+    }
+
+    /// Why something couldn't be looked at, which may lead further.
+    pub fn kept_from(&self) -> Option<&JournalError> {
+        self.kept_from.as_ref()
     }
 
     /// Those that aren't, and why.
     pub fn damaged(&self) -> impl Iterator<Item = (&PathBuf, &String)> {
-        let as_they_are = self.0.iter().filter(|(_, form, ..)| *form == Form::AsItIs);
+        let as_they_are = self.found.iter().filter(|(_, form, ..)| *form == Form::AsItIs);
         as_they_are.filter_map(|(file, .., why)| Some((file, why.as_ref()?)))
     }
 }
