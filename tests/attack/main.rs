@@ -14,6 +14,7 @@ mod leavers;
 mod load;
 mod promises;
 mod readers;
+mod recovery;
 mod screens;
 mod sign_in;
 mod sockets;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cordboard_tests::emulator::{Provider, World};
 use cordboard_tests::harness::HostProcess;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +20,12 @@ pub fn times(short: usize, long: usize) -> usize {
 /// A line of the table; shown with `--nocapture`.
 pub fn held(what: &str, measured: &str) {
     println!("held | {what} | {measured}");
+}
+
+/// A customer of that number says "text 100"; what is answered.
+pub async fn says(world: &World, number: u32) -> u16 {
+    let from = format!("+14255550{number:03}");
+    world.text(Provider::Twilio, &from, &format!("text {number}")).await
 }
 
 /// Megabytes that the host has in memory.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::Reader;
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
+use super::place;
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
 /// The file appears once it is whole, and takes nothing's place.
@@ -38,17 +39,12 @@ pub fn backup(data: &Path, to: &Path) -> Result<(), NotCopied> {
     File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(wrong)
 }
 
-/// It takes nothing's place; where the file system knows no second names (a USB disk, a share), as far as a look shows.
+/// It takes nothing's place; where the file system knows no second names, as far as a look shows.
 fn gets_its_name(partial: &Path, to: &Path) -> std::io::Result<()> {
-    use std::io::ErrorKind::{PermissionDenied, Unsupported};
-    match std::fs::hard_link(partial, to) {
-        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => {
-            if to.exists() {
-                return Err(std::io::ErrorKind::AlreadyExists.into());
-            }
-            std::fs::rename(partial, to)
-        }
-        linked => linked,
+    match place::link(partial, to)? {
+        true => Ok(()),
+        false if to.exists() => Err(std::io::ErrorKind::AlreadyExists.into()),
+        false => std::fs::rename(partial, to),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::progress::Progress;
-use super::{log, schema, wal};
+use super::{place, schema, wal};
 
 /// What the files were when they were looked at last.
 pub struct Files {
@@ -72,12 +72,8 @@ struct Look {
 impl Files {
     /// Of a folder whose journal is open, and was read.
     pub(super) fn of(data: &Path, own_cuts: Arc<OwnCuts>, progress: Arc<Progress>) -> Self {
-        let known = [schema::FILE, log::FILE].iter().flat_map(|file| {
-            ["", "-wal", "-shm"].map(|end| {
-                let path = data.join(format!("{file}{end}"));
-                Known { was: look_at(&path).unwrap_or_default(), path }
-            })
-        });
+        let known = place::own_files(data)
+            .map(|path| Known { was: look_at(&path).unwrap_or_default(), path });
         let known = known.collect();
         let cuts = own_cuts.count().unwrap_or_default();
         let written_back = progress.written_back();
@@ -158,7 +154,7 @@ fn if_there<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Position;
+    use crate::journal::{Position, log};
 
     // OPS-03
     #[test]

@@ -144,18 +144,13 @@ impl SqliteLog {
             place::put_log_aside(data, clock::now().0)?;
             // A new one is whole, or isn't there.
             let partial = data.join(format!("{FILE}.partial"));
-            let remove = || {
-                for end in ["", "-wal", "-shm", "-journal"] {
-                    let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
-                }
-            };
-            remove();
+            wal::remove(&partial);
             let made = writable(&partial)?;
             made.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
             drop(made);
             let placed = std::fs::rename(&partial, &file)
                 .and_then(|()| std::fs::File::open(data)?.sync_all());
-            remove();
+            wal::remove(&partial);
             placed.map_err(|error| {
                 let text = format!("{}: {error}", file.display());
                 JournalError::new(Trouble::NotWritable, text)

@@ -2,8 +2,9 @@
 //! They have threads of their own, each with a reader, so they stand behind no page of an export, and no HTTP
 //! worker, shard or actor waits for a disk.
 
-use crossbeam_channel::{Sender, unbounded};
 use std::path::Path;
+
+use crossbeam_channel::{Sender, unbounded};
 use tokio::sync::oneshot;
 
 use crate::grief::{Part, contained};

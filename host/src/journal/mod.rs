@@ -22,6 +22,7 @@ mod record;
 mod recovery;
 mod schema;
 mod sessions;
+mod start;
 mod texts;
 mod tidy;
 mod transcript;

@@ -18,6 +18,8 @@ const RESCUED: &str = "journal.rescued-";
 const ASIDE: &str = "left-";
 /// Stands in the name of what isn't whole yet.
 const PARTIAL: &str = ".partial";
+/// A database and what lies beside it.
+const ENDS: [&str; 3] = ["", "-wal", "-shm"];
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Stands in a folder while a copy is put in its journal's place.
@@ -132,9 +134,9 @@ pub(super) fn newest_rescued(data: &Path) -> Option<PathBuf> {
 /// has left.
 pub fn copies(data: &Path) -> Vec<String> {
     let of_ours = |name: &str| {
-        [FILE, log::FILE].iter().any(|file| {
-            name.strip_prefix(file).is_some_and(|end| ["", "-wal", "-shm"].contains(&end))
-        })
+        [FILE, log::FILE]
+            .iter()
+            .any(|file| name.strip_prefix(file).is_some_and(|end| ENDS.contains(&end)))
     };
     let is_database = |name: &str| {
         let mut head = [0; MAGIC.len()];
@@ -207,10 +209,11 @@ pub(super) fn put_beside_aside(data: &Path, ms: i64) -> Result<(), JournalError>
 
 /// The same of its log, as a whole: all of it has its second name before any of it loses its first.
 pub(super) fn put_log_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
-    for end in ["-wal", "-shm", ""] {
+    // The file itself last: without it what lies beside it is nobody's log.
+    for end in ENDS.into_iter().rev() {
         gets_second_name(data, &format!("{}{end}", log::FILE), ms)?;
     }
-    ["", "-wal", "-shm"].into_iter().try_for_each(|end| put_one_aside(data, log::FILE, end, ms))
+    ENDS.into_iter().try_for_each(|end| put_one_aside(data, log::FILE, end, ms))
 }
 
 /// The journal's own file has its second name before another one takes its first: there is one at any time, but where
@@ -222,17 +225,29 @@ pub(super) fn keep_aside(data: &Path, ms: i64) -> Result<(), JournalError> {
     }
 }
 
-/// A file has another name beside its own, if there is one and the file system knows such a thing.
+/// A file that is put aside has that name beside its own, if there is one and the file system knows such a thing.
 fn gets_second_name(data: &Path, name: &str, ms: i64) -> Result<bool, JournalError> {
-    use std::io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
     let file = data.join(name);
-    match std::fs::hard_link(&file, aside(data, name, ms)) {
-        Err(error) if matches!(error.kind(), NotFound | PermissionDenied | Unsupported) => {
-            Ok(false)
-        }
-        Err(error) => Err(not_aside(&file, &error)),
-        Ok(()) => Ok(true),
+    match link(&file, &aside(data, name, ms)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        linked => linked.map_err(|error| not_aside(&file, &error)),
     }
+}
+
+/// A file has a second name; not, where the file system knows no such thing (a USB disk, a share).
+pub(super) fn link(file: &Path, second: &Path) -> std::io::Result<bool> {
+    use std::io::ErrorKind::{PermissionDenied, Unsupported};
+    match std::fs::hard_link(file, second) {
+        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => Ok(false),
+        linked => linked.map(|()| true),
+    }
+}
+
+/// A journal's own files, as they are there while a host runs.
+pub(super) fn own_files(data: &Path) -> impl Iterator<Item = PathBuf> {
+    let names =
+        [FILE, log::FILE].into_iter().flat_map(|file| ENDS.map(|end| format!("{file}{end}")));
+    names.map(|name| data.join(name))
 }
 
 fn not_aside(file: &Path, error: &std::io::Error) -> JournalError {

@@ -8,10 +8,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::entry::{self, Position};
 use super::error::{JournalError, Trouble};
-use super::handle::{self, Beside};
 use super::log::{Log, SqliteLog};
 use super::recovery::Lineage;
 use super::schema::{self, SCHEMA_VERSION, SINCE_LOG};
+use super::start::{self, Beside};
 use super::views::Mark;
 use super::wal;
 
@@ -88,14 +88,14 @@ pub(super) fn form(connection: &Connection) -> Result<()> {
 /// # Errors
 /// [`JournalError`]: what would keep it from that.
 pub(super) fn would_start(data: &Path) -> Result<()> {
-    if handle::beside(data) == Beside::Foreign {
-        return Err(handle::of_two_times());
+    if start::beside(data) == Beside::Foreign {
+        return Err(start::of_two_times());
     }
     let connection = look_only(&data.join(schema::FILE))?;
     match has_a_log(&connection)? {
         true => {
             let mark = Mark::of(&connection)?;
-            handle::fits(data, &mark, &Lineage::of(&connection, &mark)?)
+            start::fits(data, &mark, &Lineage::of(&connection, &mark)?)
         }
         false => Ok(()),
     }
@@ -109,12 +109,12 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
     let mut found = Found::default();
     // As a start would look at it.
     let file = data.join(schema::FILE);
-    let beside = if nobody_runs { handle::beside(data) } else { Beside::Fine };
+    let beside = if nobody_runs { start::beside(data) } else { Beside::Fine };
     let connection = match beside {
         Beside::Fine => look_only(&file)?,
         Beside::Needless => wal::without_wal(&file)?,
         Beside::Foreign => {
-            found.wrong.push(handle::of_two_times().to_string());
+            found.wrong.push(start::of_two_times().to_string());
             return Ok(found);
         }
     };
@@ -125,7 +125,7 @@ pub fn folder(data: &Path, nobody_runs: bool) -> Result<Found> {
             Err(error) => found.note(error.to_string()),
             Ok(mark) => {
                 let lineage = Lineage::of(&connection, &mark);
-                let fits = lineage.and_then(|lineage| handle::fits(data, &mark, &lineage));
+                let fits = lineage.and_then(|lineage| start::fits(data, &mark, &lineage));
                 found.wrong_with_log.extend(fits.err().map(|error| error.to_string()));
                 // As a start does: nothing is missing beside tables that were closed in order.
                 is_needless = mark.was_stopped;

@@ -29,6 +29,20 @@ pub(super) fn path(file: &Path) -> PathBuf {
     PathBuf::from(format!("{}-wal", file.display()))
 }
 
+/// A database that nobody needs, and what lies beside it.
+pub(super) fn remove(file: &Path) {
+    // One that isn't there is what is wanted; one that stays is no harm where it is made anew.
+    let _ = std::fs::remove_file(file);
+    remove_beside(file);
+}
+
+/// What lies beside a database that is whole without it.
+pub(super) fn remove_beside(file: &Path) {
+    for end in ["-wal", "-shm", "-journal"] {
+        let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
+}
+
 /// Of the file at a path. Nobody may be writing to it.
 pub(super) fn beside(file: &Path) -> Wal {
     match std::fs::read(path(file)) {

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
-use super::handle::apply_batch;
 use super::log::SqliteLog;
+use super::start::apply_batch;
 use super::views::SqliteViews;
 use super::wal::{self, Wal};
 use super::{place, schema, tidy, verify};
@@ -103,7 +103,7 @@ pub fn recover(
         return Ok(None);
     }
     must_be_accepted(&outlook, way, terms)?;
-    go(data, &outlook, way, false, now_ms).map(Some)
+    go(data, &outlook, way, &looked, false, now_ms).map(Some)
 }
 
 /// Puts a backup in the place of a folder's journal, with what its log has behind it.
@@ -123,8 +123,9 @@ pub fn restore(
         |way: &&Way| way.base.kind == Kind::Backup && (way.logs.is_empty() || !terms.without_log);
     let way = outlook.ways.iter().find(|way| is_wanted(way) && looked.is_sound(&way.base));
     let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
+    // Whoever wants the backup as it is gives up whatever leads further: that needs no look.
     let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(&other.base);
-    let other = outlook.ways.iter().find(further);
+    let other = if terms.without_log { None } else { outlook.ways.iter().find(further) };
     if !terms.without_log && !terms.accepts_loss {
         if let Some(other) = other {
             let all_the_same = match way.logs.is_empty() {
@@ -142,7 +143,7 @@ pub fn restore(
     }
     // What leads further is given up on purpose.
     let gives_up = terms.without_log || other.is_some();
-    go(data, &outlook, way, gives_up, now_ms)
+    go(data, &outlook, way, &looked, gives_up, now_ms)
 }
 
 /// A journal that is in use, or that a killed host has left, is something else.
@@ -227,6 +228,7 @@ fn go(
     data: &Path,
     outlook: &Outlook,
     way: &Way,
+    looked: &Looked,
     gives_up: bool,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
@@ -240,9 +242,9 @@ fn go(
         }
         _ => {
             let partial = data.join("restored.partial");
-            let made = made_of_copy(&partial, way, ends);
+            let made = made_of_copy(&partial, way, looked, ends);
             if made.is_err() {
-                remove(&partial);
+                wal::remove(&partial);
             }
             let made = made?;
             put_in_place(data, &partial, now_ms).map_err(NotDone::BrokenOff)?;
@@ -296,15 +298,21 @@ fn in_place(data: &Path, way: &Way, ends: Ends, now_ms: i64) -> Result<(usize, L
 }
 
 /// A copy of tables that aren't in their place, gone on with.
-fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage)> {
-    remove(partial);
+fn made_of_copy(
+    partial: &Path,
+    way: &Way,
+    looked: &Looked,
+    ends: Ends,
+) -> Result<(usize, Lineage)> {
+    wal::remove(partial);
     let copy = |from: &Path, to: &Path| {
         std::fs::copy(from, to).map(drop).map_err(|error| not_written(from, &error))
     };
     let (from, beside) = (&way.base.file, wal::path(&way.base.file));
     match way.base.form {
         Form::Empty => {}
-        Form::Mended => mend::mended(from, way.base.is_alone, partial)?,
+        // It was made to be looked at.
+        Form::Mended => looked.gives_mended(&way.base, partial)?,
         Form::AsItIs => {
             copy(from, partial)?;
             if !way.base.is_alone && way.base.kind == Kind::Aside && beside.exists() {
@@ -324,9 +332,7 @@ fn made_of_copy(partial: &Path, way: &Way, ends: Ends) -> Result<(usize, Lineage
     let synced = File::open(partial).and_then(|file| file.sync_all());
     synced.map_err(|error| not_written(partial, &error))?;
     // Nothing is in them any more.
-    for end in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
-    }
+    wal::remove_beside(partial);
     Ok((replies, lineage))
 }
 
@@ -383,12 +389,6 @@ fn may_break_off() -> Result<()> {
 
 #[cfg(test)]
 use tests::may_break_off;
-
-fn remove(partial: &Path) {
-    for end in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{end}", partial.display()));
-    }
-}
 
 fn not_written(file: &Path, error: &std::io::Error) -> JournalError {
     JournalError::new(Trouble::NotWritable, format!("{}: {error}", file.display()))

@@ -398,7 +398,7 @@ fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Opti
 pub struct Looked {
     found: Vec<(PathBuf, Form, bool, Option<String>)>,
     /// What was made for it.
-    copies: Vec<Copy>,
+    copies: Vec<(PathBuf, bool, Copy)>,
     /// Something couldn't be looked at: for want of room, say.
     kept_from: Option<JournalError>,
 }
@@ -406,17 +406,9 @@ pub struct Looked {
 /// What was made to be looked at goes with that.
 struct Copy(PathBuf);
 
-impl Copy {
-    fn remove(&self) {
-        for end in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{end}", self.0.display()));
-        }
-    }
-}
-
 impl Drop for Copy {
     fn drop(&mut self) {
-        self.remove();
+        wal::remove(&self.0);
     }
 }
 
@@ -449,13 +441,32 @@ impl Looked {
     }
 
     fn mended(&mut self, base: &Base) -> Result<Connection, JournalError> {
-        let name = format!("restored.{}mended.partial", if base.is_alone { "alone." } else { "" });
+        let name = format!("restored.mended-{}.partial", self.copies.len());
         let copy = Copy(base.file.with_file_name(name));
-        copy.remove();
+        wal::remove(&copy.0);
         mended(&base.file, base.is_alone, &copy.0)?;
         let connection = verify::look_only(&copy.0)?;
-        self.copies.push(copy);
+        self.copies.push((base.file.clone(), base.is_alone, copy));
         Ok(connection)
+    }
+
+    /// Gives out what was made of tables to be looked at: it isn't made twice.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be moved there, or wasn't found to be sound.
+    pub fn gives_mended(&self, base: &Base, to: &Path) -> Result<(), JournalError> {
+        let made = self
+            .copies
+            .iter()
+            .find(|(file, is_alone, _)| *file == base.file && *is_alone == base.is_alone);
+        let Some((.., copy)) = made else {
+            let text = format!("{} wasn't mended", base.file.display());
+            return Err(JournalError::new(Trouble::Other, text));
+        };
+        std::fs::rename(&copy.0, to).map_err(|error| {
+            let text = format!("{}: {error}", to.display());
+            JournalError::new(Trouble::NotWritable, text)
+        })
     }
 
     /// Why something couldn't be looked at, which may lead further.
