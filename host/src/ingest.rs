@@ -9,9 +9,9 @@ use cordboard_core::message::{Consent, Delivery};
 use cordboard_core::notice::ThreadKey;
 use cordboard_sdk as sdk;
 
-use crate::actors::{Answer, Deliver, Directory, Reference, To};
+use crate::actors::{Answer, Deliver, Directory, To};
 use crate::http::content;
-use crate::journal::{JournalError, Reader, dedup_key};
+use crate::journal::{JournalError, Reader, Reference, Target, dedup_key};
 
 /// Why nothing of it counts as taken.
 #[derive(Debug)]
@@ -94,12 +94,8 @@ fn target_of(
 ) -> Result<Option<Reference>, JournalError> {
     let by_reference = report.reference.as_deref().and_then(|name| name.parse::<Reference>().ok());
     let Some(reference) = by_reference else {
-        let sent = reader.sent_as(channel.as_str(), &report.provider_id)?;
-        return Ok(sent.map(|(conversation, message)| Reference {
-            conversation,
-            message,
-            said_at: None,
-        }));
+        let sent = reader.sent_as(&Target::channel(channel), &report.provider_id)?;
+        return Ok(sent.and_then(|name| name.parse().ok()));
     };
     // A name of another channel's reply is nobody's here.
     let machine = reader.conversation(reference.conversation)?;
@@ -130,10 +126,11 @@ async fn settle_reports(
 ) -> Result<(), NotTaken> {
     const PATIENCE: Duration = Duration::from_secs(4);
     const PAUSE: Duration = Duration::from_millis(50);
+    let target = Target::channel(channel);
     let until = Instant::now() + PATIENCE;
     while !reports.is_empty() {
         // Looked at first: what is settled between the two looks is found by the second.
-        let is_sending = directory.sending.is_under_way(channel.as_str());
+        let is_sending = directory.sending.is_under_way(&target);
         let own = channel.clone();
         let with_targets = directory.journal.read(move |reader| {
             let targets =

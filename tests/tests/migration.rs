@@ -1,8 +1,9 @@
-//! A journal that an early host has written (e2e83f1, version 2 of the tables, before there was a log) goes
-//! along: `tests/fixtures/journal-of-e2e83f1.sqlite`, by its sample configuration.
+//! Journals of earlier hosts go along: one of e2e83f1 (version 2 of the tables, before there was a log),
+//! `tests/fixtures/journal-of-e2e83f1.sqlite`, by its sample configuration; and one of c23eb36 (version 10), killed while its
+//! tables lay behind its log, `tests/fixtures/journal-of-c23eb36`.
 
 use cordboard_tests::emulator::Provider;
-use cordboard_tests::harness::{Screen, Setup};
+use cordboard_tests::harness::{Screen, Setup, copy_files};
 use serde_json::{Value, json};
 
 const KIMS: &str = "cb_FI6jrTcYDGThrPoziaDCJL_jD6S8K5in2sIu04O_d2g";
@@ -81,4 +82,43 @@ async fn the_journal_of_an_early_host_goes_along() {
     assert_eq!(host.conversation(SAMS, ENDED).await["summary"], "the parcel came");
     assert_eq!(host.found(SAMS, "text=the+parcel+came").await, [ENDED]);
     assert_eq!(host.stop(), Some(0));
+}
+
+/// What the outbox held when it held replies only: some that Twilio hasn't reported on, in the tables; and one that it
+/// wouldn't take, in the log only.
+// OPS-10 OPS-03
+#[actix_web::test]
+async fn replies_of_an_outbox_that_held_nothing_else_go_along() {
+    const SAMS: &str = "cb_gRS8CJUzaRiPJtBJvOX2_qm8n6dWNGky2EskAJY93d0";
+    const SENT: &str = "01a21928-b79e-76e5-bdc2-3c65480394dc";
+    const UNSENT: &str = "01a21928-b7b0-7389-aedf-7243989d92e5";
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    std::fs::create_dir(setup.data()).unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/journal-of-c23eb36");
+    copy_files(fixture.as_ref(), &setup.data());
+    let host = setup.start(&["--strict"]).await;
+    let is = async |id: &str, status: &str| {
+        for _ in 0..100 {
+            let last = host.transcript(SAMS, id).await.pop().unwrap();
+            if last["delivery"]["status"] == status {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{id} isn't {status}: {:?}\n{}", host.transcript(SAMS, id).await, host.log());
+    };
+    is(SENT, "sent").await;
+    // Twilio calls it so; nothing else says which reply that is.
+    let sid = "SM00000000000000044919e74589886782";
+    assert_eq!(world.report_by_sid(sid, "+14255550101", "delivered").await, 200);
+    is(SENT, "delivered").await;
+    // An attempt was under way when that host was killed, and Twilio can't be asked twice; or it wasn't, and is made now.
+    is(UNSENT, "delivered").await;
+    let sent: Vec<String> = world.sent().into_iter().map(|sent| sent.text).collect();
+    assert_eq!(sent, ["still to be sent"]);
+    setup.stop_and_replay(host);
+    let (code, text) = setup.run(&["journal", "verify", setup.config()]);
+    assert_eq!(code, 0, "{text}");
 }

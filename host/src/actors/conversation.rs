@@ -21,8 +21,7 @@ use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
 use crate::grief::{Part, contained};
 use crate::journal::{
-    Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, SessionOp, Settled, Stored,
-    StoredEvent,
+    Append, AppendError, OutboxOp, Reply, Row, SessionOp, Settled, Stored, StoredEvent,
 };
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
@@ -227,7 +226,9 @@ impl ConversationActor {
         let replies =
             events.iter().filter(|event| matches!(event, Event::ReplyQueued { .. })).count();
         let open = self.open_replies;
-        let goes_at_once = replies > 0 && open == 0 && self.directory.sends_at_once(machine);
+        let is_first = replies > 0 && open == 0;
+        let at_once = is_first.then(|| self.directory.sends_at_once(machine)).flatten();
+        let at_once = at_once.map(|repeatable| AtOnce { at: now, repeatable });
         let settled = u32::from(deliver.settles.is_some());
         let added = u32::try_from(replies).unwrap_or(u32::MAX);
         let append = Append {
@@ -240,7 +241,7 @@ impl ConversationActor {
             row,
             snapshot,
             version: machine.version(),
-            outbox: outbox(machine, events, deliver.settles.clone(), goes_at_once.then_some(now)),
+            outbox: outbox(machine, events, deliver.settles.clone(), at_once),
             consent: consent(machine, events),
             sessions: events.iter().flat_map(SessionOp::of).collect(),
             wrap_ups,
@@ -330,35 +331,41 @@ fn encoded(event: &Event) -> StoredEvent {
     StoredEvent { kind: event.kind().into(), body }
 }
 
-/// Replies to be sent, and the one that this step settles. The first goes out at once, if that has a time.
+/// Replies to be sent, and the one that this step settles. The first goes out at once, if whoever takes it has room: then
+/// that its attempt begins stands in the same step.
 fn outbox(
     machine: &Conversation,
     events: &[Event],
     settles: Option<(i64, Option<String>)>,
-    mut at_once: Option<Timestamp>,
+    mut at_once: Option<AtOnce>,
 ) -> Vec<OutboxOp> {
-    let replies = events.iter().filter_map(|event| match event {
-        Event::ReplyQueued { message } => Some(OutboxOp::Add(Box::new(OutboxRow {
-            id: 0,
-            conversation: machine.id(),
+    let replies = events.iter().filter_map(|event| {
+        let Event::ReplyQueued { message } = event else { return None };
+        let reply = Reply {
             message: message.no,
-            channel: machine.channel().to_string(),
-            sender: machine.own().to_string(),
-            recipient: machine.customer().to_string(),
-            body: OutboxBody {
-                text: message.text.clone(),
-                media: message.media.clone(),
-                said_at: Some(message.at),
-            },
-            first_attempt_at: at_once,
-            attempting: at_once.is_some(),
-            attempts: u32::from(at_once.take().is_some()),
-            is_marked: false,
-        }))),
-        _ => None,
+            said_at: Some(message.at),
+            from: machine.own().to_string(),
+            to: machine.customer().to_string(),
+            text: message.text.clone(),
+            media: message.media.clone(),
+        };
+        let mut row = reply.queued(machine.channel(), machine.id());
+        if let Some(AtOnce { at, repeatable }) = at_once.take() {
+            row.first_attempt_at = Some(at);
+            row.attempting = true;
+            row.attempts = 1;
+            row.repeatable = Some(repeatable);
+        }
+        Some(OutboxOp::Queue(Box::new(row)))
     });
     let settled = settles.map(|(id, provider_id)| OutboxOp::Done { id, provider_id });
     replies.chain(settled).collect()
+}
+
+/// A reply's first attempt begins with it.
+struct AtOnce {
+    at: Timestamp,
+    repeatable: bool,
 }
 
 fn consent(machine: &Conversation, events: &[Event]) -> Option<(String, String, bool)> {

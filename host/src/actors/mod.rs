@@ -32,7 +32,6 @@ pub use alarms::Alarms;
 pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
 pub use deliver::{Answer, Deliver, To};
 pub use directory::Directory;
-pub use names::Reference;
 pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
 };

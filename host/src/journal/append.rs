@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use cordboard_core::Conversation;
 use cordboard_core::conversation::{Standing, State};
-use cordboard_core::ids::{AgentId, ConversationId, MessageNo};
-use cordboard_core::message::Media;
+use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::outbox::OutboxOp;
 use super::sessions::SessionOp;
 
 /// What became of an append.
@@ -147,59 +147,4 @@ impl Append {
             && self.sessions.is_empty()
             && self.wrap_ups.is_none()
     }
-}
-
-/// A change of the outbox in the same transaction.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum OutboxOp {
-    /// A reply is to be sent.
-    Add(Box<OutboxRow>),
-    /// A reply needs no further attempt.
-    Done {
-        /// Which row.
-        id: i64,
-        /// Its id at the provider.
-        provider_id: Option<String>,
-    },
-}
-
-/// A reply that is to be sent.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OutboxRow {
-    /// Set by the journal.
-    pub id: i64,
-    /// Whose.
-    pub conversation: ConversationId,
-    /// Which entry.
-    pub message: MessageNo,
-    /// Through which channel.
-    pub channel: String,
-    /// From which address of ours.
-    pub sender: String,
-    /// To whom.
-    pub recipient: String,
-    /// What.
-    pub body: OutboxBody,
-    /// When it was first tried.
-    pub first_attempt_at: Option<Timestamp>,
-    /// An attempt was under way when the row was read: after a crash, nobody knows how it ended.
-    pub attempting: bool,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// That its next attempt begins is on disk already: it came there with the reply itself, by this host.
-    #[serde(skip)]
-    pub is_marked: bool,
-}
-
-/// The content of a reply in the outbox.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OutboxBody {
-    /// Text.
-    pub text: String,
-    /// Files.
-    #[serde(default)]
-    pub media: Vec<Media>,
-    /// When it was said; unknown of those that were queued before it was kept.
-    #[serde(default)]
-    pub said_at: Option<Timestamp>,
 }

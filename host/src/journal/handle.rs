@@ -11,13 +11,14 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::grief::{Part, contained};
 
-use super::append::{Append, AppendError, OutboxRow};
+use super::append::{Append, AppendError};
 use super::entry::Position;
 use super::error::{Failed, JournalError, Trouble};
 use super::guard::{Files, OwnCuts};
 use super::health::JournalHealth;
 use super::log::Log;
 use super::looks::Looks;
+use super::outbox::OutboxRow;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Record, Records};

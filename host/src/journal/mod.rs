@@ -14,12 +14,14 @@ mod handle;
 mod health;
 mod log;
 mod looks;
+mod outbox;
 mod place;
 mod progress;
 mod reader;
 mod rebuild;
 mod record;
 mod recovery;
+mod reference;
 mod schema;
 mod sessions;
 mod start;
@@ -35,7 +37,7 @@ mod wal;
 mod words;
 mod writer;
 
-pub use append::{Append, AppendError, OutboxBody, OutboxOp, OutboxRow, Row, StoredEvent};
+pub use append::{Append, AppendError, Row, StoredEvent};
 pub use copies::{NotCopied, backup};
 pub use entry::Position;
 pub use error::{Failed, JournalError, Trouble};
@@ -43,6 +45,7 @@ pub use forget::Rows;
 pub use guard::{Files, Harm};
 pub use handle::Journal;
 pub use health::JournalHealth;
+pub use outbox::{OutboxOp, OutboxRow, Reply, Target};
 pub use place::{Holds, copies, look, put_aside, put_note_aside, restore_ends, stamps_of_restores};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Customer, Filter, Looked, OpenRow, Reader, SessionFilter,
@@ -53,6 +56,7 @@ pub use record::{Access, Outcome, PluginStore, Record, Records, RoutingEntries, 
 pub use recovery::{
     Form, Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover, restore,
 };
+pub use reference::Reference;
 pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use texts::Indexed;

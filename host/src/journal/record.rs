@@ -65,6 +65,9 @@ pub enum Record {
         row: i64,
         /// When it was tried first.
         first_attempt_at: Timestamp,
+        /// Whether it may be repeated; logs of before don't say.
+        #[serde(default)]
+        repeatable: Option<bool>,
     },
     /// It ended and certainly sent nothing.
     SendEnds {
@@ -389,19 +392,23 @@ impl Record {
                 .prepare_cached("INSERT OR REPLACE INTO life (one, alive_at) VALUES (1, ?1)")?
                 .execute([until.0])
                 .map(done),
-            Self::SendBegins { row, first_attempt_at } => to
+            Self::SendBegins { row, first_attempt_at, repeatable } => to
                 .prepare_cached(
                     "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
-                     first_attempt_at = ?2 WHERE id = ?1",
+                     first_attempt_at = ?2, repeatable = ?3 WHERE id = ?1",
                 )?
-                .execute(params![row, first_attempt_at.0])
+                .execute(params![row, first_attempt_at.0, repeatable])
                 .map(done),
             Self::SendEnds { row } => to
-                .prepare_cached("UPDATE outbox SET attempting = 0 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE outbox SET attempting = 0, repeatable = NULL WHERE id = ?1",
+                )?
                 .execute([row])
                 .map(done),
             Self::SendGivenUp { row } => to
-                .prepare_cached("UPDATE outbox SET done = 1, attempting = 0 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE outbox SET done = 1, attempting = 0, payload = x'' WHERE id = ?1",
+                )?
                 .execute([row])
                 .map(done),
             Self::PluginValue { channel, key, value } => put(to, channel, key, value),

@@ -10,10 +10,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::outbox;
 use super::sessions::{self, fold_sessions};
 
-/// Raised when a table changes, or what it means (10: `lineage` holds runs, and not logs); an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 10;
+/// Raised when a table changes, or what it means (10: `lineage` holds runs, and not logs; 11: the outbox takes other
+/// things than replies, too); an older host refuses a newer file.
+pub const SCHEMA_VERSION: i64 = 11;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -50,14 +52,15 @@ CREATE TABLE IF NOT EXISTS events (
     kind TEXT NOT NULL, dedup INTEGER, body BLOB NOT NULL, PRIMARY KEY (conversation, version)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS outbox (
-    id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
-    channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
-    first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
+    id INTEGER PRIMARY KEY, target TEXT NOT NULL, kind TEXT NOT NULL, ordering_key TEXT NOT NULL,
+    idempotency_key BLOB NOT NULL, conversation BLOB NOT NULL, reference TEXT NOT NULL,
+    payload BLOB NOT NULL, first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, repeatable INTEGER, done INTEGER NOT NULL DEFAULT 0,
+    provider_id TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_open ON outbox (id) WHERE done = 0;
 CREATE INDEX IF NOT EXISTS outbox_conversation ON outbox (conversation);
-CREATE INDEX IF NOT EXISTS outbox_provider ON outbox (channel, provider_id)
+CREATE INDEX IF NOT EXISTS outbox_provider ON outbox (target, provider_id)
     WHERE provider_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS opt_outs (
     channel TEXT NOT NULL, customer TEXT NOT NULL, at INTEGER NOT NULL,
@@ -187,6 +190,14 @@ ALTER TABLE position ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
 INSERT INTO lineage (log, after) SELECT log, 0 FROM position WHERE log IS NOT NULL;
 ";
 
+/// The outbox takes other things than replies, too.
+const FROM_10_TO_11: &str = "
+DROP INDEX IF EXISTS outbox_open;
+DROP INDEX IF EXISTS outbox_conversation;
+DROP INDEX IF EXISTS outbox_provider;
+ALTER TABLE outbox RENAME TO replies;
+";
+
 /// What is taken out of the index of texts is overwritten there (SEC-04).
 const TEXTS: &str = "INSERT INTO texts (texts, rank) VALUES ('secure-delete', 1);";
 
@@ -244,8 +255,15 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
                 connection.execute_batch(change)?;
             }
         }
+        if (1..11).contains(&version) {
+            connection.execute_batch(FROM_10_TO_11)?;
+        }
         connection.execute_batch(TABLES)?;
         connection.execute_batch(TEXTS)?;
+        if (1..11).contains(&version) {
+            outbox::take_over_replies(&connection, "replies")?;
+            connection.execute_batch("DROP TABLE replies")?;
+        }
         if (SINCE_LOG..9).contains(&version) {
             connection.execute_batch(FROM_LOG_TO_9)?;
         }
@@ -338,12 +356,28 @@ mod tests {
         let open = "
     (id, state, agent, occupies, asked_back, queued_at, workstream, wake_at, ticket, channel)
    ";
-        assert!(TABLES.contains(open));
-        new.iter().fold(TABLES.replace(open, " (id)"), |tables, columns| {
+        let (before, rest) = TABLES.split_once("CREATE TABLE IF NOT EXISTS outbox").unwrap();
+        let (_, after) = rest.split_once("CREATE TABLE IF NOT EXISTS opt_outs").unwrap();
+        let tables = format!("{before}{REPLIES}CREATE TABLE IF NOT EXISTS opt_outs{after}");
+        assert!(tables.contains(open));
+        new.iter().fold(tables.replace(open, " (id)"), |tables, columns| {
             assert!(tables.contains(columns));
             tables.replace(columns, "\n")
         })
     }
+
+    /// The outbox until version 10.
+    const REPLIES: &str = "
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
+    channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
+    first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
+) STRICT;
+CREATE INDEX outbox_open ON outbox (id) WHERE done = 0;
+CREATE INDEX outbox_conversation ON outbox (conversation);
+CREATE INDEX outbox_provider ON outbox (channel, provider_id) WHERE provider_id IS NOT NULL;
+";
 
     // SEC-03
     #[test]

@@ -8,11 +8,12 @@ use cordboard_core::ids::ConversationId;
 
 use crate::grief::{Part, contained, provoked_error};
 
-use super::append::{Append, AppendError, OutboxOp, OutboxRow};
+use super::append::{Append, AppendError};
 use super::entry::{self, Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::health::{JournalHealth, Stage};
 use super::log::Log;
+use super::outbox::{OutboxOp, OutboxRow};
 use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Outcome, Record};
@@ -198,7 +199,7 @@ impl Writer {
         }
         let mut added = Vec::new();
         for op in &mut append.outbox {
-            if let OutboxOp::Add(row) = op {
+            if let OutboxOp::Queue(row) = op {
                 self.newest_row += 1;
                 row.id = self.newest_row;
                 // To whoever sends it now, it is about to be tried; to whoever reads it later, nobody knows how

@@ -45,9 +45,10 @@ impl Plugins {
         self.channels.get(&channel.id).is_some_and(|slot| slot.secrets != now)
     }
 
-    /// Whether a channel is there and works.
-    pub fn works(&self, id: &ChannelId) -> bool {
-        self.channels.get(id).is_some_and(|slot| slot.state.is_ok())
+    /// Whether a channel recognises what is sent once more; nothing if it isn't there, or doesn't work.
+    pub fn knows_repetitions(&self, id: &ChannelId) -> Option<bool> {
+        let slot = self.channels.get(id)?;
+        slot.state.as_ref().ok().map(|handle| handle.manifest().idempotent_sends)
     }
 
     /// The longest text that a channel's plugin takes, where that is known.

@@ -269,6 +269,12 @@ impl World {
         request.send().await.map_or(0, |response| response.status().as_u16())
     }
 
+    /// A report on a message that Twilio calls so; the host's answer.
+    pub async fn report_by_sid(&self, sid: &str, to: &str, status: &str) -> u16 {
+        let request = twilio::report_by_sid(self, sid, to, status);
+        request.send().await.map_or(0, |response| response.status().as_u16())
+    }
+
     /// Waits until a sent message satisfies the predicate.
     ///
     /// # Panics

@@ -22,9 +22,9 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::append::{OutboxBody, OutboxRow};
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
+use super::outbox::{self, OutboxRow, Reply, Target};
 use super::schema;
 use super::texts;
 use super::transcript::{Fits, TranscriptPage};
@@ -466,51 +466,26 @@ impl Reader {
         Ok((waiting, others))
     }
 
-    /// Replies that are still to be sent, oldest first.
+    /// What is still to be done outside, oldest first.
     pub fn outbox(&self) -> Result<Vec<OutboxRow>> {
-        let mut statement = self.connection.prepare(
-            "SELECT id, conversation, message, channel, sender, recipient, body, first_attempt_at,
-             attempting, attempts FROM outbox WHERE done = 0 ORDER BY id",
-        )?;
-        let rows = statement.query_map([], |row| {
-            Ok(OutboxRow {
-                id: row.get(0)?,
-                conversation: id_at(row, 1)?,
-                message: MessageNo(row.get(2)?),
-                channel: row.get(3)?,
-                sender: row.get(4)?,
-                recipient: row.get(5)?,
-                body: decoded::<OutboxBody>(row, 6)?,
-                first_attempt_at: row.get::<_, Option<i64>>(7)?.map(Timestamp),
-                attempting: row.get(8)?,
-                attempts: row.get(9)?,
-                is_marked: false,
-            })
-        })?;
-        all(rows)
+        Ok(outbox::open(&self.connection)?)
     }
 
     /// Replies of a conversation that are still to be sent.
     pub fn open_replies(&self, id: ConversationId) -> Result<u32> {
-        let query = "SELECT count(*) FROM outbox WHERE conversation = ?1 AND done = 0";
+        let query =
+            "SELECT count(*) FROM outbox WHERE conversation = ?1 AND kind = ?2 AND done = 0";
         let mut statement = self.connection.prepare_cached(query)?;
-        Ok(statement.query_row([id.0.as_bytes().as_slice()], |row| row.get(0))?)
+        let id = id.0.as_bytes().as_slice();
+        Ok(statement.query_row(params![id, Reply::KIND], |row| row.get(0))?)
     }
 
-    /// Which reply a provider's id belongs to.
-    pub fn sent_as(
-        &self,
-        channel: &str,
-        provider_id: &str,
-    ) -> Result<Option<(ConversationId, MessageNo)>> {
+    /// What we call what whoever takes it calls so.
+    pub fn sent_as(&self, target: &Target, provider_id: &str) -> Result<Option<String>> {
         let found = self
             .connection
-            .prepare_cached(
-                "SELECT conversation, message FROM outbox WHERE channel = ?1 AND provider_id = ?2",
-            )?
-            .query_row(params![channel, provider_id], |row| {
-                Ok((id_at(row, 0)?, MessageNo(row.get(1)?)))
-            })
+            .prepare_cached("SELECT reference FROM outbox WHERE target = ?1 AND provider_id = ?2")?
+            .query_row(params![target.as_str(), provider_id], |row| row.get(0))
             .optional()?;
         Ok(found)
     }
@@ -541,7 +516,10 @@ fn machine(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     decoded(row, 0)
 }
 
-fn decoded<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub(super) fn decoded<T: serde::de::DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
     let bytes = row.get_ref(column)?.as_blob()?;
     rmp_serde::from_slice(bytes).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(
@@ -552,7 +530,7 @@ fn decoded<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusq
     })
 }
 
-fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationId> {
+pub(super) fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationId> {
     let bytes = row.get_ref(column)?.as_blob()?;
     let bytes: [u8; 16] = bytes.try_into().map_err(|_| {
         rusqlite::Error::InvalidColumnType(column, "id".into(), rusqlite::types::Type::Blob)

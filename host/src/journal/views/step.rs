@@ -4,7 +4,8 @@ use cordboard_core::conversation::State;
 use cordboard_core::ids::AgentId;
 use rusqlite::{Transaction, params};
 
-use crate::journal::append::{Append, OutboxOp, Row};
+use crate::journal::append::{Append, Row};
+use crate::journal::outbox;
 use crate::journal::reader::hashed_address;
 use crate::journal::sessions::{SessionOp, part_number};
 
@@ -64,7 +65,7 @@ pub fn apply_beside_events(transaction: &Transaction<'_>, append: &Append) -> ru
         }
     }
     for op in &append.outbox {
-        write_outbox(transaction, op, id)?;
+        outbox::write(transaction, op)?;
     }
     Ok(())
 }
@@ -124,39 +125,6 @@ fn write_session(
     };
     let agent = agent.map(AgentId::as_str);
     transaction.prepare_cached(statement)?.execute(params![id, part_number(*part), agent, at])?;
-    Ok(())
-}
-
-fn write_outbox(transaction: &Transaction<'_>, op: &OutboxOp, id: &[u8]) -> rusqlite::Result<()> {
-    match op {
-        OutboxOp::Add(row) => {
-            let body = rmp_serde::to_vec_named(&row.body).expect("text and links can be encoded");
-            transaction.prepare_cached(
-                "INSERT INTO outbox (id, conversation, message, channel, sender, recipient, body,
-                 first_attempt_at, attempting, attempts)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                row.id,
-                id,
-                row.message.0,
-                row.channel,
-                row.sender,
-                row.recipient,
-                body,
-                row.first_attempt_at.map(|at| at.0),
-                row.attempting,
-                row.attempts
-            ])?;
-        }
-        OutboxOp::Done { id, provider_id } => {
-            transaction
-                .prepare_cached(
-                    "UPDATE outbox SET done = 1, attempting = 0, provider_id = ?2 WHERE id = ?1",
-                )?
-                .execute(params![id, provider_id])?;
-        }
-    }
     Ok(())
 }
 

@@ -1,0 +1,234 @@
+//! Trying until it is known what has become of a row, and that is on disk.
+
+use std::time::Duration;
+
+use cordboard_sdk::{SendError, SendErrorKind};
+use rand::Rng;
+use tokio::sync::Semaphore;
+
+use super::FIRST_WAIT;
+use super::errand::{Errand, Fate, Taker, Unwanted};
+use crate::actors::{Answer, Directory};
+use crate::clock;
+use crate::journal::{JournalError, OutboxRow, Record};
+
+/// Attempts before it counts as failed: with the waits between them, about 23 minutes.
+const MOST_ATTEMPTS: u32 = 13;
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// While its taker doesn't work, it is looked at again so often.
+const TAKER_MAY_COME_BACK: Duration = Duration::from_secs(5);
+/// What goes to somebody who isn't configured waits for so long from the start on: an operator may have made a mistake.
+const TAKER_MAY_BE_NAMED: Duration = Duration::from_secs(3600);
+
+/// What an attempt means.
+enum Verdict {
+    Settled(Fate),
+    Again { after: Duration },
+}
+
+/// Tries until its fate is known and on disk.
+pub(super) async fn settle<E: Errand>(
+    errand: &E,
+    row: &mut OutboxRow,
+    directory: &Directory,
+    limit: &Semaphore,
+) {
+    loop {
+        let at_once = limit.try_acquire();
+        let has_waited = at_once.is_err();
+        let permit = match at_once {
+            Ok(permit) => Ok(permit),
+            Err(_) => limit.acquire().await,
+        };
+        let under_way = directory.sending.begin(&row.target);
+        let verdict = attempt(errand, row, has_waited, directory).await;
+        drop(permit);
+        match verdict {
+            Verdict::Again { after } => {
+                drop(under_way);
+                tokio::time::sleep(after).await;
+            }
+            Verdict::Settled(fate) => {
+                write_down(errand, row, &fate, directory).await;
+                drop(under_way);
+                errand.told(&fate, directory).await;
+                return;
+            }
+        }
+    }
+}
+
+async fn attempt<E: Errand>(
+    errand: &E,
+    row: &mut OutboxRow,
+    has_waited: bool,
+    directory: &Directory,
+) -> Verdict {
+    let (with, can_repeat) = match errand.taker(directory) {
+        Taker::There { with, repeatable } => (with, repeatable),
+        // All are configured at the start.
+        Taker::Unknown(unwanted) if clock::since_start() > TAKER_MAY_BE_NAMED => {
+            return ended(row, unwanted);
+        }
+        Taker::Unknown(_) | Taker::Away => {
+            if std::mem::take(&mut row.is_marked) {
+                unmark(row, directory).await;
+            }
+            return Verdict::Again { after: TAKER_MAY_COME_BACK };
+        }
+    };
+    // What is there now can't know what something else has taken.
+    let repeatable = can_repeat && (!row.attempting || row.repeatable.unwrap_or(true));
+    if row.attempting && !repeatable {
+        return unconfirmed("the host stopped in the midst of it, or it went to another plugin");
+    }
+    // One mark is enough for all repetitions of what may be repeated.
+    let came_marked = std::mem::take(&mut row.is_marked);
+    let is_marked = row.repeatable == Some(repeatable) && (came_marked || repeatable);
+    if !is_marked && let Err(error) = mark(row, repeatable, directory).await {
+        tracing::warn!(%error, "the outbox waits for the journal");
+        return Verdict::Again { after: FIRST_WAIT };
+    }
+    if has_waited || !came_marked {
+        match errand.is_unwanted(directory).await {
+            Ok(None) => {}
+            Ok(Some(unwanted)) => return ended(row, unwanted),
+            Err(error) => {
+                tracing::warn!(%error, "the outbox waits for the journal");
+                return Verdict::Again { after: FIRST_WAIT };
+            }
+        }
+    }
+    row.attempts += 1;
+    let result = errand.attempt(row, &with).await;
+    // What a provider says may name the customer; what is ours to mend is said as it is.
+    let problem = result.as_ref().err().map(|error| {
+        let ours = (error.code == "not_allowed").then(|| error.message.clone());
+        (error.code.clone(), ours)
+    });
+    let verdict = match result {
+        Ok(provider_id) => Verdict::Settled(Fate::Done { provider_id }),
+        Err(error) => {
+            // It may have arrived already, whatever becomes of its repetition.
+            row.attempting |= repeatable && error.kind == SendErrorKind::Uncertain;
+            judge(&error, row, repeatable)
+        }
+    };
+    let outcome = match &verdict {
+        Verdict::Again { .. } => "retried",
+        Verdict::Settled(Fate::Failed { .. }) => "undelivered",
+        Verdict::Settled(Fate::Unconfirmed) => "unconfirmed",
+        Verdict::Settled(Fate::Done { .. }) => "sent",
+    };
+    errand.count(outcome, directory);
+    if let Some((code, ours)) = problem {
+        let becomes = match verdict {
+            Verdict::Again { .. } => "it is tried again",
+            Verdict::Settled(_) => outcome,
+        };
+        directory.complaints.say(row, &code, becomes, ours.as_deref());
+    }
+    if matches!(verdict, Verdict::Again { .. }) && !repeatable {
+        unmark(row, directory).await;
+    }
+    verdict
+}
+
+fn judge(error: &SendError, row: &OutboxRow, repeatable: bool) -> Verdict {
+    let failed = |opted_out| {
+        let (code, reason) = (error.code.clone(), error.message.clone());
+        Verdict::Settled(Fate::Failed { code, reason, opted_out })
+    };
+    match error.kind {
+        SendErrorKind::Uncertain if !repeatable => unconfirmed(&error.message),
+        SendErrorKind::Uncertain | SendErrorKind::Retryable { .. } => {
+            if row.attempts >= MOST_ATTEMPTS {
+                return failed(false);
+            }
+            let asked = match error.kind {
+                SendErrorKind::Retryable { after_ms } => after_ms.map(Duration::from_millis),
+                _ => None,
+            };
+            Verdict::Again { after: asked.unwrap_or_else(|| wait(row.attempts)) }
+        }
+        SendErrorKind::Permanent => failed(false),
+        SendErrorKind::OptedOut => failed(true),
+    }
+}
+
+/// It isn't tried again: it was certainly not taken, or may have been.
+fn ended(row: &OutboxRow, Unwanted { code, why }: Unwanted) -> Verdict {
+    if row.attempting {
+        return unconfirmed(&why);
+    }
+    Verdict::Settled(Fate::Failed { code: code.to_owned(), reason: why, opted_out: false })
+}
+
+fn unconfirmed(why: &str) -> Verdict {
+    tracing::warn!(
+        why,
+        "something may or may not have been sent, and whoever took it can't be asked twice"
+    );
+    Verdict::Settled(Fate::Unconfirmed)
+}
+
+/// Doubles from one second, with a fifth of jitter either way.
+fn wait(attempts: u32) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(16));
+    doubled.min(LONGEST_WAIT).mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+/// Puts on disk that an attempt begins, so that a crash in the middle is known afterwards, and whether it may be repeated.
+async fn mark(
+    row: &mut OutboxRow,
+    repeatable: bool,
+    directory: &Directory,
+) -> Result<(), JournalError> {
+    let first_attempt_at = row.first_attempt_at.unwrap_or_else(clock::now);
+    let repeatable = Some(repeatable);
+    let begins = Record::SendBegins { row: row.id, first_attempt_at, repeatable };
+    directory.journal.write_now(begins).await?;
+    (row.first_attempt_at, row.repeatable) = (Some(first_attempt_at), repeatable);
+    Ok(())
+}
+
+/// The attempt ended and certainly sent nothing.
+async fn unmark(row: &mut OutboxRow, directory: &Directory) {
+    match directory.journal.write_now(Record::SendEnds { row: row.id }).await {
+        Ok(_) => row.repeatable = None,
+        Err(error) => tracing::warn!(%error, "the end of an attempt couldn't be written"),
+    }
+}
+
+/// Tells the conversation, and settles the row in the same transaction.
+async fn write_down<E: Errand>(errand: &E, row: &OutboxRow, fate: &Fate, directory: &Directory) {
+    loop {
+        let error = match errand.tell(row, fate, directory).await {
+            Answer::Unavailable(error) => error,
+            // Its workstream isn't configured any more, or it was erased: nobody is there who could hear it, and
+            // what is left of it mustn't keep its customer from being erased.
+            Answer::NotFound => {
+                let given_up = Record::SendGivenUp { row: row.id };
+                match directory.journal.write_now(given_up).await {
+                    Ok(_) => return,
+                    Err(error) => error.to_string(),
+                }
+            }
+            _ => return,
+        };
+        tracing::warn!(error, "what has become of something waits for the journal");
+        tokio::time::sleep(FIRST_WAIT).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_stay_within_bounds() {
+        assert!(wait(1) < Duration::from_millis(1300));
+        assert!(wait(4) > Duration::from_secs(6));
+        assert!(wait(60) <= LONGEST_WAIT.mul_f64(1.2));
+    }
+}

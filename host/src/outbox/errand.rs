@@ -1,0 +1,84 @@
+//! What one kind of row means. All else is the same for all of them: order, marks, repetitions, waits, limits.
+
+use cordboard_sdk::SendError;
+
+use crate::actors::{Answer, Directory};
+use crate::journal::{JournalError, OutboxRow};
+
+/// Something that is to be done outside, as its row says it.
+pub(super) trait Errand {
+    /// Whoever takes it.
+    type With;
+
+    /// Who takes it now.
+    fn taker(&self, directory: &Directory) -> Taker<Self::With>;
+
+    /// Whether it mustn't be done any more. It is asked before an attempt of something that has waited.
+    ///
+    /// # Errors
+    /// [`JournalError`]: nobody knows; it is asked once more.
+    async fn is_unwanted(&self, directory: &Directory) -> Result<Option<Unwanted>, JournalError>;
+
+    /// Tries. What it is called there, if it is called anything.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether it may be tried again.
+    async fn attempt(
+        &self,
+        row: &OutboxRow,
+        with: &Self::With,
+    ) -> Result<Option<String>, SendError>;
+
+    /// Counts an attempt: `sent`, `retried`, `undelivered` or `unconfirmed`.
+    fn count(&self, outcome: &str, directory: &Directory);
+
+    /// Tells the conversation what has become of it; the row is settled in the same transaction.
+    async fn tell(&self, row: &OutboxRow, fate: &Fate, directory: &Directory) -> Answer;
+
+    /// That is on disk. What else follows?
+    async fn told(&self, fate: &Fate, directory: &Directory);
+}
+
+/// Who takes something.
+pub(super) enum Taker<T> {
+    /// They are there.
+    There {
+        /// They.
+        with: T,
+        /// Whether they know what comes once more by its idempotency key.
+        repeatable: bool,
+    },
+    /// They are known, and don't work now: an operator is at it.
+    Away,
+    /// Nobody knows them.
+    Unknown(Unwanted),
+}
+
+/// Why something isn't done any more.
+pub(super) struct Unwanted {
+    /// As a program reads it.
+    pub code: &'static str,
+    /// As a person does.
+    pub why: String,
+}
+
+/// What has become of something.
+#[derive(Clone)]
+pub(super) enum Fate {
+    /// It is done.
+    Done {
+        /// What it is called there.
+        provider_id: Option<String>,
+    },
+    /// It isn't, and won't be.
+    Failed {
+        /// As a program reads it.
+        code: String,
+        /// As a person does.
+        reason: String,
+        /// The customer wants nothing any more, whoever took it says.
+        opted_out: bool,
+    },
+    /// Nobody knows.
+    Unconfirmed,
+}

@@ -1,0 +1,197 @@
+//! The outbox: what is on disk and has to be done outside, whoever takes it.
+//!
+//! One lane per ordering key keeps the order; lanes run side by side, limited per target. An attempt
+//! of which nobody knows how it ended is repeated only if whoever takes it recognises repetitions: so that an
+//! attempt begins is on disk before it does, and with it whether it may be repeated. For a reply that can go out at once
+//! that stands in the same commit as the reply itself (two commits a reply); one that has to wait for others gets a mark
+//! of its own (three). What a kind of row means is an [`Errand`](errand::Errand); there are replies so far.
+
+mod attempts;
+mod complaints;
+mod errand;
+mod reply;
+mod sending;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use self::reply::ReplyErrand;
+use self::sending::SIDE_BY_SIDE;
+use crate::actors::Directory;
+use crate::grief::{Part, contained_future};
+use crate::journal::{OutboxRow, Reader, Reply, Target};
+
+pub use self::complaints::Complaints;
+pub use self::sending::Sending;
+
+/// Between two attempts, at first.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// What isn't settled yet.
+#[derive(Clone, Default)]
+pub struct Backlog(Arc<AtomicUsize>);
+
+impl Backlog {
+    /// How much.
+    pub fn len(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What the outbox is told.
+pub enum ToSend {
+    /// Something that is on disk.
+    Row(Box<OutboxRow>),
+    /// Some may never have been told of: look at what is on disk.
+    LookAgain,
+    /// Whether anybody is there (OPS-09).
+    Ping(oneshot::Sender<()>),
+}
+
+#[derive(Default)]
+struct Lanes {
+    rows: HashMap<String, VecDeque<OutboxRow>>,
+    /// In a lane, or being sent: nothing is sent by two at a time.
+    known: HashSet<i64>,
+    limits: HashMap<Target, Rc<Semaphore>>,
+}
+
+impl Lanes {
+    /// The next of a lane; one that is empty goes.
+    fn next_of(&mut self, ordering_key: &str) -> Option<OutboxRow> {
+        let next = self.rows.get_mut(ordering_key).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            self.rows.remove(ordering_key);
+        }
+        next
+    }
+
+    fn limit_of(&mut self, target: &Target) -> Rc<Semaphore> {
+        if let Some(limit) = self.limits.get(target) {
+            return limit.clone();
+        }
+        let limit = Rc::new(Semaphore::new(SIDE_BY_SIDE));
+        self.limits.insert(target.clone(), limit.clone());
+        limit
+    }
+}
+
+/// Runs until the host stops. Must run on an arbiter.
+pub async fn run(
+    mut inbox: mpsc::UnboundedReceiver<ToSend>,
+    directory: Arc<Directory>,
+    backlog: Backlog,
+) {
+    let outbox = Outbox { lanes: Rc::default(), directory, backlog };
+    while let Some(message) = inbox.recv().await {
+        match message {
+            ToSend::Row(row) => outbox.take(*row),
+            ToSend::LookAgain => outbox.look_again().await,
+            // Whoever asked may have given up.
+            ToSend::Ping(answer) => drop(answer.send(())),
+        }
+    }
+}
+
+struct Outbox {
+    lanes: Rc<RefCell<Lanes>>,
+    directory: Arc<Directory>,
+    backlog: Backlog,
+}
+
+impl Outbox {
+    /// Whatever is open on disk and in no lane. A row leaves its lane only once it is settled there.
+    async fn look_again(&self) {
+        match self.directory.journal.read(Reader::outbox).await {
+            Ok(rows) => rows.into_iter().for_each(|row| self.take(row)),
+            Err(error) => {
+                tracing::error!(%error, "the outbox can't be read; it is looked at again in a moment");
+                let directory = self.directory.clone();
+                actix::spawn(async move {
+                    tokio::time::sleep(FIRST_WAIT).await;
+                    directory.look_at_outbox_again();
+                });
+            }
+        }
+    }
+
+    fn take(&self, row: OutboxRow) {
+        let mut lanes = self.lanes.borrow_mut();
+        if !lanes.known.insert(row.id) {
+            return;
+        }
+        self.backlog.0.fetch_add(1, Ordering::Relaxed);
+        let key = row.ordering_key.clone();
+        if let Some(lane) = lanes.rows.get_mut(&key) {
+            lane.push_back(row);
+            return;
+        }
+        lanes.rows.insert(key.clone(), VecDeque::from([row]));
+        drop(lanes);
+        let (lanes, directory) = (self.lanes.clone(), self.directory.clone());
+        let backlog = self.backlog.clone();
+        actix::spawn(async move {
+            loop {
+                let next = lanes.borrow_mut().next_of(&key);
+                let Some(row) = next else { return };
+                let id = row.id;
+                let limit = lanes.borrow_mut().limit_of(&row.target);
+                settle_whatever_happens(row, &directory, &limit).await;
+                backlog.0.fetch_sub(1, Ordering::Relaxed);
+                forget_once_seen(id, &lanes, &directory);
+            }
+        });
+    }
+}
+
+/// Whoever looks at what is open on disk (`look_again`) must not find it there once nobody knows of it.
+fn forget_once_seen(id: i64, lanes: &Rc<RefCell<Lanes>>, directory: &Arc<Directory>) {
+    let (lanes, directory) = (lanes.clone(), directory.clone());
+    actix::spawn(async move {
+        while directory.journal.caught_up().await.is_err() {}
+        lanes.borrow_mut().known.remove(&id);
+    });
+}
+
+/// A panic in the midst of an attempt is like a host that stopped in it: how it ended isn't known, and the next attempt
+/// goes by that. The lane goes on (OPS-09).
+async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
+    const MOST: u32 = 3;
+    for attempt in 1..=MOST {
+        let Err(why) = contained_future(Part::Outbox, settle(&mut row, directory, limit)).await
+        else {
+            return;
+        };
+        directory.came_to_grief(Part::Outbox, &row.reference, &attempt, &why);
+        row.attempting = true;
+        tokio::time::sleep(FIRST_WAIT).await;
+    }
+    // The row stays on disk, and the next start tries again.
+    tracing::error!(reference = row.reference, kind = row.kind, "it came to grief each time");
+}
+
+async fn settle(row: &mut OutboxRow, directory: &Directory, limit: &Semaphore) {
+    let errand = match row.kind.as_str() {
+        Reply::KIND => ReplyErrand::of(row),
+        _ => Err("this host doesn't know what that is".to_owned()),
+    };
+    match errand {
+        Ok(errand) => attempts::settle(&errand, row, directory, limit).await,
+        // It stays on disk for a host that can.
+        Err(why) => {
+            let (reference, kind) = (&row.reference, &row.kind);
+            tracing::error!(reference, kind, why, "a row of the outbox can't be read");
+        }
+    }
+}
