@@ -139,12 +139,21 @@ impl Host {
         arbiters.push(sending);
         let reloader =
             Arc::new(Reloader::new(directory.clone(), arbiters[0].handle(), data.clone()));
+        let room = http::make_room();
+        let wanted = directory.config().host.limits.connections;
+        if room < wanted as usize {
+            tracing::warn!(
+                room,
+                wanted,
+                "this process may have too few descriptors for as many connections as limits.connections says: raise its limit (ulimit -n, LimitNOFILE)"
+            );
+        }
         let web = Web {
             directory: directory.clone(),
             data: data.clone(),
             backlog: backlog.clone(),
             reloader: reloader.clone(),
-            door: Arc::new(Door::new(directory.clone(), http::make_room())),
+            door: Arc::new(Door::new(directory.clone(), room)),
             throttle: Throttle::default(),
             passwords: Passwords::start(),
             reads: Arc::new(http::Reads::new(journal.clone())),

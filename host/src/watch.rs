@@ -1,14 +1,14 @@
 //! What is looked at as long as the host runs: the clock, the journal's files, what needn't be kept.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_core::switchboard::Recovery;
 use cordboard_core::time::{Span, Timestamp};
 
 use crate::actors::Directory;
 use crate::clock::{self, Jump};
-use crate::journal::{self, Files, Harm, Reader};
+use crate::journal::{self, Files, Harm, Reader, Sight};
 
 /// A clock that jumps is said. Where it jumps forward, what has become due meanwhile is done now.
 pub async fn clock(directory: Arc<Directory>) {
@@ -38,6 +38,9 @@ pub async fn clock(directory: Arc<Directory>) {
 pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files) {
     /// One that was cut has its length back soon, and its head with the next checkpoint.
     const LOOK_EVERY: Duration = Duration::from_millis(50);
+    /// Descriptors run short for a moment; what lasts longer somebody has to know of.
+    const BLINK: Duration = Duration::from_secs(1);
+    let mut seen_at = Instant::now();
     let data = directory.config().host.data.clone();
     loop {
         if directory.journal.health().has_ended() {
@@ -46,7 +49,18 @@ pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files)
             }
             break;
         }
-        if let Err(harm) = files.look()
+        let looked = files.look();
+        match &looked {
+            Ok(Sight::Blind(why)) if seen_at.elapsed() > BLINK => {
+                directory.journal.health().set_blind(Some(why));
+            }
+            Ok(Sight::Blind(_)) => {}
+            Ok(Sight::Clear) | Err(_) => {
+                seen_at = Instant::now();
+                directory.journal.health().set_blind(None);
+            }
+        }
+        if let Err(harm) = looked
             && !directory.is_stopping()
         {
             let Harm { what, log_has_it } = harm;

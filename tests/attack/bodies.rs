@@ -1,5 +1,7 @@
 //! Requests that never end, connections that are only held.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cordboard_tests::emulator::Provider;
@@ -178,8 +180,10 @@ async fn the_last_connections_are_for_health_and_for_those_who_are_signed_in() {
     let token = setup.token("kim");
     let host = setup.start(&["--strict"]).await;
     let mut crowd = Vec::new();
-    for _ in 0..50 {
-        crowd.push(sent(&host.url, format!("{POST}Body=1234").as_bytes()).await);
+    for n in 0..50 {
+        let mut path = connect_from(10 + n / 3, &host.url).await.unwrap();
+        path.write_all(format!("{POST}Body=1234").as_bytes()).await.unwrap();
+        crowd.push(path);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     let within = Duration::from_secs(5);
@@ -190,8 +194,8 @@ async fn the_last_connections_are_for_health_and_for_those_who_are_signed_in() {
     assert_eq!(host.get(&token, "/api/v1/me").await.0, 200);
     // Beyond the last one there is no more, and it says which limit it was.
     let mut further = Vec::new();
-    for _ in 0..30 {
-        further.push(connect(&host.url).await);
+    for n in 0..30 {
+        further.extend(connect_from(40 + n, &host.url).await);
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
     drop(further);
@@ -265,8 +269,8 @@ async fn operators_have_places_of_their_own_and_idlers_dont_keep_the_last_ones()
     let token = setup.token("kim");
     let host = setup.start(&["--strict"]).await;
     let mut idlers = Vec::new();
-    for _ in 0..80 {
-        idlers.push(connect(&host.url).await);
+    for n in 0..80 {
+        idlers.extend(connect_from(10 + n / 2, &host.url).await);
     }
     let within = Duration::from_secs(2);
     let own = format!("http://{operations}");
@@ -320,6 +324,47 @@ async fn several_addresses_that_send_without_end_leave_room_for_others() {
     held(
         "bodies that don't end, of every size, from six addresses",
         &format!("{count} of them; others' texts are taken"),
+    );
+}
+
+/// However few connections a host has, by its settings or by its descriptors.
+// OPS-11
+#[actix_web::test]
+async fn one_address_that_holds_connections_leaves_most_to_others() {
+    let mut setup = with_limits("connections: 120");
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (stopped, url) = (stop.clone(), host.url.clone());
+    // Whatever is cut is opened again at once.
+    let holding = actix_web::rt::spawn(async move {
+        let (mut crowd, mut opened) = (Vec::new(), 0);
+        while !stopped.load(Ordering::Relaxed) {
+            for n in 0..20 {
+                opened += 1;
+                crowd.extend(connect_from(2 + n % 2, &url).await);
+            }
+            let over = crowd.len().saturating_sub(150);
+            crowd.drain(..over);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        opened
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for n in 0..20 {
+        let from = format!("+142555501{n:02}");
+        // Once: a provider that tries again would get through somehow.
+        let id = format!("SM{n:032x}");
+        let status = emulators.world.deliver(Provider::Twilio, &id, &from, "hello").await;
+        assert_eq!(status, 200, "text {n}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status(&host.url, "/health/ready", Duration::from_secs(5)).await, Some(200));
+    stop.store(true, Ordering::Relaxed);
+    let opened = holding.await.unwrap();
+    held(
+        "connections that two addresses open again and again, of 120 in all",
+        &format!("{opened} of them; others' texts are taken"),
     );
 }
 

@@ -20,7 +20,7 @@ use super::permissions::{Permission, Role};
 use super::ranges::{COUNT, GRACE, IDLE_AFTER, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS};
 use super::routing::{Known, names};
 use super::tree::{CapacityTree, PresenceTree};
-use crate::letters::is_invisible;
+use crate::letters::{hidden_in, is_invisible};
 
 /// So many labels there may be if nothing else is said (PRES-01).
 const LABELS: u32 = 100;
@@ -300,13 +300,18 @@ impl Reader {
 
     /// What people are shown for an id: something that can be seen, on one line.
     pub(super) fn check_shown(&mut self, source: usize, path: &str, name: Option<&str>) {
+        self.check_visible(source, &format!("{path}.name"), name);
+    }
+
+    /// Of anything that people choose from, or are shown.
+    pub(super) fn check_visible(&mut self, source: usize, path: &str, name: Option<&str>) {
         const MOST: usize = 100;
         let Some(name) = name else { return };
         let count = name.chars().count();
         let wrong = if name.chars().all(is_invisible) {
             "a name has at least one letter that can be seen; leave it out, and the id is shown"
                 .to_owned()
-        } else if let Some(hidden) = name.chars().find(|c| is_hidden(*c)) {
+        } else if let Some(hidden) = hidden_in(name) {
             let code = u32::from(hidden);
             format!("a name stands on one line, without letters that nobody can see: U+{code:04X}")
         } else if count > MOST {
@@ -314,7 +319,7 @@ impl Reader {
         } else {
             return;
         };
-        self.problem(source, &format!("{path}.name"), wrong);
+        self.problem(source, path, wrong);
     }
 
     pub(super) fn check_id(
@@ -335,12 +340,6 @@ impl Reader {
             self.problem(source, &path, format!("\"{id}\" stands twice; names are used once"));
         }
     }
-}
-
-/// What a name has no use for. Some scripts, and pictures of several people, are joined by what can't be seen.
-fn is_hidden(c: char) -> bool {
-    let joins = matches!(u32::from(c), 0x200c..=0x200d | 0xfe00..=0xfe0f | 0xe0020..=0xe007f);
-    c != ' ' && is_invisible(c) && !joins
 }
 
 /// Who the audit log says did what no agent did: signed in with a wrong name, left the configuration.

@@ -254,6 +254,10 @@ impl Reader {
                 let message = "no presence is allowed, so nobody would ever get work; name at least one, such as [online]";
                 self.problem(source, &format!("{path}.allowed"), message);
             }
+            for (index, disposition) in workstream.dispositions.iter().enumerate() {
+                let place = format!("{path}.dispositions[{index}]");
+                self.check_visible(source, &place, Some(disposition));
+            }
             if workstream.disposition_required && workstream.dispositions.is_empty() {
                 let message = "a disposition is required, but there is none to choose: name them in `dispositions`";
                 self.problem(source, &format!("{path}.disposition_required"), message);

@@ -34,6 +34,9 @@ impl Reader {
         if let Some(priority) = tree.priority {
             self.check_number(source, &format!("{path}.priority"), priority, PRIORITY);
         }
+        for (index, tag) in tree.tags.iter().enumerate() {
+            self.check_visible(source, &format!("{path}.tags[{index}]"), Some(tag));
+        }
         let when = tree.when.iter().enumerate().filter_map(|(index, condition)| {
             self.condition(source, &format!("{path}.when[{index}]"), condition, known)
         });

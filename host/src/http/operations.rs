@@ -31,6 +31,9 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
     if let Some(problem) = web.directory.journal.health().unreadable() {
         problems.push(format!("the journal couldn't be read: {problem}"));
     }
+    if web.directory.journal.health().blind().is_some() {
+        problems.push("the journal's files can't be looked at; the log says why".to_owned());
+    }
     for channel in &web.directory.config().channels {
         // Why, with paths of this machine, is for the log and for those who are signed in.
         if web.directory.plugins.channel(&channel.id).is_some_and(|slot| slot.state.is_err()) {

@@ -44,6 +44,9 @@ impl Line {
     /// Whether there was room for it.
     fn push(&mut self, asker: Asker, check: Check) -> bool {
         if self.waiting >= MOST_WAITING {
+            self.drop_abandoned();
+        }
+        if self.waiting >= MOST_WAITING {
             let own = self.by.get(&asker).map_or(0, VecDeque::len);
             let most = self.by.values_mut().max_by_key(|waiting| waiting.len());
             match most {
@@ -60,6 +63,16 @@ impl Line {
         }
         of_asker.push_back(check);
         true
+    }
+
+    /// Whoever has hung up takes nobody's place.
+    fn drop_abandoned(&mut self) {
+        self.by.retain(|_, waiting| {
+            waiting.retain(|check| !check.answer.is_closed());
+            !waiting.is_empty()
+        });
+        self.turns.retain(|asker| self.by.contains_key(asker));
+        self.waiting = self.by.values().map(VecDeque::len).sum();
     }
 
     fn pop(&mut self) -> Option<Check> {
@@ -228,6 +241,24 @@ mod tests {
         assert!(asked.await.unwrap());
         let nobodys = passwords.is_right(from(1), None, "correct horse battery".to_owned());
         assert!(!nobodys.await.unwrap());
+    }
+
+    // SEC-07
+    #[test]
+    fn whoever_has_hung_up_takes_nobodys_place() {
+        let mut line = Line::default();
+        let mut push = |n: usize| {
+            let (answer, checked) = oneshot::channel();
+            let check = Check { stored: None, password: String::new(), answer };
+            (line.push(Asker::Known(n.to_string()), check), checked)
+        };
+        let mut waiting: Vec<_> = (0..MOST_WAITING).map(&mut push).collect();
+        assert!(waiting.iter().all(|(has_room, _)| *has_room));
+        assert!(!push(MOST_WAITING).0, "as many people as may wait");
+        waiting.truncate(MOST_WAITING - 1);
+        let (has_room, _checked) = push(MOST_WAITING);
+        assert!(has_room, "one of them has gone");
+        assert_eq!((line.waiting, line.turns.len()), (MOST_WAITING, MOST_WAITING));
     }
 
     // SEC-07

@@ -276,6 +276,10 @@ impl Throttle {
         let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let has_turn = turn(&known, account, place.from.address, now).is_some();
         for key in keys(account, place) {
+            // Beyond its own turns an address uses up nothing of its neighbours'.
+            if matches!(key, Key::TurnsOfNetwork(..)) && !has_turn {
+                continue;
+            }
             let is_account = matches!(key, Key::Account(_));
             let counts_at_once = key.counts_turns();
             let failures = known.entry(key).or_insert(Failures::none(now));

@@ -18,6 +18,8 @@ pub struct JournalHealth {
     lag: AtomicU64,
     /// Why the log takes nothing; why the views don't follow.
     stuck: [Mutex<Option<String>>; 2],
+    /// Why its files can't be looked at.
+    blind: Mutex<Option<String>>,
     /// Reads that failed.
     unread: Mutex<Unread>,
     reads_failed: AtomicU64,
@@ -135,6 +137,27 @@ impl JournalHealth {
 
     pub(super) fn ended(&self) {
         self.has_ended.store(true, Ordering::Release);
+    }
+
+    /// Why its files can't be looked at, so that nobody would know if somebody deleted or replaced one.
+    pub fn blind(&self) -> Option<String> {
+        self.blind.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says once that they can't be looked at, and once that they can again.
+    pub fn set_blind(&self, why: Option<&String>) {
+        let mut blind = self.blind.lock().unwrap_or_else(PoisonError::into_inner);
+        match (why, blind.is_some()) {
+            (Some(why), false) => {
+                tracing::error!(
+                    why,
+                    "the journal's files can't be looked at: if one is deleted or replaced, nobody knows"
+                );
+            }
+            (None, true) => tracing::info!("the journal's files can be looked at again"),
+            (Some(_), true) | (None, false) => {}
+        }
+        *blind = why.cloned();
     }
 
     /// Says once that a stage is stuck, and once that it isn't any more.

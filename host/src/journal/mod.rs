@@ -42,7 +42,7 @@ pub use copies::{NotCopied, backup};
 pub use entry::Position;
 pub use error::{Failed, JournalError, Trouble};
 pub use forget::Rows;
-pub use guard::{Files, Harm};
+pub use guard::{Files, Harm, Sight};
 pub use handle::Journal;
 pub use health::JournalHealth;
 pub use outbox::{OutboxOp, OutboxRow, Reply, Target};

@@ -1,8 +1,8 @@
 //! The door: who may come in, how much one sender may take of us, and how long anything may take
 //! (OPS-11). What stands behind it never sees a connection that broke these rules.
 //!
-//! - So many connections in all, and so many from one address. The last ones of both are kept back: a
-//!   connection that gets one of those is only good for health, metrics and whoever is signed in.
+//! - So many connections in all, and so many from one address, which has at most a quarter of all. The last ones of both are
+//!   kept back: a connection that gets one of those is only good for health, metrics and whoever is signed in.
 //! - Where it is crowded, whoever has more than a share of what others leave gets no more, and a connection that
 //!   asks for nothing is let go of after two seconds.
 //! - TLS, if the host has a certificate.
@@ -113,6 +113,12 @@ impl Door {
         (most, (most / 10).max(16).min(most / 2))
     }
 
+    /// What one address may have: however few connections a host has, one of them doesn't have most of them.
+    fn limit_of_one(host: &HostConfig, most: usize) -> usize {
+        let limit = host.limits.connections_per_address as usize;
+        limit.min(most / 4)
+    }
+
     /// Whether three quarters are taken.
     fn is_crowded(&self) -> bool {
         let (most, _) = self.most(&self.directory.config().host);
@@ -132,19 +138,19 @@ impl Door {
         if let Some(address) = peer.map(|peer| peer.ip()).filter(is_counted).map(neighbourhood) {
             let mut known = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = known.entry(address).or_default();
-            let limit = config.host.limits.connections_per_address;
+            let limit = Self::limit_of_one(&config.host, most);
             // Behind one address there may be an office: its people, and whoever looks after the host there,
             // aren't kept out by one of its machines.
-            if *count >= limit.saturating_add((limit / 10).max(8)) {
+            if *count as usize >= limit + (limit / 10).max(8) {
                 return Err(Full::OfOneAddress);
             }
             let left = most - before + *count as usize;
-            let share = (left / SHARES).max(limit as usize / 4);
+            let share = (left / SHARES).max(limit / 4);
             if before > most / 4 * 3 && *count as usize >= share {
                 return Err(Full::OfOneAddress);
             }
             *count += 1;
-            place.is_kept_back |= *count > limit;
+            place.is_kept_back |= *count as usize > limit;
             place.address = Some(address);
         }
         Ok(place)
