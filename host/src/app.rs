@@ -177,6 +177,9 @@ impl Host {
         }
         // What a start has written, shards see from now on.
         if let Err(error) = directory.journal.caught_up().await {
+            if let Some(why) = directory.journal.is_hopeless() {
+                anyhow::bail!(why);
+            }
             tracing::warn!(%error, "what the start has written can't be seen yet");
         }
         let log = watch::routing_log(directory.clone());

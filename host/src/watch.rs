@@ -60,6 +60,13 @@ pub async fn journal(directory: Arc<Directory>, spare: Reader, mut files: Files)
                 directory.journal.health().set_blind(None);
             }
         }
+        if looked.is_ok()
+            && let Some(why) = directory.journal.is_hopeless()
+            && !directory.is_stopping()
+        {
+            directory.grief.stop(why);
+            break;
+        }
         if let Err(harm) = looked
             && !directory.is_stopping()
         {

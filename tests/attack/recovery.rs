@@ -332,3 +332,38 @@ async fn what_goes_on_from_a_snapshot_is_mixed_with_nothing_that_came_after_it()
     assert_eq!(host.stop(), Some(0));
     held("a snapshot that went on, and a backup of what came after it", "never mixed");
 }
+
+/// Nothing stands in the pages that are damaged, but the next text belongs there.
+// OPS-03 OPS-10
+#[actix_web::test]
+async fn damaged_tables_that_take_nothing_end_the_host_with_advice_that_helps() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    for n in 0..20 {
+        assert_eq!(says(&emulators.world, n).await, 200);
+    }
+    assert_eq!(host.stop(), Some(0));
+    let file = setup.data().join("journal.sqlite");
+    let tables = rusqlite::Connection::open(&file).unwrap();
+    let free = "CREATE TABLE gone (body BLOB); INSERT INTO gone VALUES (randomblob(60000));
+                DROP TABLE gone; PRAGMA wal_checkpoint(TRUNCATE)";
+    tables.execute_batch(free).unwrap();
+    drop(tables);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap()) as usize;
+    bytes[(trunk - 1) * 4096..][..4096].fill(0);
+    std::fs::write(&file, bytes).unwrap();
+    let (code, said) = setup.run(&["run", setup.config()]);
+    assert!(code == 3 && said.contains("all of that is in the log"), "{code} {said}");
+    assert!(said.contains("journal recover"), "{said}");
+    let (code, said) = setup.run(&["journal", "recover", setup.config()]);
+    assert!(code == 0 && said.contains("that is all that was acknowledged"), "{code} {said}");
+    let host = setup.start(&["--strict"]).await;
+    let kept = host.transcripts(&token).await;
+    assert!((0..20).all(|n| kept.contains(&format!("text {n}"))), "{} are left", kept.len());
+    assert_eq!(says(&emulators.world, 20).await, 200);
+    setup.stop_and_replay(host);
+    held("a damaged list of free pages", "the host ends and says what helps, which has everything");
+}

@@ -186,8 +186,9 @@ impl Journal {
         if self.shows(committed) {
             return Ok(());
         }
-        let seen = tokio::time::timeout(SEEN_WITHIN, self.progress.reached(committed)).await;
-        seen.map_err(|_| self.not_seen())
+        // In time or not: what counts is whether it is.
+        let _ = tokio::time::timeout(SEEN_WITHIN, self.progress.reached(committed)).await;
+        if self.shows(committed) { Ok(()) } else { Err(self.not_seen()) }
     }
 
     /// The same, for threads that may wait.
@@ -199,7 +200,7 @@ impl Journal {
         let (committed, until) = (self.progress.committed(), Instant::now() + SEEN_WITHIN);
         self.progress.want(committed);
         while !self.shows(committed) {
-            if Instant::now() > until {
+            if Instant::now() > until || self.progress.is_hopeless() {
                 return Err(self.not_seen());
             }
             std::thread::sleep(PAUSE);
@@ -230,7 +231,14 @@ impl Journal {
 
     fn not_seen(&self) -> JournalError {
         let much = || "what is committed can't be seen yet: there is too much of it".to_owned();
-        JournalError::new(Trouble::Held, self.health.problem().unwrap_or_else(much))
+        let why = self.is_hopeless().or_else(|| self.health.problem());
+        JournalError::new(Trouble::Held, why.unwrap_or_else(much))
+    }
+
+    /// Why nothing is committed any more, as what is can't be made visible and never will be.
+    pub fn is_hopeless(&self) -> Option<String> {
+        let why = self.progress.halted().filter(|_| self.progress.is_hopeless());
+        why.map(str::to_owned)
     }
 
     /// How far it is committed.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
@@ -59,6 +59,8 @@ pub struct SqliteLog {
     file: PathBuf,
     /// The oldest batch that is there, as far as is known, and the newest that may go.
     trimmed: (Position, Position),
+    /// Where its old batches stand, the file is damaged.
+    cant_be_trimmed: bool,
 }
 
 /// `closed`: nothing lies beside the file that isn't in it. While it is open that is 0, in the file itself. `runs`: those
@@ -157,7 +159,8 @@ impl SqliteLog {
             })?;
         }
         let connection = writable(&file)?;
-        let mut log = Self { connection, file, trimmed: Default::default() };
+        let mut log =
+            Self { connection, file, trimmed: Default::default(), cant_be_trimmed: false };
         log.begin()?;
         if let Some((first, _)) = log.ends()? {
             log.trimmed.0 = first;
@@ -181,7 +184,7 @@ impl SqliteLog {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = Connection::open_with_flags(&file, flags)?;
         connection.busy_timeout(PATIENCE)?;
-        Ok(Self { connection, file, trimmed: Default::default() })
+        Ok(Self { connection, file, trimmed: Default::default(), cant_be_trimmed: false })
     }
 
     /// Which log it is.
@@ -227,17 +230,29 @@ impl SqliteLog {
         let (first, up_to) = self.trimmed;
         let until = first.0 + Self::TRIMMED_AT_ONCE;
         // Many now and then: their pages are written once, and most appends write none but their own.
-        if until > up_to.0 {
+        if until > up_to.0 || self.cant_be_trimmed {
             return insert(&self.connection, position, batch);
         }
         let transaction = self.connection.transaction()?;
-        transaction
+        let trimmed = transaction
             .prepare_cached("DELETE FROM batches WHERE position <= ?1")?
-            .execute([until.cast_signed()])?;
-        insert(&transaction, position, batch)?;
-        transaction.commit()?;
-        self.trimmed.0 = Position(until);
-        Ok(())
+            .execute([until.cast_signed()]);
+        match trimmed {
+            Ok(_) => {
+                insert(&transaction, position, batch)?;
+                transaction.commit()?;
+                self.trimmed.0 = Position(until);
+                Ok(())
+            }
+            // What comes now stands elsewhere in the file; the next start looks at all of it.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
+                drop(transaction);
+                self.cant_be_trimmed = true;
+                tracing::error!(%error, "old batches can't be removed from the log, which grows from now on: {RECOVER} (the host has to be stopped for that)");
+                insert(&self.connection, position, batch)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -294,6 +309,16 @@ fn insert(connection: &Connection, position: Position, batch: &[u8]) -> rusqlite
 }
 
 impl SqliteLog {
+    /// The oldest batch (`min`) or the newest (`max`): asked for both, SQLite would read all of it.
+    ///
+    /// # Errors
+    /// [`JournalError`]: where it stands can't be read.
+    pub fn end_by(&self, which: &str) -> Result<Option<Position>> {
+        let query = format!("SELECT {which}(position) FROM batches");
+        let end: Option<i64> = self.connection.query_row(&query, [], |row| row.get(0))?;
+        Ok(end.map(|number| Position(number.cast_unsigned())))
+    }
+
     /// That its pages are what they should be, also those that nobody reads and the next append writes to.
     ///
     /// # Errors
@@ -359,11 +384,7 @@ impl Log for SqliteLog {
     }
 
     fn ends(&self) -> Result<Option<(Position, Position)>> {
-        let query = "SELECT min(position), max(position) FROM batches";
-        let ends: (Option<i64>, Option<i64>) =
-            self.connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let position = |number: i64| Position(number.cast_unsigned());
-        Ok(ends.0.zip(ends.1).map(|(first, last)| (position(first), position(last))))
+        Ok(self.end_by("min")?.zip(self.end_by("max")?))
     }
 
     fn each_after(

@@ -21,6 +21,8 @@ pub(super) struct Progress {
     behind: DashMap<ConversationId, (Position, u64)>,
     stopping: AtomicBool,
     halted: OnceLock<String>,
+    /// What is committed will never be visible: the tables are damaged where it belongs.
+    is_hopeless: watch::Sender<bool>,
     /// The newest position that somebody waits for, and who applies.
     wanted: AtomicU64,
     applier: OnceLock<Thread>,
@@ -40,6 +42,7 @@ impl Progress {
             behind: DashMap::new(),
             stopping: AtomicBool::new(false),
             halted: OnceLock::new(),
+            is_hopeless: watch::Sender::new(false),
             wanted: AtomicU64::new(0),
             applier: OnceLock::new(),
             indexed: watch::Sender::new(Indexed::default()),
@@ -56,12 +59,15 @@ impl Progress {
         *self.applied.borrow()
     }
 
-    /// Returns once the views show a position.
+    /// Returns once the views show a position, or never will.
     pub async fn reached(&self, position: Position) {
         self.want(position);
-        let mut applied = self.applied.subscribe();
-        // The sender is ours: it can't be gone.
-        let _ = applied.wait_for(|applied| *applied >= position).await;
+        let (mut applied, mut hopeless) = (self.applied.subscribe(), self.is_hopeless.subscribe());
+        // The senders are ours: they can't be gone.
+        tokio::select! {
+            _ = applied.wait_for(|applied| *applied >= position) => {}
+            _ = hopeless.wait_for(|is_hopeless| *is_hopeless) => {}
+        }
     }
 
     /// Somebody waits until the views show a position: whoever applies hurries.
@@ -164,6 +170,17 @@ impl Progress {
     pub fn halt(&self, why: &str) {
         // The first reason is the one that counts.
         let _ = self.halted.set(why.to_owned());
+    }
+
+    /// The same, as what is committed will never be visible.
+    pub fn give_up(&self, why: &str) {
+        self.halt(why);
+        self.is_hopeless.send_replace(true);
+    }
+
+    /// Whether that is so.
+    pub fn is_hopeless(&self) -> bool {
+        *self.is_hopeless.borrow()
     }
 
     /// Why nothing is committed any more.

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::entry::Position;
 use super::outbox;
 use super::sessions::{self, fold_sessions};
 
@@ -198,6 +199,12 @@ DROP INDEX IF EXISTS outbox_provider;
 ALTER TABLE outbox RENAME TO replies;
 ";
 
+/// What stood there before there was a log counts as its first batch, which it never has: a log that begins with the first
+/// one has all there ever was.
+const FROM_BEFORE_LOG: &str = "INSERT INTO position (one, applied) VALUES (1, 1);";
+/// How far such a journal has come.
+pub const BEFORE_LOG: Position = Position(1);
+
 /// What is taken out of the index of texts is overwritten there (SEC-04).
 const TEXTS: &str = "INSERT INTO texts (texts, rank) VALUES ('secure-delete', 1);";
 
@@ -266,6 +273,9 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         }
         if (SINCE_LOG..9).contains(&version) {
             connection.execute_batch(FROM_LOG_TO_9)?;
+        }
+        if (1..SINCE_LOG).contains(&version) {
+            connection.execute_batch(FROM_BEFORE_LOG)?;
         }
         if (1..3).contains(&version) {
             fill_engagements(&connection)?;
@@ -343,6 +353,20 @@ fn fill_engagements(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The outbox until version 10.
+#[cfg(test)]
+pub(super) const REPLIES: &str = "
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
+    channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
+    first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
+) STRICT;
+CREATE INDEX outbox_open ON outbox (id) WHERE done = 0;
+CREATE INDEX outbox_conversation ON outbox (conversation);
+CREATE INDEX outbox_provider ON outbox (channel, provider_id) WHERE provider_id IS NOT NULL;
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,19 +389,6 @@ mod tests {
             tables.replace(columns, "\n")
         })
     }
-
-    /// The outbox until version 10.
-    const REPLIES: &str = "
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY, conversation BLOB NOT NULL, message INTEGER NOT NULL,
-    channel TEXT NOT NULL, sender TEXT NOT NULL, recipient TEXT NOT NULL, body BLOB NOT NULL,
-    first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0, provider_id TEXT
-) STRICT;
-CREATE INDEX outbox_open ON outbox (id) WHERE done = 0;
-CREATE INDEX outbox_conversation ON outbox (conversation);
-CREATE INDEX outbox_provider ON outbox (channel, provider_id) WHERE provider_id IS NOT NULL;
-";
 
     // SEC-03
     #[test]

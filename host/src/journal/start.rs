@@ -17,7 +17,7 @@ use super::{place, schema, verify};
 pub(super) fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
     let mark = views.marked()?;
     fits(data, &mark, &views.lineage()?)?;
-    if mark.applied > Position(0) && !SqliteLog::path(data).exists() {
+    if mark.log.is_some() && !SqliteLog::path(data).exists() {
         tracing::warn!(
             "{} was gone: nothing is missing, but a new one doesn't go on behind the backups of before",
             super::log::FILE
@@ -149,6 +149,8 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
         )));
     }
     let Some((first, last)) = ends else { return reaches(data, lineage, applied) };
+    // Also those that nobody reads, and the next append writes to.
+    SqliteLog::open_to_read(data).and_then(|log| log.check_pages()).map_err(of_the_log)?;
     if mark.log != id {
         return Err(missing(format!("{file} belongs to another {journal}")));
     }

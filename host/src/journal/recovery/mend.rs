@@ -1,7 +1,7 @@
-//! Tables of which only an index is damaged: a copy, row by row, in which indices are made anew.
+//! Tables of which only an index is damaged, or the list of free pages: a copy, row by row, in which indices are made anew.
 //!
 //! An index that doesn't agree with its table is the witness of a table that has lost rows. So that is done only where an
-//! index can't be read as one, and everything else agrees.
+//! index can't be read as one, or has less than a table whose rows never change; and everything else agrees.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,12 +14,19 @@ use crate::journal::wal;
 
 type Result<T> = std::result::Result<T, JournalError>;
 
+/// Tables whose rows are never changed: where one has lost some, its indices have more.
+const ROWS_STAY: [&str; 6] =
+    ["events", "audit", "agent_events", "decisions", "routing_log", "spent"];
+
+/// The index of texts, in which nothing stands that doesn't stand elsewhere.
+const TEXTS: &str = "texts";
+
 /// Copies what stands in the tables of a file, read without any index; with what lies beside it, or without. Texts are
-/// indexed anew by whoever opens the copy.
+/// indexed anew by whoever opens the copy. `leaves_out`: tables of which nothing is copied.
 ///
 /// # Errors
 /// [`JournalError`]: a table itself can't be read, or the copy can't be written.
-pub fn mended(from: &Path, is_alone: bool, to: &Path) -> Result<()> {
+pub fn mended(from: &Path, is_alone: bool, leaves_out: &[&str], to: &Path) -> Result<()> {
     let how = if is_alone { "immutable=1" } else { "mode=ro" };
     let connection = schema::open(to)?;
     connection.execute("ATTACH ?1 AS old", [wal::uri(from, how)])?;
@@ -29,9 +36,9 @@ pub fn mended(from: &Path, is_alone: bool, to: &Path) -> Result<()> {
         return Err(JournalError::new(Trouble::Other, text));
     }
     let damaged = || JournalError::new(Trouble::Damaged, "more than an index is damaged");
-    let witnesses = only_indices_are_damaged(&connection)?.ok_or_else(damaged)?;
+    let witnesses = only_indices_are_damaged(&connection, leaves_out)?.ok_or_else(damaged)?;
     connection.execute_batch("BEGIN")?;
-    for table in tables(&connection)? {
+    for table in tables(&connection, leaves_out)? {
         let Columns { all, order } = columns(&connection, &table)?;
         // In the table's own order: from another one SQLite would read an index that has all of it, and without any
         // copy indices as they are.
@@ -51,34 +58,53 @@ pub fn mended(from: &Path, is_alone: bool, to: &Path) -> Result<()> {
 }
 
 /// By what SQLite says of it (<https://www.sqlite.org/pragma.html#pragma_integrity_check>): pages of trees that are
-/// indices, or the index of texts, and nothing that would speak of another tree. Also the indices that SQLite couldn't
-/// compare with their table, as another one of it can't be read.
-fn only_indices_are_damaged(connection: &Connection) -> rusqlite::Result<Option<Vec<Witness>>> {
+/// indices, or the index of texts, or of none, and nothing that would speak of another tree. Also the indices that SQLite
+/// couldn't compare with their table, as another one of it can't be read.
+fn only_indices_are_damaged(
+    connection: &Connection,
+    leaves_out: &[&str],
+) -> rusqlite::Result<Option<Vec<Witness>>> {
     let query = "SELECT name, type, tbl_name, rootpage, sql FROM old.sqlite_schema";
     let mut all = connection.prepare(query)?;
     let all = all.query_map([], |row| {
         let (name, kind, table) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Tree { name, kind, table, root: row.get(3)?, sql: row.get(4)? })
+        Ok(Tree { name, kind, table, root: row.get(3)?, sql: row.get(4)?, is_left_out: false })
     })?;
-    let all: Vec<Tree> = all.collect::<rusqlite::Result<_>>()?;
-    let mut broken = HashSet::new();
-    if !speaks_of_indices(&all, &said(connection, "PRAGMA old.quick_check(100000)")?, &mut broken) {
-        return Ok(None);
+    let mut all: Vec<Tree> = all.collect::<rusqlite::Result<_>>()?;
+    for tree in &mut all {
+        tree.is_left_out = leaves_out.contains(&tree.table.as_str());
     }
-    let mut witnesses = Vec::new();
-    for table in tables(connection)? {
-        let check = format!("PRAGMA old.integrity_check('{table}')");
-        match said(connection, &check) {
-            Ok(lines) if speaks_of_indices(&all, &lines, &mut broken) => {}
-            Ok(_) => return Ok(None),
-            Err(_) => {
-                let own = all.iter().filter(|tree| tree.table == table && tree.kind == "index");
-                let whole = own.filter(|tree| !broken.contains(tree.name.as_str()));
-                witnesses.extend(whole.map(Tree::witness));
-            }
+    let (mut broken, mut lacking, mut is_damaged) = (HashSet::new(), HashSet::new(), false);
+    let mut is_fine = |lines: &[String], broken: &mut HashSet<_>| {
+        is_damaged |= lines.iter().any(|line| line != "ok");
+        speaks_of_indices(&all, connection, lines, broken, &mut lacking)
+    };
+    let mut of_all = match said(connection, "PRAGMA old.quick_check(100000)") {
+        Ok(lines) => is_fine(&lines, &mut broken),
+        // The index of texts is a program of its own, and where that can't be asked, nothing is: the tables are, below.
+        Err(_) => is_fine(&[TEXTS.to_owned()], &mut broken),
+    };
+    let tables = tables(connection, leaves_out)?;
+    let mut doubtful = HashSet::new();
+    for table in &tables {
+        // First without a look at what indices have of it, which may end the check.
+        let pages = said(connection, &format!("PRAGMA old.quick_check('{table}')"))?;
+        of_all &= is_fine(&pages, &mut broken);
+        match said(connection, &format!("PRAGMA old.integrity_check('{table}')")) {
+            Ok(lines) => of_all &= is_fine(&lines, &mut broken),
+            Err(_) => drop(doubtful.insert(table.as_str())),
         }
     }
-    Ok((!broken.is_empty()).then_some(witnesses))
+    // SQLite says a hundred things at most, and may have ended before: all that can be asked is asked how many rows there were.
+    let of_tables =
+        || all.iter().filter(|tree| tree.kind == "index" && tables.contains(&tree.table));
+    let is_broken = |tree: &Tree| broken.contains(tree.name.as_str());
+    let is_lacking = |tree: &Tree| lacking.contains(tree.name.as_str());
+    doubtful
+        .extend(of_tables().filter(|tree| is_broken(tree) || is_lacking(tree)).map(Tree::table));
+    let asked = of_tables().filter(|tree| doubtful.contains(tree.table()) && !is_broken(tree));
+    let witnesses = asked.map(|tree| tree.witness(is_lacking(tree))).collect();
+    Ok((of_all && is_damaged).then_some(witnesses))
 }
 
 /// An index that tells how many rows of a table there were.
@@ -87,21 +113,25 @@ struct Witness {
     index: String,
     /// Of which rows.
     condition: String,
+    /// It doesn't agree with the table, and may have less.
+    may_lack: bool,
 }
 
 impl Witness {
     /// Whether the copy has as many.
     fn agrees(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let Self { table, index, condition } = self;
+        let Self { table, index, condition, may_lack } = self;
         let count = |from: String| {
             let query = format!("SELECT count(*) FROM {from} WHERE {condition}");
             connection.query_row(&query, [], |row| row.get::<_, i64>(0))
         };
-        let (had, has) = (
-            count(format!("old.\"{table}\" INDEXED BY \"{index}\""))?,
-            count(format!("main.\"{table}\""))?,
-        );
-        Ok(had == has)
+        let has = count(format!("main.\"{table}\""))?;
+        match count(format!("old.\"{table}\" INDEXED BY \"{index}\"")) {
+            Ok(had) => Ok(had == has || (*may_lack && had < has)),
+            // So it can't be read as an index after all.
+            Err(_) if *may_lack => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -113,37 +143,77 @@ struct Tree {
     root: i64,
     /// None of those that a table's key makes.
     sql: Option<String>,
+    /// Nothing of its table is wanted.
+    is_left_out: bool,
 }
 
 impl Tree {
-    fn witness(&self) -> Witness {
+    fn table(&self) -> &str {
+        &self.table
+    }
+
+    fn witness(&self, may_lack: bool) -> Witness {
         let condition = self.sql.as_deref().and_then(|sql| Some(sql.split_once(" WHERE ")?.1));
         Witness {
             table: self.table.clone(),
             index: self.name.clone(),
             condition: condition.unwrap_or("1").to_owned(),
+            may_lack,
         }
     }
 }
 
-/// Whether what is said is of indices alone, and of none that can be read: those that can't are noted.
-fn speaks_of_indices<'a>(all: &'a [Tree], lines: &[String], broken: &mut HashSet<&'a str>) -> bool {
-    let mut named = Vec::new();
+/// Whether what is said is of indices alone, and of none that can be read, or of one that may have less than its table:
+/// these are noted.
+fn speaks_of_indices<'a>(
+    all: &'a [Tree],
+    connection: &Connection,
+    lines: &[String],
+    broken: &mut HashSet<&'a str>,
+    lacking: &mut HashSet<&'a str>,
+) -> bool {
+    let mut named: Vec<&str> = Vec::new();
     for line in lines {
         if let Some(about) = line.strip_prefix("Tree ") {
             let root = about.split(' ').next().and_then(|root| root.parse::<i64>().ok());
             let tree = all.iter().find(|tree| Some(tree.root) == root);
-            let is_made_anew =
-                |tree: &&Tree| tree.kind == "index" || tree.name.starts_with("texts");
+            let is_made_anew = |tree: &&Tree| {
+                tree.kind == "index" || tree.name.starts_with(TEXTS) || tree.is_left_out
+            };
             let Some(tree) = tree.filter(is_made_anew) else { return false };
             broken.insert(&tree.name);
+        } else if let Some(about) = line.strip_prefix("Fragmentation of ") {
+            // It can be read, and doesn't hold what it should.
+            let page = about.rsplit_once(" on page ").and_then(|(_, page)| page.parse().ok());
+            let name = page.and_then(|page| tree_of(connection, page));
+            let is_index = |tree: &&Tree| tree.kind == "index" && Some(&tree.name) == name.as_ref();
+            let Some(tree) = all.iter().find(is_index) else { return false };
+            named.push(tree.name.as_str());
         } else if let Some((_, index)) = line.rsplit_once(" index ") {
             named.push(index);
-        } else if !(line == "ok" || line.starts_with("*** in ") || line.ends_with(": never used")) {
+        } else if !(line == "ok"
+            || line == TEXTS
+            || line.starts_with("*** in ")
+            // Nothing stands in free pages, and a copy has none.
+            || line.starts_with("Freelist: ")
+            || line.ends_with(": never used"))
+        {
             return false;
         }
     }
-    named.iter().all(|index| broken.contains(index))
+    named.into_iter().all(|index| {
+        let Some(tree) = all.iter().find(|tree| tree.name == index) else { return false };
+        if ROWS_STAY.contains(&tree.table.as_str()) {
+            lacking.insert(&tree.name);
+        }
+        broken.contains(index) || lacking.contains(index) || tree.is_left_out
+    })
+}
+
+/// Whose page that is.
+fn tree_of(connection: &Connection, page: u32) -> Option<String> {
+    let query = "SELECT name FROM dbstat WHERE schema = 'old' AND pageno = ?1";
+    connection.query_row(query, [page], |row| row.get(0)).ok()
 }
 
 fn said(connection: &Connection, check: &str) -> rusqlite::Result<Vec<String>> {
@@ -153,13 +223,16 @@ fn said(connection: &Connection, check: &str) -> rusqlite::Result<Vec<String>> {
     Ok(said.iter().flat_map(|lines| lines.lines().map(str::to_owned)).collect())
 }
 
-/// Ours, but for the index of texts and what is to be taken out of that.
-fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+/// Ours, but for the index of texts and what is to be taken out of that, and for those that are left out.
+fn tables(connection: &Connection, leaves_out: &[&str]) -> rusqlite::Result<Vec<String>> {
     let query =
         "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'texts%'
                  AND name NOT LIKE 'sqlite%' ORDER BY name";
     let mut tables = connection.prepare(query)?;
-    tables.query_map([], |row| row.get(0))?.collect()
+    let tables = tables.query_map([], |row| row.get(0))?;
+    let mut tables = tables.collect::<rusqlite::Result<Vec<String>>>()?;
+    tables.retain(|table| !leaves_out.contains(&table.as_str()));
+    Ok(tables)
 }
 
 struct Columns {

@@ -34,10 +34,17 @@ type Result<T> = std::result::Result<T, JournalError>;
 pub enum NotDone {
     /// Before anything was changed.
     #[error("nothing was changed: {0}")]
-    Refused(#[from] JournalError),
+    Refused(JournalError),
     /// In its midst: all that there was is there still.
     #[error("it was broken off, and nothing is lost by that: {0}; run the same command again")]
     BrokenOff(JournalError),
+}
+
+// Not as its source: whoever prints that, too, would say it twice.
+impl From<JournalError> for NotDone {
+    fn from(error: JournalError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// What to do about nearly all that can be wrong with a journal.
@@ -92,18 +99,39 @@ pub fn recover(
         let text = format!("the backup {} can't be used: {why}", file.display());
         return Err(JournalError::new(Trouble::Other, text).into());
     }
-    let way = outlook.ways.iter().find(|way| looked.is_sound(&way.base));
-    if let Some(error) = looked.kept_from()
-        && way.is_none_or(|way| outlook.lacks(way) > 0 || outlook.may_lack(way).is_some())
-    {
-        return Err(error.clone().into());
+    let mut doesnt_lead = None;
+    for way in &outlook.ways {
+        if !looked.is_sound(&way.base) {
+            continue;
+        }
+        may_have_looked(&looked, Some(way), &outlook)?;
+        if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
+            return Ok(None);
+        }
+        must_be_accepted(&outlook, way, terms)?;
+        match go(data, &outlook, way, &looked, false, now_ms) {
+            // What looked as if it led there doesn't: the next one perhaps does.
+            Err(NotDone::Refused(error)) if !error.keeps_from_looking() => {
+                tracing::warn!("{way} doesn't lead there: {error}");
+                doesnt_lead.get_or_insert(error);
+            }
+            gone => return gone.map(Some),
+        }
     }
-    let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
-    if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
-        return Ok(None);
+    may_have_looked(&looked, None, &outlook)?;
+    Err(doesnt_lead.unwrap_or_else(|| nothing_left(&outlook, &looked)).into())
+}
+
+/// What couldn't be looked at, for want of room, say, may lead to what a way lacks.
+fn may_have_looked(looked: &Looked, way: Option<&Way>, outlook: &Outlook) -> Result<()> {
+    match looked.kept_from() {
+        Some(error)
+            if way.is_none_or(|way| outlook.lacks(way) > 0 || outlook.may_lack(way).is_some()) =>
+        {
+            Err(error.clone())
+        }
+        _ => Ok(()),
     }
-    must_be_accepted(&outlook, way, terms)?;
-    go(data, &outlook, way, &looked, false, now_ms).map(Some)
 }
 
 /// Puts a backup in the place of a folder's journal, with what its log has behind it.
@@ -199,6 +227,9 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
     }
     let lacks = outlook.lacks(way);
     let lacks = match (lacks, outlook.may_lack(way)) {
+        (0, None) if way.base.form == Form::WithoutRecord => {
+            "nothing that was acknowledged is missing from that, but why routing chose what it chose (cordboard why, replay): that is damaged".to_owned()
+        }
         (0, None) => return Ok(()),
         (0, Some(why)) => format!("more may have been acknowledged ({why})"),
         (lacks, _) => format!("{lacks} batches that were acknowledged are missing from that"),
@@ -312,7 +343,7 @@ fn made_of_copy(
     match way.base.form {
         Form::Empty => {}
         // It was made to be looked at.
-        Form::Mended => looked.gives_mended(&way.base, partial)?,
+        Form::Mended | Form::WithoutRecord => looked.gives_mended(&way.base, partial)?,
         Form::AsItIs => {
             copy(from, partial)?;
             if !way.base.is_alone && way.base.kind == Kind::Aside && beside.exists() {
@@ -340,8 +371,8 @@ fn made_of_copy(
 fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
     views.keep_each()?;
     for Part { log, up_to } in &way.logs {
+        views.take_over(&log.lineage)?;
         let log = SqliteLog::file_to_read(log.file.clone())?;
-        views.take_over(&log.lineage()?)?;
         let mut at = views.marked()?.applied;
         while at < *up_to {
             at = at.next();

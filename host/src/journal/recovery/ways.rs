@@ -28,6 +28,9 @@ pub enum Kind {
     Backup,
 }
 
+/// What was written down of routing.
+const RECORD: [&str; 2] = ["decisions", "routing_log"];
+
 /// What is made of a file with tables.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Form {
@@ -35,6 +38,8 @@ pub enum Form {
     AsItIs,
     /// A copy of it has its indices made anew.
     Mended,
+    /// The same, and nothing of why routing chose what it chose: that is damaged, and nothing else follows from it.
+    WithoutRecord,
     /// Nothing: there are none, and a log has all there ever was.
     Empty,
 }
@@ -70,7 +75,7 @@ pub struct LogFile {
     /// There a host writes it.
     pub is_in_place: bool,
     /// Which one.
-    pub id: LogId,
+    pub id: Option<LogId>,
     /// In which runs its batches came to be.
     pub lineage: Lineage,
     /// Its batches without a gap, the oldest first: from, and up to.
@@ -79,6 +84,8 @@ pub struct LogFile {
     pub last: Option<Position>,
     /// Why there isn't more.
     pub why: Option<JournalError>,
+    /// Why it can't say itself which one it is, and in which runs it came to be: that is taken from what a host has noted beside it.
+    pub doubtful: Option<JournalError>,
 }
 
 /// Tables, perhaps with what logs have behind them.
@@ -122,6 +129,7 @@ impl Outlook {
     /// Of a folder that nobody uses, and these backups. Nothing is changed.
     pub fn of(data: &Path, backups: &[PathBuf], looked: &mut Looked) -> Self {
         let mut outlook = Self::default();
+        looked.folder = data.to_owned();
         let mut bases = Vec::new();
         let aside = place::put_aside_before(data, schema::FILE);
         let named = backups.iter().map(|file| (file.clone(), Kind::Backup));
@@ -131,7 +139,9 @@ impl Outlook {
         for (file, kind) in files.filter(|(file, kind)| file.exists() || *kind == Kind::Backup) {
             match looks_at(&file, kind) {
                 Ok(found) => {
-                    bases.extend(found.iter().filter_map(Base::mended));
+                    for form in [Form::Mended, Form::WithoutRecord] {
+                        bases.extend(found.iter().map(|base| base.made(form)));
+                    }
                     bases.extend(found);
                 }
                 Err(error) => outlook.unusable.push((file, error.to_string())),
@@ -141,13 +151,13 @@ impl Outlook {
         // It may be the disk that has no room to look: that isn't as if it had nothing.
         let mut unread = SqliteLog::check(data).err();
         if in_place.exists() {
-            match LogFile::of(&in_place, true) {
+            match LogFile::of(&in_place, Reached::of(data).as_ref()) {
                 Ok(log) => outlook.logs.push(log),
                 Err(error) => drop(unread.get_or_insert(error)),
             }
         }
         let aside = place::put_aside_before(data, log::FILE);
-        outlook.logs.extend(aside.iter().filter_map(|file| LogFile::of(file, false).ok()));
+        outlook.logs.extend(aside.iter().filter_map(|file| LogFile::aside(file).ok()));
         let begun = outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data));
         bases.extend(begun.collect::<Vec<_>>());
         let ways = outlook.joined(&bases);
@@ -167,8 +177,12 @@ impl Outlook {
         // beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
             // What is whole as it is goes before what has to be mended.
-            let is_mended = way.base.form == Form::Mended;
-            let place = (is_mended, way.base.kind, way.base.form, way.base.is_alone);
+            let mended = match way.base.form {
+                Form::AsItIs | Form::Empty => 0,
+                Form::Mended => 1,
+                Form::WithoutRecord => 2,
+            };
+            let place = (mended, way.base.kind, way.base.form, way.base.is_alone);
             (Reverse(way.agrees), place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
@@ -292,7 +306,7 @@ impl Outlook {
         // A command that was broken off may have put it aside.
         let goes_on =
             |log: &LogFile| own.is_some_and(|own| log.lineage.extends(&own.lineage, own.applied));
-        let is_own = |log: &LogFile| own.is_some_and(|own| own.log == Some(log.id));
+        let is_own = |log: &LogFile| own.is_some_and(|own| log.id.is_some() && own.log == log.id);
         let log = self
             .logs
             .iter()
@@ -341,11 +355,12 @@ impl Outlook {
     }
 
     /// Why more may have been acknowledged than a way leads to, though nobody has noted that.
-    pub fn may_lack(&self, way: &Way) -> Option<&JournalError> {
+    pub fn may_lack<'a>(&'a self, way: &'a Way) -> Option<&'a JournalError> {
         let unread = self.log_in_place().and_then(|log| {
             log.why.as_ref().filter(|_| log.last.is_none_or(|last| way.leads_to < last))
         });
-        self.may_lack.as_ref().or(unread)
+        let doubtful = way.logs.iter().find_map(|part| part.log.doubtful.as_ref());
+        self.may_lack.as_ref().or(unread).or(doubtful)
     }
 
     /// Batches that were acknowledged, and to which a way doesn't lead.
@@ -396,9 +411,11 @@ fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Opti
 /// Whose form was looked at, and what was found.
 #[derive(Default)]
 pub struct Looked {
+    /// The journal's.
+    folder: PathBuf,
     found: Vec<(PathBuf, Form, bool, Option<String>)>,
     /// What was made for it.
-    copies: Vec<(PathBuf, bool, Copy)>,
+    copies: Vec<(Base, Copy)>,
     /// Something couldn't be looked at: for want of room, say.
     kept_from: Option<JournalError>,
 }
@@ -425,7 +442,8 @@ impl Looked {
         let connection = match base.form {
             Form::Empty => return true,
             // What it would be is made once to see.
-            Form::Mended => self.mended(base),
+            Form::Mended => self.mended(base, &[]),
+            Form::WithoutRecord => self.mended(base, &RECORD),
             Form::AsItIs if is_alone || base.kind == Kind::Backup => {
                 wal::without_wal(file).map_err(JournalError::from)
             }
@@ -440,13 +458,13 @@ impl Looked {
         is_sound
     }
 
-    fn mended(&mut self, base: &Base) -> Result<Connection, JournalError> {
+    fn mended(&mut self, base: &Base, leaves_out: &[&str]) -> Result<Connection, JournalError> {
         let name = format!("restored.mended-{}.partial", self.copies.len());
-        let copy = Copy(base.file.with_file_name(name));
+        let copy = Copy(self.folder.join(name));
         wal::remove(&copy.0);
-        mended(&base.file, base.is_alone, &copy.0)?;
+        mended(&base.file, base.is_alone, leaves_out, &copy.0)?;
         let connection = verify::look_only(&copy.0)?;
-        self.copies.push((base.file.clone(), base.is_alone, copy));
+        self.copies.push((base.clone(), copy));
         Ok(connection)
     }
 
@@ -455,11 +473,9 @@ impl Looked {
     /// # Errors
     /// [`JournalError`]: it can't be moved there, or wasn't found to be sound.
     pub fn gives_mended(&self, base: &Base, to: &Path) -> Result<(), JournalError> {
-        let made = self
-            .copies
-            .iter()
-            .find(|(file, is_alone, _)| *file == base.file && *is_alone == base.is_alone);
-        let Some((.., copy)) = made else {
+        let of = |base: &Base| (base.file.clone(), base.form, base.is_alone);
+        let made = self.copies.iter().find(|(made, _)| of(made) == of(base));
+        let Some((_, copy)) = made else {
             let text = format!("{} wasn't mended", base.file.display());
             return Err(JournalError::new(Trouble::Other, text));
         };
@@ -507,9 +523,9 @@ impl Base {
         })
     }
 
-    /// The same with indices that are made anew.
-    fn mended(&self) -> Option<Self> {
-        (self.kind != Kind::Backup).then(|| Self { form: Form::Mended, ..self.clone() })
+    /// The same in another form.
+    fn made(&self, form: Form) -> Self {
+        Self { form, ..self.clone() }
     }
 
     /// Recovery has left them like this, and nobody has gone on with them since.
@@ -537,7 +553,10 @@ fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
         let mark = match verify::has_a_log(connection)? {
             true => Mark::of(connection)?,
             // There was none when it was written.
-            false => Mark { log: None, was_stopped: true, applied: Position(0), kept: Position(0) },
+            false => {
+                let applied = schema::BEFORE_LOG;
+                Mark { log: None, was_stopped: true, applied, kept: applied }
+            }
         };
         let lineage = Lineage::of(connection, &mark)?;
         let (file, log) = (file.to_owned(), mark.log);
@@ -573,20 +592,53 @@ fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
 }
 
 impl LogFile {
-    /// A log's, as far as it can be read.
-    fn of(file: &Path, is_in_place: bool) -> Result<Self, JournalError> {
+    /// The log in its place, as far as it can be read. `noted`: what a host has noted beside it.
+    fn of(file: &Path, noted: Option<&Reached>) -> Result<Self, JournalError> {
+        let log = SqliteLog::file_to_read(file.to_owned())?;
+        let id = log.id();
+        match (log.lineage(), noted) {
+            (Ok(lineage), _) => Self::read(file, &log, true, id.ok(), lineage),
+            (Err(error), Some(noted)) => {
+                let read = Self::read(file, &log, true, id.ok(), noted.lineage.clone())?;
+                Ok(Self { doubtful: Some(error), ..read })
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// One that was put aside.
+    fn aside(file: &Path) -> Result<Self, JournalError> {
         let log = SqliteLog::file_to_read(file.to_owned())?;
         let (id, lineage) = (log.id()?, log.lineage()?);
-        let (readable, last, why) = match log.ends() {
-            Ok(None) => (Vec::new(), None, None),
-            Ok(Some((first, last))) => {
-                let (readable, why) = readable(&log, first, last);
-                (readable, Some(last), why)
-            }
-            Err(error) => (Vec::new(), None, Some(error)),
+        Self::read(file, &log, false, Some(id), lineage)
+    }
+
+    fn read(
+        file: &Path,
+        log: &SqliteLog,
+        is_in_place: bool,
+        id: Option<LogId>,
+        lineage: Lineage,
+    ) -> Result<Self, JournalError> {
+        let (first, last) = (log.end_by("min"), log.end_by("max"));
+        let why = first.as_ref().err().or(last.as_ref().err()).cloned();
+        // Where its end can't be read, what lies before that, or behind, perhaps can.
+        let ends = match (&first, &last) {
+            (Ok(first), Ok(last)) => first.zip(*last),
+            (Ok(first), Err(_)) => first.map(|first| (first, Position(first.0 + MOST_LOOKED_FOR))),
+            (Err(_), Ok(last)) => last.map(|last| {
+                let first = last.0.saturating_sub(MOST_LOOKED_FOR).max(1);
+                (Position(first), last)
+            }),
+            (Err(_), Err(_)) => None,
         };
-        let why = why.or_else(|| log.check_pages().err());
-        Ok(Self { file: file.to_owned(), is_in_place, id, lineage, readable, last, why })
+        let (readable, missed) = match ends {
+            Some((first, last)) => readable(log, first, last),
+            None => (Vec::new(), None),
+        };
+        let why = why.or(missed).or_else(|| log.check_pages().err());
+        let (file, last) = (file.to_owned(), last.ok().flatten());
+        Ok(Self { file, is_in_place, id, lineage, readable, last, why, doubtful: None })
     }
 
     /// The last of its batches that can be read.
@@ -614,7 +666,7 @@ impl LogFile {
 }
 
 /// More batches than a log ever keeps.
-const MOST_LOOKED_FOR: usize = 1_000_000;
+const MOST_LOOKED_FOR: u64 = 1_000_000;
 
 /// The parts of a log that can be read, and why there isn't more.
 fn readable(
@@ -638,14 +690,15 @@ fn readable(
         });
         let Err(error) = read else { break };
         why.get_or_insert(error);
-        // The one behind can't be read; what is behind that, perhaps.
-        let behind = (reached.0 + 2..=last.0).take(MOST_LOOKED_FOR).map(Position);
-        let next = behind.into_iter().find(|at| {
+        // The next one can't be read, or not in a row; what is behind that, perhaps.
+        let most = last.0.min(reached.0.saturating_add(MOST_LOOKED_FOR));
+        let next = (reached.0 + 1..=most).map(Position).find(|at| {
             let batch = log.batch(*at).ok().flatten();
             batch.is_some_and(|bytes| entry::decoded(*at, &bytes).is_ok())
         });
         let Some(next) = next else { break };
-        from = Position(next.0 - 1);
+        take(next);
+        from = next;
     }
     (parts, why)
 }
@@ -662,6 +715,9 @@ impl fmt::Display for Way {
         match self.base.form {
             Form::AsItIs => {}
             Form::Mended => f.write_str(" (with its indices made anew)")?,
+            Form::WithoutRecord => {
+                f.write_str(" (with its indices made anew, without the record of routing)")?;
+            }
             Form::Empty => f.write_str(" (begun anew)")?,
         }
         if self.base.is_alone {

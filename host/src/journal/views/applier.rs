@@ -11,6 +11,8 @@ use crate::journal::error::{JournalError, Trouble};
 use crate::journal::health::{JournalHealth, Stage};
 use crate::journal::progress::Progress;
 use crate::journal::record::Outcome;
+use crate::journal::recovery::RECOVER;
+use crate::journal::schema;
 use crate::journal::writer::Writer;
 
 use super::index::Index;
@@ -140,7 +142,9 @@ fn until_applied(
 ) -> Option<Vec<Written>> {
     const FIRST_WAIT: Duration = Duration::from_millis(10);
     const LONGEST_WAIT: Duration = Duration::from_secs(2);
-    let mut wait = FIRST_WAIT;
+    /// A `-wal` that somebody cut under the host looks like that, too, and what helps there is done before.
+    const DAMAGED_FOR: Duration = Duration::from_secs(1);
+    let (mut wait, began) = (FIRST_WAIT, Instant::now());
     loop {
         match views.apply(batches) {
             Ok(outcomes) => {
@@ -152,6 +156,13 @@ fn until_applied(
                     health.panicked(&error.to_string());
                 }
                 health.set(Stage::Views, Some(&error));
+                if error.trouble == Trouble::Damaged && began.elapsed() > DAMAGED_FOR {
+                    progress.give_up(&format!(
+                        "{} is damaged where what was acknowledged belongs ({error}); all of that is in the log: {RECOVER}",
+                        schema::FILE
+                    ));
+                    return None;
+                }
             }
         }
         if progress.is_stopping() {

@@ -2,6 +2,8 @@
 //! damages files in every combination. Whoever follows the advice has all that was acknowledged, or was told that
 //! something is missing; and never less than by any other way.
 
+mod pages;
+
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -452,95 +454,4 @@ async fn whoever_follows_the_advice_loses_nothing_that_another_way_has() {
             }
         }
     }
-}
-
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_damaged_index_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.backs_up();
-    life.says(60).await;
-    life.stop();
-    life.trims();
-    let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
-    copy(&data, sound.path());
-    let tables = rusqlite::Connection::open(data.join(FILES[0])).unwrap();
-    let query = "SELECT name, rootpage FROM sqlite_schema WHERE type = 'index' AND rootpage > 0
-                 AND tbl_name NOT LIKE 'texts%'";
-    let indices: Vec<(String, u32)> = tables
-        .prepare(query)
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(std::result::Result::unwrap)
-        .collect();
-    drop(tables);
-    assert!(indices.iter().any(|(name, _)| name.contains("autoindex_events")), "{indices:?}");
-    for (name, page) in indices {
-        std::fs::remove_dir_all(&data).unwrap();
-        copy(sound.path(), &data);
-        let mut bytes = std::fs::read(data.join(FILES[0])).unwrap();
-        bytes[(page as usize - 1) * 4096..][..40].fill(0xff);
-        std::fs::write(data.join(FILES[0]), bytes).unwrap();
-        let backup = life.backups[0].0.clone();
-        let recovered = recover(&data, &[backup], Terms::default(), 7);
-        let recovered = recovered.unwrap_or_else(|error| panic!("{name}: {error}")).unwrap();
-        assert!(recovered.way.contains("indices made anew"), "{name}: {recovered:?}");
-        assert_eq!((recovered.lost, recovered.may_lack), (0, false), "{name}");
-        assert_eq!(there(&data).unwrap(), life.said, "{name}");
-        let found = verify::folder(&data, true).unwrap();
-        assert!(found.wrong.is_empty() && found.wrong_with_log.is_empty(), "{name}: {found:?}");
-        assert!(
-            std::fs::read_dir(&data)
-                .unwrap()
-                .all(|file| { !file.unwrap().file_name().to_string_lossy().contains("partial") })
-        );
-    }
-}
-
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_log_that_has_all_there_ever_was_needs_no_tables() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.is_killed(false);
-    for name in [FILES[0], FILES[1]] {
-        std::fs::remove_file(life.data().join(name)).unwrap();
-    }
-    let recovered = recover(&life.data(), &[], Terms::default(), 7).unwrap().unwrap();
-    assert_eq!((recovered.lost, recovered.may_lack), (0, false), "{recovered:?}");
-    assert_eq!(there(&life.data()).unwrap(), life.said);
-}
-
-// OPS-03 OPS-10
-#[tokio::test]
-async fn tables_that_have_lost_rows_arent_taken_for_a_damaged_index() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(90).await;
-    life.backs_up();
-    life.says(60).await;
-    life.stop();
-    let data = life.data();
-    let tables = rusqlite::Connection::open(data.join(FILES[0])).unwrap();
-    let page = "SELECT pageno FROM dbstat WHERE name = 'audit' AND pagetype = 'leaf' LIMIT 1";
-    let page = tables.query_row(page, [], |row| row.get::<_, u32>(0));
-    // Where SQLite can't tell: the last page of the file that begins as a table's leaf.
-    let bytes = std::fs::read(data.join(FILES[0])).unwrap();
-    let last = || bytes.chunks(4096).rposition(|page| page[0] == 0x0d && page[4] > 2).unwrap();
-    let page = page.map_or_else(|_| last(), |page| page as usize - 1);
-    drop(tables);
-    let mut bytes = bytes;
-    let cells = page * 4096 + 4;
-    bytes[cells] = 1;
-    std::fs::write(data.join(FILES[0]), bytes).unwrap();
-    assert!(!verify::folder(&data, true).unwrap().wrong.is_empty(), "its index has more");
-    let backup = life.backups[0].0.clone();
-    let recovered = recover(&data, &[backup], Terms::default(), 7).unwrap().unwrap();
-    assert!(!recovered.way.contains("indices"), "{recovered:?}");
-    assert_eq!((recovered.lost, recovered.may_lack), (0, false), "{recovered:?}");
-    assert_eq!(there(&data).unwrap(), life.said);
 }
