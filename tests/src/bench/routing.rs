@@ -118,6 +118,8 @@ impl Floor {
             self.tell_agent(n, agent::Input::Connected);
         }
         self.settle();
+        // What came all at once was much; in a host each has a mailbox of its own, and there is little in it.
+        self.mail.shrink_to_fit();
     }
 
     /// An item that asks for three skills waits in a queue.
