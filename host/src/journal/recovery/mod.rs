@@ -3,7 +3,10 @@
 //! furthest is taken. Nothing changes before it is known to lead there, and nothing is thrown away: so a way that turns
 //! out to be the wrong one is one that can be gone back.
 
+mod base;
 mod lineage;
+mod log_file;
+mod looked;
 mod mend;
 #[cfg(test)]
 mod tests;
@@ -20,12 +23,15 @@ use super::views::SqliteViews;
 use super::wal::{self, Wal};
 use super::{place, schema, tidy, verify};
 
+pub use base::{Form, Kind};
 pub(super) use lineage::{
     Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, forgets_ahead,
     new_run, takes_over,
 };
-pub use ways::{Form, Kind, Outlook, Way};
-use ways::{LogFile, Looked, Part};
+use log_file::LogFile;
+use looked::Looked;
+use ways::Part;
+pub use ways::{Outlook, Way};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
@@ -206,7 +212,7 @@ fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
     let damaged = looked.damaged();
     let all: Vec<String> =
         unusable.chain(damaged).map(|(file, why)| format!("{}: {why}", file.display())).collect();
-    let logs = ways::ranges(outlook.logs.iter().flat_map(|log| &log.readable));
+    let logs = log_file::ranges(outlook.logs.iter().flat_map(|log| &log.readable));
     let joins = match logs.is_empty() {
         true => String::new(),
         false => format!(
@@ -242,7 +248,7 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
     let is_used = |log: &LogFile| way.logs.iter().any(|part| part.log.file == log.file);
     let others = outlook.logs.iter().filter(|log| !is_used(log) && !was_left(log));
     let behind = others.flat_map(|log| &log.readable).filter(|(_, last)| *last > way.agrees);
-    let logs = ways::ranges(behind);
+    let logs = log_file::ranges(behind);
     let joins = match logs.is_empty() {
         true => String::new(),
         false => format!(" (the log has batches {logs}, which go on behind a newer backup)"),

@@ -1,0 +1,102 @@
+//! Looks at all of some tables, each made once; and what had to be made for that.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::base::{Base, Form, Kind};
+use super::mend::mended;
+use crate::journal::error::{JournalError, Trouble};
+use crate::journal::{verify, wal};
+
+/// What was written down of routing.
+const RECORD: [&str; 2] = ["decisions", "routing_log"];
+
+/// Whose form was looked at, and what was found.
+#[derive(Default)]
+pub struct Looked {
+    /// The journal's.
+    pub folder: PathBuf,
+    found: Vec<(PathBuf, Form, bool, Option<String>)>,
+    /// What was made for it.
+    copies: Vec<(Base, Copy)>,
+    /// Something couldn't be looked at: for want of room, say.
+    kept_from: Option<JournalError>,
+}
+
+/// What was made to be looked at goes with that.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        wal::remove(&self.0);
+    }
+}
+
+impl Looked {
+    /// Whether all of some tables can be read, and agrees.
+    pub fn is_sound(&mut self, base: &Base) -> bool {
+        let (file, is_alone) = (&base.file, base.is_alone);
+        let is_it = |(known, form, alone, _): &&(PathBuf, Form, bool, Option<String>)| {
+            known == file && *form == base.form && *alone == is_alone
+        };
+        if let Some((.., wrong)) = self.found.iter().find(is_it) {
+            return wrong.is_none();
+        }
+        let connection = match base.form {
+            Form::Empty => return true,
+            // What it would be is made once to see.
+            Form::Mended => self.mended(base, &[]),
+            Form::WithoutRecord => self.mended(base, &RECORD),
+            Form::AsItIs if is_alone || base.kind == Kind::Backup => {
+                wal::without_wal(file).map_err(JournalError::from)
+            }
+            Form::AsItIs => verify::look_only(file),
+        };
+        let wrong = connection.and_then(|connection| verify::form(&connection)).err();
+        if let Some(error) = wrong.as_ref().filter(|error| error.keeps_from_looking()) {
+            self.kept_from.get_or_insert_with(|| error.clone());
+        }
+        let is_sound = wrong.is_none();
+        self.found.push((file.clone(), base.form, is_alone, wrong.map(|wrong| wrong.to_string())));
+        is_sound
+    }
+
+    fn mended(&mut self, base: &Base, leaves_out: &[&str]) -> Result<Connection, JournalError> {
+        let name = format!("restored.mended-{}.partial", self.copies.len());
+        let copy = Copy(self.folder.join(name));
+        wal::remove(&copy.0);
+        mended(&base.file, base.is_alone, leaves_out, &copy.0)?;
+        let connection = verify::look_only(&copy.0)?;
+        self.copies.push((base.clone(), copy));
+        Ok(connection)
+    }
+
+    /// Gives out what was made of tables to be looked at: it isn't made twice.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be moved there, or wasn't found to be sound.
+    pub fn gives_mended(&self, base: &Base, to: &Path) -> Result<(), JournalError> {
+        let of = |base: &Base| (base.file.clone(), base.form, base.is_alone);
+        let made = self.copies.iter().find(|(made, _)| of(made) == of(base));
+        let Some((_, copy)) = made else {
+            let text = format!("{} wasn't mended", base.file.display());
+            return Err(JournalError::new(Trouble::Other, text));
+        };
+        std::fs::rename(&copy.0, to).map_err(|error| {
+            let text = format!("{}: {error}", to.display());
+            JournalError::new(Trouble::NotWritable, text)
+        })
+    }
+
+    /// Why something couldn't be looked at, which may lead further.
+    pub fn kept_from(&self) -> Option<&JournalError> {
+        self.kept_from.as_ref()
+    }
+
+    /// Those that aren't, and why.
+    pub fn damaged(&self) -> impl Iterator<Item = (&PathBuf, &String)> {
+        let as_they_are = self.found.iter().filter(|(_, form, ..)| *form == Form::AsItIs);
+        as_they_are.filter_map(|(file, .., why)| Some((file, why.as_ref()?)))
+    }
+}
