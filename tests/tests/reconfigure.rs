@@ -558,3 +558,30 @@ async fn what_belongs_to_nothing_that_is_configured_can_be_seen_ended_and_erased
     }
     setup.stop_and_replay(host);
 }
+
+/// What is looked up whenever it is needed is in force at once, is said, and noted.
+// SEC-03
+#[actix_web::test]
+async fn settings_of_the_host_that_change_are_said_and_noted() {
+    let mut setup = Setup::new();
+    setup.host = "limits: (connections: 1000), sign_ins: (idle: \"1h\"),".to_owned();
+    let _emulators = setup.with_emulators();
+    let root = setup.token("root");
+    let host = setup.start(&["--strict"]).await;
+    setup.change("main.ron", "connections: 1000", "connections: 900");
+    // Whoever was first, the file's watcher or we, the audit log has it once.
+    let (status, change) = host.post(&root, "/api/v1/config/reload", json!({})).await;
+    assert_eq!(status, 200, "{change}");
+    let noted = async || {
+        let (_, found) = host.get(&root, "/api/v1/audit?action=config.change").await;
+        found["entries"].to_string().matches("host.limits").count()
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while noted().await == 0 {
+        assert!(std::time::Instant::now() < until, "{change}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(noted().await, 1);
+    assert!(host.log().contains("settings: host.limits"), "{}", host.log());
+    assert_eq!(host.stop(), Some(0));
+}

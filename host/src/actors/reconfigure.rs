@@ -46,6 +46,8 @@ pub struct Change {
     pub access: Vec<String>,
     /// What is kept for another time than before, in a sentence each.
     pub retention: Vec<String>,
+    /// What else differs, by its name in the configuration, such as `host.limits`.
+    pub settings: Vec<String>,
 }
 
 /// What was changed, though not all that had to follow could be told.
@@ -66,6 +68,7 @@ impl std::fmt::Display for Change {
             ("channels", &self.channels),
             ("access", &self.access),
             ("retention", &self.retention),
+            ("settings", &self.settings),
             ("after a restart", &self.after_restart),
         ];
         let parts: Vec<String> = parts
@@ -89,6 +92,7 @@ impl Change {
             && self.channels.is_empty()
             && self.access.is_empty()
             && self.retention.is_empty()
+            && self.settings.is_empty()
     }
 }
 
@@ -129,6 +133,7 @@ pub fn reconfigure(
         (&old.retention, old.host.retention),
         (&new.retention, new.host.retention),
     );
+    change.settings = other_settings(&old, &new);
     directory.authority.send_replace(());
     let channels: HashSet<&ChannelId> = new
         .channels
@@ -408,6 +413,20 @@ pub fn channel_settings(
     settings.hours.clone_from(&channel.hours);
     settings.revision = revision(&settings);
     Arc::new(settings)
+}
+
+/// What is looked up whenever it is needed, and isn't named otherwise.
+fn other_settings(old: &Config, new: &Config) -> Vec<String> {
+    let (was, is) = (&old.host, &new.host);
+    let differ = [
+        ("host.proxies", was.proxies != is.proxies),
+        ("host.limits", was.limits != is.limits),
+        ("host.sign_ins", was.sign_ins != is.sign_ins),
+        ("host.keep_routing_log", was.keep_routing_log != is.keep_routing_log),
+        ("presence.labels", old.labels != new.labels),
+        ("fields", old.fields != new.fields),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Channels and addresses are read when the host starts.

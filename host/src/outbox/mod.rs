@@ -4,7 +4,7 @@
 //! of which nobody knows how it ended is repeated only if whoever takes it recognises repetitions: so that an
 //! attempt begins is on disk before it does, and with it whether it may be repeated. For a reply that can go out at once
 //! that stands in the same commit as the reply itself (two commits a reply); one that has to wait for others gets a mark
-//! of its own (three). What a kind of row means is an [`Errand`](errand::Errand); there are replies so far.
+//! of its own (three). What a kind of row means is an `Errand` (`errand.rs`); there are replies so far.
 
 mod attempts;
 mod complaints;
