@@ -15,11 +15,11 @@ pub fn hidden_in(name: &str) -> Option<char> {
         let behind = |is_it: fn(char) -> bool| before.is_some_and(is_it);
         let is_fine = match u32::from(c) {
             0x200c..=0x200d => {
-                let joins = |c: char| !c.is_ascii() && (!is_invisible(c) || is_style(c));
+                let joins = |c: char| u32::from(c) >= 0x590 && (!is_invisible(c) || is_style(c));
                 behind(joins) && letters.peek().is_some_and(|next| joins(*next))
             }
             0xfe00..=0xfe0f | 0xe0100..=0xe01ef => {
-                behind(|c| !is_invisible(c) && (!c.is_alphabetic() || u32::from(c) >= 0x2e80))
+                behind(|c| c.is_ascii_digit() || matches!(c, '#' | '*') || u32::from(c) >= 0x2010)
             }
             0xe0020..=0xe007f => behind(|c| c == FLAG || is_tag(c)),
             _ => c == ' ' || !is_invisible(c),
@@ -49,7 +49,7 @@ pub fn is_invisible(c: char) -> bool {
         || matches!(u32::from(c),
             0xad | 0x34f | 0x61c | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f
             | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
-            | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x1bca0..=0x1bca3 | 0x1d159 | 0x1d173..=0x1d17a
+            | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x13430..=0x1345f | 0x16fe4 | 0x1bca0..=0x1bca3 | 0x1d159 | 0x1d173..=0x1d17a
             | 0xe0000..=0xe0fff)
 }
 

@@ -238,8 +238,8 @@ impl SendError {
         Self { kind, code: code.to_string(), message: message.into() }
     }
 
-    /// What an HTTP status alone says: 401, 429 and 503 were not taken and are worth another try (an operator can mend a
-    /// secret), other 5xx may have been taken, the rest is final.
+    /// What an HTTP status alone says: 401, 408, 429 and 503 were not taken and are worth another try (an operator can mend
+    /// a secret), other 5xx may have been taken, and so may 2xx that a plugin doesn't expect; the rest is final.
     pub fn from_status(response: &HttpResponse) -> Self {
         let kind = SendErrorKind::from_status(response);
         Self::new(kind, response.status, format!("the provider answered {}", response.status))
@@ -250,8 +250,8 @@ impl SendErrorKind {
     /// See [`SendError::from_status`].
     pub fn from_status(response: &HttpResponse) -> Self {
         match response.status {
-            401 | 429 | 503 => Self::Retryable { after_ms: response.retry_after_ms() },
-            500..=599 => Self::Uncertain,
+            401 | 408 | 429 | 503 => Self::Retryable { after_ms: response.retry_after_ms() },
+            200..=299 | 500..=599 => Self::Uncertain,
             _ => Self::Permanent,
         }
     }

@@ -10,9 +10,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::tools::{
-    connect, connect_from, held, is_long, memory, sent, status, times, until_closed,
-};
+use crate::tools::{connect_from, held, is_long, memory, sent, status, times, until_closed};
 
 const POST: &str = "POST /hooks/sms-twilio HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
 

@@ -21,7 +21,7 @@ use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
 use crate::grief::{Part, contained};
 use crate::journal::{
-    Append, AppendError, OutboxOp, Reply, Row, SessionOp, Settled, Stored, StoredEvent,
+    Append, AppendError, OutboxOp, Repeater, Reply, Row, SessionOp, Settled, Stored, StoredEvent,
 };
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
@@ -228,7 +228,7 @@ impl ConversationActor {
         let open = self.open_replies;
         let is_first = replies > 0 && open == 0;
         let at_once = is_first.then(|| self.directory.sends_at_once(machine)).flatten();
-        let at_once = at_once.map(|repeatable| AtOnce { at: now, repeatable });
+        let at_once = at_once.map(|repeatable_by| AtOnce { at: now, repeatable_by });
         let settled = u32::from(deliver.settles.is_some());
         let added = u32::try_from(replies).unwrap_or(u32::MAX);
         let append = Append {
@@ -350,11 +350,11 @@ fn outbox(
             media: message.media.clone(),
         };
         let mut row = reply.queued(machine.channel(), machine.id());
-        if let Some(AtOnce { at, repeatable }) = at_once.take() {
+        if let Some(AtOnce { at, repeatable_by }) = at_once.take() {
             row.first_attempt_at = Some(at);
             row.attempting = true;
             row.attempts = 1;
-            row.repeatable = Some(repeatable);
+            row.repeatable_by = Some(repeatable_by);
         }
         Some(OutboxOp::Queue(Box::new(row)))
     });
@@ -365,7 +365,7 @@ fn outbox(
 /// A reply's first attempt begins with it.
 struct AtOnce {
     at: Timestamp,
-    repeatable: bool,
+    repeatable_by: Repeater,
 }
 
 fn consent(machine: &Conversation, events: &[Event]) -> Option<(String, String, bool)> {

@@ -30,7 +30,7 @@ use crate::actors::waiting::Waiting;
 use crate::config::Config;
 use crate::grief::{Grief, Part, contained_future};
 use crate::http::Looks;
-use crate::journal::{Journal, OutboxRow, Target};
+use crate::journal::{Journal, OutboxRow, Repeater, Target};
 use crate::metrics::Metrics;
 use crate::outbox::{Complaints, Sending, ToSend};
 use crate::plugin::Plugins;
@@ -414,11 +414,11 @@ impl Directory {
         receiver.await.unwrap_or_else(|_| Answer::Unavailable("the host is stopping".to_owned()))
     }
 
-    /// Whether a reply in this conversation, which has none that waits, would go out at once; if so, whether it may be
-    /// repeated.
-    pub(super) fn sends_at_once(&self, machine: &Conversation) -> Option<bool> {
-        let repeatable = self.plugins.knows_repetitions(machine.channel())?;
-        self.sending.has_room(&Target::channel(machine.channel())).then_some(repeatable)
+    /// Whether a reply in this conversation, which has none that waits, would go out at once; if so, who may be asked to
+    /// repeat it.
+    pub(super) fn sends_at_once(&self, machine: &Conversation) -> Option<Repeater> {
+        let repeats = self.plugins.repeats(machine.channel())?;
+        self.sending.has_room(&Target::channel(machine.channel())).then_some(repeats)
     }
 
     /// Hands a committed reply to whoever sends it.

@@ -45,7 +45,7 @@ pub use forget::Rows;
 pub use guard::{Files, Harm, Sight};
 pub use handle::Journal;
 pub use health::JournalHealth;
-pub use outbox::{OutboxOp, OutboxRow, Reply, Target};
+pub use outbox::{OutboxOp, OutboxRow, Repeater, Reply, Target};
 pub use place::{Holds, copies, look, put_aside, put_note_aside, restore_ends, stamps_of_restores};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Customer, Filter, Looked, OpenRow, Reader, SessionFilter,

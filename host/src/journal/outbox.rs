@@ -41,6 +41,21 @@ impl fmt::Display for Target {
     }
 }
 
+/// A plugin and its account, by a number that no other has; 0: nobody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Repeater(pub i64);
+
+impl Repeater {
+    /// Nobody.
+    pub const NOBODY: Self = Self(0);
+
+    /// Of a plugin with these settings.
+    pub fn of(plugin: &str, settings: &serde_json::Value) -> Self {
+        let key = unique_key(plugin, &settings.to_string());
+        Self(i64::from_le_bytes(key[..8].try_into().expect("a key has sixteen bytes")) | 1)
+    }
+}
+
 /// A change of the outbox, in the same transaction as the step that it follows from.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum OutboxOp {
@@ -83,9 +98,9 @@ pub struct OutboxRow {
     pub attempting: bool,
     /// Attempts so far.
     pub attempts: u32,
-    /// Whether that attempt may be repeated, as whoever took it knows repetitions; fixed when it began, as another plugin
-    /// in its place can't know what it took. `None`: nothing was tried, or by a host that didn't note it.
-    pub repeatable: Option<bool>,
+    /// Who may be asked to repeat that attempt, as they know repetitions and had it; fixed when it began, as another plugin or
+    /// account in the same place can't know what that one took. `None`: nothing was tried, or by a host that didn't note it.
+    pub repeatable_by: Option<Repeater>,
     /// That its next attempt begins is on disk already: it came there with the row itself, by this host.
     #[serde(skip)]
     pub is_marked: bool,
@@ -130,7 +145,7 @@ impl Reply {
             first_attempt_at: None,
             attempting: false,
             attempts: 0,
-            repeatable: None,
+            repeatable_by: None,
             is_marked: false,
         }
     }
@@ -212,7 +227,7 @@ pub(super) fn write(transaction: &Transaction<'_>, op: &OutboxOp) -> rusqlite::R
 fn insert(to: &Connection, row: &OutboxRow) -> rusqlite::Result<()> {
     to.prepare_cached(
         "INSERT INTO outbox (id, target, kind, ordering_key, idempotency_key, conversation, reference,
-         payload, first_attempt_at, attempting, attempts, repeatable)
+         payload, first_attempt_at, attempting, attempts, repeatable_by)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
@@ -227,7 +242,7 @@ fn insert(to: &Connection, row: &OutboxRow) -> rusqlite::Result<()> {
         row.first_attempt_at.map(|at| at.0),
         row.attempting,
         row.attempts,
-        row.repeatable,
+        row.repeatable_by.map(|by| by.0),
     ])
     .map(drop)
 }
@@ -236,7 +251,7 @@ fn insert(to: &Connection, row: &OutboxRow) -> rusqlite::Result<()> {
 pub(super) fn open(connection: &Connection) -> rusqlite::Result<Vec<OutboxRow>> {
     let mut statement = connection.prepare(
         "SELECT id, target, kind, ordering_key, idempotency_key, conversation, reference, payload,
-         first_attempt_at, attempting, attempts, repeatable FROM outbox WHERE done = 0 ORDER BY id",
+         first_attempt_at, attempting, attempts, repeatable_by FROM outbox WHERE done = 0 ORDER BY id",
     )?;
     let rows = statement.query_map([], |row| {
         Ok(OutboxRow {
@@ -251,7 +266,7 @@ pub(super) fn open(connection: &Connection) -> rusqlite::Result<Vec<OutboxRow>> 
             first_attempt_at: row.get::<_, Option<i64>>(8)?.map(Timestamp),
             attempting: row.get(9)?,
             attempts: row.get(10)?,
-            repeatable: row.get(11)?,
+            repeatable_by: row.get::<_, Option<i64>>(11)?.map(Repeater),
             is_marked: false,
         })
     })?;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::forget::{self, Rows};
+use super::outbox::Repeater;
 use super::views::Written;
 
 /// Something to be written.
@@ -65,9 +66,9 @@ pub enum Record {
         row: i64,
         /// When it was tried first.
         first_attempt_at: Timestamp,
-        /// Whether it may be repeated; logs of before don't say.
+        /// Who may be asked to repeat it; logs of before don't say.
         #[serde(default)]
-        repeatable: Option<bool>,
+        repeatable_by: Option<Repeater>,
     },
     /// It ended and certainly sent nothing.
     SendEnds {
@@ -392,16 +393,16 @@ impl Record {
                 .prepare_cached("INSERT OR REPLACE INTO life (one, alive_at) VALUES (1, ?1)")?
                 .execute([until.0])
                 .map(done),
-            Self::SendBegins { row, first_attempt_at, repeatable } => to
+            Self::SendBegins { row, first_attempt_at, repeatable_by } => to
                 .prepare_cached(
                     "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
-                     first_attempt_at = ?2, repeatable = ?3 WHERE id = ?1",
+                     first_attempt_at = ?2, repeatable_by = ?3 WHERE id = ?1",
                 )?
-                .execute(params![row, first_attempt_at.0, repeatable])
+                .execute(params![row, first_attempt_at.0, repeatable_by.map(|by| by.0)])
                 .map(done),
             Self::SendEnds { row } => to
                 .prepare_cached(
-                    "UPDATE outbox SET attempting = 0, repeatable = NULL WHERE id = ?1",
+                    "UPDATE outbox SET attempting = 0, repeatable_by = NULL WHERE id = ?1",
                 )?
                 .execute([row])
                 .map(done),

@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     id INTEGER PRIMARY KEY, target TEXT NOT NULL, kind TEXT NOT NULL, ordering_key TEXT NOT NULL,
     idempotency_key BLOB NOT NULL, conversation BLOB NOT NULL, reference TEXT NOT NULL,
     payload BLOB NOT NULL, first_attempt_at INTEGER, attempting INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0, repeatable INTEGER, done INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0, repeatable_by INTEGER, done INTEGER NOT NULL DEFAULT 0,
     provider_id TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_open ON outbox (id) WHERE done = 0;

@@ -10,11 +10,13 @@ use super::FIRST_WAIT;
 use super::errand::{Errand, Fate, Taker, Unwanted};
 use crate::actors::{Answer, Directory};
 use crate::clock;
-use crate::journal::{JournalError, OutboxRow, Record};
+use crate::journal::{JournalError, OutboxRow, Record, Repeater};
 
 /// Attempts before it counts as failed: with the waits between them, about 23 minutes.
 const MOST_ATTEMPTS: u32 = 13;
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Whoever asks us to wait for longer is asked again then.
+const LONGEST_ASKED: Duration = Duration::from_secs(15 * 60);
 /// While its taker doesn't work, it is looked at again so often.
 const TAKER_MAY_COME_BACK: Duration = Duration::from_secs(5);
 /// What goes to somebody who isn't configured waits for so long from the start on: an operator may have made a mistake.
@@ -22,8 +24,20 @@ const TAKER_MAY_BE_NAMED: Duration = Duration::from_secs(3600);
 
 /// What an attempt means.
 enum Verdict {
-    Settled(Fate),
-    Again { after: Duration },
+    Settled {
+        fate: Fate,
+        /// The customer wants nothing any more, whoever took it says.
+        opted_out: bool,
+    },
+    Again {
+        after: Duration,
+    },
+}
+
+impl From<Fate> for Verdict {
+    fn from(fate: Fate) -> Self {
+        Self::Settled { fate, opted_out: false }
+    }
 }
 
 /// Tries until its fate is known and on disk.
@@ -38,7 +52,11 @@ pub(super) async fn settle<E: Errand>(
         let has_waited = at_once.is_err();
         let permit = match at_once {
             Ok(permit) => Ok(permit),
-            Err(_) => limit.acquire().await,
+            Err(_) => {
+                // It doesn't begin yet, whatever was expected: a host that ends meanwhile hasn't tried it.
+                unmark_early(row, directory).await;
+                limit.acquire().await
+            }
         };
         let under_way = directory.sending.begin(&row.target);
         let verdict = attempt(errand, row, has_waited, directory).await;
@@ -48,10 +66,12 @@ pub(super) async fn settle<E: Errand>(
                 drop(under_way);
                 tokio::time::sleep(after).await;
             }
-            Verdict::Settled(fate) => {
+            Verdict::Settled { fate, opted_out } => {
                 write_down(errand, row, &fate, directory).await;
                 drop(under_way);
-                errand.told(&fate, directory).await;
+                if opted_out {
+                    errand.opted_out(directory).await;
+                }
                 return;
             }
         }
@@ -64,28 +84,27 @@ async fn attempt<E: Errand>(
     has_waited: bool,
     directory: &Directory,
 ) -> Verdict {
-    let (with, can_repeat) = match errand.taker(directory) {
-        Taker::There { with, repeatable } => (with, repeatable),
+    let (with, repeats) = match errand.taker(directory) {
+        Taker::There { with, repeats } => (with, repeats),
         // All are configured at the start.
         Taker::Unknown(unwanted) if clock::since_start() > TAKER_MAY_BE_NAMED => {
             return ended(row, unwanted);
         }
         Taker::Unknown(_) | Taker::Away => {
-            if std::mem::take(&mut row.is_marked) {
-                unmark(row, directory).await;
-            }
+            unmark_early(row, directory).await;
             return Verdict::Again { after: TAKER_MAY_COME_BACK };
         }
     };
-    // What is there now can't know what something else has taken.
-    let repeatable = can_repeat && (!row.attempting || row.repeatable.unwrap_or(true));
+    // Who is there now can't know what somebody else has taken.
+    let had_it = row.repeatable_by.is_none_or(|by| by == repeats);
+    let repeatable = repeats != Repeater::NOBODY && (!row.attempting || had_it);
     if row.attempting && !repeatable {
-        return unconfirmed("the host stopped in the midst of it, or it went to another plugin");
+        return unconfirmed("the host stopped in the midst of it, or it went elsewhere before");
     }
     // One mark is enough for all repetitions of what may be repeated.
     let came_marked = std::mem::take(&mut row.is_marked);
-    let is_marked = row.repeatable == Some(repeatable) && (came_marked || repeatable);
-    if !is_marked && let Err(error) = mark(row, repeatable, directory).await {
+    let is_marked = row.repeatable_by == Some(repeats) && (came_marked || row.attempting);
+    if !is_marked && let Err(error) = mark(row, repeats, directory).await {
         tracing::warn!(%error, "the outbox waits for the journal");
         return Verdict::Again { after: FIRST_WAIT };
     }
@@ -107,7 +126,7 @@ async fn attempt<E: Errand>(
         (error.code.clone(), ours)
     });
     let verdict = match result {
-        Ok(provider_id) => Verdict::Settled(Fate::Done { provider_id }),
+        Ok(provider_id) => Fate::Done { provider_id }.into(),
         Err(error) => {
             // It may have arrived already, whatever becomes of its repetition.
             row.attempting |= repeatable && error.kind == SendErrorKind::Uncertain;
@@ -116,60 +135,71 @@ async fn attempt<E: Errand>(
     };
     let outcome = match &verdict {
         Verdict::Again { .. } => "retried",
-        Verdict::Settled(Fate::Failed { .. }) => "undelivered",
-        Verdict::Settled(Fate::Unconfirmed) => "unconfirmed",
-        Verdict::Settled(Fate::Done { .. }) => "sent",
+        Verdict::Settled { fate: Fate::Failed { .. }, .. } => "undelivered",
+        Verdict::Settled { fate: Fate::Unconfirmed, .. } => "unconfirmed",
+        Verdict::Settled { fate: Fate::Done { .. }, .. } => "sent",
     };
     errand.count(outcome, directory);
     if let Some((code, ours)) = problem {
         let becomes = match verdict {
             Verdict::Again { .. } => "it is tried again",
-            Verdict::Settled(_) => outcome,
+            Verdict::Settled { .. } => outcome,
         };
         directory.complaints.say(row, &code, becomes, ours.as_deref());
     }
-    if matches!(verdict, Verdict::Again { .. }) && !repeatable {
+    if matches!(verdict, Verdict::Again { .. }) && !row.attempting {
         unmark(row, directory).await;
     }
     verdict
 }
 
 fn judge(error: &SendError, row: &OutboxRow, repeatable: bool) -> Verdict {
-    let failed = |opted_out| {
-        let (code, reason) = (error.code.clone(), error.message.clone());
-        Verdict::Settled(Fate::Failed { code, reason, opted_out })
-    };
+    let failed = || failed(row, error.code.clone(), error.message.clone());
     match error.kind {
         SendErrorKind::Uncertain if !repeatable => unconfirmed(&error.message),
         SendErrorKind::Uncertain | SendErrorKind::Retryable { .. } => {
             if row.attempts >= MOST_ATTEMPTS {
-                return failed(false);
+                return failed().into();
             }
             let asked = match error.kind {
                 SendErrorKind::Retryable { after_ms } => after_ms.map(Duration::from_millis),
                 _ => None,
             };
-            Verdict::Again { after: asked.unwrap_or_else(|| wait(row.attempts)) }
+            // Whoever says "at once" may be wrong, and whoever says "tomorrow".
+            let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
+            Verdict::Again { after: wait(row.attempts).max(asked) }
         }
-        SendErrorKind::Permanent => failed(false),
-        SendErrorKind::OptedOut => failed(true),
+        SendErrorKind::Permanent => failed().into(),
+        SendErrorKind::OptedOut => Verdict::Settled { fate: failed(), opted_out: true },
     }
 }
 
-/// It isn't tried again: it was certainly not taken, or may have been.
-fn ended(row: &OutboxRow, Unwanted { code, why }: Unwanted) -> Verdict {
-    if row.attempting {
-        return unconfirmed(&why);
+/// It isn't tried again. An earlier attempt of which nobody knows how it ended may have arrived all the same.
+fn failed(row: &OutboxRow, code: String, reason: String) -> Fate {
+    match row.attempting {
+        true => {
+            say_unconfirmed(&reason);
+            Fate::Unconfirmed
+        }
+        false => Fate::Failed { code, reason },
     }
-    Verdict::Settled(Fate::Failed { code: code.to_owned(), reason: why, opted_out: false })
+}
+
+/// It isn't wanted any more.
+fn ended(row: &OutboxRow, Unwanted { code, why }: Unwanted) -> Verdict {
+    failed(row, code.to_owned(), why).into()
 }
 
 fn unconfirmed(why: &str) -> Verdict {
+    say_unconfirmed(why);
+    Fate::Unconfirmed.into()
+}
+
+fn say_unconfirmed(why: &str) {
     tracing::warn!(
         why,
         "something may or may not have been sent, and whoever took it can't be asked twice"
     );
-    Verdict::Settled(Fate::Unconfirmed)
 }
 
 /// Doubles from one second, with a fifth of jitter either way.
@@ -181,21 +211,28 @@ fn wait(attempts: u32) -> Duration {
 /// Puts on disk that an attempt begins, so that a crash in the middle is known afterwards, and whether it may be repeated.
 async fn mark(
     row: &mut OutboxRow,
-    repeatable: bool,
+    repeats: Repeater,
     directory: &Directory,
 ) -> Result<(), JournalError> {
     let first_attempt_at = row.first_attempt_at.unwrap_or_else(clock::now);
-    let repeatable = Some(repeatable);
-    let begins = Record::SendBegins { row: row.id, first_attempt_at, repeatable };
+    let repeatable_by = Some(repeats);
+    let begins = Record::SendBegins { row: row.id, first_attempt_at, repeatable_by };
     directory.journal.write_now(begins).await?;
-    (row.first_attempt_at, row.repeatable) = (Some(first_attempt_at), repeatable);
+    (row.first_attempt_at, row.repeatable_by) = (Some(first_attempt_at), repeatable_by);
     Ok(())
+}
+
+/// What came marked isn't tried yet.
+async fn unmark_early(row: &mut OutboxRow, directory: &Directory) {
+    if std::mem::take(&mut row.is_marked) {
+        unmark(row, directory).await;
+    }
 }
 
 /// The attempt ended and certainly sent nothing.
 async fn unmark(row: &mut OutboxRow, directory: &Directory) {
     match directory.journal.write_now(Record::SendEnds { row: row.id }).await {
-        Ok(_) => row.repeatable = None,
+        Ok(_) => row.repeatable_by = None,
         Err(error) => tracing::warn!(%error, "the end of an attempt couldn't be written"),
     }
 }

@@ -3,7 +3,7 @@
 use cordboard_sdk::SendError;
 
 use crate::actors::{Answer, Directory};
-use crate::journal::{JournalError, OutboxRow};
+use crate::journal::{JournalError, OutboxRow, Repeater};
 
 /// Something that is to be done outside, as its row says it.
 pub(super) trait Errand {
@@ -35,8 +35,8 @@ pub(super) trait Errand {
     /// Tells the conversation what has become of it; the row is settled in the same transaction.
     async fn tell(&self, row: &OutboxRow, fate: &Fate, directory: &Directory) -> Answer;
 
-    /// That is on disk. What else follows?
-    async fn told(&self, fate: &Fate, directory: &Directory);
+    /// That is on disk, and whoever took it says that the customer wants nothing any more.
+    async fn opted_out(&self, directory: &Directory);
 }
 
 /// Who takes something.
@@ -45,8 +45,8 @@ pub(super) enum Taker<T> {
     There {
         /// They.
         with: T,
-        /// Whether they know what comes once more by its idempotency key.
-        repeatable: bool,
+        /// Who is asked if it is to be sent once more: nobody, if they don't know by its key what comes again.
+        repeats: Repeater,
     },
     /// They are known, and don't work now: an operator is at it.
     Away,
@@ -76,8 +76,6 @@ pub(super) enum Fate {
         code: String,
         /// As a person does.
         reason: String,
-        /// The customer wants nothing any more, whoever took it says.
-        opted_out: bool,
     },
     /// Nobody knows.
     Unconfirmed,

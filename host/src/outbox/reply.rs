@@ -30,18 +30,6 @@ impl ReplyErrand {
         let thread = ThreadKey { channel, customer: Address::new(reply.to.as_str()) };
         Ok(Self { conversation: row.conversation, thread, reply })
     }
-
-    /// What a provider says of somebody's wish is true of their whole thread: the conversation that goes on hears it as
-    /// well as the one that the reply is of.
-    async fn tell_opted_out(&self, directory: &Directory) {
-        let thread = self.thread.clone();
-        let newest = directory.journal.read(move |reader| reader.thread(&thread)).await;
-        let newest = newest.ok().and_then(|known| known.newest);
-        let others = newest.filter(|id| *id != self.conversation);
-        for id in std::iter::once(self.conversation).chain(others) {
-            directory.deliver(Deliver::new(To::Id(id), Input::OptedOut { opted_out: true }));
-        }
-    }
 }
 
 /// A channel's plugin, and how it is configured.
@@ -61,8 +49,8 @@ impl Errand for ReplyErrand {
         };
         match slot.state.clone() {
             Ok(handle) => {
-                let repeatable = handle.manifest().idempotent_sends;
-                Taker::There { with: Channel { slot, handle }, repeatable }
+                let repeats = slot.repeats;
+                Taker::There { with: Channel { slot, handle }, repeats }
             }
             Err(_) => Taker::Away,
         }
@@ -108,7 +96,7 @@ impl Errand for ReplyErrand {
     async fn tell(&self, row: &OutboxRow, fate: &Fate, directory: &Directory) -> Answer {
         let (delivery, provider_id) = match fate.clone() {
             Fate::Done { provider_id } => (Delivery::Sent, provider_id),
-            Fate::Failed { code, reason, .. } => (Delivery::Undelivered { code, reason }, None),
+            Fate::Failed { code, reason } => (Delivery::Undelivered { code, reason }, None),
             Fate::Unconfirmed => (Delivery::Unconfirmed, None),
         };
         let Reply { message, said_at, .. } = self.reply;
@@ -118,9 +106,15 @@ impl Errand for ReplyErrand {
         directory.ask(deliver).await
     }
 
-    async fn told(&self, fate: &Fate, directory: &Directory) {
-        if matches!(fate, Fate::Failed { opted_out: true, .. }) {
-            self.tell_opted_out(directory).await;
+    /// What a provider says of somebody's wish is true of their whole thread: the conversation that goes on hears it as
+    /// well as the one that the reply is of.
+    async fn opted_out(&self, directory: &Directory) {
+        let thread = self.thread.clone();
+        let newest = directory.journal.read(move |reader| reader.thread(&thread)).await;
+        let newest = newest.ok().and_then(|known| known.newest);
+        let others = newest.filter(|id| *id != self.conversation);
+        for id in std::iter::once(self.conversation).chain(others) {
+            directory.deliver(Deliver::new(To::Id(id), Input::OptedOut { opted_out: true }));
         }
     }
 }

@@ -13,6 +13,7 @@ use super::services::{Secrets, Services};
 use super::strategy::Strategies;
 use crate::actors::{Directory, channel_settings};
 use crate::config::{ChannelConfig, Location, Problem, StrategyConfig, place_in_file};
+use crate::journal::Repeater;
 
 /// A channel and whether it works.
 #[derive(Clone)]
@@ -21,6 +22,8 @@ pub struct ChannelSlot {
     pub state: Result<Arc<ChannelHandle>, String>,
     /// What providers and operators know it by (CH-15).
     pub callback_url: String,
+    /// Who is asked if something is to be sent once more: nobody, if it doesn't recognise that.
+    pub repeats: Repeater,
     /// Tells the secrets that it was opened with from others.
     secrets: [u8; 32],
 }
@@ -45,10 +48,10 @@ impl Plugins {
         self.channels.get(&channel.id).is_some_and(|slot| slot.secrets != now)
     }
 
-    /// Whether a channel recognises what is sent once more; nothing if it isn't there, or doesn't work.
-    pub fn knows_repetitions(&self, id: &ChannelId) -> Option<bool> {
+    /// Who is asked on a channel if something is to be sent once more; nothing if it isn't there, or doesn't work.
+    pub fn repeats(&self, id: &ChannelId) -> Option<Repeater> {
         let slot = self.channels.get(id)?;
-        slot.state.as_ref().ok().map(|handle| handle.manifest().idempotent_sends)
+        slot.state.is_ok().then_some(slot.repeats)
     }
 
     /// The longest text that a channel's plugin takes, where that is known.
@@ -86,7 +89,13 @@ pub async fn load_all(directory: &Arc<Directory>, data: &Path) -> anyhow::Result
         };
         let callback_url = format!("{}/hooks/{}", config.host.public_url, channel.id);
         let secrets = Secrets::read(&channel.secrets, &config.root).mark();
-        let slot = ChannelSlot { state, callback_url, secrets };
+        let repeats = match &state {
+            Ok(handle) if handle.manifest().idempotent_sends => {
+                Repeater::of(&handle.manifest().name, &channel.config)
+            }
+            _ => Repeater::NOBODY,
+        };
+        let slot = ChannelSlot { state, callback_url, repeats, secrets };
         plugins.channels.insert(channel.id.clone(), Arc::new(slot));
         let workstream = &config.workstreams[&channel.workstream];
         let longest = plugins.longest_text(&channel.id);

@@ -120,14 +120,9 @@ impl Channel for Acs {
             "smsSendOptions": { "enableDeliveryReport": true, "tag": message.reference },
         });
         let response = self.host.http(self.signed_post("/sms", &body)).await?;
-        // The same request id makes every repetition harmless, so whatever Azure's own clients try
-        // again is tried again.
-        if matches!(response.status, 408 | 429 | 500 | 502 | 503 | 504) {
-            let kind = SendErrorKind::Retryable { after_ms: response.retry_after_ms() };
-            return Err(failure(kind, &response));
-        }
+        // The same request id makes every repetition harmless: what may have been taken is tried again, too.
         if response.status != 202 {
-            return Err(failure(SendErrorKind::Permanent, &response));
+            return Err(failure(SendErrorKind::from_status(&response), &response));
         }
         let answer: Answer = response.json()?;
         let Some(item) = answer.value.into_iter().next() else {
@@ -138,7 +133,8 @@ impl Channel for Acs {
             return Ok(Receipt::sent(item.message_id.unwrap_or_default()));
         }
         let kind = match item.http_status_code {
-            408 | 429 | 500 | 502 | 503 | 504 => SendErrorKind::Retryable { after_ms: None },
+            401 | 408 | 429 | 503 => SendErrorKind::Retryable { after_ms: None },
+            500..=599 => SendErrorKind::Uncertain,
             _ => SendErrorKind::Permanent,
         };
         let text = item.error_message.unwrap_or_else(|| "ACS gave no reason".to_owned());

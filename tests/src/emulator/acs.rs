@@ -57,8 +57,10 @@ async fn send(request: HttpRequest, body: Bytes, world: Data<World>) -> HttpResp
                     "repeatabilityResult": "accepted" })
         })
         .collect();
-    if failure == Some(Failure::Cut) {
-        return cut();
+    match failure {
+        Some(Failure::Cut) => return cut(),
+        Some(Failure::Late(ms)) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
+        _ => {}
     }
     HttpResponse::Accepted().json(json!({ "value": items }))
 }

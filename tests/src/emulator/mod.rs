@@ -212,6 +212,11 @@ impl World {
         self.inside().failures.extend(failures);
     }
 
+    /// Nothing more goes wrong.
+    pub fn fail_no_more(&self) {
+        self.inside().failures.clear();
+    }
+
     /// Messages to this number come back undelivered.
     pub fn make_undeliverable(&self, number: &str) {
         self.inside().undeliverable.insert(number.to_owned());

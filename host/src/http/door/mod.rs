@@ -119,10 +119,14 @@ impl Door {
         limit.min(most / 4)
     }
 
-    /// Whether three quarters are taken.
+    /// Whether three quarters are taken of those that aren't kept back.
     fn is_crowded(&self) -> bool {
-        let (most, _) = self.most(&self.directory.config().host);
-        self.inside() > most / 4 * 3
+        let (most, kept_back) = self.most(&self.directory.config().host);
+        self.inside() > Self::crowded_at(most, kept_back)
+    }
+
+    const fn crowded_at(most: usize, kept_back: usize) -> usize {
+        (most - kept_back) / 4 * 3
     }
 
     fn admit(self: &Arc<Self>, peer: Option<SocketAddr>) -> Result<Place, Full> {
@@ -146,7 +150,7 @@ impl Door {
             }
             let left = most - before + *count as usize;
             let share = (left / SHARES).max(limit / 4);
-            if before > most / 4 * 3 && *count as usize >= share {
+            if before > Self::crowded_at(most, kept_back) && *count as usize >= share {
                 return Err(Full::OfOneAddress);
             }
             *count += 1;
