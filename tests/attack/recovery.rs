@@ -347,7 +347,7 @@ async fn damaged_tables_that_take_nothing_end_the_host_with_advice_that_helps() 
     assert_eq!(host.stop(), Some(0));
     let file = setup.data().join("journal.sqlite");
     let tables = rusqlite::Connection::open(&file).unwrap();
-    let free = "CREATE TABLE gone (body BLOB); INSERT INTO gone VALUES (randomblob(60000));
+    let free = "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB); INSERT INTO gone VALUES (randomblob(60000));
                 DROP TABLE gone; PRAGMA wal_checkpoint(TRUNCATE)";
     tables.execute_batch(free).unwrap();
     drop(tables);

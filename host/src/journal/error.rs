@@ -50,7 +50,7 @@ impl JournalError {
 
     /// It says nothing of what was to be looked at: there was no room to.
     pub fn keeps_from_looking(&self) -> bool {
-        matches!(self.trouble, Trouble::Full | Trouble::NotWritable)
+        matches!(self.trouble, Trouble::Full | Trouble::NotWritable | Trouble::Disk)
     }
 
     /// Nobody writes any more.

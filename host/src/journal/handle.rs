@@ -29,7 +29,7 @@ use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, SqliteViews, Views, Written};
 use super::writer::{Homes, Settled, Write, Writer};
-use super::{place, schema, tidy};
+use super::{place, schema, tidy, verify};
 
 /// The way to the journal. Cheap to clone.
 #[derive(Clone)]
@@ -66,8 +66,13 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] says what is wrong with the files.
     pub fn open(data: &Path) -> Result<Self, JournalError> {
+        place::arent_links(data)?;
         place::remove_partial(data);
         put_torn_wal_aside(data)?;
+        // An older one that can't be gone on with stays one that the older host can.
+        if schema::is_older(data)? {
+            verify::would_start(data)?;
+        }
         let mut views = SqliteViews::open(data)?;
         let log = open_log(data, &mut views)?;
         place::mark(data);

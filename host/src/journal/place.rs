@@ -53,6 +53,45 @@ pub fn restore_ends(data: &Path) {
     let _ = std::fs::remove_file(data.join(RESTORING));
 }
 
+/// That a folder's files can be read and written, and are where they seem to be. Nobody may have them open.
+///
+/// # Errors
+/// [`Trouble::NotWritable`]: the first that can't; [`Trouble::Other`]: one that is a symbolic link.
+pub fn must_be_usable(data: &Path) -> Result<(), JournalError> {
+    arent_links(data)?;
+    for file in own_files(data) {
+        match std::fs::File::options().read(true).write(true).open(&file) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let text = format!("{}: {error}: look at its owner and rights", file.display());
+                return Err(JournalError::new(Trouble::NotWritable, text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What lies beside a file lies beside what a link leads to, where nobody looks.
+///
+/// # Errors
+/// [`Trouble::Other`]: the first that is one.
+pub fn arent_links(data: &Path) -> Result<(), JournalError> {
+    let is_link = |file: &PathBuf| {
+        std::fs::symlink_metadata(file).is_ok_and(|about| about.file_type().is_symlink())
+    };
+    match own_files(data).find(is_link) {
+        None => Ok(()),
+        Some(file) => {
+            let text = format!(
+                "{} is a symbolic link, and what belongs beside it would lie elsewhere: put the file itself there, or let host.data name another folder",
+                file.display()
+            );
+            Err(JournalError::new(Trouble::Other, text))
+        }
+    }
+}
+
 /// Whether a restore was broken off in its midst: what is left in its place is neither the old journal nor the
 /// new one, and going on with it would leave out what lies aside.
 ///

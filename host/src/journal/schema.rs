@@ -288,6 +288,20 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
     Ok(connection)
 }
 
+/// Whether a folder's tables are of an earlier version.
+///
+/// # Errors
+/// [`JournalError`]: they can't be read.
+pub fn is_older(data: &Path) -> Result<bool, JournalError> {
+    let file = data.join(FILE);
+    if !file.exists() {
+        return Ok(false);
+    }
+    let connection = super::verify::look_only(&file)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok((1..SCHEMA_VERSION).contains(&version))
+}
+
 /// Both ends of every table and index can be read: damage that would show with the first message shows now.
 /// What lies between is looked at by `cordboard journal verify`.
 fn look_through(connection: &Connection) -> rusqlite::Result<()> {

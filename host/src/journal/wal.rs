@@ -154,6 +154,28 @@ fn checksum(before: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32)
     })
 }
 
+/// Whether nothing but zeros stands on a page (counted from 1), in the file and in what lies beside it. Nobody may have
+/// the file open.
+pub(super) fn holds_nothing(file: &Path, is_alone: bool, page: u32) -> bool {
+    /// Of every journal and log.
+    const PAGE: usize = 4096;
+    let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let in_file = || {
+        let mut bytes = [0; PAGE];
+        let at = u64::from(page.checked_sub(1)?) * PAGE as u64;
+        let file = std::fs::File::open(file).ok()?;
+        let read = std::os::unix::fs::FileExt::read_at(&file, &mut bytes, at).ok()?;
+        Some(is_blank(&bytes[..read]))
+    };
+    let beside = || match std::fs::read(path(file)) {
+        Ok(wal) => wal.get(HEAD..).unwrap_or_default().chunks(FRAME + PAGE).all(|frame| {
+            !frame.starts_with(&page.to_be_bytes()) || frame.get(FRAME..).is_some_and(is_blank)
+        }),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    in_file() == Some(true) && (is_alone || beside())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

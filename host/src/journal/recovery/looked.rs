@@ -54,8 +54,8 @@ impl Looked {
             Form::AsItIs => verify::look_only(file),
         };
         let wrong = connection.and_then(|connection| verify::form(&connection)).err();
-        if let Some(error) = wrong.as_ref().filter(|error| error.keeps_from_looking()) {
-            self.kept_from.get_or_insert_with(|| error.clone());
+        if let Some(error) = &wrong {
+            self.note(error);
         }
         let is_sound = wrong.is_none();
         self.found.push((file.clone(), base.form, is_alone, wrong.map(|wrong| wrong.to_string())));
@@ -72,21 +72,33 @@ impl Looked {
         Ok(connection)
     }
 
+    /// What was made of tables to be looked at.
+    pub fn copy_of(&self, base: &Base) -> Option<&Path> {
+        let of = |base: &Base| (base.file.clone(), base.form, base.is_alone);
+        let made = self.copies.iter().find(|(made, _)| of(made) == of(base))?;
+        Some(&made.1.0)
+    }
+
     /// Gives out what was made of tables to be looked at: it isn't made twice.
     ///
     /// # Errors
     /// [`JournalError`]: it can't be moved there, or wasn't found to be sound.
     pub fn gives_mended(&self, base: &Base, to: &Path) -> Result<(), JournalError> {
-        let of = |base: &Base| (base.file.clone(), base.form, base.is_alone);
-        let made = self.copies.iter().find(|(made, _)| of(made) == of(base));
-        let Some((_, copy)) = made else {
+        let Some(copy) = self.copy_of(base) else {
             let text = format!("{} wasn't mended", base.file.display());
             return Err(JournalError::new(Trouble::Other, text));
         };
-        std::fs::rename(&copy.0, to).map_err(|error| {
+        std::fs::rename(copy, to).map_err(|error| {
             let text = format!("{}: {error}", to.display());
             JournalError::new(Trouble::NotWritable, text)
         })
+    }
+
+    /// Something was wrong; if that is because it couldn't be looked at, it may lead further.
+    pub fn note(&mut self, error: &JournalError) {
+        if error.keeps_from_looking() {
+            self.kept_from.get_or_insert_with(|| error.clone());
+        }
     }
 
     /// Why something couldn't be looked at, which may lead further.

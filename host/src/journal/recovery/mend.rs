@@ -36,7 +36,12 @@ pub fn mended(from: &Path, is_alone: bool, leaves_out: &[&str], to: &Path) -> Re
         return Err(JournalError::new(Trouble::Other, text));
     }
     let damaged = || JournalError::new(Trouble::Damaged, "more than an index is damaged");
-    let witnesses = only_indices_are_damaged(&connection, leaves_out)?.ok_or_else(damaged)?;
+    if lacks_what_was_indexed(&connection)? {
+        return Err(damaged());
+    }
+    let holds_nothing = |page: u32| wal::holds_nothing(from, is_alone, page);
+    let witnesses =
+        only_indices_are_damaged(&connection, leaves_out, &holds_nothing)?.ok_or_else(damaged)?;
     connection.execute_batch("BEGIN")?;
     for table in tables(&connection, leaves_out)? {
         let Columns { all, order } = columns(&connection, &table)?;
@@ -57,12 +62,20 @@ pub fn mended(from: &Path, is_alone: bool, leaves_out: &[&str], to: &Path) -> Re
     Ok(connection.execute_batch("DETACH old; PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
+/// What was indexed was there.
+fn lacks_what_was_indexed(connection: &Connection) -> rusqlite::Result<bool> {
+    let query = "SELECT EXISTS (SELECT 1 FROM old.position WHERE indexed >
+                 (SELECT coalesce(max(rowid), 0) FROM old.events NOT INDEXED))";
+    connection.query_row(query, [], |row| row.get(0))
+}
+
 /// By what SQLite says of it (<https://www.sqlite.org/pragma.html#pragma_integrity_check>): pages of trees that are
 /// indices, or the index of texts, or of none, and nothing that would speak of another tree. Also the indices that SQLite
 /// couldn't compare with their table, as another one of it can't be read.
 fn only_indices_are_damaged(
     connection: &Connection,
     leaves_out: &[&str],
+    holds_nothing: &dyn Fn(u32) -> bool,
 ) -> rusqlite::Result<Option<Vec<Witness>>> {
     let query = "SELECT name, type, tbl_name, rootpage, sql FROM old.sqlite_schema";
     let mut all = connection.prepare(query)?;
@@ -77,7 +90,7 @@ fn only_indices_are_damaged(
     let (mut broken, mut lacking, mut is_damaged) = (HashSet::new(), HashSet::new(), false);
     let mut is_fine = |lines: &[String], broken: &mut HashSet<_>| {
         is_damaged |= lines.iter().any(|line| line != "ok");
-        speaks_of_indices(&all, connection, lines, broken, &mut lacking)
+        speaks_of_indices(&all, connection, holds_nothing, lines, broken, &mut lacking)
     };
     let mut of_all = match said(connection, "PRAGMA old.quick_check(100000)") {
         Ok(lines) => is_fine(&lines, &mut broken),
@@ -168,6 +181,7 @@ impl Tree {
 fn speaks_of_indices<'a>(
     all: &'a [Tree],
     connection: &Connection,
+    holds_nothing: &dyn Fn(u32) -> bool,
     lines: &[String],
     broken: &mut HashSet<&'a str>,
     lacking: &mut HashSet<&'a str>,
@@ -191,12 +205,17 @@ fn speaks_of_indices<'a>(
             named.push(tree.name.as_str());
         } else if let Some((_, index)) = line.rsplit_once(" index ") {
             named.push(index);
+        } else if let Some(page) = line.strip_suffix(": never used") {
+            // Where something stands, something led there: what is removed is overwritten.
+            let page = page.strip_prefix("Page ").and_then(|page| page.parse().ok());
+            if !page.is_some_and(holds_nothing) {
+                return false;
+            }
         } else if !(line == "ok"
             || line == TEXTS
             || line.starts_with("*** in ")
             // Nothing stands in free pages, and a copy has none.
-            || line.starts_with("Freelist: ")
-            || line.ends_with(": never used"))
+            || line.starts_with("Freelist: "))
         {
             return false;
         }

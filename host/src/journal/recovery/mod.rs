@@ -15,7 +15,7 @@ mod ways;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::entry::Position;
+use super::entry::{self, Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::SqliteLog;
 use super::start::apply_batch;
@@ -96,6 +96,7 @@ pub fn recover(
     terms: Terms,
     now_ms: i64,
 ) -> std::result::Result<Option<Recovered>, NotDone> {
+    place::must_be_usable(data)?;
     for backup in backups {
         must_be_a_backup(backup)?;
     }
@@ -115,7 +116,10 @@ pub fn recover(
             return Ok(None);
         }
         must_be_accepted(&outlook, way, terms)?;
-        match go(data, &outlook, way, &looked, false, now_ms) {
+        let gone = has_what_logs_say(&looked, &outlook, way)
+            .map_err(NotDone::Refused)
+            .and_then(|()| go(data, &outlook, way, &looked, false, now_ms));
+        match gone {
             // What looked as if it led there doesn't: the next one perhaps does.
             Err(NotDone::Refused(error)) if !error.keeps_from_looking() => {
                 tracing::warn!("{way} doesn't lead there: {error}");
@@ -126,6 +130,48 @@ pub fn recover(
     }
     may_have_looked(&looked, None, &outlook)?;
     Err(doesnt_lead.unwrap_or_else(|| nothing_left(&outlook, &looked)).into())
+}
+
+/// Tables that were mended have all that logs say of what was applied to them: these keep it for a while.
+fn has_what_logs_say(looked: &Looked, outlook: &Outlook, way: &Way) -> Result<()> {
+    let Some(copy) = looked.copy_of(&way.base) else { return Ok(()) };
+    let tables = verify::look_only(copy)?;
+    let goes_on = |log: &&LogFile| log.lineage.extends(&way.base.lineage, way.base.applied);
+    for log in outlook.logs.iter().filter(goes_on) {
+        let file = SqliteLog::file_to_read(log.file.clone())?;
+        for (first, last) in &log.readable {
+            let applied = (first.0..=last.0.min(way.base.applied.0)).map(Position);
+            for at in applied {
+                let Some(batch) = file.batch(at)? else { continue };
+                for entry in entry::decoded(at, &batch)? {
+                    must_have(&tables, at, &entry)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The last event of a step is there, or its conversation is forgotten.
+fn must_have(tables: &rusqlite::Connection, at: Position, entry: &Entry) -> Result<()> {
+    let Entry::Append(append) = entry else { return Ok(()) };
+    let id = append.conversation.0.as_bytes().as_slice();
+    let version = append.version_after().cast_signed();
+    let has = "SELECT EXISTS (SELECT 1 FROM events WHERE conversation = ?1 AND version = ?2)
+               OR EXISTS (SELECT 1 FROM forgotten WHERE conversation = ?1)";
+    let mut has = tables.prepare_cached(has)?;
+    match append.events.is_empty()
+        || has.query_row(rusqlite::params![id, version], |row| row.get(0))?
+    {
+        true => Ok(()),
+        false => {
+            let text = format!(
+                "the tables lack event {version} of conversation {}, which batch {} of the log has brought",
+                append.conversation, at.0
+            );
+            Err(JournalError::new(Trouble::Damaged, text))
+        }
+    }
 }
 
 /// What couldn't be looked at, for want of room, say, may lead to what a way lacks.
@@ -150,6 +196,7 @@ pub fn restore(
     terms: Terms,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
+    place::must_be_usable(data)?;
     must_be_a_backup(from)?;
     let mut looked = Looked::default();
     let outlook = Outlook::of(data, &[from.to_owned()], &mut looked);
@@ -238,7 +285,10 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
         }
         (0, None) => return Ok(()),
         (0, Some(why)) => format!("more may have been acknowledged ({why})"),
-        (lacks, _) => format!("{lacks} batches that were acknowledged are missing from that"),
+        (lacks, why) => {
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            format!("{lacks} batches that were acknowledged are missing from that{why}")
+        }
     };
     // One that was left for another has nothing that is missed.
     let was_left = |log: &LogFile| {

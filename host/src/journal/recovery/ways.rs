@@ -71,7 +71,10 @@ impl Outlook {
                     }
                     bases.extend(found);
                 }
-                Err(error) => outlook.unusable.push((file, error.to_string())),
+                Err(error) => {
+                    looked.note(&error);
+                    outlook.unusable.push((file, error.to_string()));
+                }
             }
         }
         let in_place = SqliteLog::path(data);
@@ -83,6 +86,8 @@ impl Outlook {
                 Err(error) => drop(unread.get_or_insert(error)),
             }
         }
+        let of_log = outlook.logs.iter().filter_map(|log| log.why.as_ref());
+        of_log.chain(&unread).for_each(|error| looked.note(error));
         let aside = place::put_aside_before(data, log::FILE);
         outlook.logs.extend(aside.iter().filter_map(|file| LogFile::aside(file).ok()));
         let begun = outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data));

@@ -141,7 +141,7 @@ async fn a_damaged_list_of_free_pages_costs_nothing() {
     life.trims();
     let file = life.data().join(FILES[0]);
     let tables = rusqlite::Connection::open(&file).unwrap();
-    let free = "CREATE TABLE gone (body BLOB);
+    let free = "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
                 INSERT INTO gone SELECT randomblob(4000) FROM audit; DROP TABLE gone;
                 PRAGMA wal_checkpoint(TRUNCATE)";
     tables.execute_batch(free).unwrap();
@@ -310,4 +310,79 @@ async fn tables_that_have_lost_rows_arent_taken_for_a_damaged_index() {
     assert!(!recovered.way.contains("indices"), "{recovered:?}");
     assert_eq!((recovered.lost, recovered.may_lack), (0, false), "{recovered:?}");
     assert_eq!(there(&data).unwrap(), life.said);
+}
+
+/// A disk that lost some of what was written to it at the end: pages that lead to others are as they were, and nothing leads
+/// to those that came after.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn rows_that_nothing_leads_to_are_missed() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(60).await;
+    life.backs_up();
+    life.stop();
+    let (data, before) = (life.data(), std::fs::read(life.data().join(FILES[0])).unwrap());
+    life.open();
+    life.says(60).await;
+    life.stop();
+    life.trims();
+    let file = data.join(FILES[0]);
+    let mut bytes = std::fs::read(&file).unwrap();
+    let pages = ["audit", "audit_actor", "audit_subject"].map(|name| root_of(&file, name));
+    for page in pages {
+        let page = page * PAGE..(page + 1) * PAGE;
+        bytes[page.clone()].copy_from_slice(&before[page]);
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let backup = life.backups[0].0.clone();
+    let recovered = recover(&data, &[backup], Terms::default(), 7);
+    // Where the log goes on behind the backup, all of it is there; otherwise it is missed, and nobody is told that it isn't.
+    match recovered {
+        Ok(recovered) => assert_eq!(there(&data).unwrap(), life.said, "{recovered:?}"),
+        Err(error) => assert!(error.to_string().contains("missing"), "{error}"),
+    }
+}
+
+/// What can't be opened may hold what is missed: nobody is asked to do without it.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn what_cant_be_opened_isnt_taken_for_lost() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(30).await;
+    life.is_killed(false);
+    let data = life.data();
+    let (wal, kept) = (data.join(FILES[3]), life.folder.path().join("kept"));
+    std::fs::rename(&wal, &kept).unwrap();
+    // Root may open everything, but for what can't be opened.
+    std::fs::create_dir(&wal).unwrap();
+    let accepts = Terms { accepts_loss: true, ..Terms::default() };
+    for terms in [Terms::default(), accepts] {
+        let refused = recover(&data, &[], terms, 7).unwrap_err().to_string();
+        assert!(refused.contains("look at its owner and rights"), "{refused}");
+    }
+    std::fs::remove_dir(&wal).unwrap();
+    std::fs::rename(&kept, &wal).unwrap();
+    assert_eq!(there(&data).unwrap(), life.said);
+}
+
+/// SQLite writes beside what a link leads to, and we would look beside the link.
+// OPS-03
+#[tokio::test]
+async fn a_journal_behind_a_link_isnt_begun_with() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(3).await;
+    life.stop();
+    let elsewhere = life.folder.path().join("elsewhere");
+    for name in [FILES[0], FILES[2]] {
+        let file = life.data().join(name);
+        std::fs::rename(&file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        let refused = Journal::open(&life.data()).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("is a symbolic link"), "{refused}");
+        std::fs::rename(&elsewhere, &file).unwrap();
+    }
+    assert_eq!(there(&life.data()).unwrap(), life.said);
 }
