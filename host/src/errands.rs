@@ -107,7 +107,8 @@ async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()>
         return Err(io::Error::other("it came too late"));
     }
     let written = match record {
-        Record::Access(_) | Record::Audit { .. } => {
+        // Whoever waits for this sees all that was taken before.
+        Record::Access(_) | Record::Audit { .. } | Record::Barrier => {
             let written = directory.journal.write_now(record);
             tokio::time::timeout(PATIENCE, written).await.map_err(io::Error::other)?
         }

@@ -310,6 +310,24 @@ async fn what_has_been_kept_for_long_enough_goes_by_itself() {
     assert!(audit.contains("kept for 40d (before: for 30d)"), "{audit}");
 }
 
+/// Nobody is told that nothing is kept of somebody whose text was taken a moment ago.
+// SEC-04
+#[actix_web::test]
+async fn what_was_taken_just_now_is_there_for_whoever_looks_for_it() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let host = setup.start(&["--strict"]).await;
+    for n in 0..5 {
+        let theirs = format!("+1425555017{n}");
+        assert_eq!(emulators.world.text(Provider::Twilio, &theirs, "hello").await, 200);
+        let (code, text) = setup.run(&["customer", "erase", &theirs, "--yes", setup.config()]);
+        assert!(code != 0 && text.contains("1 conversation of theirs is open"), "{code} {text}");
+        let (code, text) = setup.run(&["customer", "export", &theirs, setup.config()]);
+        assert!(code == 0 && text.contains("hello"), "{code} {text}");
+    }
+    assert_eq!(host.stop(), Some(0));
+}
+
 // SEC-04
 #[actix_web::test]
 async fn traces_that_cant_go_at_once_go_later_whatever_becomes_of_the_host() {

@@ -1,6 +1,7 @@
 //! `cordboard customer`: take out, or erase, what is kept of somebody (SEC-04).
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -9,7 +10,7 @@ use crate::cli::keeper::{Keeper, open_journal};
 use crate::cli::{CustomerArgs, CustomerCommand, WRONG, print};
 use crate::config::{self, Config};
 use crate::http::audit::{self, Noted};
-use crate::journal::{self, Customer, Holds, Reader};
+use crate::journal::{self, Customer, Holds, Reader, Record, Records};
 use crate::keeping::{self, NotErased, Whose};
 
 /// Runs a subcommand.
@@ -42,13 +43,16 @@ fn wanted(args: CustomerArgs) -> anyhow::Result<(Config, Whose)> {
     Ok((config, Whose { customer: args.customer, channel: args.channel }))
 }
 
-fn kept(reader: &Reader, whose: &Whose) -> anyhow::Result<Customer> {
-    Ok(reader.customer(&whose.customer, whose.channel.as_deref())?)
+/// All that was acknowledged by now: what a host has just taken is in its log, and not yet where this looks.
+async fn kept(keeper: &Keeper, data: &Path, whose: &Whose) -> anyhow::Result<(Reader, Customer)> {
+    keeper.write_now(Record::Barrier).await?;
+    let reader = Reader::open(data)?;
+    let kept = reader.customer(&whose.customer, whose.channel.as_deref())?;
+    Ok((reader, kept))
 }
 
 async fn export(config: &Config, keeper: &Keeper, whose: &Whose) -> anyhow::Result<ExitCode> {
-    let reader = Reader::open(&config.host.data)?;
-    let kept = kept(&reader, whose)?;
+    let (reader, kept) = kept(keeper, &config.host.data, whose).await?;
     if kept.is_nothing() {
         print::failure(&NotErased::Nothing.to_string());
         return Ok(ExitCode::from(WRONG));
@@ -73,7 +77,7 @@ async fn erase(
     yes: bool,
 ) -> anyhow::Result<ExitCode> {
     let data = &config.host.data;
-    let kept = kept(&Reader::open(data)?, whose)?;
+    let (_, kept) = kept(keeper, data, whose).await?;
     let ids = match keeping::to_erase(&kept) {
         Ok(ids) => ids,
         Err(why) => {
