@@ -180,7 +180,10 @@ fn may_have_looked(looked: &Looked, way: Option<&Way>, outlook: &Outlook) -> Res
         Some(error)
             if way.is_none_or(|way| outlook.lacks(way) > 0 || outlook.may_lack(way).is_some()) =>
         {
-            Err(error.clone())
+            let text = format!(
+                "not all could be looked at ({error}), and that may lead further: is there room on the disk, and may this user read and write there?"
+            );
+            Err(JournalError::new(error.trouble, text))
         }
         _ => Ok(()),
     }
@@ -266,9 +269,12 @@ fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
             "; the log has batches {logs}, which go on behind a backup of the batch before or of one among them"
         ),
     };
+    let what = match all.is_empty() {
+        true => format!("{} isn't there", schema::FILE),
+        false => all.join("; "),
+    };
     let text = format!(
-        "there are no whole tables to go on with ({}): name the backups that there are (--backup FILE){joins}; what is left can perhaps be read with `sqlite3 FILE .recover`",
-        all.join("; ")
+        "there are no whole tables to go on with ({what}): name the backups that there are (--backup FILE){joins}; what is left can perhaps be read with `sqlite3 FILE .recover`"
     );
     JournalError::new(Trouble::Damaged, text)
 }
