@@ -195,11 +195,19 @@ fn events(connection: &Connection, found: &mut Found) -> Result<()> {
     let mut all = connection
         .prepare("SELECT conversation, version, body FROM events ORDER BY conversation, version")?;
     let mut rows = all.query([])?;
+    let has_row = "SELECT EXISTS (SELECT 1 FROM conversations WHERE id = ?1)";
+    let mut has_row = connection.prepare(has_row)?;
     let mut before: (Vec<u8>, i64) = Default::default();
     while let Some(row) = rows.next()? {
         found.events += 1;
         let (id, version): (Vec<u8>, i64) = (row.get(0)?, row.get(1)?);
         let expected = if id == before.0 { before.1 + 1 } else { 1 };
+        if id != before.0 && !has_row.query_row([&id], |row| row.get::<_, bool>(0))? {
+            found.note(format!(
+                "there are events of conversation {}, which isn't there",
+                hex::encode(&id)
+            ));
+        }
         if version != expected {
             found.note(format!(
                 "conversation {}: event {version} stands where {expected} should",

@@ -3,6 +3,8 @@
 //!
 //! The form is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
+use std::collections::HashMap;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -154,26 +156,43 @@ fn checksum(before: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32)
     })
 }
 
-/// Whether nothing but zeros stands on a page (counted from 1), in the file and in what lies beside it. Nobody may have
-/// the file open.
-pub(super) fn holds_nothing(file: &Path, is_alone: bool, page: u32) -> bool {
+/// The pages of a file, with what lies beside it or without, as they were written last, whether anything leads to them or
+/// not.
+pub(super) struct Pages {
+    file: Option<std::fs::File>,
+    beside: Vec<u8>,
+    /// Where the newest of each that lies beside begins.
+    newest: HashMap<u32, usize>,
+}
+
+impl Pages {
     /// Of every journal and log.
-    const PAGE: usize = 4096;
-    let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-    let in_file = || {
-        let mut bytes = [0; PAGE];
-        let at = u64::from(page.checked_sub(1)?) * PAGE as u64;
-        let file = std::fs::File::open(file).ok()?;
-        let read = std::os::unix::fs::FileExt::read_at(&file, &mut bytes, at).ok()?;
-        Some(is_blank(&bytes[..read]))
-    };
-    let beside = || match std::fs::read(path(file)) {
-        Ok(wal) => wal.get(HEAD..).unwrap_or_default().chunks(FRAME + PAGE).all(|frame| {
-            !frame.starts_with(&page.to_be_bytes()) || frame.get(FRAME..).is_some_and(is_blank)
-        }),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    };
-    in_file() == Some(true) && (is_alone || beside())
+    const SIZE: usize = 4096;
+
+    /// Nobody may have the file open, and nobody may open it before this is dropped who needs SQLite's locks.
+    pub fn of(file: &Path, is_alone: bool) -> Self {
+        let beside = match is_alone {
+            true => Vec::new(),
+            false => std::fs::read(path(file)).unwrap_or_default(),
+        };
+        let frames = (HEAD..).step_by(FRAME + Self::SIZE);
+        let whole = frames.take_while(|at| at + FRAME + Self::SIZE <= beside.len());
+        let newest = whole.map(|at| (word(&beside[at..], 0), at + FRAME)).collect();
+        Self { file: std::fs::File::open(file).ok(), beside, newest }
+    }
+
+    /// Whether rows of a table or of an index stand on one (counted from 1). What can't be read may be one.
+    pub fn is_of_a_tree(&self, page: u32) -> bool {
+        /// <https://www.sqlite.org/fileformat2.html#b_tree_pages>
+        const KINDS: [u8; 4] = [2, 5, 10, 13];
+        if let Some(at) = self.newest.get(&page) {
+            return KINDS.contains(&self.beside[*at]);
+        }
+        let at = u64::from(page - 1) * Self::SIZE as u64;
+        let mut kind = [0];
+        let read = self.file.as_ref().map(|file| file.read_at(&mut kind, at));
+        !matches!(read, Some(Ok(_))) || KINDS.contains(&kind[0])
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub enum Form {
     AsItIs,
     /// A copy of it has its indices made anew.
     Mended,
+    /// The same, and something speaks of rows that are missing from it: whoever wants it says so.
+    Doubtful,
     /// The same, and nothing of why routing chose what it chose: that is damaged, and nothing else follows from it.
     WithoutRecord,
     /// Nothing: there are none, and a log has all there ever was.

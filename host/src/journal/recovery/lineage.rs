@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::entry::Position;
 use crate::journal::error::JournalError;
+use crate::journal::schema;
 use crate::journal::views::Mark;
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -246,7 +247,9 @@ impl Reached {
 
 /// An administrator's command makes no files that the host can't write to.
 pub fn belongs_to_the_folders_owner(data: &Path, file: &Path) {
-    let Ok(folder) = std::fs::metadata(data) else { return };
+    // One that is there already says who runs the host: the folder may be somebody else's who lets them write to it.
+    let journal = std::fs::metadata(data.join(schema::FILE)).ok().filter(|about| about.uid() != 0);
+    let Some(folder) = journal.or_else(|| std::fs::metadata(data).ok()) else { return };
     // Whoever isn't an administrator owns it already, or can't do anything about it.
     let _ = std::os::unix::fs::chown(file, Some(folder.uid()), Some(folder.gid()));
 }

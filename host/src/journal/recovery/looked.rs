@@ -19,7 +19,7 @@ pub struct Looked {
     pub folder: PathBuf,
     found: Vec<(PathBuf, Form, bool, Option<String>)>,
     /// What was made for it.
-    copies: Vec<(Base, Copy)>,
+    copies: Vec<(Base, Copy, Option<String>)>,
     /// Something couldn't be looked at: for want of room, say.
     kept_from: Option<JournalError>,
 }
@@ -46,7 +46,7 @@ impl Looked {
         let connection = match base.form {
             Form::Empty => return true,
             // What it would be is made once to see.
-            Form::Mended => self.mended(base, &[]),
+            Form::Mended | Form::Doubtful => self.mended(base, &[]),
             Form::WithoutRecord => self.mended(base, &RECORD),
             Form::AsItIs if is_alone || base.kind == Kind::Backup => {
                 wal::without_wal(file).map_err(JournalError::from)
@@ -54,6 +54,8 @@ impl Looked {
             Form::AsItIs => verify::look_only(file),
         };
         let wrong = connection.and_then(|connection| verify::form(&connection)).err();
+        let doubt = self.doubt_of(base).filter(|_| base.form == Form::Mended);
+        let wrong = wrong.or_else(|| doubt.map(|why| JournalError::new(Trouble::Damaged, why)));
         if let Some(error) = &wrong {
             self.note(error);
         }
@@ -63,20 +65,34 @@ impl Looked {
     }
 
     fn mended(&mut self, base: &Base, leaves_out: &[&str]) -> Result<Connection, JournalError> {
-        let name = format!("restored.mended-{}.partial", self.copies.len());
-        let copy = Copy(self.folder.join(name));
-        wal::remove(&copy.0);
-        mended(&base.file, base.is_alone, leaves_out, &copy.0)?;
-        let connection = verify::look_only(&copy.0)?;
-        self.copies.push((base.clone(), copy));
-        Ok(connection)
+        if self.made_of(base).is_none() {
+            let name = format!("restored.mended-{}.partial", self.copies.len());
+            let copy = Copy(self.folder.join(name));
+            wal::remove(&copy.0);
+            let doubt = mended(&base.file, base.is_alone, leaves_out, &copy.0)?;
+            self.copies.push((base.clone(), copy, doubt));
+        }
+        let (copy, _) = self.made_of(base).expect("it was made");
+        verify::look_only(copy)
     }
 
-    /// What was made of tables to be looked at.
+    /// What was made of tables to be looked at, and why rows may be missing from it.
+    fn made_of(&self, base: &Base) -> Option<(&Path, Option<&str>)> {
+        let of = |base: &Base| (base.file.clone(), base.is_alone, base.form == Form::WithoutRecord);
+        let made = self.copies.iter().find(|(made, ..)| of(made) == of(base));
+        made.map(|(_, copy, doubt)| (copy.0.as_path(), doubt.as_deref()))
+    }
+
+    /// Where it is.
     pub fn copy_of(&self, base: &Base) -> Option<&Path> {
-        let of = |base: &Base| (base.file.clone(), base.form, base.is_alone);
-        let made = self.copies.iter().find(|(made, _)| of(made) == of(base))?;
-        Some(&made.1.0)
+        let is_made = !matches!(base.form, Form::AsItIs | Form::Empty);
+        self.made_of(base).filter(|_| is_made).map(|(copy, _)| copy)
+    }
+
+    /// Why rows may be missing from it.
+    pub fn doubt_of(&self, base: &Base) -> Option<&str> {
+        let is_made = !matches!(base.form, Form::AsItIs | Form::Empty);
+        self.made_of(base).filter(|_| is_made)?.1
     }
 
     /// Gives out what was made of tables to be looked at: it isn't made twice.

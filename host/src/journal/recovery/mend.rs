@@ -1,22 +1,33 @@
 //! Tables of which only an index is damaged, or the list of free pages: a copy, row by row, in which indices are made anew.
 //!
-//! An index that doesn't agree with its table is the witness of a table that has lost rows. So that is done only where an
-//! index can't be read as one, or has less than a table whose rows never change; and everything else agrees.
+//! What speaks of lost rows is looked for: pages that nothing leads to, indices that have more than their table, numbers
+//! that are missing, what was indexed and isn't there. Where nothing does, the copy is all there was; otherwise whoever
+//! wants it is asked.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::schema::{self, SCHEMA_VERSION};
-use crate::journal::wal;
+use crate::journal::wal::{self, Pages};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
 /// Tables whose rows are never changed: where one has lost some, its indices have more.
-const ROWS_STAY: [&str; 6] =
-    ["events", "audit", "agent_events", "decisions", "routing_log", "spent"];
+const ROWS_STAY: [&str; 5] = ["events", "agent_events", "decisions", "routing_log", "spent"];
+
+/// Tables of which each row counts, numbered one after another.
+const NUMBERED: [&str; 3] = ["events", "outbox", "audit"];
+
+/// What goes with a conversation that is forgotten (`forget.rs`).
+const FORGOTTEN: [(&str, &str); 4] = [
+    ("events", "conversation"),
+    ("outbox", "conversation"),
+    ("wrap_ups", "conversation"),
+    ("conversations", "id"),
+];
 
 /// The index of texts, in which nothing stands that doesn't stand elsewhere.
 const TEXTS: &str = "texts";
@@ -24,9 +35,18 @@ const TEXTS: &str = "texts";
 /// Copies what stands in the tables of a file, read without any index; with what lies beside it, or without. Texts are
 /// indexed anew by whoever opens the copy. `leaves_out`: tables of which nothing is copied.
 ///
+/// Why rows may be missing from the copy; nothing: all are there.
+///
 /// # Errors
 /// [`JournalError`]: a table itself can't be read, or the copy can't be written.
-pub fn mended(from: &Path, is_alone: bool, leaves_out: &[&str], to: &Path) -> Result<()> {
+pub fn mended(
+    from: &Path,
+    is_alone: bool,
+    leaves_out: &[&str],
+    to: &Path,
+) -> Result<Option<String>> {
+    // Before SQLite has it open: its locks end with any descriptor of the file that is closed.
+    let pages = Pages::of(from, is_alone);
     let how = if is_alone { "immutable=1" } else { "mode=ro" };
     let connection = schema::open(to)?;
     connection.execute("ATTACH ?1 AS old", [wal::uri(from, how)])?;
@@ -35,16 +55,18 @@ pub fn mended(from: &Path, is_alone: bool, leaves_out: &[&str], to: &Path) -> Re
         let text = "only journals of this version are mended";
         return Err(JournalError::new(Trouble::Other, text));
     }
-    let damaged = || JournalError::new(Trouble::Damaged, "more than an index is damaged");
-    if lacks_what_was_indexed(&connection)? {
-        return Err(damaged());
+    let tables = tables(&connection, leaves_out)?;
+    let trees = Tree::all(&connection)?;
+    let signs = Signs::of(&connection, &trees, &tables, leaves_out)?;
+    if signs.speaks_of_tables || !signs.speaks {
+        let text = "more than an index is damaged, or nothing";
+        return Err(JournalError::new(Trouble::Damaged, text));
     }
-    let holds_nothing = |page: u32| wal::holds_nothing(from, is_alone, page);
-    let witnesses =
-        only_indices_are_damaged(&connection, leaves_out, &holds_nothing)?.ok_or_else(damaged)?;
+    let mut doubts = Vec::new();
+    doubts.extend(is_unreached(&connection, &pages)?);
     connection.execute_batch("BEGIN")?;
-    for table in tables(&connection, leaves_out)? {
-        let Columns { all, order } = columns(&connection, &table)?;
+    for table in &tables {
+        let Columns { all, order } = columns(&connection, table)?;
         // In the table's own order: from another one SQLite would read an index that has all of it, and without any
         // copy indices as they are.
         let copy = format!(
@@ -52,181 +74,200 @@ pub fn mended(from: &Path, is_alone: bool, leaves_out: &[&str], to: &Path) -> Re
         );
         connection.execute(&copy, [])?;
     }
-    for witness in witnesses {
-        if !witness.agrees(&connection)? {
-            return Err(damaged());
-        }
+    // A page that is of before has them still.
+    for (table, column) in FORGOTTEN {
+        let forget = format!(
+            "DELETE FROM main.{table} WHERE {column} IN (SELECT conversation FROM main.forgotten)"
+        );
+        connection.execute(&forget, [])?;
+    }
+    doubts.extend(lacks_what_was_indexed(&connection)?);
+    for tree in trees.iter().filter(|tree| signs.may_tell(tree, &tables)) {
+        doubts.extend(tree.says_of_the_copy(&connection)?);
+    }
+    for table in NUMBERED.into_iter().filter(|table| signs.has_no_index(&trees, table)) {
+        doubts.extend(has_gaps(&connection, table)?);
     }
     connection.execute("UPDATE position SET indexed = 0", [])?;
     connection.execute_batch("COMMIT")?;
-    Ok(connection.execute_batch("DETACH old; PRAGMA wal_checkpoint(TRUNCATE)")?)
+    connection.execute_batch("DETACH old; PRAGMA wal_checkpoint(TRUNCATE)")?;
+    Ok(doubts.into_iter().next())
 }
 
-/// What was indexed was there.
-fn lacks_what_was_indexed(connection: &Connection) -> rusqlite::Result<bool> {
-    let query = "SELECT EXISTS (SELECT 1 FROM old.position WHERE indexed >
-                 (SELECT coalesce(max(rowid), 0) FROM old.events NOT INDEXED))";
-    connection.query_row(query, [], |row| row.get(0))
+/// What SQLite says of a file (<https://www.sqlite.org/pragma.html#pragma_integrity_check>).
+#[derive(Default)]
+struct Signs {
+    /// It says something.
+    speaks: bool,
+    /// Of a table, or of what isn't known.
+    speaks_of_tables: bool,
+    /// Indices that can't be read as such.
+    broken: HashSet<String>,
 }
 
-/// By what SQLite says of it (<https://www.sqlite.org/pragma.html#pragma_integrity_check>): pages of trees that are
-/// indices, or the index of texts, or of none, and nothing that would speak of another tree. Also the indices that SQLite
-/// couldn't compare with their table, as another one of it can't be read.
-fn only_indices_are_damaged(
-    connection: &Connection,
-    leaves_out: &[&str],
-    holds_nothing: &dyn Fn(u32) -> bool,
-) -> rusqlite::Result<Option<Vec<Witness>>> {
-    let query = "SELECT name, type, tbl_name, rootpage, sql FROM old.sqlite_schema";
-    let mut all = connection.prepare(query)?;
-    let all = all.query_map([], |row| {
-        let (name, kind, table) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Tree { name, kind, table, root: row.get(3)?, sql: row.get(4)?, is_left_out: false })
-    })?;
-    let mut all: Vec<Tree> = all.collect::<rusqlite::Result<_>>()?;
-    for tree in &mut all {
-        tree.is_left_out = leaves_out.contains(&tree.table.as_str());
-    }
-    let (mut broken, mut lacking, mut is_damaged) = (HashSet::new(), HashSet::new(), false);
-    let mut is_fine = |lines: &[String], broken: &mut HashSet<_>| {
-        is_damaged |= lines.iter().any(|line| line != "ok");
-        speaks_of_indices(&all, connection, holds_nothing, lines, broken, &mut lacking)
-    };
-    let mut of_all = match said(connection, "PRAGMA old.quick_check(100000)") {
-        Ok(lines) => is_fine(&lines, &mut broken),
-        // The index of texts is a program of its own, and where that can't be asked, nothing is: the tables are, below.
-        Err(_) => is_fine(&[TEXTS.to_owned()], &mut broken),
-    };
-    let tables = tables(connection, leaves_out)?;
-    let mut doubtful = HashSet::new();
-    for table in &tables {
-        // First without a look at what indices have of it, which may end the check.
-        let pages = said(connection, &format!("PRAGMA old.quick_check('{table}')"))?;
-        of_all &= is_fine(&pages, &mut broken);
-        match said(connection, &format!("PRAGMA old.integrity_check('{table}')")) {
-            Ok(lines) => of_all &= is_fine(&lines, &mut broken),
-            Err(_) => drop(doubtful.insert(table.as_str())),
-        }
-    }
-    // SQLite says a hundred things at most, and may have ended before: all that can be asked is asked how many rows there were.
-    let of_tables =
-        || all.iter().filter(|tree| tree.kind == "index" && tables.contains(&tree.table));
-    let is_broken = |tree: &Tree| broken.contains(tree.name.as_str());
-    let is_lacking = |tree: &Tree| lacking.contains(tree.name.as_str());
-    doubtful
-        .extend(of_tables().filter(|tree| is_broken(tree) || is_lacking(tree)).map(Tree::table));
-    let asked = of_tables().filter(|tree| doubtful.contains(tree.table()) && !is_broken(tree));
-    let witnesses = asked.map(|tree| tree.witness(is_lacking(tree))).collect();
-    Ok((of_all && is_damaged).then_some(witnesses))
-}
-
-/// An index that tells how many rows of a table there were.
-struct Witness {
-    table: String,
-    index: String,
-    /// Of which rows.
-    condition: String,
-    /// It doesn't agree with the table, and may have less.
-    may_lack: bool,
-}
-
-impl Witness {
-    /// Whether the copy has as many.
-    fn agrees(&self, connection: &Connection) -> rusqlite::Result<bool> {
-        let Self { table, index, condition, may_lack } = self;
-        let count = |from: String| {
-            let query = format!("SELECT count(*) FROM {from} WHERE {condition}");
-            connection.query_row(&query, [], |row| row.get::<_, i64>(0))
+impl Signs {
+    fn of(
+        connection: &Connection,
+        trees: &[Tree],
+        tables: &[String],
+        leaves_out: &[&str],
+    ) -> rusqlite::Result<Self> {
+        let mut signs = Self::default();
+        let mut hear = |lines: Vec<String>| {
+            for line in lines.iter().filter(|line| *line != "ok") {
+                signs.speaks = true;
+                let is_fine = signs.hear(connection, trees, leaves_out, line);
+                signs.speaks_of_tables |= !is_fine;
+            }
         };
-        let has = count(format!("main.\"{table}\""))?;
-        match count(format!("old.\"{table}\" INDEXED BY \"{index}\"")) {
-            Ok(had) => Ok(had == has || (*may_lack && had < has)),
-            // So it can't be read as an index after all.
-            Err(_) if *may_lack => Ok(true),
-            Err(error) => Err(error),
+        let (lines, error) = said(connection, "PRAGMA old.quick_check(100000)");
+        hear(lines);
+        // The index of texts is a program of its own, which may not be able to answer: the tables are asked below.
+        hear(error.map(|_| TEXTS.to_owned()).into_iter().collect());
+        for table in tables {
+            // First without a look at what indices have of it, which may end the check.
+            let (lines, error) = said(connection, &format!("PRAGMA old.quick_check('{table}')"));
+            hear(lines);
+            if let Some(error) = error {
+                return Err(error);
+            }
+            // What it didn't come to is asked below.
+            hear(said(connection, &format!("PRAGMA old.integrity_check('{table}')")).0);
         }
+        Ok(signs)
+    }
+
+    /// Whether a line speaks of no table.
+    fn hear(
+        &mut self,
+        connection: &Connection,
+        trees: &[Tree],
+        leaves_out: &[&str],
+        line: &str,
+    ) -> bool {
+        let is_left_out = |tree: &Tree| leaves_out.contains(&tree.table.as_str());
+        if let Some(about) = line.strip_prefix("Tree ") {
+            let root = about.split(' ').next().and_then(|root| root.parse::<i64>().ok());
+            let Some(tree) = trees.iter().find(|tree| Some(tree.root) == root) else {
+                return false;
+            };
+            self.broken.insert(tree.name.clone());
+            return tree.is_index || tree.name.starts_with(TEXTS) || is_left_out(tree);
+        }
+        let differing = match line.strip_prefix("Fragmentation of ") {
+            // It can be read, and doesn't hold what it should.
+            Some(about) => {
+                let page = about.rsplit_once(" on page ").and_then(|(_, page)| page.parse().ok());
+                page.and_then(|page| tree_of(connection, page))
+            }
+            None => line.rsplit_once(" index ").map(|(_, index)| index.to_owned()),
+        };
+        if let Some(name) = differing {
+            let Some(tree) = trees.iter().find(|tree| tree.name == name) else { return false };
+            return tree.is_index || tree.name.starts_with(TEXTS) || is_left_out(tree);
+        }
+        line == TEXTS
+            || line.starts_with("*** in ")
+            // What stands in pages that nothing leads to is looked at by itself.
+            || line.starts_with("Freelist: ")
+            || line.ends_with(": never used")
+    }
+
+    /// An index of a table that is copied, which can be read.
+    fn may_tell(&self, tree: &Tree, tables: &[String]) -> bool {
+        tree.is_index && tables.contains(&tree.table) && !self.broken.contains(&tree.name)
+    }
+
+    /// Whether none of a table's indices can be read.
+    fn has_no_index(&self, trees: &[Tree], table: &str) -> bool {
+        let mut own = trees.iter().filter(|tree| tree.is_index && tree.table == table);
+        let is_lost = |tree: &Tree| {
+            // One of a part of the rows tells nothing of the others.
+            self.broken.contains(&tree.name) || tree.condition() != "1"
+        };
+        own.all(is_lost)
     }
 }
 
 /// A table or an index, as the schema names it.
 struct Tree {
     name: String,
-    kind: String,
+    is_index: bool,
     table: String,
     root: i64,
     /// None of those that a table's key makes.
     sql: Option<String>,
-    /// Nothing of its table is wanted.
-    is_left_out: bool,
 }
 
 impl Tree {
-    fn table(&self) -> &str {
-        &self.table
+    fn all(connection: &Connection) -> rusqlite::Result<Vec<Self>> {
+        let query = "SELECT name, type = 'index', tbl_name, rootpage, sql FROM old.sqlite_schema
+                     WHERE rootpage > 0";
+        let mut all = connection.prepare(query)?;
+        let all = all.query_map([], |row| {
+            let (name, is_index, table) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Self { name, is_index, table, root: row.get(3)?, sql: row.get(4)? })
+        })?;
+        all.collect()
     }
 
-    fn witness(&self, may_lack: bool) -> Witness {
-        let condition = self.sql.as_deref().and_then(|sql| Some(sql.split_once(" WHERE ")?.1));
-        Witness {
-            table: self.table.clone(),
-            index: self.name.clone(),
-            condition: condition.unwrap_or("1").to_owned(),
-            may_lack,
-        }
+    /// Of which rows it is.
+    fn condition(&self) -> &str {
+        self.sql.as_deref().and_then(|sql| Some(sql.split_once(" WHERE ")?.1)).unwrap_or("1")
+    }
+
+    /// What speaks of rows that the copy lacks.
+    fn says_of_the_copy(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
+        let (table, name, condition) = (&self.table, &self.name, self.condition());
+        let count = |from: String| {
+            let query = format!("SELECT count(*) FROM {from} WHERE {condition}");
+            connection.query_row(&query, [], |row| row.get::<_, i64>(0))
+        };
+        let has = count(format!("main.\"{table}\""))?;
+        let Ok(had) = count(format!("old.\"{table}\" INDEXED BY \"{name}\"")) else {
+            // It can't be read to its end after all.
+            return Ok(Some(format!("the index {name} of {table} can't be read")));
+        };
+        // What was forgotten is left out of the copy, and not of an index.
+        let may_have_less = ROWS_STAY.contains(&table.as_str());
+        Ok(match had - has {
+            0 => None,
+            less if less < 0 && may_have_less => None,
+            less if less < 0 => Some(format!("the index {name} doesn't agree with {table}")),
+            more => Some(format!("the index {name} has {more} rows of {table} that aren't there")),
+        })
     }
 }
 
-/// Whether what is said is of indices alone, and of none that can be read, or of one that may have less than its table:
-/// these are noted.
-fn speaks_of_indices<'a>(
-    all: &'a [Tree],
-    connection: &Connection,
-    holds_nothing: &dyn Fn(u32) -> bool,
-    lines: &[String],
-    broken: &mut HashSet<&'a str>,
-    lacking: &mut HashSet<&'a str>,
-) -> bool {
-    let mut named: Vec<&str> = Vec::new();
-    for line in lines {
-        if let Some(about) = line.strip_prefix("Tree ") {
-            let root = about.split(' ').next().and_then(|root| root.parse::<i64>().ok());
-            let tree = all.iter().find(|tree| Some(tree.root) == root);
-            let is_made_anew = |tree: &&Tree| {
-                tree.kind == "index" || tree.name.starts_with(TEXTS) || tree.is_left_out
-            };
-            let Some(tree) = tree.filter(is_made_anew) else { return false };
-            broken.insert(&tree.name);
-        } else if let Some(about) = line.strip_prefix("Fragmentation of ") {
-            // It can be read, and doesn't hold what it should.
-            let page = about.rsplit_once(" on page ").and_then(|(_, page)| page.parse().ok());
-            let name = page.and_then(|page| tree_of(connection, page));
-            let is_index = |tree: &&Tree| tree.kind == "index" && Some(&tree.name) == name.as_ref();
-            let Some(tree) = all.iter().find(is_index) else { return false };
-            named.push(tree.name.as_str());
-        } else if let Some((_, index)) = line.rsplit_once(" index ") {
-            named.push(index);
-        } else if let Some(page) = line.strip_suffix(": never used") {
-            // Where something stands, something led there: what is removed is overwritten.
-            let page = page.strip_prefix("Page ").and_then(|page| page.parse().ok());
-            if !page.is_some_and(holds_nothing) {
-                return false;
-            }
-        } else if !(line == "ok"
-            || line == TEXTS
-            || line.starts_with("*** in ")
-            // Nothing stands in free pages, and a copy has none.
-            || line.starts_with("Freelist: "))
-        {
-            return false;
-        }
-    }
-    named.into_iter().all(|index| {
-        let Some(tree) = all.iter().find(|tree| tree.name == index) else { return false };
-        if ROWS_STAY.contains(&tree.table.as_str()) {
-            lacking.insert(&tree.name);
-        }
-        broken.contains(index) || lacking.contains(index) || tree.is_left_out
+/// Pages of trees that nothing leads to: rows stand there, or parts of an index.
+fn is_unreached(connection: &Connection, pages: &Pages) -> rusqlite::Result<Option<String>> {
+    let mut reached = connection.prepare("SELECT pageno FROM dbstat WHERE schema = 'old'")?;
+    let reached = reached.query_map([], |row| row.get::<_, u32>(0))?;
+    let reached = reached.collect::<rusqlite::Result<HashSet<u32>>>()?;
+    let all: u32 = connection.query_row("PRAGMA old.page_count", [], |row| row.get(0))?;
+    let lost = (1..=all).filter(|page| !reached.contains(page) && pages.is_of_a_tree(*page));
+    Ok(match lost.count() {
+        0 => None,
+        count => Some(format!("nothing leads to {count} pages, in which rows may stand")),
     })
+}
+
+/// What was indexed was there.
+fn lacks_what_was_indexed(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let query = "SELECT indexed - (SELECT coalesce(max(rowid), 0) FROM main.events)
+                 FROM old.position";
+    let lacks: Option<i64> = connection.query_row(query, [], |row| row.get(0)).optional()?;
+    let lacks = lacks.filter(|lacks| *lacks > 0);
+    Ok(lacks.map(|lacks| format!("{lacks} events were indexed that aren't there")))
+}
+
+/// Numbers of rows that are missing: what was removed has left some, too.
+fn has_gaps(connection: &Connection, table: &str) -> rusqlite::Result<Option<String>> {
+    let query = format!("SELECT coalesce(max(rowid), 0) - count(*) FROM main.\"{table}\"");
+    let gaps: i64 = connection.query_row(&query, [], |row| row.get(0))?;
+    Ok((gaps > 0).then(|| {
+        format!("{gaps} rows of {table} aren't there, and no index tells which were removed")
+    }))
 }
 
 /// Whose page that is.
@@ -235,11 +276,20 @@ fn tree_of(connection: &Connection, page: u32) -> Option<String> {
     connection.query_row(query, [page], |row| row.get(0)).ok()
 }
 
-fn said(connection: &Connection, check: &str) -> rusqlite::Result<Vec<String>> {
-    let mut check = connection.prepare(check)?;
-    let said = check.query_map([], |row| row.get::<_, String>(0))?;
-    let said = said.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(said.iter().flat_map(|lines| lines.lines().map(str::to_owned)).collect())
+/// What it says, and what has ended it.
+fn said(connection: &Connection, check: &str) -> (Vec<String>, Option<rusqlite::Error>) {
+    let mut lines = Vec::new();
+    let mut ask = || {
+        let mut check = connection.prepare(check)?;
+        let mut said = check.query([])?;
+        while let Some(row) = said.next()? {
+            let said: String = row.get(0)?;
+            lines.extend(said.lines().map(str::to_owned));
+        }
+        Ok(())
+    };
+    let error = ask().err();
+    (lines, error)
 }
 
 /// Ours, but for the index of texts and what is to be taken out of that, and for those that are left out.

@@ -115,11 +115,14 @@ pub fn recover(
         if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
             return Ok(None);
         }
-        must_be_accepted(&outlook, way, terms)?;
-        let gone = has_what_logs_say(&looked, &outlook, way)
-            .map_err(NotDone::Refused)
-            .and_then(|()| go(data, &outlook, way, &looked, false, now_ms));
-        match gone {
+        let said = has_what_logs_say(&looked, &outlook, way).err().map(|lacks| lacks.to_string());
+        if let Some(lacks) = said.as_ref().filter(|_| way.base.form == Form::Mended) {
+            doesnt_lead.get_or_insert_with(|| JournalError::new(Trouble::Damaged, lacks.clone()));
+            continue;
+        }
+        let doubt = said.as_deref().or(looked.doubt_of(&way.base));
+        must_be_accepted(&outlook, way, doubt, terms)?;
+        match go(data, &outlook, way, (&looked, doubt), false, now_ms) {
             // What looked as if it led there doesn't: the next one perhaps does.
             Err(NotDone::Refused(error)) if !error.keeps_from_looking() => {
                 tracing::warn!("{way} doesn't lead there: {error}");
@@ -207,6 +210,8 @@ pub fn restore(
         |way: &&Way| way.base.kind == Kind::Backup && (way.logs.is_empty() || !terms.without_log);
     let way = outlook.ways.iter().find(|way| is_wanted(way) && looked.is_sound(&way.base));
     let Some(way) = way else { return Err(nothing_left(&outlook, &looked).into()) };
+    let doubt = looked.doubt_of(&way.base).map(str::to_owned);
+    let doubt = doubt.as_deref();
     // Whoever wants the backup as it is gives up whatever leads further: that needs no look.
     let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(&other.base);
     let other = if terms.without_log { None } else { outlook.ways.iter().find(further) };
@@ -223,11 +228,11 @@ pub fn restore(
             );
             return Err(JournalError::new(Trouble::Other, text).into());
         }
-        must_be_accepted(&outlook, way, terms)?;
+        must_be_accepted(&outlook, way, doubt, terms)?;
     }
     // What leads further is given up on purpose.
     let gives_up = terms.without_log || other.is_some();
-    go(data, &outlook, way, &looked, gives_up, now_ms)
+    go(data, &outlook, way, (&looked, doubt), gives_up, now_ms)
 }
 
 /// A journal that is in use, or that a killed host has left, is something else.
@@ -280,14 +285,21 @@ fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
 }
 
 /// Nobody loses what was acknowledged without having been told how much.
-fn must_be_accepted(outlook: &Outlook, way: &Way, terms: Terms) -> Result<()> {
+fn must_be_accepted(outlook: &Outlook, way: &Way, doubt: Option<&str>, terms: Terms) -> Result<()> {
     if terms.accepts_loss || terms.without_log {
         return Ok(());
     }
     let lacks = outlook.lacks(way);
     let lacks = match (lacks, outlook.may_lack(way)) {
-        (0, None) if way.base.form == Form::WithoutRecord => {
-            "nothing that was acknowledged is missing from that, but why routing chose what it chose (cordboard why, replay): that is damaged".to_owned()
+        (0, None) if doubt.is_some() || way.base.form == Form::WithoutRecord => {
+            let record = "why routing chose what it chose (cordboard why, replay) is damaged and missing from that";
+            match (way.base.form == Form::WithoutRecord, doubt) {
+                (true, None) => format!("{record}, and nothing else"),
+                (true, Some(doubt)) => format!("{record}, and perhaps more ({doubt})"),
+                (false, _) => {
+                    format!("more may be missing from that ({})", doubt.unwrap_or_default())
+                }
+            }
         }
         (0, None) => return Ok(()),
         (0, Some(why)) => format!("more may have been acknowledged ({why})"),
@@ -321,12 +333,12 @@ fn go(
     data: &Path,
     outlook: &Outlook,
     way: &Way,
-    looked: &Looked,
+    (looked, doubt): (&Looked, Option<&str>),
     gives_up: bool,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
     let lost = outlook.lacks(way);
-    let may_lack = outlook.may_lack(way).is_some();
+    let may_lack = outlook.may_lack(way).is_some() || doubt.is_some();
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
     let ends = Ends { forks: gives_up, doubts: !is_whole };
     let (replies, lineage) = match (way.base.kind, way.base.form) {
@@ -405,7 +417,9 @@ fn made_of_copy(
     match way.base.form {
         Form::Empty => {}
         // It was made to be looked at.
-        Form::Mended | Form::WithoutRecord => looked.gives_mended(&way.base, partial)?,
+        Form::Mended | Form::Doubtful | Form::WithoutRecord => {
+            looked.gives_mended(&way.base, partial)?
+        }
         Form::AsItIs => {
             copy(from, partial)?;
             if !way.base.is_alone && way.base.kind == Kind::Aside && beside.exists() {

@@ -66,7 +66,7 @@ impl Outlook {
         for (file, kind) in files.filter(|(file, kind)| file.exists() || *kind == Kind::Backup) {
             match looks_at(&file, kind) {
                 Ok(found) => {
-                    for form in [Form::Mended, Form::WithoutRecord] {
+                    for form in [Form::Mended, Form::Doubtful, Form::WithoutRecord] {
                         bases.extend(found.iter().map(|base| base.made(form)));
                     }
                     bases.extend(found);
@@ -112,7 +112,8 @@ impl Outlook {
             let mended = match way.base.form {
                 Form::AsItIs | Form::Empty => 0,
                 Form::Mended => 1,
-                Form::WithoutRecord => 2,
+                Form::Doubtful => 2,
+                Form::WithoutRecord => 3,
             };
             let place = (mended, way.base.kind, way.base.form, way.base.is_alone);
             (Reverse(way.agrees), place, Reverse(way.leads_to), way.logs.len())
@@ -360,7 +361,7 @@ impl fmt::Display for Way {
         f.write_str(&name(&self.base.file))?;
         match self.base.form {
             Form::AsItIs => {}
-            Form::Mended => f.write_str(" (with its indices made anew)")?,
+            Form::Mended | Form::Doubtful => f.write_str(" (with its indices made anew)")?,
             Form::WithoutRecord => {
                 f.write_str(" (with its indices made anew, without the record of routing)")?;
             }
