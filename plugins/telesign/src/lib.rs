@@ -144,7 +144,7 @@ impl Channel for TeleSign {
         let response = self.host.http(request).await?;
         let answer = response.json::<Answer>();
         if response.status == 200 {
-            return Ok(Receipt::sent(answer?.reference_id.unwrap_or_default()));
+            return taken(answer?);
         }
         let status = answer.ok().map(|answer| answer.status);
         let (code, message) = match status {
@@ -230,6 +230,21 @@ pub fn request_signature(
     }
     parts.push(path.as_bytes());
     to_base64(&hmac_sha256(key, &parts))
+}
+
+/// What an answer of 200 says by its code: it may be that the message won't go anywhere.
+fn taken(answer: Answer) -> Result<Receipt, SendError> {
+    let Status { code, description } = answer.status;
+    match (delivery_status(code, &description), answer.reference_id) {
+        (DeliveryStatus::Undelivered { code, reason }, _) => {
+            Err(SendError::new(SendErrorKind::Permanent, code, reason))
+        }
+        (_, Some(id)) if !id.is_empty() => Ok(Receipt::sent(id)),
+        _ => {
+            let why = "TeleSign answered without a reference_id";
+            Err(SendError::new(SendErrorKind::Uncertain, code.to_string(), why))
+        }
+    }
 }
 
 #[derive(Deserialize)]

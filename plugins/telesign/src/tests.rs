@@ -228,6 +228,21 @@ fn codes_become_one_status_model() {
     assert_eq!(delivery_status(207, "Unknown"), undelivered);
 }
 
+// CH-02
+#[test]
+fn an_answer_says_by_its_code_whether_it_was_taken() {
+    let answer = |code: u32, id: Option<&str>| Answer {
+        reference_id: id.map(str::to_owned),
+        status: Status { code, description: "so".to_owned() },
+    };
+    assert_eq!(taken(answer(290, Some("R1"))).unwrap().provider_id, "R1");
+    let refused = taken(answer(10033, Some("R1"))).unwrap_err();
+    assert_eq!((refused.kind, refused.code.as_str()), (SendErrorKind::Permanent, "10033"));
+    for id in [None, Some("")] {
+        assert_eq!(taken(answer(290, id)).unwrap_err().kind, SendErrorKind::Uncertain);
+    }
+}
+
 // OPS-02
 #[test]
 fn a_missing_or_wrong_key_is_named() {
