@@ -294,7 +294,8 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
 /// [`JournalError`]: they can't be read.
 pub fn is_older(data: &Path) -> Result<bool, JournalError> {
     let file = data.join(FILE);
-    if !file.exists() {
+    // What is no file is said where it is opened.
+    if !file.is_file() {
         return Ok(false);
     }
     let connection = super::verify::look_only(&file)?;
