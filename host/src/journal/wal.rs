@@ -3,7 +3,7 @@
 //!
 //! The form is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -181,17 +181,35 @@ impl Pages {
         Self { file: std::fs::File::open(file).ok(), beside, newest }
     }
 
-    /// Whether rows of a table or of an index stand on one (counted from 1). What can't be read may be one.
-    pub fn is_of_a_tree(&self, page: u32) -> bool {
-        /// <https://www.sqlite.org/fileformat2.html#b_tree_pages>
-        const KINDS: [u8; 4] = [2, 5, 10, 13];
+    /// One of them, counted from 1; nothing, if it can't be read.
+    fn page(&self, page: u32) -> Option<Vec<u8>> {
         if let Some(at) = self.newest.get(&page) {
-            return KINDS.contains(&self.beside[*at]);
+            return Some(self.beside[*at..at + Self::SIZE].to_vec());
         }
-        let at = u64::from(page - 1) * Self::SIZE as u64;
-        let mut kind = [0];
-        let read = self.file.as_ref().map(|file| file.read_at(&mut kind, at));
-        !matches!(read, Some(Ok(_))) || KINDS.contains(&kind[0])
+        let mut bytes = vec![0; Self::SIZE];
+        let at = u64::from(page.checked_sub(1)?) * Self::SIZE as u64;
+        self.file.as_ref()?.read_at(&mut bytes, at).ok()?;
+        Some(bytes)
+    }
+
+    /// Whether nothing stands on one.
+    pub fn is_blank(&self, page: u32) -> bool {
+        self.page(page).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    }
+
+    /// Those that are listed as free, of so many in all, as far as the list can be read
+    /// (<https://www.sqlite.org/fileformat2.html#the_freelist>).
+    pub fn free(&self, all: u32) -> HashSet<u32> {
+        let mut free = HashSet::new();
+        let mut trunk = self.page(1).map_or(0, |head| word(&head[32..], 0));
+        while (1..=all).contains(&trunk) && free.insert(trunk) {
+            let Some(list) = self.page(trunk) else { break };
+            let most = Self::SIZE / 4 - 2;
+            let count = usize::try_from(word(&list, 1)).unwrap_or(0).min(most);
+            free.extend((0..count).map(|n| word(&list, 2 + n)));
+            trunk = word(&list, 0);
+        }
+        free
     }
 }
 

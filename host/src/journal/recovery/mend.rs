@@ -1,7 +1,7 @@
 //! Tables of which only an index is damaged, or the list of free pages: a copy, row by row, in which indices are made anew.
 //!
-//! What speaks of lost rows is looked for: pages that nothing leads to, indices that have more than their table, numbers
-//! that are missing, what was indexed and isn't there. Where nothing does, the copy is all there was; otherwise whoever
+//! What speaks of lost rows, or of rows that are of before, is looked for: pages that nothing leads to, indices that have
+//! others than their table, numbers that are missing, what was indexed and isn't there. Where nothing does, the copy is all there was; otherwise whoever
 //! wants it is asked.
 
 use std::collections::HashSet;
@@ -15,8 +15,9 @@ use crate::journal::wal::{self, Pages};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
-/// Tables whose rows are never changed: where one has lost some, its indices have more.
-const ROWS_STAY: [&str; 5] = ["events", "agent_events", "decisions", "routing_log", "spent"];
+/// Tables whose rows are never changed, and removed only with what is forgotten: where one has lost some, its indices have
+/// more, and where one of these has less, that is its own loss.
+const ROWS_STAY: [&str; 1] = ["events"];
 
 /// Tables of which each row counts, numbered one after another.
 const NUMBERED: [&str; 3] = ["events", "outbox", "audit"];
@@ -57,7 +58,7 @@ pub fn mended(
     }
     let tables = tables(&connection, leaves_out)?;
     let trees = Tree::all(&connection)?;
-    let signs = Signs::of(&connection, &trees, &tables, leaves_out)?;
+    let mut signs = Signs::of(&connection, &trees, &tables, leaves_out)?;
     if signs.speaks_of_tables || !signs.speaks {
         let text = "more than an index is damaged, or nothing";
         return Err(JournalError::new(Trouble::Damaged, text));
@@ -81,16 +82,24 @@ pub fn mended(
         );
         connection.execute(&forget, [])?;
     }
+    connection.execute("UPDATE position SET indexed = 0", [])?;
+    connection.execute_batch("COMMIT")?;
+    // What can't be read mustn't take the copy with it.
     doubts.extend(lacks_what_was_indexed(&connection)?);
-    for tree in trees.iter().filter(|tree| signs.may_tell(tree, &tables)) {
-        doubts.extend(tree.says_of_the_copy(&connection)?);
+    for tree in &trees {
+        if signs.may_tell(tree, &tables) {
+            match tree.says_of_the_copy(&connection)? {
+                Said::Nothing => {}
+                Said::Doubt(doubt) => doubts.push(doubt),
+                Said::Unreadable => drop(signs.broken.insert(tree.name.clone())),
+            }
+        }
     }
     for table in NUMBERED.into_iter().filter(|table| signs.has_no_index(&trees, table)) {
         doubts.extend(has_gaps(&connection, table)?);
     }
-    connection.execute("UPDATE position SET indexed = 0", [])?;
-    connection.execute_batch("COMMIT")?;
-    connection.execute_batch("DETACH old; PRAGMA wal_checkpoint(TRUNCATE)")?;
+    drop(connection);
+    schema::open(to)?.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     Ok(doubts.into_iter().next())
 }
 
@@ -167,6 +176,8 @@ impl Signs {
             return tree.is_index || tree.name.starts_with(TEXTS) || is_left_out(tree);
         }
         line == TEXTS
+            // Of that index by itself.
+            || line.to_ascii_lowercase().contains("fts5")
             || line.starts_with("*** in ")
             // What stands in pages that nothing leads to is looked at by itself.
             || line.starts_with("Freelist: ")
@@ -216,37 +227,76 @@ impl Tree {
         self.sql.as_deref().and_then(|sql| Some(sql.split_once(" WHERE ")?.1)).unwrap_or("1")
     }
 
-    /// What speaks of rows that the copy lacks.
-    fn says_of_the_copy(&self, connection: &Connection) -> rusqlite::Result<Option<String>> {
+    /// What speaks of rows that the copy lacks, or has as they were before.
+    fn says_of_the_copy(&self, connection: &Connection) -> rusqlite::Result<Said> {
         let (table, name, condition) = (&self.table, &self.name, self.condition());
-        let count = |from: String| {
-            let query = format!("SELECT count(*) FROM {from} WHERE {condition}");
+        let old = format!("old.\"{table}\" INDEXED BY \"{name}\"");
+        let main = format!("main.\"{table}\"");
+        let count = |what: &str| {
+            let query = format!("SELECT count(*) FROM {what}");
             connection.query_row(&query, [], |row| row.get::<_, i64>(0))
         };
-        let has = count(format!("main.\"{table}\""))?;
-        let Ok(had) = count(format!("old.\"{table}\" INDEXED BY \"{name}\"")) else {
-            // It can't be read to its end after all.
-            return Ok(Some(format!("the index {name} of {table} can't be read")));
-        };
-        // What was forgotten is left out of the copy, and not of an index.
-        let may_have_less = ROWS_STAY.contains(&table.as_str());
-        Ok(match had - has {
-            0 => None,
-            less if less < 0 && may_have_less => None,
-            less if less < 0 => Some(format!("the index {name} doesn't agree with {table}")),
-            more => Some(format!("the index {name} has {more} rows of {table} that aren't there")),
+        if ROWS_STAY.contains(&table.as_str()) {
+            let has = count(&format!("{main} WHERE {condition}"))?;
+            let Ok(had) = count(&format!("{old} WHERE {condition}")) else {
+                return Ok(Said::Unreadable);
+            };
+            let lacks =
+                |more| format!("the index {name} has {more} rows of {table} that aren't there");
+            return Ok(if had > has { Said::Doubt(lacks(had - has)) } else { Said::Nothing });
+        }
+        let columns = self.columns(connection)?;
+        let of = |from: &str| format!("SELECT {columns} FROM {from} WHERE {condition}");
+        let (old, main) = (of(&old), of(&main));
+        let differs = [(&old, &main), (&main, &old)]
+            .map(|(one, other)| count(&format!("({one} EXCEPT {other})")));
+        Ok(match differs {
+            [Ok(0), Ok(0)] => Said::Nothing,
+            [Ok(_), Ok(_)] => Said::Doubt(format!("the index {name} has other rows than {table}")),
+            _ => Said::Unreadable,
         })
+    }
+
+    /// Those that stand in it: its own, and what leads to the row.
+    fn columns(&self, connection: &Connection) -> rusqlite::Result<String> {
+        let query = format!("PRAGMA old.index_xinfo(\"{}\")", self.name);
+        let mut columns = connection.prepare(&query)?;
+        let columns = columns.query_map([], |row| row.get::<_, Option<String>>(2))?;
+        let columns = columns.collect::<rusqlite::Result<Vec<_>>>()?;
+        let name = |column: Option<String>| {
+            column.map_or_else(|| "rowid".to_owned(), |column| format!("\"{column}\""))
+        };
+        Ok(columns.into_iter().map(name).collect::<Vec<_>>().join(", "))
     }
 }
 
-/// Pages of trees that nothing leads to: rows stand there, or parts of an index.
+/// What an index says of a copy of its table.
+enum Said {
+    /// That it is all there was.
+    Nothing,
+    /// Something else.
+    Doubt(String),
+    /// It can't be read to its end after all.
+    Unreadable,
+}
+
+/// Pages that nothing leads to, and on which something stands: rows, or parts of an index. What is removed is overwritten.
 fn is_unreached(connection: &Connection, pages: &Pages) -> rusqlite::Result<Option<String>> {
-    let mut reached = connection.prepare("SELECT pageno FROM dbstat WHERE schema = 'old'")?;
-    let reached = reached.query_map([], |row| row.get::<_, u32>(0))?;
-    let reached = reached.collect::<rusqlite::Result<HashSet<u32>>>()?;
     let all: u32 = connection.query_row("PRAGMA old.page_count", [], |row| row.get(0))?;
-    let lost = (1..=all).filter(|page| !reached.contains(page) && pages.is_of_a_tree(*page));
-    Ok(match lost.count() {
+    let reached = || {
+        let mut reached = connection.prepare("SELECT pageno FROM dbstat WHERE schema = 'old'")?;
+        let reached = reached.query_map([], |row| row.get::<_, u32>(0))?;
+        reached.collect::<rusqlite::Result<HashSet<u32>>>()
+    };
+    let Ok(reached) = reached() else {
+        return Ok(Some(
+            "what is damaged leads nowhere, so pages with rows may be lost".to_owned(),
+        ));
+    };
+    let free = pages.free(all);
+    let is_lost =
+        |page: &u32| !reached.contains(page) && !free.contains(page) && !pages.is_blank(*page);
+    Ok(match (1..=all).filter(is_lost).count() {
         0 => None,
         count => Some(format!("nothing leads to {count} pages, in which rows may stand")),
     })

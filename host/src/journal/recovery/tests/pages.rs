@@ -452,3 +452,54 @@ async fn what_was_forgotten_doesnt_come_back() {
     assert_eq!(left, 0);
     assert_eq!(there(&life.data()).unwrap(), life.said);
 }
+
+/// As many rows as there were, and others: a page of before, from which some were removed and to which some were added.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn rows_that_are_of_before_are_asked_for() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(3).await;
+    life.stop();
+    let (data, before) = (life.data(), std::fs::read(life.data().join(FILES[0])).unwrap());
+    life.open();
+    life.says(1).await;
+    life.stop();
+    life.trims();
+    let file = data.join(FILES[0]);
+    let tables = rusqlite::Connection::open(&file).unwrap();
+    let remove = "INSERT INTO forgetting (one) VALUES (1); DELETE FROM audit WHERE id < 2;
+        DELETE FROM forgetting; PRAGMA wal_checkpoint(TRUNCATE)";
+    tables.execute_batch(remove).unwrap();
+    drop(tables);
+    let page = root_of(&file, "audit");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[page * PAGE..][..PAGE].copy_from_slice(&before[page * PAGE..][..PAGE]);
+    std::fs::write(&file, bytes).unwrap();
+    let refused = recover(&data, &[], Terms::default(), 7).unwrap_err().to_string();
+    assert!(refused.contains("has other rows than audit"), "{refused}");
+}
+
+/// Where what is damaged leads nowhere, not all pages can be told: that is asked, and isn't the end.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn an_index_that_leads_nowhere_is_made_anew() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(600).await;
+    life.stop();
+    life.trims();
+    let file = life.data().join(FILES[0]);
+    let root = root_of(&file, "audit_subject");
+    let mut bytes = std::fs::read(&file).unwrap();
+    assert_eq!(bytes[root * PAGE], 2, "it has several pages");
+    // What leads to those stands at its end.
+    bytes[root * PAGE + PAGE / 2..][..PAGE / 2].fill(0);
+    std::fs::write(&file, bytes).unwrap();
+    let refused = recover(&life.data(), &[], Terms::default(), 7).unwrap_err().to_string();
+    assert!(refused.contains("more may be missing from that"), "{refused}");
+    let accepts = Terms { accepts_loss: true, ..Terms::default() };
+    let recovered = recover(&life.data(), &[], accepts, 7).unwrap().unwrap();
+    assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
+    assert_eq!(there(&life.data()).unwrap(), life.said);
+}
