@@ -129,7 +129,12 @@ impl Signs {
                 signs.speaks_of_tables |= !is_fine;
             }
         };
-        let (lines, error) = said(connection, "PRAGMA old.quick_check(100000)");
+        /// What the index of texts says where it can't even say that.
+        const MALFORMED: &str = "database disk image is malformed";
+        let (mut lines, error) = said(connection, "PRAGMA old.quick_check(100000)");
+        for line in lines.iter_mut().filter(|line| *line == MALFORMED) {
+            TEXTS.clone_into(line);
+        }
         hear(lines);
         // The index of texts is a program of its own, which may not be able to answer: the tables are asked below.
         hear(error.map(|_| TEXTS.to_owned()).into_iter().collect());
@@ -155,6 +160,10 @@ impl Signs {
         line: &str,
     ) -> bool {
         let is_left_out = |tree: &Tree| leaves_out.contains(&tree.table.as_str());
+        // Of the index of texts by itself, and of the tables that it keeps.
+        if line.to_ascii_lowercase().contains("fts5") || line.contains(" in texts_") {
+            return true;
+        }
         if let Some(about) = line.strip_prefix("Tree ") {
             let root = about.split(' ').next().and_then(|root| root.parse::<i64>().ok());
             let Some(tree) = trees.iter().find(|tree| Some(tree.root) == root) else {
@@ -163,21 +172,21 @@ impl Signs {
             self.broken.insert(tree.name.clone());
             return tree.is_index || tree.name.starts_with(TEXTS) || is_left_out(tree);
         }
-        let differing = match line.strip_prefix("Fragmentation of ") {
+        let is_of_a_page =
+            line.starts_with("Fragmentation of ") || line.starts_with("Multiple uses for byte ");
+        let differing = match is_of_a_page {
             // It can be read, and doesn't hold what it should.
-            Some(about) => {
-                let page = about.rsplit_once(" on page ").and_then(|(_, page)| page.parse().ok());
+            true => {
+                let page = line.rsplit_once(" page ").and_then(|(_, page)| page.parse().ok());
                 page.and_then(|page| tree_of(connection, page))
             }
-            None => line.rsplit_once(" index ").map(|(_, index)| index.to_owned()),
+            false => line.rsplit_once(" index ").map(|(_, index)| index.to_owned()),
         };
         if let Some(name) = differing {
             let Some(tree) = trees.iter().find(|tree| tree.name == name) else { return false };
             return tree.is_index || tree.name.starts_with(TEXTS) || is_left_out(tree);
         }
         line == TEXTS
-            // Of that index by itself.
-            || line.to_ascii_lowercase().contains("fts5")
             || line.starts_with("*** in ")
             // What stands in pages that nothing leads to is looked at by itself.
             || line.starts_with("Freelist: ")
