@@ -175,10 +175,29 @@ impl Pages {
             true => Vec::new(),
             false => std::fs::read(path(file)).unwrap_or_default(),
         };
-        let frames = (HEAD..).step_by(FRAME + Self::SIZE);
-        let whole = frames.take_while(|at| at + FRAME + Self::SIZE <= beside.len());
-        let newest = whole.map(|at| (word(&beside[at..], 0), at + FRAME)).collect();
-        Self { file: std::fs::File::open(file).ok(), beside, newest }
+        Self { file: std::fs::File::open(file).ok(), newest: Self::committed(&beside), beside }
+    }
+
+    /// Where the newest of each begins, of those that are committed: behind them stand some of earlier times.
+    fn committed(beside: &[u8]) -> HashMap<u32, usize> {
+        let (mut newest, mut under_way) = (HashMap::new(), Vec::new());
+        let Some((head, _)) = beside.split_at_checked(HEAD) else { return newest };
+        let is_big_endian = word(head, 0) & 1 == 1;
+        let mut sum = checksum((0, 0), &head[..24], is_big_endian);
+        let mut at = HEAD;
+        while let Some(frame) = beside.get(at..at + FRAME + Self::SIZE) {
+            let (about, content) = frame.split_at(FRAME);
+            sum = checksum(checksum(sum, &about[..8], is_big_endian), content, is_big_endian);
+            if about[8..16] != head[16..24] || sum != (word(about, 4), word(about, 5)) {
+                break;
+            }
+            under_way.push((word(about, 0), at + FRAME));
+            if word(about, 1) != 0 {
+                newest.extend(under_way.drain(..));
+            }
+            at += FRAME + Self::SIZE;
+        }
+        newest
     }
 
     /// One of them, counted from 1; nothing, if it can't be read.
