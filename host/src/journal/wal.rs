@@ -314,4 +314,39 @@ mod tests {
         let _ = connection.execute("INSERT INTO a VALUES (randomblob(90000))", []);
         assert!(!is_sound(&connection, &file), "it has a hole");
     }
+
+    // OPS-10
+    #[test]
+    fn what_stands_behind_what_is_committed_is_of_earlier_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("some.sqlite");
+        let writer = Connection::open(&file).unwrap();
+        let write = |sql: &str| writer.execute_batch(sql).unwrap();
+        write(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON",
+        );
+        write("CREATE TABLE gone (body BLOB); CREATE TABLE kept (body BLOB)");
+        write(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+               INSERT INTO gone SELECT randomblob(4000) FROM n; DROP TABLE gone",
+        );
+        write("PRAGMA wal_checkpoint(RESTART)");
+        // It takes free pages, and stands in the file and at the beginning of what lies beside it.
+        write(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+               INSERT INTO kept SELECT randomblob(4000) FROM n; PRAGMA wal_checkpoint(RESTART)",
+        );
+        write("INSERT INTO kept VALUES (x'00')");
+        let one = |sql: &str| writer.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap();
+        let (all, free) = (one("PRAGMA page_count"), one("PRAGMA freelist_count"));
+        let copy = folder.path().join("copy.sqlite");
+        std::fs::copy(&file, &copy).unwrap();
+        std::fs::copy(path(&file), path(&copy)).unwrap();
+        let frames =
+            (std::fs::metadata(path(&copy)).unwrap().len() as usize - HEAD) / (FRAME + 4096);
+        let pages = Pages::of(&copy, false);
+        assert!(pages.newest.len() < frames, "{} of {frames}", pages.newest.len());
+        assert_eq!(pages.free(all).len(), free as usize);
+        assert!(!pages.is_blank(1));
+    }
 }
