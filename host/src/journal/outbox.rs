@@ -214,14 +214,22 @@ pub(super) fn write(transaction: &Transaction<'_>, op: &OutboxOp) -> rusqlite::R
     match op {
         OutboxOp::Add(reply) => insert(transaction, &reply.as_row()),
         OutboxOp::Queue(row) => insert(transaction, row),
-        // What was to be done needn't be kept any more: only that it was, and what it is called outside.
-        OutboxOp::Done { id, provider_id } => transaction
-            .prepare_cached(
-                "UPDATE outbox SET done = 1, attempting = 0, provider_id = ?2, payload = x'' WHERE id = ?1",
-            )?
-            .execute(params![id, provider_id])
-            .map(drop),
+        OutboxOp::Done { id, provider_id } => {
+            settle(transaction, *id, provider_id.as_deref()).map(drop)
+        }
     }
+}
+
+/// What was to be done needn't be kept any more: only that it was, and what it is called outside.
+pub(super) fn settle(
+    to: &Connection,
+    id: i64,
+    provider_id: Option<&str>,
+) -> rusqlite::Result<usize> {
+    to.prepare_cached(
+        "UPDATE outbox SET done = 1, attempting = 0, provider_id = ?2, payload = x'' WHERE id = ?1",
+    )?
+    .execute(params![id, provider_id])
 }
 
 fn insert(to: &Connection, row: &OutboxRow) -> rusqlite::Result<()> {
@@ -285,11 +293,7 @@ pub(super) fn take_over_replies(connection: &Connection, from: &str) -> rusqlite
         insert(connection, &reply.as_row())?;
         if row.get(10)? {
             let provider_id: Option<String> = row.get(11)?;
-            connection
-                .prepare_cached(
-                    "UPDATE outbox SET done = 1, provider_id = ?2, payload = x'' WHERE id = ?1",
-                )?
-                .execute(params![reply.id, provider_id])?;
+            settle(connection, reply.id, provider_id.as_deref())?;
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::forget::{self, Rows};
-use super::outbox::Repeater;
+use super::outbox::{self, Repeater};
 use super::views::Written;
 
 /// Something to be written.
@@ -406,12 +406,7 @@ impl Record {
                 )?
                 .execute([row])
                 .map(done),
-            Self::SendGivenUp { row } => to
-                .prepare_cached(
-                    "UPDATE outbox SET done = 1, attempting = 0, payload = x'' WHERE id = ?1",
-                )?
-                .execute([row])
-                .map(done),
+            Self::SendGivenUp { row } => outbox::settle(to, *row, None).map(done),
             Self::PluginValue { channel, key, value } => put(to, channel, key, value),
             Self::PluginValueRemoved { channel, key } => to
                 .prepare_cached("DELETE FROM plugin_store WHERE channel = ?1 AND key = ?2")?

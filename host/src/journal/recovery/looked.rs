@@ -78,6 +78,9 @@ impl Looked {
 
     /// What was made of tables to be looked at, and why rows may be missing from it.
     fn made_of(&self, base: &Base) -> Option<(&Path, Option<&str>)> {
+        if matches!(base.form, Form::AsItIs | Form::Empty) {
+            return None;
+        }
         let of = |base: &Base| (base.file.clone(), base.is_alone, base.form == Form::WithoutRecord);
         let made = self.copies.iter().find(|(made, ..)| of(made) == of(base));
         made.map(|(_, copy, doubt)| (copy.0.as_path(), doubt.as_deref()))
@@ -85,14 +88,12 @@ impl Looked {
 
     /// Where it is.
     pub fn copy_of(&self, base: &Base) -> Option<&Path> {
-        let is_made = !matches!(base.form, Form::AsItIs | Form::Empty);
-        self.made_of(base).filter(|_| is_made).map(|(copy, _)| copy)
+        self.made_of(base).map(|(copy, _)| copy)
     }
 
     /// Why rows may be missing from it.
     pub fn doubt_of(&self, base: &Base) -> Option<&str> {
-        let is_made = !matches!(base.form, Form::AsItIs | Form::Empty);
-        self.made_of(base).filter(|_| is_made)?.1
+        self.made_of(base)?.1
     }
 
     /// Gives out what was made of tables to be looked at: it isn't made twice.
