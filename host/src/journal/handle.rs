@@ -23,7 +23,7 @@ use super::progress::Progress;
 use super::reader::Reader;
 use super::record::{Record, Records};
 use super::recovery::{self, Noting};
-use super::start::{open_log, put_torn_wal_aside};
+use super::start::{must_list_what_is_free, open_log, put_torn_wal_aside};
 use super::texts::Indexed;
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
@@ -69,6 +69,7 @@ impl Journal {
         place::arent_links(data)?;
         place::remove_partial(data);
         put_torn_wal_aside(data)?;
+        must_list_what_is_free(data)?;
         // An older one that can't be gone on with stays one that the older host can.
         if schema::is_older(data)? {
             verify::would_start(data)?;

@@ -15,8 +15,8 @@ use super::outbox;
 use super::sessions::{self, fold_sessions};
 
 /// Raised when a table changes, or what it means (10: `lineage` holds runs, and not logs; 11: the outbox takes other
-/// things than replies, too); an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 11;
+/// things than replies, too; 12: how far they have come is said twice); an older host refuses a newer file.
+pub const SCHEMA_VERSION: i64 = 12;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///
@@ -30,7 +30,8 @@ pub const SCHEMA_VERSION: i64 = 11;
 /// thread. `engagements` are agents' sessions in conversations (CONV-09), `wrap_ups` those that a
 /// customer cut short (CAP-02), `presence` is what agents were when it last changed, and `life` when
 /// the host was last known to run (PRES-04). `lineage` holds the runs in which they came to be (`recovery/lineage.rs`). `position` says how much of which log is in all of them, up to where
-/// the file itself was known to have it, whatever lies beside it (`kept`), and how many
+/// the file itself was known to have it, whatever lies beside it (`kept`); `position_again` repeats it on a page of its
+/// own, so that it shows if the disk loses a write of one of the two. `position` also says how many
 /// events are in `texts`, the index of what was written (`texts.rs`). `spent` holds keys of what erased customers
 /// wrote, and not whose: whoever has kept a webhook of theirs doesn't bring them back (SEC-02).
 const TABLES: &str = "
@@ -138,6 +139,13 @@ CREATE TABLE IF NOT EXISTS position (
     was_stopped INTEGER NOT NULL DEFAULT 1, indexed INTEGER NOT NULL DEFAULT 0,
     kept INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE IF NOT EXISTS position_again (
+    one INTEGER PRIMARY KEY CHECK (one = 1), applied INTEGER NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS position_begins AFTER INSERT ON position
+    BEGIN INSERT OR REPLACE INTO position_again (one, applied) VALUES (1, NEW.applied); END;
+CREATE TRIGGER IF NOT EXISTS position_moves AFTER UPDATE OF applied ON position
+    BEGIN INSERT OR REPLACE INTO position_again (one, applied) VALUES (1, NEW.applied); END;
 CREATE TABLE IF NOT EXISTS lineage (
     number INTEGER PRIMARY KEY, log BLOB NOT NULL, after INTEGER NOT NULL
 ) STRICT;
@@ -190,6 +198,9 @@ const FROM_LOG_TO_9: &str = "
 ALTER TABLE position ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
 INSERT INTO lineage (log, after) SELECT log, 0 FROM position WHERE log IS NOT NULL;
 ";
+
+const FROM_LOG_TO_12: &str =
+    "INSERT OR REPLACE INTO position_again (one, applied) SELECT one, applied FROM position;";
 
 /// The outbox takes other things than replies, too.
 const FROM_10_TO_11: &str = "
@@ -273,6 +284,9 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
         }
         if (SINCE_LOG..9).contains(&version) {
             connection.execute_batch(FROM_LOG_TO_9)?;
+        }
+        if (SINCE_LOG..12).contains(&version) {
+            connection.execute_batch(FROM_LOG_TO_12)?;
         }
         if (1..SINCE_LOG).contains(&version) {
             connection.execute_batch(FROM_BEFORE_LOG)?;

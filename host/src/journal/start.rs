@@ -10,7 +10,7 @@ use super::error::{JournalError, Trouble};
 use super::log::{self, Log, SqliteLog};
 use super::recovery::{self, Lineage, RECOVER};
 use super::views::{Batch, Mark, OtherTime, SqliteViews, Views};
-use super::wal::{self, Wal};
+use super::wal::{self, Pages, Wal};
 use super::{place, schema, verify};
 
 /// The log that belongs to the views, which then have all of it.
@@ -66,6 +66,20 @@ pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
     }
 }
 
+/// Nothing that is new is written over what is there. Nobody may have the tables open.
+///
+/// # Errors
+/// [`JournalError`]: the tables' list of free pages isn't right.
+pub(super) fn must_list_what_is_free(data: &Path) -> Result<(), JournalError> {
+    let file = data.join(schema::FILE);
+    if Pages::of(&file, wal::beside(&file) == Wal::Missing).lists_what_is_free() {
+        return Ok(());
+    }
+    let text =
+        "its list of free pages is damaged, and what is new would be written over what is there";
+    Err(JournalError::new(Trouble::Damaged, text))
+}
+
 /// The file and what lies beside it can't be gone on with together.
 pub(super) fn of_two_times() -> JournalError {
     let file = schema::FILE;
@@ -109,6 +123,9 @@ pub(super) fn beside(data: &Path) -> Beside {
 pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), JournalError> {
     let missing = |text: String| JournalError::new(Trouble::Missing, format!("{text}: {RECOVER}"));
     let (journal, file, applied) = (schema::FILE, log::FILE, mark.applied);
+    if let Some(lost) = mark.says_of_a_lost_write() {
+        return Err(missing(lost));
+    }
     SqliteLog::check(data).map_err(of_the_log)?;
     let (id, ends, runs) = match SqliteLog::path(data).exists() {
         false => (None, None, None),

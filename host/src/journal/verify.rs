@@ -91,6 +91,7 @@ pub(super) fn would_start(data: &Path) -> Result<()> {
     if start::beside(data) == Beside::Foreign {
         return Err(start::of_two_times());
     }
+    start::must_list_what_is_free(data)?;
     let connection = look_only(&data.join(schema::FILE))?;
     match has_a_log(&connection)? {
         true => {

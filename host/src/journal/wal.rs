@@ -219,16 +219,33 @@ impl Pages {
     /// Those that are listed as free, of so many in all, as far as the list can be read
     /// (<https://www.sqlite.org/fileformat2.html#the_freelist>).
     pub fn free(&self, all: u32) -> HashSet<u32> {
-        let mut free = HashSet::new();
+        self.listed(all).0
+    }
+
+    /// The same, and how many are listed: more, where one is listed twice.
+    fn listed(&self, all: u32) -> (HashSet<u32>, usize) {
+        let (mut free, mut count) = (HashSet::new(), 0);
         let mut trunk = self.page(1).map_or(0, |head| word(&head[32..], 0));
         while (1..=all).contains(&trunk) && free.insert(trunk) {
+            count += 1;
             let Some(list) = self.page(trunk) else { break };
             let most = Self::SIZE / 4 - 2;
-            let count = usize::try_from(word(&list, 1)).unwrap_or(0).min(most);
-            free.extend((0..count).map(|n| word(&list, 2 + n)));
+            let leaves = usize::try_from(word(&list, 1)).unwrap_or(0).min(most);
+            free.extend((0..leaves).map(|n| word(&list, 2 + n)));
+            count += leaves;
             trunk = word(&list, 0);
         }
-        free
+        (free, count)
+    }
+
+    /// Whether as many pages are listed as free as the file's head says, each of them once and none that isn't there.
+    /// SQLite doesn't look, and writes what is new over whatever is listed. What has no such head is another matter.
+    pub fn lists_what_is_free(&self) -> bool {
+        const NAME: &[u8] = b"SQLite format 3\0\x10\x00";
+        let Some(head) = self.page(1).filter(|head| head.starts_with(NAME)) else { return true };
+        let (all, said) = (word(&head[28..], 0), word(&head[36..], 0) as usize);
+        let (free, count) = self.listed(all);
+        free.len() == said && count == said && free.iter().all(|page| (2..=all).contains(page))
     }
 }
 

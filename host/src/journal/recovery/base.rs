@@ -60,6 +60,8 @@ pub struct Base {
     pub lineage: Lineage,
     /// Whoever used them last has stopped in order.
     pub was_stopped: bool,
+    /// What speaks of rows that are missing from them.
+    pub doubt: Option<String>,
 }
 
 impl Base {
@@ -76,6 +78,7 @@ impl Base {
             log: None,
             lineage: log.lineage.oldest(),
             was_stopped: true,
+            doubt: None,
         })
     }
 
@@ -104,15 +107,16 @@ pub fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
             // There was none when it was written.
             false => {
                 let applied = schema::BEFORE_LOG;
-                Mark { log: None, was_stopped: true, applied, kept: applied }
+                Mark { log: None, was_stopped: true, applied, kept: applied, differs: None }
             }
         };
         let lineage = Lineage::of(connection, &mark)?;
         let (file, log) = (file.to_owned(), mark.log);
         let Mark { applied, was_stopped, .. } = mark;
         let is_torn = beside == Wal::Broken && !is_alone;
-        let form = Form::AsItIs;
-        let base = Base { file, kind, form, is_alone, is_torn, applied, log, lineage, was_stopped };
+        let (form, doubt) = (Form::AsItIs, mark.says_of_a_lost_write());
+        let base =
+            Base { file, kind, form, is_alone, is_torn, applied, log, lineage, was_stopped, doubt };
         Ok::<_, JournalError>((base, mark))
     };
     let alone = wal::without_wal(file).map_err(JournalError::from);

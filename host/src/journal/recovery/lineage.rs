@@ -107,8 +107,12 @@ impl Lineage {
         self.0.last().map(|(run, _)| *run)
     }
 
+    /// Whether one of them has this name; of before they had names: whether none has one.
     fn has(&self, run: Option<RunId>) -> bool {
-        self.0.iter().any(|(known, _)| Some(*known) == run)
+        match run {
+            Some(run) => self.0.iter().any(|(known, _)| *known == run),
+            None => self.is_empty(),
+        }
     }
 
     /// Whether it went on another way from the run that another ends with: it is of a later time.
@@ -132,8 +136,12 @@ impl Lineage {
         self.0.iter().any(|(run, _)| other.has(Some(*run)))
     }
 
-    /// How far a state, by its position, agrees with another.
+    /// How far a state, by its position, agrees with another. Two of before runs had names are taken for the same
+    /// journal's.
     pub fn agrees(&self, at: Position, other: &Self, other_at: Position) -> Position {
+        if self.is_empty() && other.is_empty() {
+            return at.min(other_at);
+        }
         let shared = (0..self.0.len()).rev().find_map(|own| {
             let theirs = other.0.iter().rposition(|(run, _)| *run == self.0[own].0)?;
             Some((own, theirs))
@@ -213,8 +221,9 @@ impl Reached {
             return None;
         }
         let (at, lineage) = said.split_once(' ')?;
-        let (at, lineage) = (at.parse().ok()?, serde_json::from_str(lineage).ok()?);
-        Some(Self { lineage, at: Position(at) })
+        let (at, lineage) = (at.parse().ok()?, serde_json::from_str::<Lineage>(lineage).ok()?);
+        // Of what has no name it can't be told whether it is of this journal.
+        (!lineage.is_empty()).then_some(Self { lineage, at: Position(at) })
     }
 
     /// Whether it has all of what another says, and goes the same way from there.
@@ -316,6 +325,7 @@ mod tests {
         assert_eq!(agrees(&lineage(&[(9, 0)]), 60, &after_salvage, 80), 0, "a stranger");
         assert_eq!(agrees(&lineage(&[(2, 0)]), 60, &after_salvage, 80), 60, "its past isn't known");
         assert_eq!(agrees(&Lineage::default(), 60, &first, 80), 0);
+        assert_eq!(agrees(&Lineage::default(), 60, &Lineage::default(), 80), 60, "of before");
     }
 
     // OPS-10

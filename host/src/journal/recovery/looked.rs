@@ -20,6 +20,8 @@ pub struct Looked {
     found: Vec<(PathBuf, Form, bool, Option<String>)>,
     /// What was made for it.
     copies: Vec<(Base, Copy, Option<String>)>,
+    /// How many were, those that were given out included.
+    made: usize,
     /// Something couldn't be looked at: for want of room, say.
     kept_from: Option<JournalError>,
 }
@@ -66,7 +68,8 @@ impl Looked {
 
     fn mended(&mut self, base: &Base, leaves_out: &[&str]) -> Result<Connection, JournalError> {
         if self.made_of(base).is_none() {
-            let name = format!("restored.mended-{}.partial", self.copies.len());
+            let name = format!("restored.mended-{}.partial", self.made);
+            self.made += 1;
             let copy = Copy(self.folder.join(name));
             wal::remove(&copy.0);
             let doubt = mended(&base.file, base.is_alone, leaves_out, &copy.0)?;
@@ -78,12 +81,14 @@ impl Looked {
 
     /// What was made of tables to be looked at, and why rows may be missing from it.
     fn made_of(&self, base: &Base) -> Option<(&Path, Option<&str>)> {
-        if matches!(base.form, Form::AsItIs | Form::Empty) {
-            return None;
-        }
-        let of = |base: &Base| (base.file.clone(), base.is_alone, base.form == Form::WithoutRecord);
-        let made = self.copies.iter().find(|(made, ..)| of(made) == of(base));
-        made.map(|(_, copy, doubt)| (copy.0.as_path(), doubt.as_deref()))
+        let (_, copy, doubt) = &self.copies[self.number_of(base)?];
+        Some((copy.0.as_path(), doubt.as_deref()))
+    }
+
+    fn number_of(&self, base: &Base) -> Option<usize> {
+        let made = made_for(&base.file, base.form, base.is_alone)?;
+        let is_it = |base: &Base| made_for(&base.file, base.form, base.is_alone) == Some(made);
+        self.copies.iter().position(|(base, ..)| is_it(base))
     }
 
     /// Where it is.
@@ -92,20 +97,24 @@ impl Looked {
     }
 
     /// Why rows may be missing from it.
-    pub fn doubt_of(&self, base: &Base) -> Option<&str> {
-        self.made_of(base)?.1
+    pub fn doubt_of<'a>(&'a self, base: &'a Base) -> Option<&'a str> {
+        let made = self.made_of(base).and_then(|(_, doubt)| doubt);
+        made.or(base.doubt.as_deref())
     }
 
-    /// Gives out what was made of tables to be looked at: it isn't made twice.
+    /// Gives out what was made of tables to be looked at. Whoever needs it once more makes it anew.
     ///
     /// # Errors
     /// [`JournalError`]: it can't be moved there, or wasn't found to be sound.
-    pub fn gives_mended(&self, base: &Base, to: &Path) -> Result<(), JournalError> {
-        let Some(copy) = self.copy_of(base) else {
+    pub fn gives_mended(&mut self, base: &Base, to: &Path) -> Result<(), JournalError> {
+        let Some(number) = self.number_of(base) else {
             let text = format!("{} wasn't mended", base.file.display());
             return Err(JournalError::new(Trouble::Other, text));
         };
-        std::fs::rename(copy, to).map_err(|error| {
+        let (_, copy, _) = self.copies.swap_remove(number);
+        let made = made_for(&base.file, base.form, base.is_alone);
+        self.found.retain(|(file, form, is_alone, _)| made_for(file, *form, *is_alone) != made);
+        std::fs::rename(&copy.0, to).map_err(|error| {
             let text = format!("{}: {error}", to.display());
             JournalError::new(Trouble::NotWritable, text)
         })
@@ -128,4 +137,10 @@ impl Looked {
         let as_they_are = self.found.iter().filter(|(_, form, ..)| *form == Form::AsItIs);
         as_they_are.filter_map(|(file, .., why)| Some((file, why.as_ref()?)))
     }
+}
+
+/// What is made of a file to be looked at, the same for more than one form; nothing, if it is used as it is.
+fn made_for(file: &Path, form: Form, is_alone: bool) -> Option<(&Path, bool, bool)> {
+    let is_made = !matches!(form, Form::AsItIs | Form::Empty);
+    is_made.then_some((file, is_alone, form == Form::WithoutRecord))
 }

@@ -33,6 +33,9 @@ const FORGOTTEN: [(&str, &str); 4] = [
 /// The index of texts, in which nothing stands that doesn't stand elsewhere.
 const TEXTS: &str = "texts";
 
+/// What follows from `position`, and is written with it.
+const AGAIN: &str = "position_again";
+
 /// Copies what stands in the tables of a file, read without any index; with what lies beside it, or without. Texts are
 /// indexed anew by whoever opens the copy. `leaves_out`: tables of which nothing is copied.
 ///
@@ -56,9 +59,10 @@ pub fn mended(
         let text = "only journals of this version are mended";
         return Err(JournalError::new(Trouble::Other, text));
     }
-    let tables = tables(&connection, leaves_out)?;
+    let leaves_out = [leaves_out, &[AGAIN]].concat();
+    let tables = tables(&connection, &leaves_out)?;
     let trees = Tree::all(&connection)?;
-    let mut signs = Signs::of(&connection, &trees, &tables, leaves_out)?;
+    let mut signs = Signs::of(&connection, &trees, &tables, &leaves_out)?;
     if signs.speaks_of_tables || !signs.speaks {
         let text = "more than an index is damaged, or nothing";
         return Err(JournalError::new(Trouble::Damaged, text));
@@ -83,6 +87,10 @@ pub fn mended(
         connection.execute(&forget, [])?;
     }
     connection.execute("UPDATE position SET indexed = 0", [])?;
+    // The further one holds. Where it can't be read, that is what is damaged.
+    let again =
+        format!("UPDATE position SET applied = max(applied, (SELECT applied FROM old.{AGAIN}))");
+    let _ = connection.execute(&again, []);
     connection.execute_batch("COMMIT")?;
     // What can't be read mustn't take the copy with it.
     doubts.extend(lacks_what_was_indexed(&connection)?);
@@ -169,6 +177,11 @@ impl Signs {
         if of_a_row.is_some_and(|(table, _)| leaves_out.contains(&table)) {
             return true;
         }
+        if let Some((tree, page)) = line.split_once(": 2nd reference to page ")
+            && tree.starts_with("Tree ")
+        {
+            return self.hear_of_two(connection, trees, leaves_out, page);
+        }
         if let Some(about) = line.strip_prefix("Tree ") {
             let root = about.split(' ').next().and_then(|root| root.parse::<i64>().ok());
             let Some(tree) = trees.iter().find(|tree| Some(tree.root) == root) else {
@@ -196,6 +209,29 @@ impl Signs {
             // What stands in pages that nothing leads to is looked at by itself.
             || line.starts_with("Freelist: ")
             || line.ends_with(": never used")
+    }
+
+    /// Of a page that more than one lead to SQLite accuses whoever comes last: a table, say, of what the list of free pages
+    /// or an index leads to by mistake. Whether at most one table does.
+    fn hear_of_two(
+        &mut self,
+        connection: &Connection,
+        trees: &[Tree],
+        leaves_out: &[&str],
+        page: &str,
+    ) -> bool {
+        let Ok(page) = page.parse() else { return false };
+        let Ok(names) = trees_of(connection, page) else { return false };
+        let mut tables = 0;
+        for name in names {
+            let Some(tree) = trees.iter().find(|tree| tree.name == name) else { return false };
+            if tree.is_index || name.starts_with(TEXTS) || leaves_out.contains(&&*tree.table) {
+                self.broken.insert(name);
+            } else {
+                tables += 1;
+            }
+        }
+        tables <= 1
     }
 
     /// An index of a table that is copied, which can be read.
@@ -335,9 +371,18 @@ fn has_gaps(connection: &Connection, table: &str) -> rusqlite::Result<Option<Str
 }
 
 /// Whose page that is.
+const LEADS_TO: &str = "SELECT name FROM dbstat WHERE schema = 'old' AND pageno = ?1";
+
+/// The first that leads to it; what comes behind it perhaps can't be read.
 fn tree_of(connection: &Connection, page: u32) -> Option<String> {
-    let query = "SELECT name FROM dbstat WHERE schema = 'old' AND pageno = ?1";
-    connection.query_row(query, [page], |row| row.get(0)).ok()
+    connection.query_row(LEADS_TO, [page], |row| row.get(0)).ok()
+}
+
+/// All that do; a table twice, if it does so in two places.
+fn trees_of(connection: &Connection, page: u32) -> rusqlite::Result<Vec<String>> {
+    let mut names = connection.prepare(LEADS_TO)?;
+    let names = names.query_map([page], |row| row.get(0))?;
+    names.collect()
 }
 
 /// What it says, and what has ended it.

@@ -120,9 +120,10 @@ pub fn recover(
             doesnt_lead.get_or_insert_with(|| JournalError::new(Trouble::Damaged, lacks.clone()));
             continue;
         }
-        let doubt = said.as_deref().or(looked.doubt_of(&way.base));
+        let doubt = said.or_else(|| looked.doubt_of(&way.base).map(str::to_owned));
+        let doubt = doubt.as_deref();
         must_be_accepted(&outlook, way, doubt, terms)?;
-        match go(data, &outlook, way, (&looked, doubt), false, now_ms) {
+        match go(data, &outlook, way, (&mut looked, doubt), false, now_ms) {
             // What looked as if it led there doesn't: the next one perhaps does.
             Err(NotDone::Refused(error)) if !error.keeps_from_looking() => {
                 tracing::warn!("{way} doesn't lead there: {error}");
@@ -232,7 +233,7 @@ pub fn restore(
     }
     // What leads further is given up on purpose.
     let gives_up = terms.without_log || other.is_some();
-    go(data, &outlook, way, (&looked, doubt), gives_up, now_ms)
+    go(data, &outlook, way, (&mut looked, doubt), gives_up, now_ms)
 }
 
 /// A journal that is in use, or that a killed host has left, is something else.
@@ -333,7 +334,7 @@ fn go(
     data: &Path,
     outlook: &Outlook,
     way: &Way,
-    (looked, doubt): (&Looked, Option<&str>),
+    (looked, doubt): (&mut Looked, Option<&str>),
     gives_up: bool,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
@@ -406,7 +407,7 @@ fn in_place(data: &Path, way: &Way, ends: Ends, now_ms: i64) -> Result<(usize, L
 fn made_of_copy(
     partial: &Path,
     way: &Way,
-    looked: &Looked,
+    looked: &mut Looked,
     ends: Ends,
 ) -> Result<(usize, Lineage)> {
     wal::remove(partial);
@@ -446,6 +447,7 @@ fn made_of_copy(
 /// Tables, with what the way's log has behind them.
 fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
     views.keep_each()?;
+    views.settle_how_far()?;
     for Part { log, up_to } in &way.logs {
         views.take_over(&log.lineage)?;
         let log = SqliteLog::file_to_read(log.file.clone())?;

@@ -54,6 +54,9 @@ pub struct Mark {
     pub applied: Position,
     /// So far, at least, the file itself has it, whatever lies beside it: one that hasn't is of an earlier time than that.
     pub kept: Position,
+    /// The lesser of the two, where it is said again and not the same: one of those two pages is of before, as the disk
+    /// has lost a write that it said was done.
+    pub differs: Option<Position>,
 }
 
 /// When what lies beside a file was written, as that doesn't belong to it.
@@ -74,11 +77,11 @@ impl Mark {
         let query = "SELECT log, was_stopped, applied FROM position";
         let row = connection.query_row(query, [], |row| {
             let applied = Position(row.get::<_, i64>(2)?.cast_unsigned());
-            let kept = Position::default();
-            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied, kept })
+            let (kept, differs) = Default::default();
+            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied, kept, differs })
         });
-        let (applied, kept) = Default::default();
-        let unused = Self { log: None, was_stopped: true, applied, kept };
+        let (applied, kept, differs) = Default::default();
+        let unused = Self { log: None, was_stopped: true, applied, kept, differs };
         let mut mark = row.optional()?.unwrap_or(unused);
         // Tables of before didn't say.
         let says = "SELECT 1 FROM pragma_table_info('position') WHERE name = 'kept'";
@@ -87,7 +90,26 @@ impl Mark {
             let kept = connection.query_row(kept, [], |row| row.get::<_, i64>(0)).optional()?;
             mark.kept = Position(kept.unwrap_or(0).cast_unsigned());
         }
+        // Where it can't be read, that is found by whoever looks at all of it.
+        let again = "SELECT applied FROM position_again";
+        let again = connection.query_row(again, [], |row| row.get::<_, i64>(0));
+        let again = again.map(|at| Position(at.cast_unsigned())).ok();
+        if let Some(again) = again.filter(|again| *again != mark.applied) {
+            mark.differs = Some(again.min(mark.applied));
+            mark.applied = again.max(mark.applied);
+        }
         Ok(mark)
+    }
+
+    /// In words, if a write was lost.
+    pub fn says_of_a_lost_write(&self) -> Option<String> {
+        let lesser = self.differs?;
+        Some(format!(
+            "{} says in one place that it has batch {} and in another that it ends at {}: the disk has lost a write",
+            schema::FILE,
+            self.applied.0,
+            lesser.0
+        ))
     }
 
     /// Where this is said by a file with what lies beside it: whether that is of another time than the file, which says
@@ -188,6 +210,23 @@ impl SqliteViews {
     /// [`JournalError`]: it can't be read.
     pub fn lineage(&self) -> Result<Lineage> {
         Lineage::of(&self.connection, &self.marked()?)
+    }
+
+    /// Where they say in two places how far they have come, and not the same, the further one holds.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it couldn't be written.
+    pub fn settle_how_far(&mut self) -> Result<()> {
+        let marked = self.marked()?;
+        if marked.differs.is_none() {
+            return Ok(());
+        }
+        self.mark(|tables| {
+            let applied = "UPDATE position SET applied = ?1";
+            tables.execute(applied, [marked.applied.0.cast_signed()])?;
+            // How far the index of texts has come stands beside it.
+            tables.execute_batch(texts::BEGIN_ANEW)
+        })
     }
 
     /// From now on each batch is on disk once it is applied.

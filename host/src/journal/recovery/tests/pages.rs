@@ -200,11 +200,120 @@ async fn what_stood_there_before_there_was_a_log_isnt_forgotten() {
     for name in [log::FILE, REACHED] {
         std::fs::remove_file(life.data().join(name)).unwrap();
     }
+    // Of such there are backups, too, and nothing is missing from any.
+    let old = tempfile::tempdir().unwrap();
+    copy(&life.data(), old.path());
+    let nothing = recover(&life.data(), &[], Terms::default(), 7).unwrap();
+    assert!(nothing.is_none(), "{nothing:?}");
+    let (folder, backup) = (life.folder.path().join("new"), old.path().join(FILES[0]));
+    std::fs::create_dir_all(&folder).unwrap();
+    // Nothing in that folder says how far it went.
+    let accepts = Terms { accepts_loss: true, ..Terms::default() };
+    let restored = restore(&folder, &backup, accepts, 7).unwrap();
+    assert_eq!(restored.lost, 0, "{restored:?}");
+    assert_eq!(there(&folder).unwrap(), life.said, "a start goes on with it");
+    std::fs::remove_file(life.data().join(FILES[0])).unwrap();
+    recover(&life.data(), &[backup], accepts, 7).unwrap().unwrap();
+    assert_eq!(there(&life.data()).unwrap(), life.said, "and a start goes on with it");
+    std::fs::remove_dir_all(life.data()).unwrap();
+    copy(old.path(), &life.data());
     life.open();
     life.says(10).await;
     life.stop();
     spoil(&file, root_of(&file, "audit_actor"));
     let recovered = recover(&life.data(), &[], Terms::default(), 7).unwrap().unwrap();
+    assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
+    assert_eq!(there(&life.data()).unwrap(), life.said);
+}
+
+/// How far the tables have come stands on one page, and again on another.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_write_that_the_disk_loses_of_how_far_it_went_is_missed() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(30).await;
+    life.stop();
+    let file = life.data().join(FILES[0]);
+    let before = std::fs::read(&file).unwrap();
+    life.open();
+    life.says(30).await;
+    life.stop();
+    let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
+    copy(&data, sound.path());
+    for name in ["position", "position_again"] {
+        std::fs::remove_dir_all(&data).unwrap();
+        copy(sound.path(), &data);
+        let (page, mut bytes) = (root_of(&file, name) * PAGE, std::fs::read(&file).unwrap());
+        bytes[page..page + PAGE].copy_from_slice(&before[page..page + PAGE]);
+        std::fs::write(&file, bytes).unwrap();
+        let start = Journal::open(&data).map(drop).unwrap_err().to_string();
+        assert!(start.contains("the disk has lost a write"), "{name}: {start}");
+        let found = verify::folder(&data, true).unwrap();
+        assert!(!found.wrong_with_log.is_empty(), "{name}: {found:?}");
+        let refused = recover(&data, &[], Terms::default(), 7).unwrap_err().to_string();
+        assert!(refused.contains("the disk has lost a write"), "{name}: {refused}");
+        let accepts = Terms { accepts_loss: true, ..Terms::default() };
+        let recovered = recover(&data, &[], accepts, 7).unwrap().unwrap();
+        assert_eq!((recovered.lost, recovered.may_lack), (0, true), "{name}: {recovered:?}");
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        let count = "SELECT count(*) FROM audit";
+        let count: u32 = connection.query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(count as usize, life.said.len(), "{name}: each once");
+        assert_eq!(there(&data).unwrap(), life.said, "{name}");
+    }
+}
+
+/// What was made of tables to be looked at is there once more for the way that is tried next.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_way_that_leads_nowhere_leaves_the_next_one_what_it_needs() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(60).await;
+    life.stop();
+    spoil(&life.data().join(FILES[0]), root_of(&life.data().join(FILES[0]), "audit_actor"));
+    let mut looked = Looked::default();
+    let outlook = Outlook::of(&life.data(), &[], &mut looked);
+    let way = outlook.ways.iter().find(|way| way.base.form == Form::Mended).unwrap();
+    for round in 0..2 {
+        assert!(looked.is_sound(&way.base), "{round}");
+        let to = life.data().join("restored.partial");
+        looked.gives_mended(&way.base, &to).unwrap();
+        assert!(subjects(&to).unwrap() == life.said, "{round}");
+    }
+}
+
+/// A torn page of the list of free ones leads to pages of tables, which SQLite then takes for what is wrong.
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_list_of_free_pages_that_is_of_before_costs_nothing() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(30).await;
+    life.stop();
+    let file = life.data().join(FILES[0]);
+    let tables = rusqlite::Connection::open(&file).unwrap();
+    let free = "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
+                INSERT INTO gone SELECT randomblob(4000) FROM audit; DROP TABLE gone;
+                PRAGMA wal_checkpoint(TRUNCATE)";
+    tables.execute_batch(free).unwrap();
+    drop(tables);
+    let before = std::fs::read(&file).unwrap();
+    let trunk = u32::from_be_bytes(before[32..36].try_into().unwrap()) as usize - 1;
+    life.open();
+    life.says(60).await;
+    life.stop();
+    life.trims();
+    let mut bytes = std::fs::read(&file).unwrap();
+    assert_eq!(bytes[32..36], before[32..36], "it is the list still");
+    assert_ne!(bytes[trunk * PAGE..][..512], before[trunk * PAGE..][..512], "and shorter");
+    bytes[trunk * PAGE..][..512].copy_from_slice(&before[trunk * PAGE..][..512]);
+    std::fs::write(&file, bytes).unwrap();
+    let start = Journal::open(&life.data()).map(drop).unwrap_err().to_string();
+    assert!(start.contains("list of free pages"), "it would write over what is there: {start}");
+    let recovered = recover(&life.data(), &[], Terms::default(), 7);
+    let recovered = recovered.unwrap().unwrap();
     assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
     assert_eq!(there(&life.data()).unwrap(), life.said);
 }
