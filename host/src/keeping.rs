@@ -171,7 +171,8 @@ pub async fn erase(
 /// What follows on it where a journal is open: no copies are left. Where that can't be yet it is remembered, and
 /// done by whoever runs next, or has it open.
 pub async fn scrub(journal: &Journal, data: &Path) -> Vec<String> {
-    let mut left = copies(data);
+    let folder = data.to_owned();
+    let mut left = tokio::task::spawn_blocking(move || copies(&folder)).await.unwrap_or_default();
     if let Err(error) = scrub_what_is_noted(journal).await {
         tracing::warn!(%error, "what was erased is gone from the tables, but not from their files yet; it is tried again");
         left.push(format!(

@@ -108,7 +108,7 @@ pub async fn routing_log(directory: Arc<Directory>) {
         let host = directory.config().host.clone();
         let keep = host.keep_routing_log;
         let before = Timestamp(clock::cautious().0 - keep.0);
-        match journal::trim_routing_log(&directory.journal, &host.data, before).await {
+        match journal::trim_routing_log(&directory.journal, before).await {
             Ok(0) => {}
             Ok(runs) => tracing::info!(runs, "the routing logs of old runs were removed"),
             Err(error) => tracing::warn!(%error, "old routing logs couldn't be removed"),

@@ -67,6 +67,73 @@ async fn a_damaged_journal_is_said_and_left_as_it_is() {
     held("journals that are damaged, or no file", "refused with advice, left as they are");
 }
 
+/// Twenty bits of a page that a start doesn't read: the host runs, and isn't taken for whole; nor is a copy of it.
+// OPS-03 OPS-04 OPS-10
+#[actix_web::test]
+async fn damage_that_a_start_doesnt_meet_is_found_and_no_backup_is_made_of_it() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let token = setup.token("sam");
+    let host = setup.start(&["--strict"]).await;
+    for n in 0..120 {
+        let from = format!("+142555502{:02}", n % 100);
+        assert_eq!(emulators.world.text(Provider::Twilio, &from, &"x".repeat(900)).await, 200);
+    }
+    // What grows has a metric.
+    let metrics = host.text(&token, "/metrics").await;
+    for (name, least) in [
+        ("bytes{file=\"journal.sqlite\"}", 100_000.0),
+        ("bytes{file=\"log.sqlite-wal\"}", 0.0),
+        ("rows{table=\"events\"}", 120.0),
+        ("rows{table=\"decisions\"}", 0.0),
+        ("rows{table=\"audit\"}", 0.0),
+    ] {
+        let name = format!("cordboard_journal_{name} ");
+        let said = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        let said: f64 = said.unwrap_or_else(|| panic!("{name}: {metrics}")).parse().unwrap();
+        assert!(said >= least, "{name}{said}");
+    }
+    let whole = setup.folder.path().join("whole.sqlite");
+    let backup = |file: &std::path::Path| {
+        setup.run(&["journal", "backup", &file.display().to_string(), setup.config()])
+    };
+    let (code, said) = backup(&whole);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(host.stop(), Some(0));
+    let journal = setup.data().join("journal.sqlite");
+    let leaves = || {
+        let connection = rusqlite::Connection::open(&journal)?;
+        let leaves =
+            "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf' ORDER BY pageno";
+        let mut leaves = connection.prepare(leaves)?;
+        let leaves = leaves.query_map([], |row| row.get::<_, u32>(0))?;
+        leaves.collect::<rusqlite::Result<Vec<u32>>>()
+    };
+    let leaves = leaves().unwrap();
+    let page = leaves[leaves.len() / 2] as usize - 1;
+    let mut bytes = std::fs::read(&journal).unwrap();
+    // Where its rows stand, one bit in each of twenty bytes.
+    bytes[page * 4096 + 8..page * 4096 + 28].iter_mut().for_each(|byte| *byte ^= 0x10);
+    std::fs::write(&journal, bytes).unwrap();
+    let host = setup.start(&["--strict"]).await;
+    let ready = reqwest::get(format!("{}/health/ready", host.url)).await.unwrap();
+    assert_eq!(ready.status(), 503);
+    let said = ready.text().await.unwrap();
+    assert!(said.contains("the journal is damaged (events: "), "{said}");
+    assert!(host.log().contains("cordboard journal recover"), "{}", host.log());
+    let copy = setup.folder.path().join("copy.sqlite");
+    let (code, said) = backup(&copy);
+    assert!(code == 3 && said.contains("it is damaged") && !copy.exists(), "{code}: {said}");
+    assert_eq!(host.stop(), Some(0));
+    // The one of before helps, with what the log has since.
+    let whole = whole.display().to_string();
+    let (code, said) = setup.run(&["journal", "recover", setup.config(), "--backup", &whole]);
+    assert_eq!(code, 0, "{said}");
+    let host = setup.start(&["--strict"]).await;
+    assert_eq!(host.get(&token, "/health/ready").await.0, 200);
+    held("damage in the midst of the tables", "said by readiness; no backup is made of it");
+}
+
 /// Texts come as long as somebody takes them; those that were acknowledged, and how many there are so far.
 fn texts_come(
     world: &World,

@@ -583,5 +583,20 @@ async fn settings_of_the_host_that_change_are_said_and_noted() {
     }
     assert_eq!(noted().await, 1);
     assert!(host.log().contains("settings: host.limits"), "{}", host.log());
+    // So are names, which people know each other by.
+    setup.change("main.ron", "name: \"Support\"", "name: \"Help\"");
+    let (_, change) = host.post(&root, "/api/v1/config/reload", json!({})).await;
+    setup.change("main.ron", "name: \"Kim\"", "name: \"Kim K.\"");
+    let (status, also) = host.post(&root, "/api/v1/config/reload", json!({})).await;
+    assert_eq!(status, 200, "{also}");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let said = || {
+        let log = host.log();
+        log.contains("queues: support") && log.contains("agents: kim")
+    };
+    while !said() {
+        assert!(std::time::Instant::now() < until, "{change} {}", host.log());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     assert_eq!(host.stop(), Some(0));
 }

@@ -267,12 +267,17 @@ fn change_queues(
     new: &Config,
     change: &mut Change,
 ) {
-    let known: HashMap<&QueueId, _> = old.queues.iter().map(|q| (&q.id, &q.settings)).collect();
+    let known: HashMap<&QueueId, _> = old.queues.iter().map(|q| (&q.id, q)).collect();
     for queue in &new.queues {
-        if known.get(&queue.id).is_some_and(|settings| **settings == queue.settings) {
+        let known = known.get(&queue.id);
+        if known.is_some_and(|known| *known == queue) {
             continue;
         }
         change.queues.push(queue.id.to_string());
+        // What people see isn't its machine's.
+        if known.is_some_and(|known| known.settings == queue.settings) {
+            continue;
+        }
         let settings = queue.settings.clone();
         if directory.queue(&queue.id).is_some() {
             directory.tell_queue(&queue.id, queue::Input::Configure(settings));
@@ -317,14 +322,20 @@ fn change_agents(
         actor.do_send(directory.for_agent(input, Some(answer)));
         answers.push(receiver);
     };
-    let known: HashMap<&AgentId, _> = old.agents.iter().map(|a| (&a.id, &a.settings)).collect();
+    let known: HashMap<&AgentId, _> = old.agents.iter().map(|a| (&a.id, a)).collect();
     // A queue that is there again knows nobody. Its members differ as well, and tell it: nobody could
     // name it while it was gone.
     for agent in &new.agents {
-        if known.get(&agent.id).is_some_and(|settings| **settings == agent.settings) {
+        let known = known.get(&agent.id);
+        let is_named_so = known.is_some_and(|known| known.name == agent.name);
+        let is_set_so = known.is_some_and(|known| known.settings == agent.settings);
+        if !(is_named_so && is_set_so) {
+            change.agents.push(agent.id.to_string());
+        }
+        // What people see isn't their machine's; their role is told by itself.
+        if is_set_so {
             continue;
         }
-        change.agents.push(agent.id.to_string());
         match directory.agent(&agent.id) {
             Some(actor) => {
                 tell(actor, agent::Input::Configure(agent.settings.clone()));

@@ -194,10 +194,12 @@ impl Collected {
             .into_iter()
             .rev()
             .for_each(|decided| self.decisions.push_front((run, decided)));
-        let surplus = self.decisions.len().saturating_sub(Recorder::MOST_DECISIONS_WAITING);
-        self.decisions.drain(..surplus);
+        // The newest go, and the log ends with them: whoever plays it compares one decision after another.
+        let is_cut = self.decisions.len() > Recorder::MOST_DECISIONS_WAITING;
+        self.decisions.truncate(Recorder::MOST_DECISIONS_WAITING);
         self.retry_at = Some(Instant::now() + Recorder::PAUSE);
-        if self.log.iter().map(|(_, chunk)| chunk.len()).sum::<usize>() > Recorder::MOST_WAITING {
+        let bytes: usize = self.log.iter().map(|(_, chunk)| chunk.len()).sum();
+        if is_cut || bytes > Recorder::MOST_WAITING {
             tracing::error!(
                 "the record of routing couldn't be written for so long that it ends here"
             );
@@ -403,5 +405,43 @@ impl Recorder {
 
     fn collected(&self) -> MutexGuard<'_, Collected> {
         self.collected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Whoever plays a log compares the first decision with the first that was noted, and so on.
+    // OPS-08
+    #[test]
+    fn what_is_too_much_goes_from_the_end_and_the_log_with_it() {
+        let mut collected = Collected {
+            run: 1,
+            log: VecDeque::from([(1, vec![7])]),
+            decisions: VecDeque::new(),
+            is_under_way: false,
+            retry_at: None,
+            is_given_up: false,
+        };
+        let of = |n: usize| {
+            let id = ConversationId(Uuid::from_u128(n as u128));
+            (id, Timestamp(0), ByteBuf::new())
+        };
+        let most = Recorder::MOST_DECISIONS_WAITING;
+        collected.decisions.extend((500..most).map(|n| (1, of(n))));
+        let entries =
+            |from, to| RoutingEntries { log: vec![1], decisions: (from..to).map(of).collect() };
+        collected.put_back(1, Arc::new(entries(0, 500)));
+        assert_eq!((collected.decisions.len(), collected.log.len()), (most, 2));
+        assert!(!collected.is_given_up);
+        collected.decisions.extend((most..most + 300).map(|n| (1, of(n))));
+        let (run, taken) = collected.take();
+        collected.put_back(run, Arc::new(taken));
+        assert_eq!(collected.decisions.len(), most);
+        assert!(collected.decisions.iter().enumerate().all(|(n, (_, known))| *known == of(n)));
+        assert!(collected.is_given_up && collected.log.is_empty(), "it ends there");
     }
 }

@@ -209,9 +209,10 @@ fn add(
 ) -> anyhow::Result<ExitCode> {
     // An unknown one shows when the folder is read.
     let role = Role::new(role);
-    if !config::is_name(id) {
+    // What begins so would be taken for an option wherever it is named.
+    if !config::is_name(id) || id.starts_with('-') {
         print::failure(&format!(
-            "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, - and _"
+            "\"{id}\" isn't a name: 1 to 64 lower-case letters, digits, - (but not at its beginning) and _"
         ));
         return Ok(ExitCode::from(WRONG));
     }

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::bail;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +31,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         log.json().init();
     } else {
         log.with_target(false).init();
+    }
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        bail!("the machine's clock stands before 1970: set it; nothing was started");
     }
     let config = match config::load(&args.config.config) {
         Ok(config) => config,

@@ -164,7 +164,8 @@ impl Reader {
         let overflow = tree.overflow.iter().enumerate().map(|(index, rule)| {
             self.overflow(source, &format!("{path}.overflow[{index}]"), rule, tree, known)
         });
-        let overflow = overflow.collect();
+        let overflow: Vec<Overflow> = overflow.collect();
+        self.one_message_at_a_time(source, path, &overflow);
         let mut hours = QueueHours { tables: known.hours.clone(), ..QueueHours::default() };
         hours.own = self.hours_id(source, &format!("{path}.hours"), tree.hours.as_ref(), known);
         for (language, id) in &tree.hours_by_language {
@@ -181,6 +182,23 @@ impl Reader {
             hours,
             // After a start agents have the grace to come back (PRES-04); until then nobody is missed.
             settling: self.grace(),
+        }
+    }
+
+    /// A customer is told once that it takes longer than something: a second message of the same moment would be taken for
+    /// a repetition of the first.
+    fn one_message_at_a_time(&mut self, source: usize, path: &str, rules: &[Overflow]) {
+        let is_message = |rule: &Overflow| matches!(rule.then, OverflowAction::Message(_));
+        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| is_message(rule)) {
+            let mut before = rules[..index].iter();
+            if let Some(same) =
+                before.position(|other| is_message(other) && other.when == rule.when)
+            {
+                let message = format!(
+                    "rule {same} sends a message at the same moment: put both texts into one, or let this one come later"
+                );
+                self.problem(source, &format!("{path}.overflow[{index}].when"), &message);
+            }
         }
     }
 

@@ -82,8 +82,11 @@ pub fn check_media(media: &[Media], public_url: &str) -> Result<(), ApiError> {
             return wrong(format!("a file's link has {count} characters; at most {MOST_LINK}"));
         }
         let is_ours = link.strip_prefix(public_url).is_some_and(|rest| rest.starts_with('/'));
-        let is_https =
-            url::Url::parse(link).is_ok_and(|url| url.scheme() == "https" && url.has_host());
+        // Browsers also take one that lacks its slashes; whoever reads the link takes it for something else.
+        let names_a_host =
+            |link: &str| link.strip_prefix("https://").is_some_and(|rest| !rest.starts_with('/'));
+        let is_https = names_a_host(link)
+            && url::Url::parse(link).is_ok_and(|url| url.scheme() == "https" && url.has_host());
         if !is_ours && !is_https {
             let shown: String = link.chars().take(60).collect();
             return wrong(format!(
@@ -92,6 +95,12 @@ pub fn check_media(media: &[Media], public_url: &str) -> Result<(), ApiError> {
         }
         check_text("a file's link", link, None)?;
         check_text("a file's type", &file.content_type, Some(MOST_NAME))?;
+        if file.content_type.parse::<actix_web::mime::Mime>().is_err() {
+            return wrong(format!(
+                "\"{}\" isn't a file's type, such as image/png",
+                file.content_type.escape_default()
+            ));
+        }
     }
     Ok(())
 }
@@ -141,7 +150,7 @@ pub fn check_inbound(message: &sdk::Inbound) -> Result<(), String> {
         [("provider_id", &message.provider_id), ("from", &message.from), ("to", &message.to)]
     {
         let count = text.chars().count();
-        if count == 0 {
+        if text.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
             return Err(format!("a message without `{what}`"));
         }
         if count > MOST_ADDRESS {
@@ -218,6 +227,8 @@ mod tests {
         assert!(is_fine("http://127.0.0.1:8080/files/1"));
         for wrong in [
             "javascript:alert(1)",
+            "https:javascript",
+            "https:///x",
             "http://files.example/a.png",
             "http://127.0.0.1:80801/x",
             "data:text/html,x",

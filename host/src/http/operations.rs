@@ -31,6 +31,9 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
     if let Some(problem) = web.directory.journal.health().unreadable() {
         problems.push(format!("the journal couldn't be read: {problem}"));
     }
+    if let Some(damaged) = web.directory.journal.health().damaged() {
+        problems.push(format!("the journal is damaged ({damaged}); the log says what helps"));
+    }
     if web.directory.journal.health().blind().is_some() {
         problems.push("the journal's files can't be looked at; the log says why".to_owned());
     }
@@ -76,6 +79,23 @@ async fn of_queues(directory: &Directory) -> Vec<(String, f64)> {
     views.into_iter().flatten().flat_map(of).collect()
 }
 
+/// Whoever runs it for a year sees what fills the disk. What can't be read now is left out; readiness says why.
+async fn of_what_grows(directory: &Directory) -> Vec<(String, f64)> {
+    const MOMENT: Duration = Duration::from_secs(1);
+    let data = directory.config().host.data.clone();
+    let sizes = directory.journal.look(move |reader| reader.sizes(&data));
+    let Ok(Ok(sizes)) = tokio::time::timeout(MOMENT, sizes).await else { return Vec::new() };
+    let files = sizes
+        .files
+        .into_iter()
+        .map(|(file, bytes)| (format!("cordboard_journal_bytes{{file=\"{file}\"}}"), bytes as f64));
+    let rows = sizes
+        .rows
+        .into_iter()
+        .map(|(table, rows)| (format!("cordboard_journal_rows{{table=\"{table}\"}}"), rows as f64));
+    files.chain(rows).collect()
+}
+
 /// Prometheus' text format.
 pub async fn metrics(web: Data<Web>) -> HttpResponse {
     let directory = &web.directory;
@@ -102,6 +122,7 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
         further.push((format!("cordboard_inputs_waiting{{part=\"{part}\"}}"), count as f64));
     }
     further.extend(of_queues(directory).await);
+    further.extend(of_what_grows(directory).await);
     for channel in &directory.config().channels {
         let Some(Ok(handle)) =
             directory.plugins.channel(&channel.id).map(|slot| slot.state.clone())

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::Reader;
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
-use super::place;
+use super::{place, verify, wal};
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
-/// The file appears once it is whole, and takes nothing's place.
+/// The file appears once it is whole and was looked through, and takes nothing's place.
 ///
 /// # Errors
 /// [`NotCopied`]: there is no copy, and why.
@@ -31,12 +31,27 @@ pub fn backup(data: &Path, to: &Path) -> Result<(), NotCopied> {
     let copied = Reader::open(data)
         .and_then(|reader| reader.copy_to(&partial))
         .map_err(NotCopied::from)
+        .and_then(|()| must_be_whole(&partial).map_err(NotCopied::from))
         .and_then(|()| File::open(&partial).and_then(|copy| copy.sync_all()).map_err(wrong))
         .and_then(|()| gets_its_name(&partial, to).map_err(wrong));
     let _ = std::fs::remove_file(&partial);
     copied?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(wrong)
+}
+
+/// A copy of what is damaged can't be put in anything's place, and whoever has it believes that they have one.
+fn must_be_whole(partial: &Path) -> Result<(), JournalError> {
+    let copy = wal::without_wal(partial)?;
+    verify::form(&copy).map_err(|error| match error.trouble {
+        Trouble::Damaged => JournalError::new(
+            Trouble::Damaged,
+            format!(
+                "a copy of it would be no backup, as restore takes none that is damaged ({error})"
+            ),
+        ),
+        _ => error,
+    })
 }
 
 /// It takes nothing's place; where the file system knows no second names, as far as a look shows.

@@ -14,6 +14,7 @@ use crate::grief::{Part, contained};
 use super::append::{Append, AppendError};
 use super::entry::Position;
 use super::error::{Failed, JournalError, Trouble};
+use super::first_look::FirstLook;
 use super::guard::{Files, OwnCuts};
 use super::health::JournalHealth;
 use super::log::Log;
@@ -55,6 +56,7 @@ struct Threads {
     writer: JoinHandle<()>,
     applier: JoinHandle<()>,
     tidier: Tidying,
+    look: FirstLook,
 }
 
 /// Whoever has to see what was committed waits for so long; it takes milliseconds.
@@ -115,7 +117,8 @@ impl Journal {
             views::run(views, &batches, &shared, &seen);
         });
         let tidier = tidier.start(progress.clone(), queue.clone());
-        let threads = Threads { writer, applier, tidier };
+        let look = FirstLook::start(data, health.clone())?;
+        let threads = Threads { writer, applier, tidier, look };
         Ok(Self {
             data: Arc::new(data.to_owned()),
             queue,
@@ -426,6 +429,7 @@ impl Journal {
     pub fn stop(&self) {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(threads) = threads else { return };
+        threads.look.stop();
         threads.tidier.stop();
         // A writer that has ended already has nothing left to commit.
         let _ = self.queue.send(Write::Stop);

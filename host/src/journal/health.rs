@@ -20,6 +20,8 @@ pub struct JournalHealth {
     stuck: [Mutex<Option<String>>; 2],
     /// Why its files can't be looked at.
     blind: Mutex<Option<String>>,
+    /// What of the tables is damaged, as the look at the start has found.
+    damaged: Mutex<Option<String>>,
     /// Reads that failed.
     unread: Mutex<Unread>,
     reads_failed: AtomicU64,
@@ -137,6 +139,19 @@ impl JournalHealth {
 
     pub(super) fn ended(&self) {
         self.has_ended.store(true, Ordering::Release);
+    }
+
+    /// What of its tables is damaged, as the look at the start has found.
+    pub fn damaged(&self) -> Option<String> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_damaged(&self, what: &str) {
+        tracing::error!(
+            what,
+            "the journal is damaged; see how much with cordboard journal verify, and go on with what leads furthest by cordboard journal recover (the host has to be stopped for that)"
+        );
+        *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
     }
 
     /// Why its files can't be looked at, so that nobody would know if somebody deleted or replaced one.

@@ -8,6 +8,7 @@ mod append;
 mod copies;
 mod entry;
 mod error;
+mod first_look;
 mod forget;
 mod guard;
 mod handle;

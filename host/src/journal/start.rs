@@ -17,13 +17,13 @@ use super::{place, schema, verify};
 pub(super) fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
     let mark = views.marked()?;
     fits(data, &mark, &views.lineage()?)?;
-    if mark.log.is_some() && !SqliteLog::path(data).exists() {
+    let mut log = SqliteLog::open(data).map_err(of_the_log)?;
+    if mark.log.is_some() && mark.log != Some(log.id()?) {
         tracing::warn!(
-            "{} was gone: nothing is missing, but a new one doesn't go on behind the backups of before",
+            "{} was gone or empty: nothing is missing, but a new one doesn't go on behind the backups of before",
             super::log::FILE
         );
     }
-    let mut log = SqliteLog::open(data).map_err(of_the_log)?;
     if mark.log == Some(log.id()?) {
         views.take_over(&log.lineage()?)?;
     }

@@ -1,27 +1,20 @@
 //! What the journal needn't keep for ever.
 
-use std::path::Path;
 use std::time::Duration;
 
 use cordboard_core::time::Timestamp;
 
-use super::{Journal, JournalError, Reader, Record};
+use super::{Journal, JournalError, Record};
 
 /// Removes the routing logs of runs that ended before a time. The log of a run is whole or gone:
 /// without its beginning it can't be played. Bit by bit, so that no message waits behind it.
 ///
 /// # Errors
 /// [`JournalError`]: it stands as it did, or some rows of the oldest run are gone.
-pub async fn trim_routing_log(
-    journal: &Journal,
-    data: &Path,
-    before: Timestamp,
-) -> Result<usize, JournalError> {
+pub async fn trim_routing_log(journal: &Journal, before: Timestamp) -> Result<usize, JournalError> {
     const AT_ONCE: i64 = 16;
     const PAUSE: Duration = Duration::from_millis(20);
-    journal.caught_up().await?;
-    let reader = Reader::open(data)?;
-    let runs = reader.runs_that_ended(before)?;
+    let runs = journal.read(move |reader| reader.runs_that_ended(before)).await?;
     for run in &runs {
         let forgotten = || journal.write_now(Record::RoutingForgotten { run: *run, rows: AT_ONCE });
         while forgotten().await?.count > 0 {
@@ -43,7 +36,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::journal::RoutingEntries;
+    use crate::journal::{Reader, RoutingEntries};
 
     // OPS-08
     #[tokio::test]
@@ -58,7 +51,7 @@ mod tests {
                 journal.write_now(Record::Routing { run, at, entries }).await.unwrap();
             }
         }
-        let gone = trim_routing_log(&journal, folder.path(), Timestamp(60)).await.unwrap();
+        let gone = trim_routing_log(&journal, Timestamp(60)).await.unwrap();
         assert_eq!(gone, 1);
         journal.settled().await;
         let reader = Reader::open(folder.path()).unwrap();

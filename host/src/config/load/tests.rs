@@ -182,6 +182,24 @@ fn a_rule_that_names_something_unknown_is_refused_at_its_place() {
     expect("15:46 presence.labels[0].status", "isn't chosen");
 }
 
+// ROUTE-11
+#[test]
+fn a_moment_has_one_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"(
+    queues: [(id: "support", overflow: [
+        (when: waited_for("10s"), then: message("one")),
+        (when: waited_for("20s"), then: message("two")),
+        (when: waited_for("20s"), then: end("enough")),
+        (when: waited_for("10s"), then: message("three"))])],
+)"#;
+    std::fs::write(folder.path().join("main.ron"), text).unwrap();
+    let problems = load(folder.path()).unwrap_err().to_string();
+    let expected = "6:16: queues[0].overflow[3].when: rule 0 sends a message at the same moment";
+    assert!(problems.contains(expected), "{problems}");
+    assert!(!problems.contains("overflow[2]"), "{problems}");
+}
+
 // OPS-01
 #[test]
 fn every_number_has_a_range_and_a_place() {

@@ -6,6 +6,7 @@ mod engagements;
 mod keeping;
 mod record;
 mod search;
+mod sizes;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
