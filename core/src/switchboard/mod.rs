@@ -6,14 +6,16 @@
 //! messages travel, where things are kept, and what time it is.
 
 mod by_hand;
+mod carry_out;
 mod dialogue;
 mod nobody;
 mod recovery;
 mod thread;
 
 pub use by_hand::{Denied, TakeUp, Taker, take_up};
+pub use carry_out::{Ways, carry_out, tell_agent, tell_queue};
 pub use dialogue::{Dialogue, Told};
-pub use nobody::{for_agent, for_queue};
+use nobody::{for_agent, for_queue};
 pub use recovery::{Recovered, Recovery, Witness};
 pub use thread::{Before, taker};
 

@@ -16,10 +16,10 @@ use uuid::Uuid;
 
 use crate::conversation::{self, CustomerMessage, Input, Written};
 use crate::decision::Decision;
-use crate::effect::{Effect, Effects, Judgement};
+use crate::effect::{Effects, Judgement};
 use crate::ids::{Address, AgentId, ChannelId, ConversationId, QueueId};
 use crate::notice::{Alert, Notice, ThreadKey};
-use crate::switchboard::{self, Before, Dialogue, Key, Told};
+use crate::switchboard::{self, Before, Dialogue, Key, Told, Ways};
 use crate::time::Timestamp;
 use crate::workstream::Workstream;
 use crate::{Agent, Conversation, Queue, agent, queue};
@@ -311,26 +311,26 @@ impl World {
                 self.tell_conversation(*id, mail, &mut fx)?;
             }
             (Machine::Queue(id), Mail::Queue(input)) => {
-                if let Some(machine) = self.queues.get_mut(id) {
-                    machine.handle(input, now, &mut fx);
-                    self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
-                } else {
-                    let answer = switchboard::for_queue(id, &input);
-                    fx.then.extend(answer.map(|(id, input)| Effect::Conversation(id, input)));
-                }
+                let Some(machine) = self.queues.get_mut(id) else {
+                    let id = id.clone();
+                    switchboard::tell_queue(&id, input, &mut Post { world: self, from: to });
+                    return Ok(());
+                };
+                machine.handle(input, now, &mut fx);
+                self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
             }
             (Machine::Agent(id), Mail::Agent(input)) => {
-                if let Some(machine) = self.agents.get_mut(id) {
-                    machine.handle(input, now, &mut fx).map_err(|refused| refused.to_string())?;
-                    // A simulation never restarts.
-                    if !self.blind {
-                        self.presence.insert(id.clone(), machine.standing());
-                    }
-                    self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
-                } else {
-                    let answer = switchboard::for_agent(id, &input);
-                    fx.then.extend(answer.map(|(id, input)| Effect::Conversation(id, input)));
+                let Some(machine) = self.agents.get_mut(id) else {
+                    let id = id.clone();
+                    switchboard::tell_agent(&id, input, &mut Post { world: self, from: to });
+                    return Ok(());
+                };
+                machine.handle(input, now, &mut fx).map_err(|refused| refused.to_string())?;
+                // A simulation never restarts.
+                if !self.blind {
+                    self.presence.insert(id.clone(), machine.standing());
                 }
+                self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
             }
             (to, mail) => unreachable!("{mail:?} was addressed to {to:?}"),
         }
@@ -383,57 +383,18 @@ impl World {
     }
 
     fn carry_out(&mut self, from: Machine, fx: Effects, most: usize) {
-        if let Machine::Conversation(id) = &from {
-            self.write(*id);
-            let events = fx.events.into_iter().map(|event| Happening::Event(*id, event));
+        let of = match &from {
+            Machine::Conversation(id) => Some(*id),
+            _ => None,
+        };
+        if let Some(id) = of {
+            self.write(id);
+            let events = fx.events.into_iter().map(|event| Happening::Event(id, event));
             self.happenings.extend(events);
         }
+        let mut post = Post { world: self, from };
         for effect in fx.then.into_iter().take(most) {
-            let (to, mail) = match effect {
-                Effect::Conversation(to, input) => {
-                    (Machine::Conversation(to), Mail::Conversation(input))
-                }
-                Effect::Queue(to, input) => (Machine::Queue(to), Mail::Queue(input)),
-                Effect::Agent(to, input) => (Machine::Agent(to), Mail::Agent(input)),
-                Effect::WakeAt(at) => {
-                    self.timers.push(Reverse((at, from.clone())));
-                    continue;
-                }
-                Effect::Screen(agent, notice) => {
-                    let is_offer = matches!(notice, Notice::Offer(_) | Notice::OfferEnded { .. });
-                    if !self.blind || is_offer {
-                        self.happenings.push(Happening::Screen(agent, notice));
-                    }
-                    continue;
-                }
-                Effect::Screens(agents, notice) => {
-                    if !self.blind {
-                        let each = agents.into_iter();
-                        self.happenings
-                            .extend(each.map(|to| Happening::Screen(to, notice.as_ref().clone())));
-                    }
-                    continue;
-                }
-                Effect::Changed(agents) => {
-                    if let (Machine::Conversation(id), false) = (&from, self.blind) {
-                        self.happenings.push(Happening::Changed(*id, agents));
-                    }
-                    continue;
-                }
-                Effect::Decided(decision) => {
-                    self.happenings.push(Happening::Decided(decision));
-                    continue;
-                }
-                Effect::Judge(judgement) => {
-                    self.happenings.push(Happening::Judge(judgement));
-                    continue;
-                }
-                Effect::Alert(alert) => {
-                    self.happenings.push(Happening::Alert(alert));
-                    continue;
-                }
-            };
-            self.post(from.clone(), to, mail);
+            switchboard::carry_out(of, effect, &mut post);
         }
     }
 
@@ -463,5 +424,69 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// What a machine sends on its way.
+struct Post<'a> {
+    world: &'a mut World,
+    from: Machine,
+}
+
+impl Post<'_> {
+    fn send(&mut self, to: Machine, mail: Mail) {
+        self.world.post(self.from.clone(), to, mail);
+    }
+}
+
+impl Ways for Post<'_> {
+    fn to_conversation(&mut self, to: ConversationId, input: Input) {
+        self.send(Machine::Conversation(to), Mail::Conversation(input));
+    }
+
+    fn to_queue(&mut self, to: &QueueId, input: queue::Input) -> Result<(), queue::Input> {
+        if !self.world.queues.contains_key(to) {
+            return Err(input);
+        }
+        self.send(Machine::Queue(to.clone()), Mail::Queue(input));
+        Ok(())
+    }
+
+    fn to_agent(&mut self, to: &AgentId, input: agent::Input) -> Result<(), agent::Input> {
+        if !self.world.agents.contains_key(to) {
+            return Err(input);
+        }
+        self.send(Machine::Agent(to.clone()), Mail::Agent(input));
+        Ok(())
+    }
+
+    fn show(&mut self, to: &[AgentId], notice: Notice) {
+        let is_offer = matches!(notice, Notice::Offer(_) | Notice::OfferEnded { .. });
+        if !self.world.blind || is_offer {
+            let each = to.iter().map(|to| Happening::Screen(to.clone(), notice.clone()));
+            self.world.happenings.extend(each);
+        }
+    }
+
+    fn show_changed(&mut self, conversation: ConversationId, to: Vec<AgentId>) {
+        if !self.world.blind {
+            self.world.happenings.push(Happening::Changed(conversation, to));
+        }
+    }
+
+    fn wake_at(&mut self, conversation: ConversationId, at: Timestamp) {
+        self.world.timers.push(Reverse((at, Machine::Conversation(conversation))));
+    }
+
+    fn keep(&mut self, decision: Box<Decision>) {
+        self.world.happenings.push(Happening::Decided(decision));
+    }
+
+    fn judge(&mut self, judgement: Box<Judgement>) {
+        self.world.happenings.push(Happening::Judge(judgement));
+    }
+
+    fn alert(&mut self, alert: Alert) {
+        self.world.happenings.push(Happening::Alert(alert));
     }
 }

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 
 use cordboard_core::agent;
 use cordboard_core::conversation::Input;
-use cordboard_core::effect::Effect;
+use cordboard_core::decision::Decision;
+use cordboard_core::effect::{Effect, Judgement};
 use cordboard_core::ids::{AgentId, ConversationId, QueueId};
 use cordboard_core::notice::{Alert, Notice};
 use cordboard_core::queue;
-use cordboard_core::switchboard;
+use cordboard_core::switchboard::{self, Ways};
+use cordboard_core::time::Timestamp;
 
 use crate::actors::agent::Show;
 use crate::actors::deliver::{Deliver, To};
@@ -50,45 +52,9 @@ impl Directory {
         effects: Vec<Effect>,
         notices: &mut Notices,
     ) {
+        let mut carrying = Carrying { directory: self, from, notices };
         for effect in effects {
-            match effect {
-                Effect::Conversation(to, input) => self.deliver(Deliver::new(To::Id(to), input)),
-                Effect::Queue(to, input) => self.tell_queue(&to, input),
-                Effect::Agent(to, input) => self.tell_agent(&to, input),
-                Effect::Screen(to, notice) => {
-                    if self.looks(&to) {
-                        notices.add(to, written_out(&notice));
-                    }
-                }
-                Effect::Screens(to, notice) => {
-                    let mut written = None;
-                    for agent in to.into_iter().filter(|agent| self.looks(agent)) {
-                        let text = written.get_or_insert_with(|| written_out(&notice));
-                        notices.add(agent, text.clone());
-                    }
-                }
-                Effect::Changed(to) => {
-                    let Some(Origin { conversation, view }) = from else { continue };
-                    for agent in to.into_iter().filter(|agent| self.looks(agent)) {
-                        match view {
-                            Some(view) => notices.add(agent, view.clone()),
-                            // Whoever came since may have read what was on disk before.
-                            None => self.show_once_more(*conversation, agent),
-                        }
-                    }
-                }
-                Effect::WakeAt(at) => {
-                    if let Some(Origin { conversation, .. }) = from {
-                        self.alarms.set(at, *conversation);
-                    }
-                }
-                Effect::Decided(decision) => {
-                    self.metrics.decisions.inc();
-                    self.recorder.decided(&decision);
-                }
-                Effect::Judge(judgement) => self.plugins.strategies.judge(self, *judgement),
-                Effect::Alert(alert) => self.alert(&alert),
-            }
+            switchboard::carry_out(from.map(|from| from.conversation), effect, &mut carrying);
         }
     }
 
@@ -101,25 +67,9 @@ impl Directory {
 
     /// Tells a queue something; one that isn't there has its answer given for it.
     pub fn tell_queue(&self, to: &QueueId, input: queue::Input) {
-        match self.queues.get(to) {
-            Some(actor) => self.pass(&actor, self.for_queue(input)),
-            None => self.answer_for_nobody(switchboard::for_queue(to, &input)),
-        }
-    }
-
-    /// Tells an agent something; somebody who isn't configured any more, and has held nothing since the
-    /// start, has their answer given for them.
-    fn tell_agent(&self, to: &AgentId, input: agent::Input) {
-        match self.agents.get(to) {
-            Some(entry) => self.pass(&entry.actor, self.for_agent(input, None)),
-            None => self.answer_for_nobody(switchboard::for_agent(to, &input)),
-        }
-    }
-
-    fn answer_for_nobody(&self, answer: Option<(ConversationId, Input)>) {
-        if let Some((conversation, input)) = answer {
-            self.deliver(Deliver::new(To::Id(conversation), input));
-        }
+        let mut notices = Notices::default();
+        let mut carrying = Carrying { directory: self, from: None, notices: &mut notices };
+        switchboard::tell_queue(to, input, &mut carrying);
     }
 
     /// Supervisors are told.
@@ -150,6 +100,68 @@ impl Directory {
                 self.pass(&entry.actor, Show(notices));
             }
         }
+    }
+}
+
+/// What a commit has brought about on its way.
+struct Carrying<'a> {
+    directory: &'a Directory,
+    from: Option<&'a Origin>,
+    notices: &'a mut Notices,
+}
+
+impl Ways for Carrying<'_> {
+    fn to_conversation(&mut self, to: ConversationId, input: Input) {
+        self.directory.deliver(Deliver::new(To::Id(to), input));
+    }
+
+    fn to_queue(&mut self, to: &QueueId, input: queue::Input) -> Result<(), queue::Input> {
+        let Some(actor) = self.directory.queues.get(to) else { return Err(input) };
+        self.directory.pass(&actor, self.directory.for_queue(input));
+        Ok(())
+    }
+
+    fn to_agent(&mut self, to: &AgentId, input: agent::Input) -> Result<(), agent::Input> {
+        let Some(entry) = self.directory.agents.get(to) else { return Err(input) };
+        self.directory.pass(&entry.actor, self.directory.for_agent(input, None));
+        Ok(())
+    }
+
+    fn show(&mut self, to: &[AgentId], notice: Notice) {
+        // Written out once, and for nobody not at all.
+        let mut written = None;
+        for agent in to.iter().filter(|agent| self.directory.looks(agent)) {
+            let text = written.get_or_insert_with(|| written_out(&notice));
+            self.notices.add(agent.clone(), text.clone());
+        }
+    }
+
+    fn show_changed(&mut self, conversation: ConversationId, to: Vec<AgentId>) {
+        let view = self.from.and_then(|from| from.view.as_ref());
+        for agent in to.into_iter().filter(|agent| self.directory.looks(agent)) {
+            match view {
+                Some(view) => self.notices.add(agent, view.clone()),
+                // Whoever came since may have read what was on disk before.
+                None => self.directory.show_once_more(conversation, agent),
+            }
+        }
+    }
+
+    fn wake_at(&mut self, conversation: ConversationId, at: Timestamp) {
+        self.directory.alarms.set(at, conversation);
+    }
+
+    fn keep(&mut self, decision: Box<Decision>) {
+        self.directory.metrics.decisions.inc();
+        self.directory.recorder.decided(&decision);
+    }
+
+    fn judge(&mut self, judgement: Box<Judgement>) {
+        self.directory.plugins.strategies.judge(self.directory, *judgement);
+    }
+
+    fn alert(&mut self, alert: Alert) {
+        self.directory.alert(&alert);
     }
 }
 

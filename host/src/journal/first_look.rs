@@ -1,7 +1,6 @@
-//! A look at all pages of the tables, once, beside a host that has just started: damage that a start doesn't meet is
-//! said before somebody needs what stands there.
-//!
-//! What indices hold is compared with their tables by `cordboard journal verify`, which takes longer.
+//! A look at the tables, once, beside a host that has just started: damage that a start doesn't meet is said before
+//! somebody needs what stands there. Small ones are looked through as `cordboard journal verify` does it; of large ones
+//! all pages, as that takes longer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, InterruptHandle};
+use rusqlite::{Connection, InterruptHandle};
 
 use super::error::{JournalError, Trouble};
 use super::health::JournalHealth;
@@ -27,28 +26,33 @@ impl FirstLook {
     /// A small journal is looked through before this returns, and one in whose midst a start would have to wait for the
     /// disk isn't.
     const MOMENT: Duration = Duration::from_millis(250);
+    /// Some seconds beside a host that works.
+    const SMALL: u64 = 128 * 1024 * 1024;
 
     /// Begins.
     ///
     /// # Errors
     /// [`JournalError`]: the tables can't be opened.
     pub fn start(data: &Path, health: Arc<JournalHealth>) -> Result<Self, JournalError> {
-        let connection = verify::look_only(&data.join(schema::FILE))?;
+        let file = data.join(schema::FILE);
+        let is_small = std::fs::metadata(&file).is_ok_and(|about| about.len() <= Self::SMALL);
+        let connection = verify::look_only(&file)?;
         let interrupt = connection.get_interrupt_handle();
         let is_over = Arc::new(AtomicBool::new(false));
         let (stops, (done, is_done)) = (is_over.clone(), mpsc::channel());
         let look = move || {
-            match first_damage(&connection, &stops) {
-                Ok(None) => {}
-                Ok(Some(damage)) => health.set_damaged(&damage),
-                Err(error)
-                    if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {}
-                Err(error) => match JournalError::from(error) {
-                    error if error.trouble == Trouble::Damaged => {
-                        health.set_damaged(&error.to_string());
-                    }
-                    error => tracing::warn!(%error, "not all of the journal could be looked at"),
-                },
+            let looked = match is_small {
+                true => verify::form(&connection),
+                false => pages(&connection, &stops),
+            };
+            match looked {
+                Err(error) if error.trouble == Trouble::Damaged => {
+                    health.set_damaged(&error.to_string());
+                }
+                Err(error) if !stops.load(Ordering::Acquire) => {
+                    tracing::warn!(%error, "not all of the journal could be looked at");
+                }
+                Ok(()) | Err(_) => {}
             }
             // Whoever waits for it may not any more.
             let _ = done.send(());
@@ -78,20 +82,52 @@ fn wait(is_done: &Receiver<()>) {
 }
 
 /// Table by table: each look keeps what is written meanwhile from being moved into the file.
-fn first_damage(connection: &Connection, is_over: &AtomicBool) -> rusqlite::Result<Option<String>> {
+fn pages(connection: &Connection, is_over: &AtomicBool) -> Result<(), JournalError> {
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0";
     let mut tables = connection.prepare(tables)?;
     let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
     for table in tables.collect::<rusqlite::Result<Vec<_>>>()? {
         if is_over.load(Ordering::Acquire) {
-            return Ok(None);
+            return Ok(());
         }
         let look = format!("PRAGMA quick_check('{table}')");
         let said: String = connection.query_row(&look, [], |row| row.get(0))?;
         if said != "ok" {
             let first = said.lines().find(|line| !line.starts_with("***")).unwrap_or(&said);
-            return Ok(Some(format!("{table}: {first}")));
+            let text = format!("{table}: {first}");
+            return Err(JournalError::new(Trouble::Damaged, text));
         }
     }
-    Ok(None)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Journal;
+
+    // OPS-03
+    #[test]
+    fn damage_is_found_in_small_journals_and_in_large_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::open(folder.path()).unwrap().stop();
+        let file = folder.path().join(schema::FILE);
+        let connection = Connection::open(&file).unwrap();
+        let goes_on = AtomicBool::new(false);
+        pages(&connection, &goes_on).unwrap();
+        let query = "SELECT rootpage FROM sqlite_schema WHERE name = 'events'";
+        let root: u32 = connection.query_row(query, [], |row| row.get(0)).unwrap();
+        drop(connection);
+        let mut bytes = std::fs::read(&file).unwrap();
+        // Bytes that its head doesn't know of.
+        bytes[(root as usize - 1) * 4096 + 7] = 9;
+        std::fs::write(&file, bytes).unwrap();
+        let connection = Connection::open(&file).unwrap();
+        let found = pages(&connection, &goes_on).unwrap_err().to_string();
+        assert!(found.starts_with("events: "), "{found}");
+        pages(&connection, &AtomicBool::new(true)).unwrap();
+        let health = Arc::new(JournalHealth::default());
+        FirstLook::start(folder.path(), health.clone()).unwrap().stop();
+        assert!(health.damaged().is_some_and(|damage| !damage.is_empty()));
+    }
 }

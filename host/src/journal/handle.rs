@@ -84,12 +84,12 @@ impl Journal {
         let at = views.position()?;
         let noting = Arc::new(Mutex::new(Noting::new(data, views.lineage()?, at)));
         let tidier = Tidier::open(data, noting.clone())?;
-        Self::start(data, views, Box::new(log), at, tidier, noting)
+        Self::start(data, Box::new(views), Box::new(log), at, tidier, noting)
     }
 
     fn start(
         data: &Path,
-        views: SqliteViews,
+        views: Box<dyn Views>,
         log: Box<dyn Log>,
         at: Position,
         tidier: Tidier,

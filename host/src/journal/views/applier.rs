@@ -15,8 +15,8 @@ use crate::journal::recovery::RECOVER;
 use crate::journal::schema;
 use crate::journal::writer::Writer;
 
+use super::Views;
 use super::index::Index;
-use super::{SqliteViews, Views};
 
 /// What has become of a record.
 pub type Written = Result<Outcome, JournalError>;
@@ -64,17 +64,17 @@ const MOST_BATCHES: usize = Writer::MOST_BEHIND / 2;
 
 /// Applies what comes until nobody commits any more, and closes the views in order if they have it all.
 pub fn run(
-    mut views: SqliteViews,
+    mut views: Box<dyn Views>,
     inbox: &mpsc::Receiver<Batch>,
     progress: &Progress,
     health: &JournalHealth,
 ) {
     progress.applies_here();
-    let mut index = Index::of(&mut views, progress);
-    while let Some(first) = index.until_next(inbox, &mut views, progress) {
+    let mut index = Index::of(&mut *views, progress);
+    while let Some(first) = index.until_next(inbox, &mut *views, progress) {
         let (batches, is_busy) = collected(first, inbox, progress);
         views.is_kept(progress.kept());
-        let outcomes = until_applied(&mut views, &batches, progress, health);
+        let outcomes = until_applied(&mut *views, &batches, progress, health);
         let Some(outcomes) = outcomes else {
             tracing::error!(
                 "stopped with something in the log that can't be seen yet; the next start goes on with it"
@@ -82,8 +82,8 @@ pub fn run(
             return;
         };
         health.visible(batches[0].since.elapsed());
-        index.has_more(&mut views, progress, is_busy);
-        tell_all(batches, outcomes, &views, progress);
+        index.has_more(&mut *views, progress, is_busy);
+        tell_all(batches, outcomes, &*views, progress);
     }
     // What somebody has destroyed isn't moved to where it would destroy more.
     if progress.halted().is_none() {
@@ -135,7 +135,7 @@ fn collected(
 
 /// Tries until it succeeds; not, if the host stops meanwhile.
 fn until_applied(
-    views: &mut SqliteViews,
+    views: &mut dyn Views,
     batches: &[Batch],
     progress: &Progress,
     health: &JournalHealth,
@@ -173,7 +173,7 @@ fn until_applied(
     }
 }
 
-fn tell_all(batches: Vec<Batch>, outcomes: Vec<Written>, views: &SqliteViews, progress: &Progress) {
+fn tell_all(batches: Vec<Batch>, outcomes: Vec<Written>, views: &dyn Views, progress: &Progress) {
     let steps = batches.iter().flat_map(|batch| batch.steps().map(|(id, _)| (batch.position, id)));
     progress.apply(steps, batches.last().map(|batch| batch.position));
     if batches.iter().any(|batch| batch.forgets) {

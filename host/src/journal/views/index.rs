@@ -8,7 +8,7 @@ use crate::journal::error::{JournalError, Trouble};
 use crate::journal::progress::Progress;
 use crate::journal::texts::Indexed;
 
-use super::SqliteViews;
+use super::Views;
 use super::applier::Batch;
 
 /// What the applier knows of the index.
@@ -38,7 +38,7 @@ impl Index {
     /// After it failed.
     const PAUSE: Duration = Duration::from_secs(5);
 
-    pub fn of(views: &mut SqliteViews, progress: &Progress) -> Self {
+    pub fn of(views: &mut dyn Views, progress: &Progress) -> Self {
         let went_on = Instant::now();
         let indexed = Indexed::default();
         let mut index = Self { indexed, is_busy: false, stuck_until: None, went_on };
@@ -50,7 +50,7 @@ impl Index {
     pub fn until_next(
         &mut self,
         inbox: &mpsc::Receiver<Batch>,
-        views: &mut SqliteViews,
+        views: &mut dyn Views,
         progress: &Progress,
     ) -> Option<Batch> {
         loop {
@@ -92,19 +92,19 @@ impl Index {
     }
 
     /// Something was applied; others had more to do than there are processors, as far as a look shows.
-    pub fn has_more(&mut self, views: &mut SqliteViews, progress: &Progress, is_busy: bool) {
+    pub fn has_more(&mut self, views: &mut dyn Views, progress: &Progress, is_busy: bool) {
         self.is_busy = is_busy;
         if self.stuck_until.is_none() {
             self.look(views, progress);
         }
     }
 
-    fn look(&mut self, views: &mut SqliteViews, progress: &Progress) {
+    fn look(&mut self, views: &mut dyn Views, progress: &Progress) {
         let looked = views.indexed();
         self.note(looked, progress);
     }
 
-    fn go_on(&mut self, views: &mut SqliteViews, progress: &Progress) {
+    fn go_on(&mut self, views: &mut dyn Views, progress: &Progress) {
         let is_stuck = self.stuck_until.is_some_and(|until| Instant::now() < until);
         if is_stuck || self.indexed.behind() == 0 {
             return;

@@ -25,7 +25,7 @@ pub(super) use step::{apply_beside_events, state_number, state_of};
 
 type Result<T> = std::result::Result<T, JournalError>;
 
-/// Takes batches from the log, in order, each once.
+/// Takes batches from the log, in order, each once. What is read of them stands in [`super::Reader`].
 ///
 /// PostgreSQL will implement it as well.
 pub trait Views: Send {
@@ -35,6 +35,24 @@ pub trait Views: Send {
     /// Applies batches as one: all of them can be seen, or none. Gives the outcomes of those entries that
     /// somebody waits for, in order.
     fn apply(&mut self, batches: &[Batch]) -> Result<Vec<Written>>;
+
+    /// So far they are safe whatever becomes of the log.
+    fn is_kept(&mut self, up_to: Position);
+
+    /// How far the index of texts has come.
+    fn indexed(&mut self) -> Result<Indexed>;
+
+    /// Takes up so many events that are missing in the index of texts; or none, if it fails.
+    fn index(&mut self, most: u32) -> Result<Indexed>;
+
+    /// The newest outbox row there ever was.
+    fn newest_outbox_row(&self) -> Result<i64>;
+
+    /// Gives memory back.
+    fn forget_cache(&self);
+
+    /// Nothing follows: they are left as whoever opens them next likes them best.
+    fn close(self: Box<Self>);
 }
 
 /// Tables of SQLite's.
@@ -199,11 +217,6 @@ impl SqliteViews {
         keep(&self.file)
     }
 
-    /// So far the file itself has it.
-    pub fn is_kept(&mut self, up_to: Position) {
-        self.kept = self.kept.max(up_to);
-    }
-
     /// Along which logs they have come.
     ///
     /// # Errors
@@ -268,64 +281,6 @@ impl SqliteViews {
         self.mark(|tables| recovery::takes_over(tables, &lineage))
     }
 
-    /// The newest outbox row there ever was.
-    ///
-    /// # Errors
-    /// [`JournalError`]: it can't be read.
-    pub fn newest_outbox_row(&self) -> Result<i64> {
-        let query = "SELECT coalesce(max(id), 0) FROM outbox";
-        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
-    }
-
-    /// Closes in order: one tidy file is left behind. What is in the WAL is safe either way.
-    pub fn close(mut self) {
-        if !wal::is_sound(&self.connection, &self.file) {
-            tracing::error!(
-                "{}-wal was cut or has a hole: the next start does without it",
-                schema::FILE
-            );
-            return;
-        }
-        let _ = self.write_back("TRUNCATE");
-        let stopped = |tables: &Connection| {
-            tables.execute("UPDATE position SET was_stopped = 1", []).map(drop)
-        };
-        if let Err(error) = self.mark(stopped) {
-            tracing::warn!(%error, "the journal couldn't be closed in order; the next start looks at its log");
-        }
-        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-    }
-
-    /// Gives memory back.
-    pub fn forget_cache(&self) {
-        // It is an advice.
-        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
-    }
-
-    /// How far the index of texts has come.
-    ///
-    /// # Errors
-    /// [`JournalError`]: it can't be read.
-    pub fn indexed(&mut self) -> Result<Indexed> {
-        Ok(texts::indexed(&self.connection.transaction()?)?)
-    }
-
-    /// Takes up so many events that are missing in the index of texts.
-    ///
-    /// # Errors
-    /// [`JournalError`]: none was taken up.
-    pub fn index(&mut self, most: u32) -> Result<Indexed> {
-        let transaction =
-            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let indexed = texts::go_on(&transaction, most)?;
-        // Whoever writes first beside the file says what has to be in that.
-        transaction
-            .prepare_cached("UPDATE position SET kept = max(kept, ?1)")?
-            .execute([self.kept.0.cast_signed()])?;
-        transaction.commit()?;
-        Ok(indexed)
-    }
-
     fn apply_as_one(&mut self, batches: &[Batch]) -> Result<Vec<Written>> {
         // Immediate: a deferred one fails at once where somebody else holds the file; this one waits for its
         // turn.
@@ -370,6 +325,55 @@ impl Views for SqliteViews {
         contained(Part::Views, || self.apply_as_one(batches)).unwrap_or_else(|why| {
             Err(JournalError::new(Trouble::Grief, format!("it came to grief: {why}")))
         })
+    }
+
+    fn is_kept(&mut self, up_to: Position) {
+        self.kept = self.kept.max(up_to);
+    }
+
+    fn indexed(&mut self) -> Result<Indexed> {
+        Ok(texts::indexed(&self.connection.transaction()?)?)
+    }
+
+    fn index(&mut self, most: u32) -> Result<Indexed> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let indexed = texts::go_on(&transaction, most)?;
+        // Whoever writes first beside the file says what has to be in that.
+        transaction
+            .prepare_cached("UPDATE position SET kept = max(kept, ?1)")?
+            .execute([self.kept.0.cast_signed()])?;
+        transaction.commit()?;
+        Ok(indexed)
+    }
+
+    fn newest_outbox_row(&self) -> Result<i64> {
+        let query = "SELECT coalesce(max(id), 0) FROM outbox";
+        Ok(self.connection.query_row(query, [], |row| row.get(0))?)
+    }
+
+    fn forget_cache(&self) {
+        // It is an advice.
+        let _ = self.connection.execute_batch("PRAGMA shrink_memory");
+    }
+
+    // One tidy file is left behind. What is in the WAL is safe either way.
+    fn close(mut self: Box<Self>) {
+        if !wal::is_sound(&self.connection, &self.file) {
+            tracing::error!(
+                "{}-wal was cut or has a hole: the next start does without it",
+                schema::FILE
+            );
+            return;
+        }
+        let _ = self.write_back("TRUNCATE");
+        let stopped = |tables: &Connection| {
+            tables.execute("UPDATE position SET was_stopped = 1", []).map(drop)
+        };
+        if let Err(error) = self.mark(stopped) {
+            tracing::warn!(%error, "the journal couldn't be closed in order; the next start looks at its log");
+        }
+        let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
     }
 }
 
