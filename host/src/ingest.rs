@@ -60,7 +60,7 @@ pub async fn ingest(
             return Err(NotTaken::Later(why));
         }
     }
-    settle_reports(channel, reports, directory).await?;
+    give_reports(channel, reports, directory).await?;
     Ok(refused)
 }
 
@@ -119,7 +119,7 @@ fn delivery(target: Reference, report: &sdk::DeliveryReport) -> Deliver {
 /// Tells conversations what became of their replies. A report may outrun the commit of its own send: all that
 /// may be of what is being sent on this channel just now wait together, and for no longer than a provider
 /// waits.
-async fn settle_reports(
+async fn give_reports(
     channel: &ChannelId,
     mut reports: Vec<sdk::DeliveryReport>,
     directory: &Directory,

@@ -93,7 +93,7 @@ impl Reloader {
     pub fn reload(&self, by: &str) -> Result<Change, ReloadError> {
         /// Each waits on a thread for those before it, and reads what they read.
         const MOST_WAITING: usize = 4;
-        let _waiting = self.waiting.ticket_below(MOST_WAITING).ok_or(ReloadError::Busy)?;
+        let _waiting = self.waiting.count_below(MOST_WAITING).ok_or(ReloadError::Busy)?;
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = config::load(&self.root).and_then(|new| self.checked(new));
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();

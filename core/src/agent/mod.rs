@@ -247,7 +247,7 @@ impl Agent {
     }
 
     /// What has to be written down of their presence.
-    pub fn standing(&self) -> KeptPresence {
+    pub fn kept_presence(&self) -> KeptPresence {
         KeptPresence {
             present: self.present,
             chosen: self.chosen.clone(),
@@ -418,8 +418,11 @@ impl Agent {
                 fx.push(Effect::Queue(queue.clone(), member));
             }
         }
-        let notice = Notice::Presence { presence: presence.clone(), capacity: self.usage() };
-        fx.push(Effect::Screen(self.id.clone(), notice));
+        // A screen that connects is told by itself.
+        if self.screens > 0 {
+            let notice = Notice::Presence { presence: presence.clone(), capacity: self.usage() };
+            fx.push(Effect::Screen(self.id.clone(), notice));
+        }
         if presence_is_new {
             fx.agent_events.push(Event::PresenceChanged { presence: presence.clone() });
         }

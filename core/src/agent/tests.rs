@@ -231,22 +231,25 @@ fn a_restart_finds_presence_as_it_was_unless_it_took_too_long() {
     step(&mut before, Input::Connected, 0);
     step(&mut before, Input::SetPresence(Some((BaseStatus::Away, "Lunch".into()))), 1);
     hold(&mut before, ConversationId(Uuid::from_u128(9)), LOAD, 2);
-    let standing = Some(before.standing());
+    let kept = Some(before.kept_presence());
     let recalled = |standing: Option<KeptPresence>, at: i64| {
         let mut after = agent(|_| {});
         let alive_until = Timestamp(1_000);
         step(&mut after, Input::Recall { standing, alive_until }, at);
         after
     };
-    let mut soon = recalled(standing.clone(), 150_999);
+    let mut soon = recalled(kept.clone(), 150_999);
     assert_eq!(soon.presence().label, "Lunch");
     assert_eq!((soon.last_assigned, soon.idle_since), (Timestamp(2), Timestamp(0)));
     assert_eq!(soon.wake_at(), Some(Timestamp(151_000)), "the grace goes on");
     step(&mut soon, Input::Wake, 151_000);
     assert_eq!(soon.presence().status, BaseStatus::Offline);
-    assert_eq!(recalled(standing, 151_000).presence().status, BaseStatus::Offline);
+    assert_eq!(recalled(kept, 151_000).presence().status, BaseStatus::Offline);
     step(&mut before, Input::SignOut, 2);
-    assert_eq!(recalled(Some(before.standing()), 1_001).presence().status, BaseStatus::Offline);
+    assert_eq!(
+        recalled(Some(before.kept_presence()), 1_001).presence().status,
+        BaseStatus::Offline
+    );
 }
 
 // ROUTE-18 ROUTE-19

@@ -5,7 +5,6 @@ use crate::conversation::{Conversation, CustomerMessage, Event, State};
 use crate::effect::{Effect, Effects};
 use crate::ids::MessageNo;
 use crate::message::{Author, Consent, Message};
-use crate::notice::Notice;
 use crate::time::Timestamp;
 
 impl Conversation {
@@ -28,7 +27,7 @@ impl Conversation {
             consent,
             delivery: None,
         };
-        let shown = message.clone();
+        let place = fx.events.len();
         self.record(Event::MessageReceived { message, provider_id: received.provider_id }, now, fx);
         match consent {
             Some(Consent::OptOut) => self.on_consent(true, now, fx),
@@ -61,7 +60,7 @@ impl Conversation {
             State::Waiting if wants_agent => self.ask_back(now, fx),
             _ => {}
         }
-        self.show_all(fx, || Notice::Message { conversation: self.id, message: Box::new(shown) });
+        self.show_what_was_said(place, fx);
         self.show(fx);
     }
 

@@ -578,13 +578,6 @@ impl Conversation {
         }
     }
 
-    fn show_all(&self, fx: &mut Effects, notice: impl FnOnce() -> Notice) {
-        let all = self.who_has_it_open();
-        if !all.is_empty() {
-            fx.push(Effect::Screens(all, Box::new(notice())));
-        }
-    }
-
     /// Who takes part, while it goes on, and who still has a wrap-up to finish.
     pub fn who_has_it_open(&self) -> Vec<AgentId> {
         let goes_on = self.state != State::Closed;

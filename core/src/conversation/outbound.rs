@@ -1,7 +1,7 @@
 //! What goes out: replies and their delivery; and notes, which never do.
 
 use crate::conversation::{Conversation, Event, InTransit, Refused, Reply, State};
-use crate::effect::Effects;
+use crate::effect::{Effect, Effects};
 use crate::ids::{AgentId, MessageNo};
 use crate::message::{Author, Delivery, Message};
 use crate::notice::Notice;
@@ -39,8 +39,9 @@ impl Conversation {
             message.media = reply.media;
             message.delivery = Some(Delivery::Queued);
         });
-        self.record(Event::ReplyQueued { message: message.clone() }, now, fx);
-        self.show_message(message, fx);
+        let place = fx.events.len();
+        self.record(Event::ReplyQueued { message }, now, fx);
+        self.show_what_was_said(place, fx);
         Ok(())
     }
 
@@ -54,8 +55,9 @@ impl Conversation {
         let message = self.entry(Author::System, text, now, |message| {
             message.delivery = Some(Delivery::Queued);
         });
-        self.record(Event::ReplyQueued { message: message.clone() }, now, fx);
-        self.show_message(message, fx);
+        let place = fx.events.len();
+        self.record(Event::ReplyQueued { message }, now, fx);
+        self.show_what_was_said(place, fx);
     }
 
     pub(super) fn on_note(
@@ -70,8 +72,9 @@ impl Conversation {
         }
         let message =
             self.entry(Author::Agent(agent), text, now, |message| message.internal = true);
-        self.record(Event::NoteAdded { message: message.clone() }, now, fx);
-        self.show_message(message, fx);
+        let place = fx.events.len();
+        self.record(Event::NoteAdded { message }, now, fx);
+        self.show_what_was_said(place, fx);
         Ok(())
     }
 
@@ -98,12 +101,9 @@ impl Conversation {
         if !is_news {
             return;
         }
-        self.record(Event::DeliveryChanged { message, delivery: delivery.clone() }, now, fx);
-        self.show_all(fx, || Notice::Delivery {
-            conversation: self.id,
-            message,
-            delivery: delivery.clone(),
-        });
+        let place = fx.events.len();
+        self.record(Event::DeliveryChanged { message, delivery }, now, fx);
+        self.show_what_was_said(place, fx);
     }
 
     fn entry(
@@ -128,7 +128,24 @@ impl Conversation {
         message
     }
 
-    fn show_message(&self, message: Message, fx: &mut Effects) {
-        self.show_all(fx, || Notice::Message { conversation: self.id, message: Box::new(message) });
+    /// To those who have it open: the event at this place, of what was said or became of it. For nobody nothing is copied.
+    pub(super) fn show_what_was_said(&self, place: usize, fx: &mut Effects) {
+        let all = self.who_has_it_open();
+        if all.is_empty() {
+            return;
+        }
+        let conversation = self.id;
+        let notice = match &fx.events[place] {
+            Event::MessageReceived { message, .. }
+            | Event::ReplyQueued { message }
+            | Event::NoteAdded { message } => {
+                Notice::Message { conversation, message: Box::new(message.clone()) }
+            }
+            Event::DeliveryChanged { message, delivery } => {
+                Notice::Delivery { conversation, message: *message, delivery: delivery.clone() }
+            }
+            other => unreachable!("{} isn't what somebody says", other.kind()),
+        };
+        fx.push(Effect::Screens(all, Box::new(notice)));
     }
 }

@@ -181,7 +181,7 @@ impl Queue {
     }
 
     /// Where an item stands; `None`: it isn't here.
-    pub fn standing(&self, conversation: ConversationId) -> Option<PlaceInLine> {
+    pub fn place_in_line(&self, conversation: ConversationId) -> Option<PlaceInLine> {
         self.backlog.entry(conversation)?;
         let position = self.backlog.position(conversation);
         let estimate =

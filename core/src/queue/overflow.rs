@@ -172,7 +172,7 @@ impl Queue {
         now: Timestamp,
         fx: &mut Effects,
     ) {
-        let standing = self.standing(conversation);
+        let place = self.place_in_line(conversation);
         let mut refused = Vec::new();
         if !matches!(action, OverflowAction::Message(_)) {
             self.explain(conversation, Choice::Overflowed { reason }, Vec::new(), now, fx);
@@ -183,8 +183,8 @@ impl Queue {
             queue: self.id.clone(),
             reason,
             then: action.clone(),
-            position: standing.and_then(|standing| standing.position),
-            estimate: standing.and_then(|standing| standing.estimate),
+            position: place.and_then(|place| place.position),
+            estimate: place.and_then(|place| place.estimate),
             refused,
         };
         let input = conversation::Input::Overflow(Box::new(overflow));

@@ -328,7 +328,7 @@ impl World {
                 machine.handle(input, now, &mut fx).map_err(|refused| refused.to_string())?;
                 // A simulation never restarts.
                 if !self.blind {
-                    self.presence.insert(id.clone(), machine.standing());
+                    self.presence.insert(id.clone(), machine.kept_presence());
                 }
                 self.timers.extend(machine.wake_at().map(|at| Reverse((at, to.clone()))));
             }

@@ -22,7 +22,7 @@ use crate::actors::effects::written_out;
 use crate::actors::rebuild::{Become, GoOn, NoteWhatYouAre, Pause, PutAsideIsWritten};
 use crate::actors::screen::ScreenSender;
 use crate::actors::timer::Timer;
-use crate::actors::waiting::Ticket;
+use crate::actors::waiting::Counted;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
@@ -40,7 +40,7 @@ pub struct AgentActor {
     timer: Timer,
     /// What is on disk of their presence, or on its way there.
     written: Option<KeptPresence>,
-    /// Who waits for the newest write of it; nothing once the journal has settled that.
+    /// Who waits for the newest write of it; nothing once the journal has answered that.
     on_its_way: Arc<Mutex<Option<Vec<Tell>>>>,
     /// What the journal couldn't take of their history, in order; the oldest goes if there is too much.
     history: VecDeque<Record>,
@@ -139,7 +139,7 @@ impl AgentActor {
                 let _ = answer.send(written.map_err(unwritten).and(result));
             })
         });
-        let standing = self.machine.standing();
+        let standing = self.machine.kept_presence();
         if self.written.as_ref() == Some(&standing) {
             let Some(tell) = tell else { return };
             // It may be on its way only, and may yet fail: whoever waits hears what came of it.
@@ -241,7 +241,7 @@ pub struct TellAgent {
     /// Who waits to hear whether it was refused.
     pub answer: Option<AgentAnswer>,
     /// It is on its way.
-    pub waits: Ticket,
+    pub waits: Counted,
 }
 
 impl Handler<TellAgent> for AgentActor {

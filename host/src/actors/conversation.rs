@@ -21,7 +21,7 @@ use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
 use crate::grief::{Part, contained};
 use crate::journal::{
-    Append, AppendError, OutboxOp, Repeater, Reply, Row, SessionOp, Settled, Stored, StoredEvent,
+    Answers, Append, AppendError, OutboxOp, Repeater, Reply, Row, SessionOp, Stored, StoredEvent,
 };
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
@@ -33,7 +33,7 @@ pub(super) struct Tally {
     pub pending: AtomicU32,
 }
 
-/// An append that the journal hasn't settled, until this is dropped: by whoever it may be.
+/// An append that the journal hasn't answered, until this is dropped: by whoever it may be.
 struct Pending(Arc<Tally>);
 
 impl Pending {
@@ -229,7 +229,7 @@ impl ConversationActor {
         let is_first = replies > 0 && open == 0;
         let at_once = is_first.then(|| self.directory.sends_at_once(machine)).flatten();
         let at_once = at_once.map(|repeatable_by| AtOnce { at: now, repeatable_by });
-        let settled = u32::from(deliver.settles.is_some());
+        let gone = u32::from(deliver.settles.is_some());
         let added = u32::try_from(replies).unwrap_or(u32::MAX);
         let append = Append {
             conversation: self.id,
@@ -246,7 +246,7 @@ impl ConversationActor {
             sessions: events.iter().flat_map(SessionOp::of).collect(),
             wrap_ups,
         };
-        self.open_replies = open.saturating_add(added).saturating_sub(settled);
+        self.open_replies = open.saturating_add(added).saturating_sub(gone);
         append
     }
 
@@ -297,15 +297,15 @@ thread_local! {
     static BATCH: RefCell<Option<Notices>> = const { RefCell::new(None) };
 }
 
-/// Deals with all that one commit has settled on this shard; each agent's screens get one message.
-pub(super) fn deal_with(settled: Settled, directory: &Directory) {
+/// Tells all who wait on this shard for one commit; each agent's screens get one message.
+pub(super) fn tell_all(answers: Answers, directory: &Directory) {
     BATCH.with(|batch| *batch.borrow_mut() = Some(Notices::default()));
-    for tell in settled {
+    for tell in answers {
         // One that comes to grief must not cost those behind it their answers.
         if let Err(why) = contained(Part::Shard, tell) {
-            directory.came_to_grief(Part::Shard, "a shard", &"what a commit has settled", &why);
+            directory.came_to_grief(Part::Shard, "a shard", &"what was told of a commit", &why);
             // What queues, agents, the alarm clock and the outbox should have heard is on disk.
-            directory.routing_is_lost(format!("what a commit had settled wasn't told: {why}"));
+            directory.routing_is_lost(format!("what a commit had brought wasn't told: {why}"));
         }
     }
     let notices = BATCH.with(|batch| batch.borrow_mut().take());

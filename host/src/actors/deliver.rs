@@ -5,7 +5,7 @@ use cordboard_core::ids::{Address, ConversationId};
 use cordboard_core::notice::ThreadKey;
 use tokio::sync::oneshot;
 
-use crate::actors::waiting::Ticket;
+use crate::actors::waiting::Counted;
 
 /// Where an input goes.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ pub struct Deliver {
     /// How often it met a conversation that had to be read again.
     pub attempts: u8,
     /// It is on its way.
-    pub waits: Option<Ticket>,
+    pub waits: Option<Counted>,
 }
 
 impl Deliver {

@@ -357,18 +357,18 @@ impl Directory {
 
     /// An input, as a queue's actor takes it.
     pub fn for_queue(&self, input: queue::Input) -> TellQueue {
-        TellQueue { input, waits: self.waiting.queues.ticket() }
+        TellQueue { input, waits: self.waiting.queues.count_one() }
     }
 
     /// An input, as an agent's actor takes it, and who waits to hear whether it was refused.
     pub fn for_agent(&self, input: agent::Input, answer: Option<AgentAnswer>) -> TellAgent {
-        TellAgent { input, answer, waits: self.waiting.agents.ticket() }
+        TellAgent { input, answer, waits: self.waiting.agents.count_one() }
     }
 
     /// Sends an input on its way.
     pub fn deliver(&self, mut deliver: Deliver) {
         if deliver.waits.is_none() {
-            deliver.waits = Some(self.waiting.conversations.ticket());
+            deliver.waits = Some(self.waiting.conversations.count_one());
         }
         let hash = match &deliver.to {
             To::Id(id) => hash_of_id(*id),

@@ -33,10 +33,11 @@ pub use board::{Audience, Board, BoardFrame, Posted, Seen, Watching};
 pub use deliver::{Answer, Deliver, To};
 pub use directory::Directory;
 pub use queue::{
-    LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_of_thread, standing,
+    LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_in_line,
+    place_of_thread,
 };
 pub use reconfigure::{Change, HalfWay, channel_settings, reconfigure};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};
 pub use screen::{ForScreen, ScreenReceiver, ScreenSender, screen};
-pub use waiting::{Counter, Ticket, Waiting};
+pub use waiting::{Counted, Counter, Waiting};

@@ -15,7 +15,7 @@ use cordboard_core::time::{Span, Timestamp};
 use crate::actors::directory::{Directory, Ping};
 use crate::actors::rebuild::{Become, GoOn, NoteWhatYouAre, Pause, PutAsideIsWritten};
 use crate::actors::timer::Timer;
-use crate::actors::waiting::Ticket;
+use crate::actors::waiting::Counted;
 use crate::actors::work::Work;
 use crate::clock;
 use crate::grief::{Part, contained};
@@ -109,7 +109,7 @@ pub struct TellQueue {
     /// What.
     pub input: Input,
     /// It is on its way.
-    pub waits: Ticket,
+    pub waits: Counted,
 }
 
 impl Handler<TellQueue> for QueueActor {
@@ -244,7 +244,7 @@ impl Handler<LookAtItem> for QueueActor {
     type Result = Option<PlaceInLine>;
 
     fn handle(&mut self, message: LookAtItem, _: &mut Self::Context) -> Option<PlaceInLine> {
-        self.machine.standing(message.0)
+        self.machine.place_in_line(message.0)
     }
 }
 
@@ -267,7 +267,7 @@ impl Handler<WhyNot> for QueueActor {
 }
 
 /// Where an item stands in a queue; `None`: it isn't there.
-pub async fn standing(
+pub async fn place_in_line(
     directory: &Directory,
     queue: &QueueId,
     id: ConversationId,
@@ -292,5 +292,5 @@ pub async fn place_of_thread(
     let Some(machine) = waiting.filter(|machine| machine.state() == State::Open) else {
         return Ok(None);
     };
-    Ok(standing(directory, machine.queue(), machine.id()).await)
+    Ok(place_in_line(directory, machine.queue(), machine.id()).await)
 }

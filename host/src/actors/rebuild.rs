@@ -123,7 +123,7 @@ async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<
     let agents = directory.agent_actors();
     let queues = directory.queue_actors();
     everybody(&queues, &agents, || Pause).await;
-    settle_conversations(directory).await;
+    wait_for_conversations(directory).await;
     everybody(&queues, &agents, || PutAsideIsWritten).await;
     let own = directory.clone();
     let made = actix_web::rt::task::spawn_blocking(move || {
@@ -139,7 +139,7 @@ async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<
 }
 
 /// What queues and agents had said arrives, what follows is on disk, and everybody was told of it.
-async fn settle_conversations(directory: &Arc<Directory>) {
+async fn wait_for_conversations(directory: &Arc<Directory>) {
     let shards: Vec<Addr<Shard>> = directory.shard_actors();
     // What had been put off is on its way after the first time.
     for shard in shards.iter().chain(&shards) {
@@ -150,7 +150,7 @@ async fn settle_conversations(directory: &Arc<Directory>) {
     while directory.journal.write_now(Record::Barrier).await.is_err() && !directory.is_stopping() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    // What the commits have settled lies in the shards' mailboxes now, before this.
+    // What is told of the commits lies in the shards' mailboxes now, before this.
     for shard in &shards {
         told(shard.send(Drain).await);
     }

@@ -396,7 +396,7 @@ impl Recorder {
     pub async fn flushed(&self) {
         for _ in 0..Self::MOST_ROUNDS {
             self.flush();
-            self.journal.settled().await;
+            self.journal.all_written().await;
             if self.is_written() {
                 return;
             }

@@ -232,6 +232,6 @@ pub fn start_shard(directory: &Arc<Directory>, idle_after: Option<Duration>) {
     let idle_after = idle_after.unwrap_or(Shard::IDLE_AFTER);
     let shard = Shard::new(directory.clone(), idle_after).start();
     if let Some(number) = directory.place_shard(shard.clone()) {
-        directory.journal.set_home(number, move |settled| shard.do_send(Commit(settled)));
+        directory.journal.set_home(number, move |answers| shard.do_send(Commit(answers)));
     }
 }

@@ -11,19 +11,19 @@ pub struct Counter(Arc<AtomicUsize>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
-pub struct Ticket(Counter);
+pub struct Counted(Counter);
 
 impl Counter {
-    /// One more, until the ticket is dropped.
-    pub fn ticket(&self) -> Ticket {
+    /// One more, until what is given for it is dropped.
+    pub fn count_one(&self) -> Counted {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Ticket(self.clone())
+        Counted(self.clone())
     }
 
     /// One more, unless there are `most` already.
-    pub fn ticket_below(&self, most: usize) -> Option<Ticket> {
-        let ticket = Ticket(self.clone());
-        (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(ticket)
+    pub fn count_below(&self, most: usize) -> Option<Counted> {
+        let counted = Counted(self.clone());
+        (self.0.fetch_add(1, Ordering::Relaxed) < most).then_some(counted)
     }
 
     /// How many.
@@ -32,7 +32,7 @@ impl Counter {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::actors::{Change, Deliver, Directory, LookAtLine, Seen, To, WhyNot, standing};
+use crate::actors::{Change, Deliver, Directory, LookAtLine, Seen, To, WhyNot, place_in_line};
 use crate::config::{Config, LabelConfig, Permission};
 use crate::http::api::{Answer, Done, done, seen, stored};
 use crate::http::caller::Caller;
@@ -152,12 +152,12 @@ fn name_of(config: &Config, id: &AgentId) -> String {
 }
 
 async fn place(directory: &Directory, queue: &QueueId, id: ConversationId) -> Option<Place> {
-    let standing = standing(directory, queue, id).await?;
+    let place = place_in_line(directory, queue, id).await?;
     Some(Place {
         queue: queue.to_string(),
-        position: standing.position,
-        waiting: standing.waiting,
-        estimated_wait_ms: standing.estimate.map(|wait| wait.0),
+        position: place.position,
+        waiting: place.waiting,
+        estimated_wait_ms: place.estimate.map(|wait| wait.0),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Reader;
 use super::error::{JournalError, Trouble};
 use super::log::{Log, SqliteLog};
-use super::{place, verify, wal};
+use super::{folder, verify, wal};
 
 /// Writes a copy of the journal, of a host that runs or not: everything that was acknowledged before is in it.
 /// The file appears once it is whole and was looked through, and takes nothing's place.
@@ -56,7 +56,7 @@ fn must_be_whole(partial: &Path) -> Result<(), JournalError> {
 
 /// It takes nothing's place; where the file system knows no second names, as far as a look shows.
 fn gets_its_name(partial: &Path, to: &Path) -> std::io::Result<()> {
-    match place::link(partial, to)? {
+    match folder::link(partial, to)? {
         true => Ok(()),
         false if to.exists() => Err(std::io::ErrorKind::AlreadyExists.into()),
         false => std::fs::rename(partial, to),

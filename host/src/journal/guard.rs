@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::progress::Progress;
-use super::{place, schema, wal};
+use super::{folder, schema, wal};
 
 /// What the files were when they were looked at last.
 pub struct Files {
@@ -73,7 +73,7 @@ impl Files {
     /// Of a folder whose journal is open, and was read.
     pub(super) fn of(data: &Path, own_cuts: Arc<OwnCuts>, progress: Arc<Progress>) -> Self {
         let cuts = own_cuts.count().unwrap_or_default();
-        let known = place::own_files(data).map(|path| Known {
+        let known = folder::own_files(data).map(|path| Known {
             was: look_at(&path).map(|(look, _)| look).unwrap_or_default(),
             path,
             cuts,

@@ -29,8 +29,8 @@ use super::texts::Indexed;
 use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, SqliteViews, Views, Written};
-use super::writer::{Homes, Settled, Write, Writer};
-use super::{place, schema, tidy, verify};
+use super::writer::{Answers, Homes, Write, Writer};
+use super::{folder, schema, tidy, verify};
 
 /// The way to the journal. Cheap to clone.
 #[derive(Clone)]
@@ -68,8 +68,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`] says what is wrong with the files.
     pub fn open(data: &Path) -> Result<Self, JournalError> {
-        place::arent_links(data)?;
-        place::remove_partial(data);
+        folder::arent_links(data)?;
+        folder::remove_partial(data);
         put_torn_wal_aside(data)?;
         must_list_what_is_free(data)?;
         // An older one that can't be gone on with stays one that the older host can.
@@ -78,9 +78,10 @@ impl Journal {
         }
         let mut views = SqliteViews::open(data)?;
         let log = open_log(data, &mut views)?;
-        place::mark(data);
+        folder::mark(data);
         // An administrator's command makes no files that the host can't write to.
-        place::own_files(data).for_each(|file| recovery::belongs_to_the_folders_owner(data, &file));
+        folder::own_files(data)
+            .for_each(|file| recovery::belongs_to_the_folders_owner(data, &file));
         let at = views.position()?;
         let noting = Arc::new(Mutex::new(Noting::new(data, views.lineage()?, at)));
         let tidier = Tidier::open(data, noting.clone())?;
@@ -134,9 +135,9 @@ impl Journal {
         })
     }
 
-    /// Says how the appends of a home learn that they are settled. Without it they do on the
+    /// Says how the appends of a home learn what became of them. Without it they do on the
     /// writer's own thread.
-    pub fn set_home(&self, home: usize, take: impl Fn(Settled) + Send + Sync + 'static) {
+    pub fn set_home(&self, home: usize, take: impl Fn(Answers) + Send + Sync + 'static) {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
         homes.insert(home, Box::new(take));
     }
@@ -180,8 +181,8 @@ impl Journal {
         result.await.unwrap_or_else(|_| Err(JournalError::ended()))
     }
 
-    /// Returns once everything that was given before is settled, and can be seen.
-    pub async fn settled(&self) {
+    /// Returns once everything that was given before is written, and can be seen.
+    pub async fn all_written(&self) {
         // Whatever came of it, it has been dealt with.
         let _ = self.write_now(Record::Barrier).await;
     }
@@ -341,7 +342,7 @@ impl Journal {
     ) -> Result<Option<PathBuf>, JournalError> {
         self.progress.halt(why);
         if log_has_it {
-            place::put_beside_aside(&self.data, clock::now().0)?;
+            folder::put_beside_aside(&self.data, clock::now().0)?;
             return Ok(None);
         }
         // Behind what is being committed just now; it is refused itself.
@@ -354,7 +355,7 @@ impl Journal {
             };
             // It may be gone with everything in it.
             std::fs::create_dir_all(data.as_path()).map_err(wrong)?;
-            let rescued = place::rescued(&data, now);
+            let rescued = folder::rescued(&data, now);
             let partial = data.join(format!("rescue-{now}.partial"));
             // It has its name once it is whole.
             let copied = spare
@@ -364,7 +365,7 @@ impl Journal {
                 let _ = std::fs::remove_file(&partial);
                 return Err(error);
             }
-            place::put_aside(&data, now)?;
+            folder::put_aside(&data, now)?;
             Ok(Some(rescued))
         });
         rescued.await.unwrap_or_else(|_| Err(JournalError::ended()))
@@ -389,7 +390,7 @@ impl Journal {
                 Err(error) if error.trouble == Trouble::Held && Instant::now() < until => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                settled => return settled,
+                found => return found,
             }
         }
     }

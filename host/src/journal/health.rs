@@ -90,7 +90,7 @@ impl JournalHealth {
         unread.last.as_ref().filter(|(at, _)| at.elapsed() < LATELY).map(|(_, why)| why.clone())
     }
 
-    /// Writes that were given to it and aren't settled.
+    /// Writes that were given to it and aren't answered.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use super::entry::Position;
 use super::error::{JournalError, Trouble};
-use super::place;
+use super::folder;
 use super::recovery::{Lineage, RECOVER};
 use super::wal::{self, Wal};
 use crate::clock;
@@ -143,7 +143,7 @@ impl SqliteLog {
         let file = Self::path(data);
         if !file.exists() {
             // What lies beside the name was another's.
-            place::put_log_aside(data, clock::now().0)?;
+            folder::put_log_aside(data, clock::now().0)?;
             // A new one is whole, or isn't there.
             let partial = data.join(format!("{FILE}.partial"));
             wal::remove(&partial);

@@ -9,6 +9,7 @@ mod copies;
 mod entry;
 mod error;
 mod first_look;
+mod folder;
 mod forget;
 mod guard;
 mod handle;
@@ -16,7 +17,6 @@ mod health;
 mod log;
 mod looks;
 mod outbox;
-mod place;
 mod progress;
 mod reader;
 mod rebuild;
@@ -42,12 +42,14 @@ pub use append::{Append, AppendError, Row, StoredEvent};
 pub use copies::{NotCopied, backup};
 pub use entry::Position;
 pub use error::{Failed, JournalError, Trouble};
+pub use folder::{
+    Holds, copies, look, put_aside, put_note_aside, restore_ends, stamps_of_restores,
+};
 pub use forget::Rows;
 pub use guard::{Files, Harm, Sight};
 pub use handle::Journal;
 pub use health::JournalHealth;
 pub use outbox::{OutboxOp, OutboxRow, Repeater, Reply, Target};
-pub use place::{Holds, copies, look, put_aside, put_note_aside, restore_ends, stamps_of_restores};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Customer, Filter, Looked, OpenRow, Reader, SessionFilter,
     SignInView, SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,
@@ -67,4 +69,4 @@ pub use upkeep::{note_alive, trim_routing_log};
 pub use verify::{Found, folder as verify};
 pub use views::Written;
 pub use words::Phrase;
-pub use writer::Settled;
+pub use writer::Answers;

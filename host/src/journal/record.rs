@@ -18,7 +18,7 @@ use super::views::Written;
 /// Something to be written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Record {
-    /// Nothing: it is settled behind everything that was given before it.
+    /// Nothing: it is written behind everything that was given before it.
     Barrier,
     /// What an agent is (PRES-04), encoded.
     Presence {

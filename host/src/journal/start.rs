@@ -11,7 +11,7 @@ use super::log::{self, Log, SqliteLog};
 use super::recovery::{self, Lineage, RECOVER};
 use super::views::{Batch, Mark, OtherTime, SqliteViews, Views};
 use super::wal::{self, Pages, Wal};
-use super::{place, schema, verify};
+use super::{folder, schema, verify};
 
 /// The log that belongs to the views, which then have all of it.
 pub(super) fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog, JournalError> {
@@ -60,7 +60,7 @@ pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
                 "{}-wal isn't whole, or of another time: it is put aside, and what it had is taken from the log",
                 schema::FILE
             );
-            place::put_beside_aside(data, clock::now().0)
+            folder::put_beside_aside(data, clock::now().0)
         }
         Beside::Foreign => Err(of_two_times()),
     }
@@ -154,7 +154,7 @@ pub(super) fn fits(data: &Path, mark: &Mark, lineage: &Lineage) -> Result<(), Jo
     let begins = id.is_some() && (applied == Position(0) || id == mark.log);
     let is_as_good_as_gone = ends.is_none() && !begins;
     if is_as_good_as_gone && !mark.was_stopped {
-        if let Some(saved) = place::newest_rescued(data) {
+        if let Some(saved) = folder::newest_rescued(data) {
             let text = format!(
                 "its log, {file}, is gone or empty; {} was written when something was lost before: {RECOVER}",
                 saved.display()

@@ -53,7 +53,7 @@ mod tests {
         }
         let gone = trim_routing_log(&journal, Timestamp(60)).await.unwrap();
         assert_eq!(gone, 1);
-        journal.settled().await;
+        journal.all_written().await;
         let reader = Reader::open(folder.path()).unwrap();
         let left = [1, 40, 90].map(|run| reader.rows_of_run(run).unwrap());
         assert_eq!(left, [0, 50, 30]);

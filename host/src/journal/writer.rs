@@ -22,11 +22,11 @@ use super::views::{Batch, Done, tell};
 
 /// Told what has become of a step, and which rows of the outbox it has added.
 pub(super) type Committed = Box<dyn FnOnce(Result<Vec<OutboxRow>, AppendError>) + Send>;
-/// What one commit has settled for one home, in order.
-pub type Settled = Vec<Box<dyn FnOnce() + Send>>;
-/// Takes what is settled to the thread where it has to be dealt with: one message per commit and
+/// What those of one home are told of a commit, in order.
+pub type Answers = Vec<Box<dyn FnOnce() + Send>>;
+/// Takes it to the thread where it has to be dealt with: one message per commit and
 /// home, as waking a thread costs more than most of what is done there.
-type Home = Box<dyn Fn(Settled) + Send + Sync>;
+type Home = Box<dyn Fn(Answers) + Send + Sync>;
 /// Where each home is.
 pub(super) type Homes = Arc<RwLock<HashMap<usize, Home>>>;
 
@@ -260,7 +260,7 @@ impl Writer {
 
     /// Tells everybody what became of their writes, home by home.
     fn tell(&self, fates: Vec<Fate>, failure: Option<&JournalError>) {
-        let mut settled: HashMap<usize, Settled> = HashMap::new();
+        let mut answers: HashMap<usize, Answers> = HashMap::new();
         for fate in fates {
             match fate {
                 Fate::Append(home, committed, result) => {
@@ -268,7 +268,7 @@ impl Writer {
                         None => result,
                         Some(error) => Err(AppendError::Unavailable(error.to_string())),
                     };
-                    settled.entry(home).or_default().push(Box::new(move || committed(result)));
+                    answers.entry(home).or_default().push(Box::new(move || committed(result)));
                 }
                 Fate::Record(done) => tell(|| {
                     done(
@@ -278,10 +278,10 @@ impl Writer {
             }
         }
         let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
-        for (home, settled) in settled {
+        for (home, answers) in answers {
             match homes.get(&home) {
-                Some(take) => tell(|| take(settled)),
-                None => settled.into_iter().for_each(tell),
+                Some(take) => tell(|| take(answers)),
+                None => answers.into_iter().for_each(tell),
             }
         }
     }

@@ -32,7 +32,7 @@ impl Strategies {
         let Some(queue) = directory.queue(&judgement.queue) else { return };
         let handle = self.0.get(&judgement.strategy).map(|handle| handle.clone());
         let (conversation, question) = (judgement.conversation, judgement.question);
-        let waits = directory.waiting.queues.ticket();
+        let waits = directory.waiting.queues.count_one();
         actix::spawn(async move {
             let order = match handle {
                 Some(handle) => rank(&handle, &judgement).await,

@@ -172,7 +172,7 @@ impl<'a> Simulation<'a> {
         } else if let Some(Reverse((_, _, act))) = self.acts.pop() {
             self.act(act);
         }
-        self.settle();
+        self.deliver_all();
         true
     }
 
@@ -395,7 +395,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Messages are delivered, and people see what comes of it, until nothing moves.
-    fn settle(&mut self) {
+    fn deliver_all(&mut self) {
         loop {
             self.world.deliver_all();
             let happenings = self.world.take_happenings();
@@ -470,7 +470,7 @@ impl<'a> Simulation<'a> {
     fn on_queued(&mut self, id: ConversationId, queue: QueueId) {
         let now = self.world.now();
         // It stands in line by now, or was offered to somebody at once.
-        let estimate = self.world.queue(&queue).and_then(|line| line.standing(id)?.estimate);
+        let estimate = self.world.queue(&queue).and_then(|line| line.place_in_line(id)?.estimate);
         let Some(customer) = self.customers.get_mut(&id) else { return };
         let is_first = customer.queue.is_none();
         customer.queue = Some(queue.clone());

@@ -117,7 +117,7 @@ impl Floor {
         for n in 0..self.agents.len() {
             self.tell_agent(n, agent::Input::Connected);
         }
-        self.settle();
+        self.deliver_all();
         // What came all at once was much; in a host each has a mailbox of its own, and there is little in it.
         self.mail.shrink_to_fit();
     }
@@ -141,7 +141,7 @@ impl Floor {
         self.now.0 += 1;
         let input = queue::Input::Enqueue(Box::new(item));
         self.tell_queue(queue, input);
-        self.settle();
+        self.deliver_all();
     }
 
     /// `count` items come, are given out, taken and, once agents hold half of what they can, done.
@@ -160,7 +160,7 @@ impl Floor {
             while self.held.len() > most_held {
                 let (agent, conversation) = self.held.pop_front().expect("it holds something");
                 self.tell_agent(agent, agent::Input::Release { conversation, followed: false });
-                self.settle();
+                self.deliver_all();
             }
             times.rest += began.elapsed();
         }
@@ -175,7 +175,7 @@ impl Floor {
             self.tell_agent(agent, agent::Input::Confirmed { offer: offer.clone() });
             let queue = self.queue_numbers[&offer.queue];
             self.tell_queue(queue, queue::Input::Taken { conversation, offer });
-            self.settle();
+            self.deliver_all();
             self.held.push_back((agent, conversation));
             count += 1;
         }
@@ -203,7 +203,7 @@ impl Floor {
         self.mail.extend(self.fx.then.drain(..));
     }
 
-    fn settle(&mut self) {
+    fn deliver_all(&mut self) {
         while let Some(effect) = self.mail.pop_front() {
             match effect {
                 Effect::Agent(id, input) => {

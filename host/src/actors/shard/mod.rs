@@ -17,12 +17,12 @@ use cordboard_core::notice::ThreadKey;
 pub(super) use again::{Reload, Setback, TryAgain};
 
 use crate::actors::conversation::{
-    ConversationActor, LookedAtBy, Passivate, Step, Tally, deal_with,
+    ConversationActor, LookedAtBy, Passivate, Step, Tally, tell_all,
 };
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::{Directory, Ping};
 use crate::grief::{Part, contained};
-use crate::journal::{JournalError, Position, Settled};
+use crate::journal::{Answers, JournalError, Position};
 
 use looks::Looks;
 use reading::Found;
@@ -229,7 +229,7 @@ impl Live {
         !self.is_read_anew && self.is_settled()
     }
 
-    /// It has dealt with all that came, and all that it has written is settled.
+    /// It has dealt with all that came, and all that it has written is answered.
     fn is_settled(&self) -> bool {
         self.tally.handled.load(Ordering::Acquire) == self.sent
             && self.tally.pending.load(Ordering::Acquire) == 0
@@ -247,16 +247,16 @@ impl Actor for Shard {
     }
 }
 
-/// What one commit has settled here.
+/// What is told here of one commit.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Commit(pub Settled);
+pub(super) struct Commit(pub Answers);
 
 impl Handler<Commit> for Shard {
     type Result = ();
 
     fn handle(&mut self, message: Commit, _: &mut Self::Context) {
-        deal_with(message.0, &self.directory);
+        tell_all(message.0, &self.directory);
     }
 }
 

@@ -345,7 +345,7 @@ mod tests {
     use cordboard_core::workstream::Workstream;
 
     use super::*;
-    use crate::journal::views::SqliteViews;
+    use crate::journal::views::{SqliteViews, Views};
     use crate::journal::{rebuild, schema};
 
     const BEGAN: i64 = 1_795_000_000_000;

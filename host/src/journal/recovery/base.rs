@@ -88,7 +88,7 @@ impl Base {
     }
 
     /// Recovery has left them like this, and nobody has gone on with them since.
-    pub fn is_settled(&self) -> bool {
+    pub fn was_left_by_recovery(&self) -> bool {
         self.log.is_none() && !self.lineage.is_empty()
     }
 

@@ -21,7 +21,7 @@ use super::log::SqliteLog;
 use super::start::apply_batch;
 use super::views::SqliteViews;
 use super::wal::{self, Wal};
-use super::{place, schema, tidy, verify};
+use super::{folder, schema, tidy, verify};
 
 pub use base::{Form, Kind};
 pub(super) use lineage::{
@@ -96,7 +96,7 @@ pub fn recover(
     terms: Terms,
     now_ms: i64,
 ) -> std::result::Result<Option<Recovered>, NotDone> {
-    place::must_be_usable(data)?;
+    folder::must_be_usable(data)?;
     for backup in backups {
         must_be_a_backup(backup)?;
     }
@@ -112,7 +112,7 @@ pub fn recover(
             continue;
         }
         may_have_looked(&looked, Some(way), &outlook)?;
-        if place::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
+        if folder::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
             return Ok(None);
         }
         let said = has_what_logs_say(&looked, &outlook, way).err().map(|lacks| lacks.to_string());
@@ -203,7 +203,7 @@ pub fn restore(
     terms: Terms,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
-    place::must_be_usable(data)?;
+    folder::must_be_usable(data)?;
     must_be_a_backup(from)?;
     let mut looked = Looked::default();
     let outlook = Outlook::of(data, &[from.to_owned()], &mut looked);
@@ -363,8 +363,8 @@ fn go(
         let _ = std::fs::remove_file(data.join(REACHED));
     }
     belongs_to_the_folders_owner(data, &data.join(REACHED));
-    place::mark(data);
-    place::restore_ends(data);
+    folder::mark(data);
+    folder::restore_ends(data);
     Ok(Recovered {
         way: way.to_string(),
         lost,
@@ -388,12 +388,12 @@ struct Ends {
 /// So a start goes by what it would have gone by before, or finds the log gone, until all of it is done.
 fn in_place(data: &Path, way: &Way, ends: Ends, now_ms: i64) -> Result<(usize, Lineage)> {
     if way.base.is_alone {
-        place::put_beside_aside(data, now_ms)?;
+        folder::put_beside_aside(data, now_ms)?;
     }
     may_break_off()?;
     let mut views = gone_on(SqliteViews::open(data)?, way)?;
     may_break_off()?;
-    place::put_log_aside(data, now_ms)?;
+    folder::put_log_aside(data, now_ms)?;
     may_break_off()?;
     let replies = views.part(ends.forks, ends.doubts)?;
     let lineage = views.lineage()?;
@@ -447,7 +447,7 @@ fn made_of_copy(
 /// Tables, with what the way's log has behind them.
 fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
     views.keep_each()?;
-    views.settle_how_far()?;
+    views.agree_how_far()?;
     for Part { log, up_to } in &way.logs {
         views.take_over(&log.lineage)?;
         let log = SqliteLog::file_to_read(log.file.clone())?;
@@ -475,13 +475,13 @@ fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
 fn put_in_place(data: &Path, partial: &Path, now_ms: i64) -> Result<()> {
     let own = data.join(schema::FILE);
     let wrong = |error: std::io::Error| not_written(&own, &error);
-    place::restore_begins(data, now_ms).map_err(wrong)?;
+    folder::restore_begins(data, now_ms).map_err(wrong)?;
     may_break_off()?;
-    place::put_log_aside(data, now_ms)?;
+    folder::put_log_aside(data, now_ms)?;
     may_break_off()?;
-    place::keep_aside(data, now_ms)?;
+    folder::keep_aside(data, now_ms)?;
     may_break_off()?;
-    place::put_beside_aside(data, now_ms)?;
+    folder::put_beside_aside(data, now_ms)?;
     may_break_off()?;
     belongs_to_the_folders_owner(data, partial);
     std::fs::rename(partial, &own).map_err(wrong)?;

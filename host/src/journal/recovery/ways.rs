@@ -13,7 +13,7 @@ use super::looked::Looked;
 use crate::journal::entry::Position;
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, SqliteLog};
-use crate::journal::{place, schema};
+use crate::journal::{folder, schema};
 
 /// Tables, perhaps with what logs have behind them.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Outlook {
         let mut outlook = Self::default();
         looked.folder = data.to_owned();
         let mut bases = Vec::new();
-        let aside = place::put_aside_before(data, schema::FILE);
+        let aside = folder::put_aside_before(data, schema::FILE);
         let named = backups.iter().map(|file| (file.clone(), Kind::Backup));
         let files = iter::once((data.join(schema::FILE), Kind::Own))
             .chain(aside.into_iter().map(|file| (file, Kind::Aside)))
@@ -88,7 +88,7 @@ impl Outlook {
         }
         let of_log = outlook.logs.iter().filter_map(|log| log.why.as_ref());
         of_log.chain(&unread).for_each(|error| looked.note(error));
-        let aside = place::put_aside_before(data, log::FILE);
+        let aside = folder::put_aside_before(data, log::FILE);
         outlook.logs.extend(aside.iter().filter_map(|file| LogFile::aside(file).ok()));
         let begun = outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data));
         bases.extend(begun.collect::<Vec<_>>());
@@ -200,8 +200,9 @@ impl Outlook {
             }
         };
         // What recovery has left was accepted: only what one can go on with counts there, and no trace of more.
-        let is_settled = bases.iter().any(|base| base.kind == Kind::Own && base.is_settled());
-        let seen: Vec<Reached> = match is_settled {
+        let was_left_by_recovery =
+            bases.iter().any(|base| base.kind == Kind::Own && base.was_left_by_recovery());
+        let seen: Vec<Reached> = match was_left_by_recovery {
             true => {
                 let sound = ways.iter().filter(|way| looked.is_sound(way.base));
                 sound.map(Joined::reached).collect()

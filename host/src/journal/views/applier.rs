@@ -188,6 +188,6 @@ fn tell_all(batches: Vec<Batch>, outcomes: Vec<Written>, views: &dyn Views, prog
 /// Tells whoever waits; what they do with it is no business of the journal's.
 pub fn tell(told: impl FnOnce()) {
     if let Err(why) = contained(Part::Task, told) {
-        tracing::error!(why, "a panic in what a commit had settled was contained");
+        tracing::error!(why, "a panic in what was told of a commit was contained");
     }
 }

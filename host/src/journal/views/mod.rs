@@ -229,7 +229,7 @@ impl SqliteViews {
     ///
     /// # Errors
     /// [`JournalError`]: it couldn't be written.
-    pub fn settle_how_far(&mut self) -> Result<()> {
+    pub fn agree_how_far(&mut self) -> Result<()> {
         let marked = self.marked()?;
         if marked.differs.is_none() {
             return Ok(());

@@ -213,7 +213,7 @@ impl Life {
 
     /// Somebody puts back what an earlier command has put aside.
     fn puts_back(&mut self) -> Option<String> {
-        let aside = place::put_aside_before(&self.data(), FILES[0]);
+        let aside = folder::put_aside_before(&self.data(), FILES[0]);
         let tables = self.rng.choice(&aside)?.clone();
         let stamp = tables.file_name()?.to_str()?.strip_suffix(FILES[0])?.to_owned();
         for name in FILES {
@@ -364,7 +364,7 @@ fn breaks_off(life: &mut Life, files: &[PathBuf], best: usize) -> (String, bool)
     let broken = recover(&data, files, accepts, 6_000_000);
     BREAKS_OFF.set(None);
     let context = format!("broken off: {broken:?}");
-    if matches!(broken, Err(NotDone::BrokenOff(_))) && place::must_be_whole(&data).is_ok() {
+    if matches!(broken, Err(NotDone::BrokenOff(_))) && folder::must_be_whole(&data).is_ok() {
         let started = tempfile::tempdir().unwrap();
         copy(&data, started.path());
         if let Ok(said) = there(started.path()) {
