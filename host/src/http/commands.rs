@@ -215,6 +215,12 @@ pub(super) async fn knows_of(
 }
 
 impl Command {
+    /// Which permission it needs whoever the conversation is with. Others depend on whose it is, and are asked for when that
+    /// is known.
+    fn permission(&self) -> Option<Permission> {
+        matches!(self, Self::TakeOver { .. }).then_some(Permission::TakeOver)
+    }
+
     /// Which conversation it is about.
     fn conversation(&self) -> Option<ConversationId> {
         match self {
@@ -240,6 +246,7 @@ async fn run_it(
     command: Command,
 ) -> Result<(), ApiError> {
     caller.must_work()?;
+    command.permission().map_or(Ok(()), |permission| caller.must(permission))?;
     let agent = caller.agent.clone();
     note_activity(directory, caller);
     match command {
@@ -325,7 +332,6 @@ async fn run_it(
             ask(directory, conversation, Input::EndConsult { agent }).await
         }
         Command::TakeOver { conversation } => {
-            caller.must(Permission::TakeOver)?;
             by_hand(directory, caller, conversation, ByHand::TakeOver).await
         }
         Command::End { conversation } => {
