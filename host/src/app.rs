@@ -1,7 +1,6 @@
 //! A host from start to stop: journal, recovery, channels, actors, HTTP; and back in order.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
@@ -119,7 +118,7 @@ impl Host {
             routing_anew,
             workers,
         ));
-        directory.has_erased.store(reader.is_spent(None).map_err(unusable)?, Ordering::Release);
+        directory.erased.read(&directory.journal).await.map_err(unusable)?;
         let problems = plugin::load_all(&directory, &data).await?;
         if options.strict && !problems.is_empty() {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -125,7 +125,8 @@ async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()>
 async fn erased(record: Record, directory: &Directory) -> Written {
     let conversations = record.removes().to_vec();
     let is_last = matches!(record, Record::CustomerErased { is_last: true, .. });
-    let written = directory.journal.write_now(record).await?;
+    let writes = directory.journal.write_now(record);
+    let written = directory.erased.while_some_are(&directory.journal, writes).await?;
     directory.forget(conversations.into_iter());
     if is_last {
         // What can't be done yet is noted, and done later; whoever asked looks what is noted.

@@ -20,6 +20,7 @@ use crate::actors::agent::{AgentActor, AgentAnswer, TellAgent};
 use crate::actors::alarms::Alarms;
 use crate::actors::board::Board;
 use crate::actors::deliver::{Answer, Deliver, To};
+use crate::actors::erased::Erased;
 use crate::actors::in_force::InForce;
 use crate::actors::names::{hash_of_id, hash_of_thread};
 use crate::actors::queue::{QueueActor, TellQueue};
@@ -70,8 +71,8 @@ pub struct Directory {
     pub board: Board,
     /// Who has looked at what.
     pub looks: Looks,
-    /// Customers were erased: what they wrote is told from what is new by its key.
-    pub has_erased: AtomicBool,
+    /// What customers wrote who were erased.
+    pub erased: Erased,
     /// What can't be contained ends here.
     pub grief: Grief,
     /// One change of the machines at a time: of the configuration, or of all of them.
@@ -112,7 +113,7 @@ impl Directory {
             waiting: Waiting::default(),
             board: Board::default(),
             looks: Looks::default(),
-            has_erased: AtomicBool::new(true),
+            erased: Erased::default(),
             grief: Grief::default(),
             changing: tokio::sync::Mutex::new(()),
             routing_anew,
@@ -257,7 +258,6 @@ impl Directory {
 
     /// Nothing is left of these conversations in the journal (SEC-04).
     pub fn forget(&self, conversations: impl Iterator<Item = ConversationId>) {
-        self.has_erased.store(true, Ordering::Release);
         let forget = Forget(Arc::new(conversations.collect()));
         for shard in &self.shards {
             self.pass(shard.value(), forget.clone());

@@ -11,6 +11,7 @@ mod conversation;
 mod deliver;
 mod directory;
 mod effects;
+mod erased;
 mod in_force;
 mod names;
 mod queue;

@@ -109,7 +109,8 @@ pub async fn erase_customer(
     let directory = web.directory.clone();
     // To its end, whoever hangs up: half erased isn't erased.
     let erasing = actix_web::rt::spawn(async move {
-        let erased = keeping::erase(&directory.journal, &whose, ids.clone()).await;
+        let erases = keeping::erase(&directory.journal, &whose, ids.clone());
+        let erased = directory.erased.while_some_are(&directory.journal, erases).await;
         // Also of those that were removed before somebody opened one again.
         directory.forget(ids.into_iter());
         let left = keeping::scrub(&directory.journal, &directory.config().host.data).await;

@@ -1,5 +1,6 @@
 //! What a start looks at: whether tables, what lies beside them, and log fit together; and what the log has beyond them.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -72,12 +73,30 @@ pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
 /// [`JournalError`]: the tables' list of free pages isn't right.
 pub(super) fn must_list_what_is_free(data: &Path) -> Result<(), JournalError> {
     let file = data.join(schema::FILE);
-    if Pages::of(&file, wal::beside(&file) == Wal::Missing).lists_what_is_free() {
+    let pages = Pages::of(&file, wal::beside(&file) == Wal::Missing);
+    let (fits, written) = pages.lists_what_is_free();
+    drop(pages);
+    // What is freed is overwritten, but not by the hosts of before.
+    if fits && (written.is_empty() || !leads_to_one_of(&file, &written)?) {
         return Ok(());
     }
     let text =
         "its list of free pages is damaged, and what is new would be written over what is there";
     Err(JournalError::new(Trouble::Damaged, text))
+}
+
+/// Whether a table or an index leads to one of these pages: a look at all of them.
+fn leads_to_one_of(file: &Path, pages: &[u32]) -> Result<bool, JournalError> {
+    let connection = verify::look_only(file)?;
+    let pages: HashSet<u32> = pages.iter().copied().collect();
+    let mut all = connection.prepare("SELECT pageno FROM dbstat")?;
+    let mut rows = all.query([])?;
+    while let Some(row) = rows.next()? {
+        if pages.contains(&row.get(0)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The file and what lies beside it can't be gone on with together.

@@ -66,6 +66,14 @@ pub(super) fn has_a_log(connection: &Connection) -> Result<bool> {
     Ok(version_of(connection)? >= SINCE_LOG)
 }
 
+/// Whether it is of an earlier version than this host's.
+///
+/// # Errors
+/// [`JournalError`]: it can't be read.
+pub(super) fn is_older(connection: &Connection) -> Result<bool> {
+    Ok(version_of(connection)? < SCHEMA_VERSION)
+}
+
 fn version_of(connection: &Connection) -> Result<i64> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }

@@ -219,34 +219,51 @@ impl Pages {
     /// Those that are listed as free, of so many in all, as far as the list can be read
     /// (<https://www.sqlite.org/fileformat2.html#the_freelist>).
     pub fn free(&self, all: u32) -> HashSet<u32> {
-        self.listed(all).0
+        let List { mut trunks, leaves, .. } = self.listed(all);
+        trunks.extend(leaves);
+        trunks
     }
 
-    /// The same, and how many are listed: more, where one is listed twice.
-    fn listed(&self, all: u32) -> (HashSet<u32>, usize) {
-        let (mut free, mut count) = (HashSet::new(), 0);
+    fn listed(&self, all: u32) -> List {
+        let mut list = List::default();
         let mut trunk = self.page(1).map_or(0, |head| word(&head[32..], 0));
-        while (1..=all).contains(&trunk) && free.insert(trunk) {
-            count += 1;
-            let Some(list) = self.page(trunk) else { break };
+        while (1..=all).contains(&trunk) && list.trunks.insert(trunk) {
+            list.count += 1;
+            let Some(page) = self.page(trunk) else { break };
             let most = Self::SIZE / 4 - 2;
-            let leaves = usize::try_from(word(&list, 1)).unwrap_or(0).min(most);
-            free.extend((0..leaves).map(|n| word(&list, 2 + n)));
-            count += leaves;
-            trunk = word(&list, 0);
+            let leaves = usize::try_from(word(&page, 1)).unwrap_or(0).min(most);
+            list.leaves.extend((0..leaves).map(|n| word(&page, 2 + n)));
+            list.count += leaves;
+            trunk = word(&page, 0);
         }
-        (free, count)
+        list
     }
 
-    /// Whether as many pages are listed as free as the file's head says, each of them once and none that isn't there.
-    /// SQLite doesn't look, and writes what is new over whatever is listed. What has no such head is another matter.
-    pub fn lists_what_is_free(&self) -> bool {
+    /// Whether as many pages are listed as free as the file's head says, each of them once and none that isn't there; and
+    /// those of them on which something stands. SQLite doesn't look, and writes what is new over whatever is listed. What
+    /// has no such head is another matter.
+    pub fn lists_what_is_free(&self) -> (bool, Vec<u32>) {
         const NAME: &[u8] = b"SQLite format 3\0\x10\x00";
-        let Some(head) = self.page(1).filter(|head| head.starts_with(NAME)) else { return true };
+        let Some(head) = self.page(1).filter(|head| head.starts_with(NAME)) else {
+            return (true, Vec::new());
+        };
         let (all, said) = (word(&head[28..], 0), word(&head[36..], 0) as usize);
-        let (free, count) = self.listed(all);
-        free.len() == said && count == said && free.iter().all(|page| (2..=all).contains(page))
+        let List { trunks, leaves, count } = self.listed(all);
+        let listed = trunks.len() + leaves.len();
+        let is_there = |page: &u32| (2..=all).contains(page);
+        let fits = listed == said && count == said && leaves.iter().all(is_there);
+        let written = leaves.into_iter().filter(|page| !self.is_blank(*page));
+        (fits, written.collect())
     }
+}
+
+/// A list of free pages: those that hold it, and those that it names.
+#[derive(Default)]
+struct List {
+    trunks: HashSet<u32>,
+    leaves: HashSet<u32>,
+    /// How many it names, itself included: more, where one is named twice.
+    count: usize,
 }
 
 #[cfg(test)]

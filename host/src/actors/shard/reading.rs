@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix::{Actor, Addr};
@@ -69,7 +68,7 @@ impl Question {
                 Ok(found.map_or(Found::Nothing, |found| Found::Conversation(Box::new(found))))
             }
             Self::Taker { dedup: Some(key), .. } | Self::IsSpent(key)
-                if reader.is_spent(Some(key))? =>
+                if reader.is_spent(key)? =>
             {
                 Ok(Found::Spent)
             }
@@ -153,8 +152,8 @@ impl Shard {
 
     /// The key of a customer's message, where somebody who was erased may have written it.
     fn dedup_of(&self, deliver: &Deliver) -> Option<Key> {
-        let has_erased = self.directory.has_erased.load(Ordering::Acquire);
-        deliver.dedup.filter(|_| has_erased && matches!(deliver.to, To::Thread { .. }))
+        let is_a_text = matches!(deliver.to, To::Thread { .. });
+        deliver.dedup.filter(|key| is_a_text && self.directory.erased.may_have(*key))
     }
 
     /// The conversation that it goes to, if that is in memory.

@@ -4,6 +4,7 @@ use cordboard_core::conversation::State;
 use cordboard_core::ids::{ChannelId, ConversationId, WorkstreamId};
 use cordboard_core::time::Timestamp;
 use rusqlite::{OptionalExtension, params};
+use rustc_hash::FxHashSet;
 use uuid::{Builder, Uuid};
 
 use super::{Reader, Result, all, id_at};
@@ -46,13 +47,24 @@ impl Reader {
         Ok(self.connection.query_row(query, [], |row| row.get(0))?)
     }
 
-    /// Whether an erased customer has written this, or anything at all if nothing is given.
-    pub fn is_spent(&self, key: Option<i64>) -> Result<bool> {
-        let query = "SELECT EXISTS (SELECT 1 FROM spent WHERE ?1 IS NULL OR key = ?1)";
-        let by_key = "SELECT EXISTS (SELECT 1 FROM spent WHERE key = ?1)";
-        let mut statement =
-            self.connection.prepare_cached(if key.is_some() { by_key } else { query })?;
-        Ok(statement.query_row([key], |row| row.get(0))?)
+    /// Whether an erased customer has written this.
+    pub fn is_spent(&self, key: i64) -> Result<bool> {
+        let query = "SELECT EXISTS (SELECT 1 FROM spent WHERE key = ?1)";
+        Ok(self.connection.prepare_cached(query)?.query_row([key], |row| row.get(0))?)
+    }
+
+    /// Keys of all that they have written; nothing, if they are more than so many.
+    pub fn spent_keys(&self, most: usize) -> Result<Option<FxHashSet<i64>>> {
+        let mut keys = self.connection.prepare("SELECT key FROM spent")?;
+        let mut rows = keys.query([])?;
+        let mut keys = FxHashSet::default();
+        while let Some(row) = rows.next()? {
+            keys.insert(row.get(0)?);
+            if keys.len() > most {
+                return Ok(None);
+            }
+        }
+        Ok(Some(keys))
     }
 
     /// What there is of a customer, on one channel or on all.

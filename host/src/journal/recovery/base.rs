@@ -62,6 +62,8 @@ pub struct Base {
     pub was_stopped: bool,
     /// What speaks of rows that are missing from them.
     pub doubt: Option<String>,
+    /// They are of an earlier version, which a start brings to this one: nothing is made of them before that.
+    pub is_older: bool,
 }
 
 impl Base {
@@ -79,6 +81,7 @@ impl Base {
             lineage: log.lineage.oldest(),
             was_stopped: true,
             doubt: None,
+            is_older: false,
         })
     }
 
@@ -115,8 +118,19 @@ pub fn looks_at(file: &Path, kind: Kind) -> Result<Vec<Base>, JournalError> {
         let Mark { applied, was_stopped, .. } = mark;
         let is_torn = beside == Wal::Broken && !is_alone;
         let (form, doubt) = (Form::AsItIs, mark.says_of_a_lost_write());
-        let base =
-            Base { file, kind, form, is_alone, is_torn, applied, log, lineage, was_stopped, doubt };
+        let base = Base {
+            file,
+            kind,
+            form,
+            is_alone,
+            is_torn,
+            applied,
+            log,
+            lineage,
+            was_stopped,
+            doubt,
+            is_older: verify::is_older(connection)?,
+        };
         Ok::<_, JournalError>((base, mark))
     };
     let alone = wal::without_wal(file).map_err(JournalError::from);

@@ -43,9 +43,11 @@ impl Lineage {
         if !connection.query_row(exists, [], |row| row.get(0))? {
             return Ok(Self(mark.log.map(|log| (log, 0)).into_iter().collect()));
         }
-        let passed = "SELECT log, after FROM lineage
-                      WHERE after <= (SELECT applied FROM position) ORDER BY number";
-        Ok(Self::read(connection, passed)?)
+        // By the further one, where they say in two places how far they have come.
+        let applied = mark.applied.0.cast_signed();
+        let passed =
+            format!("SELECT log, after FROM lineage WHERE after <= {applied} ORDER BY number");
+        Ok(Self::read(connection, &passed)?)
     }
 
     /// Of rows with a name and a position.

@@ -33,7 +33,8 @@ const FORGOTTEN: [(&str, &str); 4] = [
 /// The index of texts, in which nothing stands that doesn't stand elsewhere.
 const TEXTS: &str = "texts";
 
-/// What follows from `position`, and is written with it.
+/// How far the tables have come, and the page that repeats it: either can be made of the other.
+const POSITION: &str = "position";
 const AGAIN: &str = "position_again";
 
 /// Copies what stands in the tables of a file, read without any index; with what lies beside it, or without. Texts are
@@ -59,7 +60,11 @@ pub fn mended(
         let text = "only journals of this version are mended";
         return Err(JournalError::new(Trouble::Other, text));
     }
-    let leaves_out = [leaves_out, &[AGAIN]].concat();
+    let again = format!("SELECT applied FROM old.{AGAIN}");
+    let again = connection.query_row(&again, [], |row| row.get::<_, i64>(0)).ok();
+    let position = format!("SELECT * FROM old.{POSITION}");
+    let is_known = connection.query_row(&position, [], |_| Ok(())).is_ok() || again.is_none();
+    let leaves_out = [leaves_out, &[AGAIN], if is_known { &[] } else { &[POSITION][..] }].concat();
     let tables = tables(&connection, &leaves_out)?;
     let trees = Tree::all(&connection)?;
     let mut signs = Signs::of(&connection, &trees, &tables, &leaves_out)?;
@@ -86,14 +91,19 @@ pub fn mended(
         );
         connection.execute(&forget, [])?;
     }
+    if !is_known {
+        let position = "INSERT INTO position (one, applied, was_stopped) VALUES (1, ?1, 0)";
+        connection.execute(position, [again])?;
+    }
     connection.execute("UPDATE position SET indexed = 0", [])?;
-    // The further one holds. Where it can't be read, that is what is damaged.
-    let again =
-        format!("UPDATE position SET applied = max(applied, (SELECT applied FROM old.{AGAIN}))");
-    let _ = connection.execute(&again, []);
+    // The further one holds.
+    let further = "UPDATE position SET applied = max(applied, coalesce(?1, 0))";
+    connection.execute(further, [again])?;
     connection.execute_batch("COMMIT")?;
     // What can't be read mustn't take the copy with it.
-    doubts.extend(lacks_what_was_indexed(&connection)?);
+    if is_known {
+        doubts.extend(lacks_what_was_indexed(&connection)?);
+    }
     for tree in &trees {
         if signs.may_tell(tree, &tables) {
             match tree.says_of_the_copy(&connection)? {

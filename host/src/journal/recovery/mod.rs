@@ -275,10 +275,14 @@ fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
             "; the log has batches {logs}, which go on behind a backup of the batch before or of one among them"
         ),
     };
-    let what = match all.is_empty() {
+    let mut what = match all.is_empty() {
         true => format!("{} isn't there", schema::FILE),
         false => all.join("; "),
     };
+    let is_older = |way: &Way| way.base.kind == Kind::Own && way.base.is_older;
+    if outlook.ways.iter().any(is_older) {
+        what += "; it is of an earlier version, and only of this one's a damaged index is made anew: a start that succeeds brings it to that";
+    }
     let text = format!(
         "there are no whole tables to go on with ({what}): name the backups that there are (--backup FILE){joins}; what is left can perhaps be read with `sqlite3 FILE .recover`"
     );

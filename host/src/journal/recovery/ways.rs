@@ -67,7 +67,8 @@ impl Outlook {
             match looks_at(&file, kind) {
                 Ok(found) => {
                     for form in [Form::Mended, Form::Doubtful, Form::WithoutRecord] {
-                        bases.extend(found.iter().map(|base| base.made(form)));
+                        let of_today = found.iter().filter(|base| !base.is_older);
+                        bases.extend(of_today.map(|base| base.made(form)));
                     }
                     bases.extend(found);
                 }

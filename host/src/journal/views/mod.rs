@@ -100,7 +100,18 @@ impl Mark {
         });
         let (applied, kept, differs) = Default::default();
         let unused = Self { log: None, was_stopped: true, applied, kept, differs };
-        let mut mark = row.optional()?.unwrap_or(unused);
+        // Where it can't be read, that is found by whoever looks at all of it.
+        let again = "SELECT applied FROM position_again";
+        let again = connection.query_row(again, [], |row| row.get::<_, i64>(0));
+        let again = again.map(|at| Position(at.cast_unsigned())).ok();
+        let mut mark = match (row.optional(), again) {
+            // What is left of it is enough to go on with.
+            (Err(_), Some(applied)) => {
+                let differs = Some(Position::default());
+                return Ok(Self { was_stopped: false, applied, differs, ..unused });
+            }
+            (row, _) => row?.unwrap_or(unused),
+        };
         // Tables of before didn't say.
         let says = "SELECT 1 FROM pragma_table_info('position') WHERE name = 'kept'";
         if connection.prepare(says)?.exists([])? {
@@ -108,10 +119,6 @@ impl Mark {
             let kept = connection.query_row(kept, [], |row| row.get::<_, i64>(0)).optional()?;
             mark.kept = Position(kept.unwrap_or(0).cast_unsigned());
         }
-        // Where it can't be read, that is found by whoever looks at all of it.
-        let again = "SELECT applied FROM position_again";
-        let again = connection.query_row(again, [], |row| row.get::<_, i64>(0));
-        let again = again.map(|at| Position(at.cast_unsigned())).ok();
         if let Some(again) = again.filter(|again| *again != mark.applied) {
             mark.differs = Some(again.min(mark.applied));
             mark.applied = again.max(mark.applied);
