@@ -2,9 +2,10 @@
 //! They have threads of their own, each with a reader, so they stand behind no page of an export, and no HTTP
 //! worker, shard or actor waits for a disk.
 
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use crossbeam_channel::{Sender, unbounded};
 use tokio::sync::oneshot;
 
 use crate::grief::{Part, contained};
@@ -19,7 +20,47 @@ type Look = Box<dyn FnOnce(&Reader) + Send>;
 
 /// The way to the threads; they end when nobody has it any more.
 #[derive(Clone)]
-pub(super) struct Looks(Sender<Look>);
+pub(super) struct Looks(Arc<Way>);
+
+/// The last of those who have a way to the threads ends them.
+struct Way(Arc<Queue>);
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
+        self.0.comes.notify_all();
+    }
+}
+
+/// Looks that wait for a thread. (A thread of a channel's looks again and again before it sleeps, which took the host a
+/// twentieth of its time: there are few looks, and they needn't be taken within a microsecond.)
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    comes: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    looks: VecDeque<Look>,
+    is_over: bool,
+}
+
+impl Queue {
+    /// Nothing, once there will be none.
+    fn next(&self) -> Option<Look> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(look) = waiting.looks.pop_front() {
+                return Some(look);
+            }
+            if waiting.is_over {
+                return None;
+            }
+            waiting = self.comes.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
 
 impl Looks {
     /// Opens the readers and starts the threads.
@@ -27,18 +68,18 @@ impl Looks {
     /// # Errors
     /// [`JournalError`]: the tables can't be opened.
     pub fn start(data: &Path) -> Result<Self, JournalError> {
-        let (sender, inbox) = unbounded::<Look>();
+        let looks = Self(Arc::new(Way(Arc::default())));
         for _ in 0..THREADS {
-            let (reader, inbox) = (Reader::open_small(data)?, inbox.clone());
+            let (reader, queue) = (Reader::open_small(data)?, looks.0.0.clone());
             let run = move || {
-                while let Ok(look) = inbox.recv() {
+                while let Some(look) = queue.next() {
                     look(&reader);
                 }
             };
             let thread = std::thread::Builder::new().name("looks".to_owned());
             thread.spawn(run).expect("a host that can't start a thread can't start");
         }
-        Ok(Self(sender))
+        Ok(looks)
     }
 
     /// Looks.
@@ -63,7 +104,9 @@ impl Looks {
             // Whoever asked may have gone.
             let _ = found.send(seen);
         });
-        self.0.send(look).map_err(|_| JournalError::ended())?;
+        let queue = &self.0.0;
+        queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).looks.push_back(look);
+        queue.comes.notify_one();
         waiting.await.unwrap_or_else(|_| Err(JournalError::ended().into()))
     }
 }
