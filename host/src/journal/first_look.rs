@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, InterruptHandle};
 
@@ -28,6 +28,8 @@ impl FirstLook {
     const MOMENT: Duration = Duration::from_millis(250);
     /// Some seconds beside a host that works.
     const SMALL: u64 = 128 * 1024 * 1024;
+    /// A larger one is looked through once the host is there: a start has enough to read.
+    const LATER: Duration = Duration::from_secs(20);
 
     /// Begins.
     ///
@@ -41,6 +43,13 @@ impl FirstLook {
         let is_over = Arc::new(AtomicBool::new(false));
         let (stops, (done, is_done)) = (is_over.clone(), mpsc::channel());
         let look = move || {
+            let begins = Instant::now() + if is_small { Duration::ZERO } else { Self::LATER };
+            while let Some(rest) = begins.checked_duration_since(Instant::now()) {
+                if stops.load(Ordering::Acquire) {
+                    return;
+                }
+                std::thread::park_timeout(rest);
+            }
             let looked = match is_small {
                 true => verify::form(&connection),
                 false => pages(&connection, &stops),
@@ -59,13 +68,16 @@ impl FirstLook {
         };
         let thread = std::thread::Builder::new().name("look".to_owned());
         let thread = thread.spawn(look).expect("a host that can't start a thread can't start");
-        wait(&is_done);
+        if is_small {
+            wait(&is_done);
+        }
         Ok(Self { thread, is_over, interrupt })
     }
 
     /// Returns once it has ended.
     pub fn stop(self) {
         self.is_over.store(true, Ordering::Release);
+        self.thread.thread().unpark();
         while !self.thread.is_finished() {
             // It may be between two looks, which nothing interrupts.
             self.interrupt.interrupt();
