@@ -170,6 +170,8 @@ impl Agent {
             }
             Input::Restore { conversation, load, attendance } => {
                 self.on_restore(conversation, load, attendance);
+                // What has become of it all is told once, when the last was.
+                return Ok(());
             }
             Input::Recall { standing, alive_until } => {
                 self.on_recall(standing, alive_until, now, fx);
@@ -409,12 +411,11 @@ impl Agent {
         }
         let presence = Presence { status, source, label };
         if state_is_new && !self.settings.light {
+            // Seldom something new, and each word is written down.
+            let skills = self.told_queues.is_none().then(|| self.settings.skills.clone());
             for queue in &self.settings.queues {
-                let member = queue::Input::Member {
-                    agent: self.id.clone(),
-                    state,
-                    skills: self.settings.skills.clone(),
-                };
+                let member =
+                    queue::Input::Member { agent: self.id.clone(), state, skills: skills.clone() };
                 fx.push(Effect::Queue(queue.clone(), member));
             }
         }

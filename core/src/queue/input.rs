@@ -69,8 +69,9 @@ pub enum Input {
         agent: AgentId,
         /// What it says.
         state: MemberState,
-        /// What it knows.
-        skills: Arc<Skills>,
+        /// What it knows; none: what it said before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        skills: Option<Arc<Skills>>,
     },
     /// Somebody is a member no longer; offers to them are taken back.
     Leave {

@@ -186,19 +186,28 @@ impl Members {
         number
     }
 
-    /// Takes note of what a member says. True if there may be work that it couldn't get before.
-    pub fn update(&mut self, agent: AgentId, state: MemberState, skills: Arc<Skills>) -> bool {
+    /// Takes note of what a member says; and whether there may be work that it couldn't get before.
+    pub fn update(
+        &mut self,
+        agent: AgentId,
+        state: MemberState,
+        skills: Option<Arc<Skills>>,
+    ) -> (Slot, bool) {
         let slot = match self.slot(&agent) {
             Some(slot) => slot,
-            None => self.join(agent, state, skills.clone()),
+            None => self.join(agent, state, skills.clone().unwrap_or_default()),
         };
         let ranks = self.ranks(slot);
         let member = &mut self.members[slot as usize];
         let before = member.said;
         let was_stale = std::mem::replace(&mut member.stale, false) || !member.already.is_empty();
         member.already.clear();
-        let has_learnt = !Arc::ptr_eq(&member.skills, &skills) && *member.skills != *skills;
-        if has_learnt {
+        let is_new = |skills: &Arc<Skills>| {
+            !Arc::ptr_eq(&member.skills, skills) && *member.skills != **skills
+        };
+        let learnt = skills.filter(is_new);
+        let has_learnt = learnt.is_some();
+        if let Some(skills) = learnt {
             member.skills = skills;
             let levels = self.skill_names.iter().map(|skill| member.skills.get(skill).copied());
             member.levels = levels.map(Option::unwrap_or_default).collect();
@@ -214,7 +223,7 @@ impl Members {
             || state.spare_units > before.spare_units;
         member.said = state;
         self.rerank(slot, ranks);
-        was_stale || has_learnt || has_more || state.status != before.status
+        (slot, was_stale || has_learnt || has_more || state.status != before.status)
     }
 
     fn join(&mut self, agent: AgentId, state: MemberState, skills: Arc<Skills>) -> Slot {

@@ -267,17 +267,16 @@ impl Queue {
         &mut self,
         agent: AgentId,
         state: MemberState,
-        skills: Arc<crate::skills::Skills>,
+        skills: Option<Arc<crate::skills::Skills>>,
         now: Timestamp,
         fx: &mut Effects,
     ) {
         let was_staffed = self.members.signed_in() > 0;
         // Also while it is closed: should it be configured again, nobody says once more that they are members.
-        let may_get_more = self.members.update(agent.clone(), state, skills);
+        let (slot, may_get_more) = self.members.update(agent, state, skills);
         if !may_get_more || self.closed {
             return;
         }
-        let slot = self.members.slot(&agent).expect("it has just been told of");
         self.recheck_offers_of(slot, now, fx);
         self.give_work_to(slot, now, fx);
         self.if_the_last_left(was_staffed, now, fx);

@@ -61,7 +61,7 @@ fn skilled(
         idle_since: Timestamp(last_assigned),
         sign_in: 1,
     };
-    Input::Member { agent: agent.into(), state, skills: Arc::new(skills) }
+    Input::Member { agent: agent.into(), state, skills: Some(Arc::new(skills)) }
 }
 
 fn step(queue: &mut Queue, input: Input) -> Vec<(String, OfferId, u128)> {
@@ -220,7 +220,7 @@ fn each_strategy_has_its_own_first() {
                 sign_in: 1,
             };
             let skills = Arc::new([("german".into(), german)].into_iter().collect());
-            let _ = step(queue, Input::Member { agent: agent.into(), state, skills });
+            let _ = step(queue, Input::Member { agent: agent.into(), state, skills: Some(skills) });
         };
         say("roomy", 9, 2, 900, 900, 2);
         say("rested", 4, 0, 500, 100, 3);

@@ -2,7 +2,7 @@
 //! it, and what queues chose (ROUTE-15, OPS-08). It is written in bulk, some milliseconds later, and
 //! nothing waits for it: a crash costs the last moment of the record, never a work item.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use cordboard_core::presence::Attendance;
 use cordboard_core::time::Timestamp;
 use cordboard_core::workstream::Workstream;
 use cordboard_core::{Agent, Queue, agent, queue};
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -78,7 +79,7 @@ pub(super) struct Restoring<'a> {
     recorder: &'a Recorder,
     at: Timestamp,
     /// What an agent's conversations believe, and those that do.
-    pending: HashMap<AgentId, (Option<Attendance>, Held)>,
+    pending: FxHashMap<AgentId, (Option<Attendance>, Held)>,
     ahead: usize,
 }
 
@@ -88,7 +89,7 @@ impl<'a> Restoring<'a> {
     const MOST_AHEAD: usize = 64;
 
     pub fn new(recorder: &'a Recorder, at: Timestamp) -> Self {
-        Self { recorder, at, pending: HashMap::new(), ahead: 0 }
+        Self { recorder, at, pending: FxHashMap::default(), ahead: 0 }
     }
 
     /// Notes what an agent is about to be told; each agent's entries keep their order.
