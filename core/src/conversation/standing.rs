@@ -1,5 +1,7 @@
 //! The few facts about a conversation from which queues and ledgers are rebuilt (CAP-04).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::agent;
@@ -31,7 +33,7 @@ pub struct Standing {
     /// The age that counts in the queue.
     pub queued_at: Timestamp,
     /// How it was classified, and who else holds it.
-    pub ticket: Ticket,
+    pub ticket: Arc<Ticket>,
 }
 
 /// The part of it that is the same for many conversations; one column.
@@ -157,7 +159,7 @@ impl Conversation {
             occupies: self.occupies,
             returning: self.returning,
             queued_at: self.queued_at,
-            ticket: Ticket {
+            ticket: Arc::new(Ticket {
                 queue: self.queue.clone(),
                 priority: self.class.priority,
                 units: self.class.units,
@@ -170,7 +172,7 @@ impl Conversation {
                 attendance: self.attendance(),
                 declined: self.declined.clone(),
                 revision: self.goes_by().revision,
-            },
+            }),
         }
     }
 

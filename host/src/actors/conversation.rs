@@ -317,7 +317,7 @@ pub(super) fn tell_all(answers: Answers, directory: &Directory) {
 fn written(loaded: &Loaded) -> Option<Written> {
     let (machine, stored) = (loaded.dialogue.machine()?, loaded.stored.as_ref()?);
     let mut standing = machine.standing();
-    standing.ticket.revision = stored.revision;
+    Arc::make_mut(&mut standing.ticket).revision = stored.revision;
     Some(Written { standing, wake_at: stored.wake_at, version: stored.snapshot })
 }
 

@@ -63,7 +63,7 @@ impl Row {
             returning: standing.returning,
             queued_at: standing.queued_at,
             wake_at: conversation.wake_at(),
-            ticket: rmp_serde::to_vec_named(&standing.ticket).expect("a ticket can be encoded"),
+            ticket: rmp_serde::to_vec_named(&*standing.ticket).expect("a ticket can be encoded"),
             queue: conversation.queue().to_string(),
         }
     }

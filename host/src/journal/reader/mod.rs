@@ -10,6 +10,7 @@ mod sizes;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use cordboard_core::Conversation;
 use cordboard_core::conversation::{Event, Standing, State, Ticket};
@@ -293,7 +294,8 @@ impl Reader {
         let mut agents: Names<AgentId> = Default::default();
         let mut workstreams: Names<WorkstreamId> = Default::default();
         let mut channels: Names<ChannelId> = Default::default();
-        let mut tickets: FxHashMap<Vec<u8>, Ticket> = Default::default();
+        let mut tickets: FxHashMap<Vec<u8>, Arc<Ticket>> = Default::default();
+        let usual = Arc::new(Ticket::default());
         while let Some(row) = rows.next()? {
             let agent = match row.get_ref(2)?.as_str_or_null()? {
                 None => None,
@@ -302,11 +304,11 @@ impl Reader {
             let workstream = interned(&mut workstreams, row.get_ref(6)?.as_str()?);
             let channel = interned(&mut channels, row.get_ref(9)?.as_str()?);
             let ticket = match row.get_ref(8)?.as_blob_or_null()? {
-                None => Ticket::default(),
+                None => usual.clone(),
                 Some(bytes) => match tickets.get(bytes) {
                     Some(ticket) => ticket.clone(),
                     None => {
-                        let ticket: Ticket = decoded(row, 8)?;
+                        let ticket = Arc::new(decoded::<Ticket>(row, 8)?);
                         if tickets.len() < MOST_TICKETS_KEPT {
                             tickets.insert(bytes.to_vec(), ticket.clone());
                         }
