@@ -211,6 +211,6 @@ impl Life {
 
     fn is_kept(&self, conversation: ConversationId) -> bool {
         let standing = self.world.conversation(conversation).expect("it waits").standing();
-        standing.ticket.prefer.is_some_and(|prefer| self.world.now() < prefer.until)
+        standing.ticket.prefer.as_ref().is_some_and(|prefer| self.world.now() < prefer.until)
     }
 }
