@@ -68,7 +68,7 @@ async fn a_damaged_journal_is_said_and_left_as_it_is() {
 }
 
 /// Twenty bits of a page that a start doesn't read: the host runs, and isn't taken for whole; nor is a copy of it.
-// OPS-03 OPS-04 OPS-10
+// OPS-03 OPS-10
 #[actix_web::test]
 async fn damage_that_a_start_doesnt_meet_is_found_and_no_backup_is_made_of_it() {
     let mut setup = Setup::new();

@@ -1,4 +1,4 @@
-//! How much there is: what grows has a metric (OPS-04).
+//! How much there is: what grows has a metric.
 
 use std::path::Path;
 
