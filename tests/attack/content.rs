@@ -287,8 +287,18 @@ async fn a_report_that_outruns_its_send_counts_and_one_of_another_channel_doesnt
     };
     assert_eq!(post("hello".to_owned()).await, 200);
     let id = kim.accept_next().await;
+    let calls = async || {
+        let metrics = host.text(&token, "/metrics").await;
+        let calls = "cordboard_plugin_calls_total{channel=\"odd\"} ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(calls));
+        line.unwrap().parse::<u32>().unwrap()
+    };
+    let before = calls().await;
     kim.must(json!({ "type": "reply", "conversation": id, "text": "as P1" })).await;
-    // Its provider reports before it has answered.
+    // Its provider has it, and reports before it has answered.
+    while calls().await == before {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let report = actix_web::rt::spawn(post("report P1".to_owned()));
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert!(!report.is_finished(), "it is kept until the send is settled");

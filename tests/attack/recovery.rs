@@ -1,5 +1,6 @@
 //! What an operator is told to do after damage, done: it leads to no less than there is.
 
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use cordboard_tests::emulator::Provider;
@@ -351,13 +352,26 @@ async fn damaged_tables_that_take_nothing_end_the_host_with_advice_that_helps() 
                 DROP TABLE gone; PRAGMA wal_checkpoint(TRUNCATE)";
     tables.execute_batch(free).unwrap();
     drop(tables);
-    let mut bytes = std::fs::read(&file).unwrap();
-    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap()) as usize;
+    let whole = std::fs::read(&file).unwrap();
+    let trunk = u32::from_be_bytes(whole[32..36].try_into().unwrap()) as usize;
+    let mut bytes = whole.clone();
     bytes[(trunk - 1) * 4096..][..4096].fill(0);
-    std::fs::write(&file, bytes).unwrap();
+    // A start looks at it.
+    std::fs::write(&file, &bytes).unwrap();
+    let (code, said) = setup.run(&["run", setup.config()]);
+    assert!(code == 3 && said.contains("its list of free pages is damaged"), "{code} {said}");
+    assert!(said.contains("journal recover"), "{said}");
+    std::fs::write(&file, &whole).unwrap();
+    // One that nothing reads, and what is new belongs there.
+    let tables = rusqlite::Connection::open(&file).unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'decisions_conversation'";
+    let root: u64 = tables.query_row(root, [], |row| row.get::<_, u32>(0)).unwrap().into();
+    drop(tables);
+    let damaged = std::fs::File::options().write(true).open(&file).unwrap();
+    damaged.write_all_at(&[0; 4096], (root - 1) * 4096).unwrap();
     let (code, said) = setup.run(&["run", setup.config()]);
     assert!(code == 3 && said.contains("all of that is in the log"), "{code} {said}");
-    assert!(said.contains("journal recover"), "{said}");
+    assert!(said.contains("journal recover") && !said.contains("another program"), "{said}");
     let (code, said) = setup.run(&["journal", "recover", setup.config()]);
     assert!(code == 0 && said.contains("that is all that was acknowledged"), "{code} {said}");
     let host = setup.start(&["--strict"]).await;
@@ -365,5 +379,5 @@ async fn damaged_tables_that_take_nothing_end_the_host_with_advice_that_helps() 
     assert!((0..20).all(|n| kept.contains(&format!("text {n}"))), "{} are left", kept.len());
     assert_eq!(says(&emulators.world, 20).await, 200);
     setup.stop_and_replay(host);
-    held("a damaged list of free pages", "the host ends and says what helps, which has everything");
+    held("damaged pages of tables", "the host ends and says what helps, which has everything");
 }

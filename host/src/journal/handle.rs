@@ -241,8 +241,10 @@ impl Journal {
 
     fn not_seen(&self) -> JournalError {
         let much = || "what is committed can't be seen yet: there is too much of it".to_owned();
-        let why = self.is_hopeless().or_else(|| self.health.problem());
-        JournalError::new(Trouble::Held, why.unwrap_or_else(much))
+        if let Some(why) = self.is_hopeless() {
+            return JournalError::new(Trouble::Other, why);
+        }
+        JournalError::new(Trouble::Held, self.health.problem().unwrap_or_else(much))
     }
 
     /// Why nothing is committed any more, as what is can't be made visible and never will be.

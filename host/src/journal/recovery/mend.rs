@@ -380,7 +380,7 @@ fn has_gaps(connection: &Connection, table: &str) -> rusqlite::Result<Option<Str
     }))
 }
 
-/// Whose page that is.
+/// Who leads to a page.
 const LEADS_TO: &str = "SELECT name FROM dbstat WHERE schema = 'old' AND pageno = ?1";
 
 /// The first that leads to it; what comes behind it perhaps can't be read.
