@@ -358,6 +358,46 @@ async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_l
     setup.stop_and_replay(host);
 }
 
+/// What was on its way to a look when its customer was erased.
+// SEC-02 SEC-04
+#[actix_web::test]
+async fn a_webhook_that_comes_again_in_the_moment_of_an_erasure_opens_nothing() {
+    const CUSTOMERS: usize = 12;
+    let mut setup = Setup::new();
+    setup.workstream = "reopen_within: \"0s\",".to_owned();
+    let emulators = setup.with_emulators();
+    let [kims, sams, roots] = ["kim", "sam", "root"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict", "--idle-after", "1"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let (world, host) = (&emulators.world, &host);
+    let customers: Vec<(String, String)> =
+        (0..CUSTOMERS).map(|n| (format!("+142555501{n:02}"), format!("SM{n:032x}"))).collect();
+    for (customer, kept) in &customers {
+        assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+        let id = kim.accept_next().await;
+        kim.must(json!({ "type": "end", "conversation": id })).await;
+        kim.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
+        host.until_state(&sams, &id, "closed").await;
+    }
+    // None of them is in memory any more, and each repetition has to look.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    for (customer, kept) in &customers {
+        let path = data_of(customer);
+        let erases = host.delete(&roots, &path);
+        let comes_again = async {
+            for wait in 0..10 {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+            }
+        };
+        let ((status, answer), ()) = tokio::join!(erases, comes_again);
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
+        assert_eq!(host.conversations_of(&sams, customer).await.len(), 0, "{customer}");
+    }
+    held("webhooks that come again while their customer is erased", "nobody comes back by them");
+}
+
 // SEC-02 CH-03 CH-12
 #[actix_web::test]
 async fn a_signature_that_holds_for_two_messages_counts_for_the_one_that_was_sent() {

@@ -29,8 +29,10 @@ pub(super) enum Question {
         live: Option<ConversationId>,
         /// It takes no message any more.
         not: Option<ConversationId>,
-        /// Who was erased may have written the same.
+        /// The message's key.
         dedup: Option<Key>,
+        /// Who was erased may have written the same, as far as was known when it was asked.
+        may_be_spent: bool,
     },
     /// Only that, as it is known who takes it.
     IsSpent(Key),
@@ -67,13 +69,20 @@ impl Question {
                 let found = OnDisk::read(reader, id)?;
                 Ok(found.map_or(Found::Nothing, |found| Found::Conversation(Box::new(found))))
             }
-            Self::Taker { dedup: Some(key), .. } | Self::IsSpent(key)
+            Self::Taker { dedup: Some(key), may_be_spent: true, .. } | Self::IsSpent(key)
                 if reader.is_spent(key)? =>
             {
                 Ok(Found::Spent)
             }
             Self::IsSpent(_) => Ok(Found::IsntSpent),
-            Self::Taker { key, live, not, .. } => taker(reader, &key, live, not),
+            Self::Taker { key, live, not, dedup, .. } => {
+                let found = taker(reader, &key, live, not)?;
+                // In this order: where its conversation was there no more, that it is spent was there before.
+                Ok(match (&found, dedup) {
+                    (Found::Begins(..), Some(key)) if reader.is_spent(key)? => Found::Spent,
+                    _ => found,
+                })
+            }
         }
     }
 }
@@ -137,15 +146,16 @@ impl Shard {
 
     /// What has to be read before it can be dealt with; nothing if all is in memory.
     pub(super) fn question_of(&self, deliver: &Deliver) -> Option<Question> {
-        let dedup = self.dedup_of(deliver);
+        let spent = self.dedup_of(deliver);
         if self.live_of(&deliver.to).is_some() {
-            return dedup.map(Question::IsSpent);
+            return spent.map(Question::IsSpent);
         }
         Some(match &deliver.to {
             To::Id(id) => Question::Conversation(*id),
             To::Thread { key, not, .. } => {
                 let live = self.threads.get(key).copied();
-                Question::Taker { key: key.clone(), live, not: *not, dedup }
+                let (dedup, may_be_spent) = (deliver.dedup, spent.is_some());
+                Question::Taker { key: key.clone(), live, not: *not, dedup, may_be_spent }
             }
         })
     }

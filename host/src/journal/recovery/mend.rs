@@ -62,8 +62,11 @@ pub fn mended(
     }
     let again = format!("SELECT applied FROM old.{AGAIN}");
     let again = connection.query_row(&again, [], |row| row.get::<_, i64>(0)).ok();
-    let position = format!("SELECT * FROM old.{POSITION}");
-    let is_known = connection.query_row(&position, [], |_| Ok(())).is_ok() || again.is_none();
+    let position = format!("SELECT applied FROM old.{POSITION}");
+    let position = connection.query_row(&position, [], |row| row.get::<_, i64>(0)).optional();
+    let (lines, error) = said(&connection, &format!("PRAGMA old.quick_check('{POSITION}')"));
+    let is_sound = position.is_ok() && error.is_none() && lines == ["ok"];
+    let is_known = is_sound || again.is_none();
     let leaves_out = [leaves_out, &[AGAIN], if is_known { &[] } else { &[POSITION][..] }].concat();
     let tables = tables(&connection, &leaves_out)?;
     let trees = Tree::all(&connection)?;

@@ -73,7 +73,7 @@ pub struct Mark {
     /// So far, at least, the file itself has it, whatever lies beside it: one that hasn't is of an earlier time than that.
     pub kept: Position,
     /// The lesser of the two, where it is said again and not the same: one of those two pages is of before, as the disk
-    /// has lost a write that it said was done.
+    /// has lost a write that it said was done. 0: that can't be read.
     pub differs: Option<Position>,
 }
 
@@ -128,13 +128,15 @@ impl Mark {
 
     /// In words, if a write was lost.
     pub fn says_of_a_lost_write(&self) -> Option<String> {
-        let lesser = self.differs?;
-        Some(format!(
-            "{} says in one place that it has batch {} and in another that it ends at {}: the disk has lost a write",
-            schema::FILE,
-            self.applied.0,
-            lesser.0
-        ))
+        let (file, applied, lesser) = (schema::FILE, self.applied.0, self.differs?);
+        Some(match lesser {
+            Position(0) => format!(
+                "{file} says in one place only that it has batch {applied}: the other can't be read"
+            ),
+            Position(lesser) => format!(
+                "{file} says in one place that it has batch {applied} and in another that it ends at {lesser}: the disk has lost a write"
+            ),
+        })
     }
 
     /// Where this is said by a file with what lies beside it: whether that is of another time than the file, which says
