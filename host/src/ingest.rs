@@ -86,21 +86,14 @@ fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
     Deliver { dedup: Some(dedup), ..Deliver::new(to, input) }
 }
 
-/// Which reply it is on: by our own reference, or by the provider's id.
+/// Which reply it is on, by the provider's id.
 fn target_of(
     channel: &ChannelId,
     report: &sdk::DeliveryReport,
     reader: &Reader,
 ) -> Result<Option<Reference>, JournalError> {
-    let by_reference = report.reference.as_deref().and_then(|name| name.parse::<Reference>().ok());
-    let Some(reference) = by_reference else {
-        let sent = reader.sent_as(&Target::channel(channel), &report.provider_id)?;
-        return Ok(sent.and_then(|name| name.parse().ok()));
-    };
-    // A name of another channel's reply is nobody's here.
-    let machine = reader.conversation(reference.conversation)?;
-    let is_ours = machine.is_some_and(|machine| machine.channel() == channel);
-    Ok(is_ours.then_some(reference))
+    let sent = reader.sent_as(&Target::channel(channel), &report.provider_id)?;
+    Ok(sent.and_then(|name| name.parse().ok()))
 }
 
 fn delivery(target: Reference, report: &sdk::DeliveryReport) -> Deliver {
@@ -116,10 +109,37 @@ fn delivery(target: Reference, report: &sdk::DeliveryReport) -> Deliver {
     Deliver::new(To::Id(conversation), Input::Delivery { message, said_at, delivery })
 }
 
-/// Tells conversations what became of their replies. A report may outrun the commit of its own send: all that
-/// may be of what is being sent on this channel just now wait together, and for no longer than a provider
-/// waits.
+/// Tells conversations what became of their replies. By our own reference they know them before they go out; nothing has to
+/// be read for that. Another channel's reply by its name is nobody's.
 async fn give_reports(
+    channel: &ChannelId,
+    reports: Vec<sdk::DeliveryReport>,
+    directory: &Directory,
+) -> Result<(), NotTaken> {
+    let (mut told, mut others) = (Vec::new(), Vec::new());
+    for report in reports {
+        let reference = report.reference.as_deref().and_then(|name| name.parse().ok());
+        match reference {
+            Some(reference) => {
+                let only_of = Some(channel.clone());
+                told.push(directory.ask(Deliver { only_of, ..delivery(reference, &report) }));
+            }
+            None => others.push(report),
+        }
+    }
+    for answer in futures_util::future::join_all(told).await {
+        match answer {
+            Answer::Unavailable(why) => return Err(NotTaken::Later(why)),
+            Answer::NotFound => tracing::debug!(%channel, "report of an unknown reply"),
+            _ => {}
+        }
+    }
+    give_reports_by_id(channel, others, directory).await
+}
+
+/// The same by the provider's id. A report may outrun the commit of its own send: all that may be of what is being sent on
+/// this channel just now wait together, and for no longer than a provider waits.
+async fn give_reports_by_id(
     channel: &ChannelId,
     mut reports: Vec<sdk::DeliveryReport>,
     directory: &Directory,

@@ -127,6 +127,9 @@ impl ConversationActor {
     /// What is left in `input` hasn't been passed on.
     fn deal_with(&mut self, input: &mut Option<Deliver>) {
         let Some(deliver) = input else { return };
+        if deliver.only_of.as_ref().is_some_and(|channel| channel != self.dialogue.channel()) {
+            return deliver.give(Answer::NotFound);
+        }
         let now = clock::now();
         // ROUTE-17: whatever it is told, it deals with under today's settings.
         let edition = self.directory.in_force.edition();

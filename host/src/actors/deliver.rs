@@ -1,7 +1,7 @@
 //! An input on its way to a conversation, and what becomes of it.
 
 use cordboard_core::conversation::Input;
-use cordboard_core::ids::{Address, ConversationId};
+use cordboard_core::ids::{Address, ChannelId, ConversationId};
 use cordboard_core::notice::ThreadKey;
 use tokio::sync::oneshot;
 
@@ -40,6 +40,8 @@ pub struct Deliver {
     pub to: To,
     /// What.
     pub input: Input,
+    /// It is of this channel: a conversation of another one isn't there for it.
+    pub only_of: Option<ChannelId>,
     /// Must not have happened before.
     pub dedup: Option<i64>,
     /// The outbox row that this settles, and the provider's id of it.
@@ -55,7 +57,16 @@ pub struct Deliver {
 impl Deliver {
     /// Something that nobody waits for.
     pub fn new(to: To, input: Input) -> Self {
-        Self { to, input, dedup: None, settles: None, answer: None, attempts: 0, waits: None }
+        Self {
+            to,
+            input,
+            only_of: None,
+            dedup: None,
+            settles: None,
+            answer: None,
+            attempts: 0,
+            waits: None,
+        }
     }
 
     /// To whoever waits, if anybody does.
