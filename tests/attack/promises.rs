@@ -210,7 +210,7 @@ async fn what_waits_to_be_sent_isnt_sent_to_whoever_has_said_stop() {
 // CH-12
 #[actix_web::test]
 async fn what_waits_for_its_turn_isnt_sent_to_whoever_has_said_stop() {
-    const SIDE_BY_SIDE: usize = 32;
+    const SIDE_BY_SIDE: usize = 64;
     const ALL: usize = SIDE_BY_SIDE + 8;
     let mut setup = Setup::new();
     setup.agents =

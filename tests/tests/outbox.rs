@@ -137,7 +137,7 @@ async fn a_reply_waits_until_credentials_are_mended() {
 // OPS-03
 #[actix_web::test]
 async fn what_waits_for_its_turn_goes_out_after_a_kill() {
-    const ALL: usize = 60;
+    const ALL: usize = 100;
     let mut setup = Setup::new();
     setup.agents = (0..ALL)
         .map(|n| format!("(id: \"a{n}\", name: \"A{n}\", queues: [\"support\"]),"))

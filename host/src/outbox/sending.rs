@@ -7,7 +7,7 @@ use dashmap::DashMap;
 use crate::journal::Target;
 
 /// Under way at a time with one target.
-pub(super) const SIDE_BY_SIDE: usize = 32;
+pub(super) const SIDE_BY_SIDE: usize = 64;
 
 /// Attempts whose outcome isn't on disk yet, by target: a provider may report one before that.
 #[derive(Clone, Default)]
