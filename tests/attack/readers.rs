@@ -109,7 +109,8 @@ async fn searches_keep_no_text_waiting() {
     };
     let ((found, all), longest) = futures_util::future::join(searched, texts).await;
     assert!(found.iter().all(|(status, _)| matches!(status, 200 | 429)), "{found:?}");
-    assert!(longest * 4 < all, "a text waited {longest:?} of {all:?}");
+    // With two processors, and both of them searching, it waits for one of those; not for all that search.
+    assert!(longest * 2 < all, "a text waited {longest:?} of {all:?}");
     let (all, longest) = (all.as_millis(), longest.as_millis());
     held("searches at once", &format!("six took {all} ms, a text meanwhile {longest} ms at most"));
 }

@@ -27,6 +27,21 @@ fn root_of(file: &Path, name: &str) -> usize {
     root as usize - 1
 }
 
+/// Frees pages as the host does, so many; the file then, and the page (counted from 0) that lists them.
+fn frees(file: &Path, count: u32) -> (Vec<u8>, usize) {
+    let tables = rusqlite::Connection::open(file).unwrap();
+    let free = format!(
+        "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
+         INSERT INTO gone SELECT randomblob(4000) FROM audit LIMIT {count}; DROP TABLE gone;
+         PRAGMA wal_checkpoint(TRUNCATE)"
+    );
+    tables.execute_batch(&free).unwrap();
+    drop(tables);
+    let bytes = std::fs::read(file).unwrap();
+    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap());
+    (bytes, trunk as usize - 1)
+}
+
 fn root_of_bytes(bytes: &[u8], name: &str) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.sqlite");
@@ -147,15 +162,8 @@ async fn a_damaged_list_of_free_pages_costs_nothing() {
     life.stop();
     life.trims();
     let file = life.data().join(FILES[0]);
-    let tables = rusqlite::Connection::open(&file).unwrap();
-    let free = "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
-                INSERT INTO gone SELECT randomblob(4000) FROM audit; DROP TABLE gone;
-                PRAGMA wal_checkpoint(TRUNCATE)";
-    tables.execute_batch(free).unwrap();
-    drop(tables);
-    let bytes = std::fs::read(&file).unwrap();
-    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap());
-    spoil(&file, trunk as usize - 1);
+    let (_, trunk) = frees(&file, 60);
+    spoil(&file, trunk);
     assert!(!verify::folder(&life.data(), true).unwrap().wrong.is_empty());
     let backup = life.backups[0].0.clone();
     let recovered = recover(&life.data(), &[backup], Terms::default(), 7).unwrap().unwrap();
@@ -348,16 +356,11 @@ async fn a_list_that_names_a_page_which_is_used_keeps_a_start() {
     life.stop();
     life.trims();
     let file = life.data().join(FILES[0]);
+    let (mut bytes, trunk) = frees(&file, 5);
     let tables = rusqlite::Connection::open(&file).unwrap();
-    let free = "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
-                INSERT INTO gone SELECT randomblob(4000) FROM audit LIMIT 5; DROP TABLE gone;
-                PRAGMA wal_checkpoint(TRUNCATE)";
-    tables.execute_batch(free).unwrap();
     let leaf = "SELECT pageno FROM dbstat WHERE name = 'audit' AND pagetype = 'leaf'";
     let leaf: u32 = tables.query_row(leaf, [], |row| row.get(0)).unwrap();
     drop(tables);
-    let mut bytes = std::fs::read(&file).unwrap();
-    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap()) as usize - 1;
     bytes[trunk * PAGE + 8..][..4].copy_from_slice(&leaf.to_be_bytes());
     std::fs::write(&file, bytes).unwrap();
     let start = Journal::open(&life.data()).map(drop).unwrap_err().to_string();
@@ -397,14 +400,7 @@ async fn a_list_of_free_pages_that_is_of_before_costs_nothing() {
     life.says(30).await;
     life.stop();
     let file = life.data().join(FILES[0]);
-    let tables = rusqlite::Connection::open(&file).unwrap();
-    let free = "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
-                INSERT INTO gone SELECT randomblob(4000) FROM audit; DROP TABLE gone;
-                PRAGMA wal_checkpoint(TRUNCATE)";
-    tables.execute_batch(free).unwrap();
-    drop(tables);
-    let before = std::fs::read(&file).unwrap();
-    let trunk = u32::from_be_bytes(before[32..36].try_into().unwrap()) as usize - 1;
+    let (before, trunk) = frees(&file, 60);
     life.open();
     life.says(60).await;
     life.stop();
