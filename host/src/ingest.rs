@@ -55,13 +55,22 @@ pub async fn ingest(
             sdk::Event::Delivery(report) => reports.push(report),
         }
     }
-    for answer in futures_util::future::join_all(waiting).await {
-        if let Answer::Unavailable(why) = answer {
-            return Err(NotTaken::Later(why));
-        }
-    }
+    all_taken(waiting).await?;
     give_reports(channel, reports, directory).await?;
     Ok(refused)
+}
+
+/// Returns once all of it is on disk; how many have found no conversation.
+async fn all_taken(asked: Vec<impl Future<Output = Answer>>) -> Result<usize, NotTaken> {
+    let mut unknown = 0;
+    for answer in futures_util::future::join_all(asked).await {
+        match answer {
+            Answer::Unavailable(why) => return Err(NotTaken::Later(why)),
+            Answer::NotFound => unknown += 1,
+            _ => {}
+        }
+    }
+    Ok(unknown)
 }
 
 fn inbound(channel: &ChannelId, message: sdk::Inbound) -> Deliver {
@@ -127,12 +136,9 @@ async fn give_reports(
             None => others.push(report),
         }
     }
-    for answer in futures_util::future::join_all(told).await {
-        match answer {
-            Answer::Unavailable(why) => return Err(NotTaken::Later(why)),
-            Answer::NotFound => tracing::debug!(%channel, "report of an unknown reply"),
-            _ => {}
-        }
+    let unknown = all_taken(told).await?;
+    if unknown > 0 {
+        tracing::debug!(%channel, unknown, "reports of unknown replies");
     }
     give_reports_by_id(channel, others, directory).await
 }
@@ -168,11 +174,7 @@ async fn give_reports_by_id(
                 None => unknown.push(report),
             }
         }
-        for answer in futures_util::future::join_all(told).await {
-            if let Answer::Unavailable(why) = answer {
-                return Err(NotTaken::Later(why));
-            }
-        }
+        all_taken(told).await?;
         reports = unknown;
         if !is_sending || reports.is_empty() {
             break;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use cordboard_tests::emulator::{Failure, Provider, twilio_webhook};
-use cordboard_tests::harness::{LIMIT, Screen, Setup, data_of, eventually};
+use cordboard_tests::harness::{HostProcess, LIMIT, Screen, Setup, data_of, eventually};
 use serde_json::{Value, json};
 
 use crate::tools::{connect, held, until_closed};
@@ -319,6 +319,14 @@ async fn what_changes_hands_while_it_is_ended_is_noted_or_goes_on() {
     held("an end and a transfer at once", &format!("{COUNT} times, both done in {both}"));
 }
 
+/// The next conversation, from its offer to its end.
+async fn takes_and_closes(screen: &mut Screen, host: &HostProcess, token: &str) {
+    let id = screen.accept_next().await;
+    screen.must(json!({ "type": "end", "conversation": id })).await;
+    screen.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
+    host.until_state(token, &id, "closed").await;
+}
+
 // SEC-02 CONV-01
 #[actix_web::test]
 async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_later() {
@@ -332,10 +340,7 @@ async fn a_webhook_that_somebody_kept_opens_nothing_however_many_conversations_l
     let world = &emulators.world;
     assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
     for n in 0..5 {
-        let id = kim.accept_next().await;
-        kim.must(json!({ "type": "end", "conversation": id })).await;
-        kim.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
-        host.until_state(&sams, &id, "closed").await;
+        takes_and_closes(&mut kim, &host, &sams).await;
         if n < 4 {
             assert_eq!(world.text(Provider::Twilio, customer, &format!("text {n}")).await, 200);
         }
@@ -374,10 +379,7 @@ async fn a_webhook_that_comes_again_in_the_moment_of_an_erasure_opens_nothing() 
         (0..CUSTOMERS).map(|n| (format!("+142555501{n:02}"), format!("SM{n:032x}"))).collect();
     for (customer, kept) in &customers {
         assert_eq!(world.deliver(Provider::Twilio, kept, customer, "kept").await, 200);
-        let id = kim.accept_next().await;
-        kim.must(json!({ "type": "end", "conversation": id })).await;
-        kim.must(json!({ "type": "finish_wrap_up", "conversation": id })).await;
-        host.until_state(&sams, &id, "closed").await;
+        takes_and_closes(&mut kim, host, &sams).await;
     }
     // None of them is in memory any more, and each repetition has to look.
     tokio::time::sleep(Duration::from_millis(2500)).await;

@@ -39,9 +39,7 @@ impl Conversation {
             message.media = reply.media;
             message.delivery = Some(Delivery::Queued);
         });
-        let place = fx.events.len();
-        self.record(Event::ReplyQueued { message }, now, fx);
-        self.show_what_was_said(place, fx);
+        self.say(Event::ReplyQueued { message }, now, fx);
         Ok(())
     }
 
@@ -55,9 +53,7 @@ impl Conversation {
         let message = self.entry(Author::System, text, now, |message| {
             message.delivery = Some(Delivery::Queued);
         });
-        let place = fx.events.len();
-        self.record(Event::ReplyQueued { message }, now, fx);
-        self.show_what_was_said(place, fx);
+        self.say(Event::ReplyQueued { message }, now, fx);
     }
 
     pub(super) fn on_note(
@@ -72,9 +68,7 @@ impl Conversation {
         }
         let message =
             self.entry(Author::Agent(agent), text, now, |message| message.internal = true);
-        let place = fx.events.len();
-        self.record(Event::NoteAdded { message }, now, fx);
-        self.show_what_was_said(place, fx);
+        self.say(Event::NoteAdded { message }, now, fx);
         Ok(())
     }
 
@@ -101,9 +95,7 @@ impl Conversation {
         if !is_news {
             return;
         }
-        let place = fx.events.len();
-        self.record(Event::DeliveryChanged { message, delivery }, now, fx);
-        self.show_what_was_said(place, fx);
+        self.say(Event::DeliveryChanged { message, delivery }, now, fx);
     }
 
     fn entry(
@@ -126,6 +118,13 @@ impl Conversation {
         };
         set(&mut message);
         message
+    }
+
+    /// Records it, and shows it to those who have it open.
+    fn say(&mut self, event: Event, now: Timestamp, fx: &mut Effects) {
+        let place = fx.events.len();
+        self.record(event, now, fx);
+        self.show_what_was_said(place, fx);
     }
 
     /// To those who have it open: the event at this place, of what was said or became of it. For nobody nothing is copied.

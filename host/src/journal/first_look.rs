@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,8 @@ impl FirstLook {
         let thread = std::thread::Builder::new().name("look".to_owned());
         let thread = thread.spawn(look).expect("a host that can't start a thread can't start");
         if is_small {
-            wait(&is_done);
+            // In time or not.
+            let _ = is_done.recv_timeout(Self::MOMENT);
         }
         Ok(Self { thread, is_over, interrupt })
     }
@@ -90,17 +91,9 @@ impl FirstLook {
     }
 }
 
-fn wait(is_done: &Receiver<()>) {
-    // In time or not.
-    let _ = is_done.recv_timeout(FirstLook::MOMENT);
-}
-
 /// Table by table: each look keeps what is written meanwhile from being moved into the file.
 fn pages(connection: &Connection, is_over: &AtomicBool) -> Result<(), JournalError> {
-    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0";
-    let mut tables = connection.prepare(tables)?;
-    let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
-    for table in tables.collect::<rusqlite::Result<Vec<_>>>()? {
+    for table in schema::tables(connection)? {
         if is_over.load(Ordering::Acquire) {
             return Ok(());
         }

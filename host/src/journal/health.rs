@@ -34,6 +34,9 @@ struct Unread {
     unsaid: u64,
 }
 
+/// What helps, to whoever has a host that runs.
+const DAMAGED: &str = "it is damaged; see how much with cordboard journal verify, and go on with what leads furthest by cordboard journal recover (the host has to be stopped for that)";
+
 /// What can be stuck.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
@@ -70,9 +73,7 @@ impl JournalHealth {
         unread.said_at = Some(Instant::now());
         let unsaid = std::mem::take(&mut unread.unsaid);
         let helps = match error.trouble {
-            Trouble::Damaged => {
-                "it is damaged; see how much with cordboard journal verify, and go on with what leads furthest by cordboard journal recover (the host has to be stopped for that)"
-            }
+            Trouble::Damaged => DAMAGED,
             _ => "",
         };
         tracing::error!(%error, unsaid, helps, "the journal can't be read");
@@ -147,10 +148,7 @@ impl JournalHealth {
     }
 
     pub(super) fn set_damaged(&self, what: &str) {
-        tracing::error!(
-            what,
-            "the journal is damaged; see how much with cordboard journal verify, and go on with what leads furthest by cordboard journal recover (the host has to be stopped for that)"
-        );
+        tracing::error!(what, helps = DAMAGED, "a look through the journal has found damage");
         *self.damaged.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.to_owned());
     }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::entry::Position;
 use super::outbox;
 use super::sessions::{self, fold_sessions};
+use super::verify;
 
 /// Raised when a table changes, or what it means (10: `lineage` holds runs, and not logs; 11: the outbox takes other
 /// things than replies, too; 12: how far they have come is said twice); an older host refuses a newer file.
@@ -312,20 +313,13 @@ pub fn is_older(data: &Path) -> Result<bool, JournalError> {
     if !file.is_file() {
         return Ok(false);
     }
-    let connection = super::verify::look_only(&file)?;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok((1..SCHEMA_VERSION).contains(&version))
+    verify::is_older(&verify::look_only(&file)?)
 }
 
 /// Both ends of every table and index can be read: damage that would show with the first message shows now.
 /// What lies between is looked at by `cordboard journal verify`.
 fn look_through(connection: &Connection) -> rusqlite::Result<()> {
-    // A virtual one has its pages in others.
-    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0";
-    let mut tables = connection.prepare(tables)?;
-    let tables: Vec<String> =
-        tables.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for table in tables {
+    for table in tables(connection)? {
         let mut columns = connection.prepare(&format!("PRAGMA table_info(\"{table}\")"))?;
         let columns: Vec<String> =
             columns.query_map([], |row| row.get(1))?.collect::<rusqlite::Result<_>>()?;
@@ -342,6 +336,16 @@ fn look_through(connection: &Connection) -> rusqlite::Result<()> {
         }
     }
     Ok(())
+}
+
+/// All that have pages: a virtual one has its own in others.
+///
+/// # Errors
+/// SQLite's own.
+pub(super) fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0";
+    let mut tables = connection.prepare(tables)?;
+    tables.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Until version 2, sessions were worked out from events whenever somebody asked.

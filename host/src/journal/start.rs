@@ -73,7 +73,7 @@ pub(super) fn put_torn_wal_aside(data: &Path) -> Result<(), JournalError> {
 /// [`JournalError`]: the tables' list of free pages isn't right.
 pub(super) fn must_list_what_is_free(data: &Path) -> Result<(), JournalError> {
     let file = data.join(schema::FILE);
-    let pages = Pages::of(&file, wal::beside(&file) == Wal::Missing);
+    let pages = Pages::of(&file, false);
     let (fits, written) = pages.lists_what_is_free();
     drop(pages);
     // What is freed is overwritten, but not by the hosts of before.

@@ -71,7 +71,7 @@ pub(super) fn has_a_log(connection: &Connection) -> Result<bool> {
 /// # Errors
 /// [`JournalError`]: it can't be read.
 pub(super) fn is_older(connection: &Connection) -> Result<bool> {
-    Ok(version_of(connection)? < SCHEMA_VERSION)
+    Ok((1..SCHEMA_VERSION).contains(&version_of(connection)?))
 }
 
 fn version_of(connection: &Connection) -> Result<i64> {

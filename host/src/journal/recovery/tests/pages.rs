@@ -11,42 +11,20 @@ use crate::journal::entry::Position;
 use crate::journal::log::{Log, SqliteLog};
 use crate::journal::views::Mark;
 
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// Spoils a page, counted from 0, as SQLite's head of it has it.
-fn spoil(file: &Path, page: usize) {
+pub(super) fn spoil(file: &Path, page: usize) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[page * PAGE..][..40].fill(0xff);
     std::fs::write(file, bytes).unwrap();
 }
 
-fn root_of(file: &Path, name: &str) -> usize {
+pub(super) fn root_of(file: &Path, name: &str) -> usize {
     let connection = rusqlite::Connection::open(file).unwrap();
     let query = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
     let root: u32 = connection.query_row(query, [name], |row| row.get(0)).unwrap();
     root as usize - 1
-}
-
-/// Frees pages as the host does, so many; the file then, and the page (counted from 0) that lists them.
-fn frees(file: &Path, count: u32) -> (Vec<u8>, usize) {
-    let tables = rusqlite::Connection::open(file).unwrap();
-    let free = format!(
-        "PRAGMA secure_delete = ON; CREATE TABLE gone (body BLOB);
-         INSERT INTO gone SELECT randomblob(4000) FROM audit LIMIT {count}; DROP TABLE gone;
-         PRAGMA wal_checkpoint(TRUNCATE)"
-    );
-    tables.execute_batch(&free).unwrap();
-    drop(tables);
-    let bytes = std::fs::read(file).unwrap();
-    let trunk = u32::from_be_bytes(bytes[32..36].try_into().unwrap());
-    (bytes, trunk as usize - 1)
-}
-
-fn root_of_bytes(bytes: &[u8], name: &str) -> usize {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("a.sqlite");
-    std::fs::write(&file, bytes).unwrap();
-    root_of(&file, name)
 }
 
 // OPS-03 OPS-10
@@ -150,28 +128,6 @@ async fn a_damaged_record_of_routing_costs_nothing_else() {
     }
 }
 
-/// Pages in which nothing stands.
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_damaged_list_of_free_pages_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.backs_up();
-    life.says(30).await;
-    life.stop();
-    life.trims();
-    let file = life.data().join(FILES[0]);
-    let (_, trunk) = frees(&file, 60);
-    spoil(&file, trunk);
-    assert!(!verify::folder(&life.data(), true).unwrap().wrong.is_empty());
-    let backup = life.backups[0].0.clone();
-    let recovered = recover(&life.data(), &[backup], Terms::default(), 7).unwrap().unwrap();
-    assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
-    assert_eq!((recovered.lost, recovered.may_lack), (0, false), "{recovered:?}");
-    assert_eq!(there(&life.data()).unwrap(), life.said);
-}
-
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_damaged_index_of_a_backup_costs_nothing() {
@@ -241,136 +197,6 @@ async fn what_stood_there_before_there_was_a_log_isnt_forgotten() {
     assert_eq!(there(&life.data()).unwrap(), life.said);
 }
 
-/// How far the tables have come stands on one page, and again on another.
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_write_that_the_disk_loses_of_how_far_it_went_is_missed() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
-    let file = life.data().join(FILES[0]);
-    let before = std::fs::read(&file).unwrap();
-    life.open();
-    life.says(30).await;
-    life.stop();
-    let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
-    copy(&data, sound.path());
-    for name in ["position", "position_again"] {
-        std::fs::remove_dir_all(&data).unwrap();
-        copy(sound.path(), &data);
-        let (page, mut bytes) = (root_of(&file, name) * PAGE, std::fs::read(&file).unwrap());
-        bytes[page..page + PAGE].copy_from_slice(&before[page..page + PAGE]);
-        std::fs::write(&file, bytes).unwrap();
-        let start = Journal::open(&data).map(drop).unwrap_err().to_string();
-        assert!(start.contains("the disk has lost a write"), "{name}: {start}");
-        let found = verify::folder(&data, true).unwrap();
-        assert!(!found.wrong_with_log.is_empty(), "{name}: {found:?}");
-        let refused = recover(&data, &[], Terms::default(), 7).unwrap_err().to_string();
-        assert!(refused.contains("the disk has lost a write"), "{name}: {refused}");
-        let accepts = Terms { accepts_loss: true, ..Terms::default() };
-        let recovered = recover(&data, &[], accepts, 7).unwrap().unwrap();
-        assert_eq!((recovered.lost, recovered.may_lack), (0, true), "{name}: {recovered:?}");
-        let connection = rusqlite::Connection::open(&file).unwrap();
-        let count = "SELECT count(*) FROM audit";
-        let count: u32 = connection.query_row(count, [], |row| row.get(0)).unwrap();
-        assert_eq!(count as usize, life.said.len(), "{name}: each once");
-        assert_eq!(there(&data).unwrap(), life.said, "{name}");
-    }
-}
-
-/// Of the two pages that say how far the tables have come either will do.
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_lost_page_of_what_is_said_twice_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
-    life.trims();
-    let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
-    copy(&data, sound.path());
-    let file = data.join(FILES[0]);
-    let whole = 0..PAGE;
-    // Where its row stands: it reads as one of which nothing is known.
-    let end = PAGE - 512..PAGE;
-    for (name, is_asked, part) in [
-        ("position_again", false, whole.clone()),
-        ("position", true, whole),
-        ("position", true, end),
-    ] {
-        std::fs::remove_dir_all(&data).unwrap();
-        copy(sound.path(), &data);
-        let (page, mut bytes) = (root_of(&file, name) * PAGE, std::fs::read(&file).unwrap());
-        bytes[page..page + PAGE][part].fill(0);
-        std::fs::write(&file, bytes).unwrap();
-        assert!(Journal::open(&data).is_err(), "{name}");
-        let recovered = recover(&data, &[], Terms::default(), 7);
-        assert_eq!(recovered.is_err(), is_asked, "{name}: {recovered:?}");
-        let accepts = Terms { accepts_loss: true, ..Terms::default() };
-        let recovered = recovered.or_else(|_| recover(&data, &[], accepts, 7)).unwrap().unwrap();
-        assert!(recovered.way.contains("indices made anew"), "{name}: {recovered:?}");
-        assert_eq!((recovered.lost, recovered.may_lack), (0, is_asked), "{name}: {recovered:?}");
-        assert_eq!(there(&data).unwrap(), life.said, "{name}");
-    }
-}
-
-/// Where one page of how far it went is of before a start, the log of since is theirs all the same.
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_position_of_before_a_start_doesnt_disown_the_log() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.is_killed(false);
-    let file = life.data().join(FILES[0]);
-    life.open();
-    life.stop();
-    let before = std::fs::read(&file).unwrap();
-    life.open();
-    life.says(10).await;
-    life.stop();
-    life.open();
-    life.says(10).await;
-    // The tables lie behind the log, and one page of theirs behind them.
-    let tables = std::fs::read(&file).unwrap();
-    life.is_killed(false);
-    wal::remove_beside(&file);
-    let (page, mut bytes) = (root_of_bytes(&tables, "position") * PAGE, tables);
-    bytes[page..page + PAGE].copy_from_slice(&before[page..page + PAGE]);
-    std::fs::write(&file, bytes).unwrap();
-    let accepts = Terms { accepts_loss: true, ..Terms::default() };
-    let recovered = recover(&life.data(), &[], accepts, 7).unwrap().unwrap();
-    assert!(recovered.way.contains("log.sqlite"), "{recovered:?}");
-    assert_eq!((recovered.lost, recovered.may_lack), (0, true), "{recovered:?}");
-    assert_eq!(there(&life.data()).unwrap(), life.said);
-}
-
-/// A list of free pages that is of before, and as long.
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_list_that_names_a_page_which_is_used_keeps_a_start() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(60).await;
-    life.stop();
-    life.trims();
-    let file = life.data().join(FILES[0]);
-    let (mut bytes, trunk) = frees(&file, 5);
-    let tables = rusqlite::Connection::open(&file).unwrap();
-    let leaf = "SELECT pageno FROM dbstat WHERE name = 'audit' AND pagetype = 'leaf'";
-    let leaf: u32 = tables.query_row(leaf, [], |row| row.get(0)).unwrap();
-    drop(tables);
-    bytes[trunk * PAGE + 8..][..4].copy_from_slice(&leaf.to_be_bytes());
-    std::fs::write(&file, bytes).unwrap();
-    let start = Journal::open(&life.data()).map(drop).unwrap_err().to_string();
-    assert!(start.contains("list of free pages"), "{start}");
-    let recovered = recover(&life.data(), &[], Terms::default(), 7).unwrap().unwrap();
-    assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
-    assert_eq!((recovered.lost, recovered.may_lack), (0, false), "{recovered:?}");
-    assert_eq!(there(&life.data()).unwrap(), life.said);
-}
-
 /// What was made of tables to be looked at is there once more for the way that is tried next.
 // OPS-03 OPS-10
 #[tokio::test]
@@ -389,33 +215,6 @@ async fn a_way_that_leads_nowhere_leaves_the_next_one_what_it_needs() {
         looked.gives_mended(&way.base, &to).unwrap();
         assert!(subjects(&to).unwrap() == life.said, "{round}");
     }
-}
-
-/// A torn page of the list of free ones leads to pages of tables, which SQLite then takes for what is wrong.
-// OPS-03 OPS-10
-#[tokio::test]
-async fn a_list_of_free_pages_that_is_of_before_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
-    let file = life.data().join(FILES[0]);
-    let (before, trunk) = frees(&file, 60);
-    life.open();
-    life.says(60).await;
-    life.stop();
-    life.trims();
-    let mut bytes = std::fs::read(&file).unwrap();
-    assert_eq!(bytes[32..36], before[32..36], "it is the list still");
-    assert_ne!(bytes[trunk * PAGE..][..512], before[trunk * PAGE..][..512], "and shorter");
-    bytes[trunk * PAGE..][..512].copy_from_slice(&before[trunk * PAGE..][..512]);
-    std::fs::write(&file, bytes).unwrap();
-    let start = Journal::open(&life.data()).map(drop).unwrap_err().to_string();
-    assert!(start.contains("list of free pages"), "it would write over what is there: {start}");
-    let recovered = recover(&life.data(), &[], Terms::default(), 7);
-    let recovered = recovered.unwrap().unwrap();
-    assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
-    assert_eq!(there(&life.data()).unwrap(), life.said);
 }
 
 // OPS-03 OPS-10
