@@ -162,21 +162,15 @@ async fn a_reply_costs_one_commit_before_it_goes_out_and_one_after() {
     let mut kim = Screen::at_desk(&host.url, &kims).await;
     assert_eq!(emulators.world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
     let id = kim.accept_next().await;
-    let commits = async || {
-        let metrics = host.text(&sams, "/metrics").await;
-        let line =
-            metrics.lines().find_map(|line| line.strip_prefix("cordboard_journal_commits_total "));
-        line.unwrap().parse::<u32>().unwrap()
-    };
     // Also for one that was read again from the disk.
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    let before = commits().await;
+    let before = host.commits(&sams).await;
     for n in 0..REPLIES {
         let text = format!("reply {n}");
         kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
         kim.wait_for("sent", |frame| frame["type"] == "delivery").await;
     }
-    let count = commits().await - before;
+    let count = host.commits(&sams).await - before;
     // Now and then the host writes that it lives.
     assert!((2 * REPLIES..=2 * REPLIES + 8).contains(&count), "{count} commits");
     assert_eq!(emulators.world.sent().len(), REPLIES as usize);

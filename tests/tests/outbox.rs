@@ -49,12 +49,13 @@ fn through_acs(id: &str, number_of: Provider, url: &str) -> String {
     )
 }
 
-/// The last message's delivery, once it is this.
+/// The last reply's delivery, once it is this.
 async fn becomes(host: &HostProcess, token: &str, id: &str, status: &str) {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let messages = host.transcript(token, id).await;
-        let last: &Value = messages.last().unwrap();
+        let is_reply = |it: &&Value| !it["delivery"].is_null();
+        let last = messages.iter().rfind(is_reply).expect("a reply");
         if last["delivery"]["status"] == status {
             return;
         }
@@ -176,5 +177,76 @@ async fn what_waits_for_its_turn_goes_out_after_a_kill() {
         let text = format!("reply {n}");
         assert_eq!(sent.iter().filter(|sent| sent.text == text).count(), 1, "{text}");
     }
+    assert_eq!(host.stop(), Some(0));
+}
+
+/// Replies that wait behind one another cost two commits as well: that the next one begins stands in the step in which the
+/// one before it is settled. A host that is killed in its attempt doesn't repeat it.
+// OPS-03
+#[actix_web::test]
+async fn replies_behind_one_another_cost_two_commits_and_go_out_once() {
+    const BEHIND: u32 = 20;
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    world.set_reports(false);
+    world.fail_next([Failure::Late(1500)]);
+    let before = host.commits(&sams).await;
+    for n in 0..=BEHIND {
+        let text = format!("reply {n}");
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+    }
+    becomes(&host, &sams, &id, "sent").await;
+    let commits = host.commits(&sams).await - before;
+    // A note of the host's own may come between.
+    assert!(commits <= 2 * (BEHIND + 1) + 6, "{commits} commits for {} replies", BEHIND + 1);
+
+    world.fail_next([Failure::Late(1000), Failure::Late(20_000)]);
+    for text in ["before", "in doubt", "behind"] {
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+    }
+    world.wait_for_sent("the second", |sent| sent.text == "in doubt").await;
+    host.kill();
+    world.fail_no_more();
+    let host = setup.start(&["--strict"]).await;
+    becomes(&host, &sams, &id, "sent").await;
+    let messages = host.transcript(&sams, &id).await;
+    let states: Vec<&Value> =
+        messages.iter().rev().take(3).map(|it| &it["delivery"]["status"]).collect();
+    assert_eq!(states, ["sent", "unconfirmed", "sent"], "{messages:?}");
+    let sent: Vec<String> = world.sent().into_iter().map(|sent| sent.text).collect();
+    for text in ["before", "in doubt", "behind"] {
+        assert_eq!(sent.iter().filter(|it| *it == text).count(), 1, "{text}: {sent:?}");
+    }
+    assert_eq!(host.stop(), Some(0));
+}
+
+/// What waits behind another isn't sent once its customer has opted out, whatever was on its way by then.
+// CH-12
+#[actix_web::test]
+async fn what_waits_behind_another_isnt_sent_after_an_opt_out() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    world.set_reports(false);
+    world.fail_next([Failure::Late(2000)]);
+    for text in ["first", "second", "third"] {
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+    }
+    world.wait_for_sent("the first", |sent| sent.text == "first").await;
+    assert_eq!(world.text(Provider::Twilio, "+14255550100", "STOP").await, 200);
+    becomes(&host, &sams, &id, "undelivered").await;
+    let sent: Vec<String> = world.sent().into_iter().map(|sent| sent.text).collect();
+    assert_eq!(sent, ["first"]);
     assert_eq!(host.stop(), Some(0));
 }

@@ -21,7 +21,8 @@ use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
 use crate::grief::{Part, contained};
 use crate::journal::{
-    Answers, Append, AppendError, OutboxOp, Repeater, Reply, Row, SessionOp, Stored, StoredEvent,
+    Answers, Append, AppendError, OutboxOp, OutboxRow, Repeater, Reply, Row, SessionOp, Settles,
+    Stored, StoredEvent,
 };
 
 /// Counted on both sides, so that the shard knows when nothing is on its way any more.
@@ -263,9 +264,14 @@ impl ConversationActor {
     ) {
         let (id, directory, shard) = (self.id, self.directory.clone(), self.shard.clone());
         let pending = Pending::begin(self.tally.clone());
+        let opts_out = append.consent.as_ref().is_some_and(|(.., opted_out)| *opted_out);
+        let opt_outs = Some(self.directory.opt_outs.so_far());
         self.directory.journal.append(append, move |result| {
             match result {
                 Ok(added) => {
+                    if opts_out {
+                        directory.opt_outs.count();
+                    }
                     if let Some(routed) = routed {
                         directory.recorder.routed(routed);
                     }
@@ -274,7 +280,9 @@ impl ConversationActor {
                         Some(notices) => directory.carry_out_with(Some(&from), effects, notices),
                         None => directory.carry_out(Some(from), effects),
                     });
-                    added.into_iter().for_each(|row| directory.send(row));
+                    for row in added {
+                        directory.send(OutboxRow { opt_outs, ..row });
+                    }
                     directory.board.work_changed(id);
                     deliver.give(success);
                 }
@@ -334,12 +342,12 @@ fn encoded(event: &Event) -> StoredEvent {
     StoredEvent { kind: event.kind().into(), body }
 }
 
-/// Replies to be sent, and the one that this step settles. The first goes out at once, if whoever takes it has room: then
+/// Replies to be sent, the one that this step settles, and that the one behind that begins. The first goes out at once, if whoever takes it has room: then
 /// that its attempt begins stands in the same step.
 fn outbox(
     machine: &Conversation,
     events: &[Event],
-    settles: Option<(i64, Option<String>)>,
+    settles: Option<Settles>,
     mut at_once: Option<AtOnce>,
 ) -> Vec<OutboxOp> {
     let replies = events.iter().filter_map(|event| {
@@ -361,7 +369,10 @@ fn outbox(
         }
         Some(OutboxOp::Queue(Box::new(row)))
     });
-    let settled = settles.map(|(id, provider_id)| OutboxOp::Done { id, provider_id });
+    let settled = settles.map(|Settles { row, provider_id, next }| {
+        (OutboxOp::Done { id: row, provider_id }, next.map(OutboxOp::Begin))
+    });
+    let settled = settled.into_iter().flat_map(|(done, next)| std::iter::once(done).chain(next));
     replies.chain(settled).collect()
 }
 

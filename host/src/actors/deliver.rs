@@ -6,6 +6,7 @@ use cordboard_core::notice::ThreadKey;
 use tokio::sync::oneshot;
 
 use crate::actors::waiting::Counted;
+use crate::journal::Settles;
 
 /// Where an input goes.
 #[derive(Clone)]
@@ -44,8 +45,8 @@ pub struct Deliver {
     pub only_of: Option<ChannelId>,
     /// Must not have happened before.
     pub dedup: Option<i64>,
-    /// The outbox row that this settles, and the provider's id of it.
-    pub settles: Option<(i64, Option<String>)>,
+    /// The outbox row that this settles.
+    pub settles: Option<Settles>,
     /// Who waits. Without anybody, it is tried until the journal commits.
     pub answer: Option<oneshot::Sender<Answer>>,
     /// How often it met a conversation that had to be read again.

@@ -33,7 +33,7 @@ use crate::grief::{Grief, Part, contained_future};
 use crate::http::Looks;
 use crate::journal::{Journal, OutboxRow, Repeater, Target};
 use crate::metrics::Metrics;
-use crate::outbox::{Complaints, Sending, ToSend};
+use crate::outbox::{Complaints, OptOuts, Sending, ToSend};
 use crate::plugin::Plugins;
 
 /// Whether it is alive.
@@ -63,6 +63,8 @@ pub struct Directory {
     pub recorder: Recorder,
     /// Sends whose outcome isn't on disk yet.
     pub sending: Sending,
+    /// Who has opted out since a reply was written.
+    pub opt_outs: OptOuts,
     /// What goes wrong with sends.
     pub complaints: Complaints,
     /// What lies in mailboxes.
@@ -109,6 +111,7 @@ impl Directory {
     ) -> Self {
         Self {
             sending: Sending::default(),
+            opt_outs: OptOuts::default(),
             complaints: Complaints::default(),
             waiting: Waiting::default(),
             board: Board::default(),

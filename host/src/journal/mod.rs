@@ -49,7 +49,7 @@ pub use forget::Rows;
 pub use guard::{Files, Harm, Sight};
 pub use handle::Journal;
 pub use health::JournalHealth;
-pub use outbox::{OutboxOp, OutboxRow, Repeater, Reply, Target};
+pub use outbox::{Begins, OutboxOp, OutboxRow, Repeater, Reply, Settles, Target};
 pub use reader::{
     Account, AuditEntry, AuditFilter, Customer, Filter, Looked, OpenRow, Reader, SessionFilter,
     SignInView, SignedIn, Stored, TokenOwner, TokenView, dedup_key, unique_key,

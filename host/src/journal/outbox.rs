@@ -70,6 +70,30 @@ pub enum OutboxOp {
     },
     /// Something is to be done.
     Queue(Box<OutboxRow>),
+    /// An attempt of a row that is there begins.
+    Begin(Begins),
+}
+
+/// An attempt of a row begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Begins {
+    /// Which row.
+    pub row: i64,
+    /// When it was first tried.
+    pub first_attempt_at: Timestamp,
+    /// Who may be asked to repeat it.
+    pub repeatable_by: Repeater,
+}
+
+/// A row is settled by a step.
+#[derive(Clone, Debug)]
+pub struct Settles {
+    /// Which row.
+    pub row: i64,
+    /// What whoever took it calls it.
+    pub provider_id: Option<String>,
+    /// The one behind it, which begins as soon as that is on disk.
+    pub next: Option<Begins>,
 }
 
 /// Something that is to be done outside.
@@ -104,6 +128,19 @@ pub struct OutboxRow {
     /// That its next attempt begins is on disk already: it came there with the row itself, by this host.
     #[serde(skip)]
     pub is_marked: bool,
+    /// How many customers had opted out in this run of the host when it was written; of one that was read from disk nobody
+    /// knows.
+    #[serde(skip)]
+    pub opt_outs: Option<u64>,
+}
+
+impl OutboxRow {
+    /// That its next attempt begins is on disk.
+    pub fn mark(&mut self, begins: Begins) {
+        self.first_attempt_at = Some(begins.first_attempt_at);
+        self.repeatable_by = Some(begins.repeatable_by);
+        self.is_marked = true;
+    }
 }
 
 /// A reply to a customer: what is in the payload.
@@ -147,6 +184,7 @@ impl Reply {
             attempts: 0,
             repeatable_by: None,
             is_marked: false,
+            opt_outs: None,
         }
     }
 
@@ -217,7 +255,24 @@ pub(super) fn write(transaction: &Transaction<'_>, op: &OutboxOp) -> rusqlite::R
         OutboxOp::Done { id, provider_id } => {
             settle(transaction, *id, provider_id.as_deref()).map(drop)
         }
+        OutboxOp::Begin(Begins { row, first_attempt_at, repeatable_by }) => {
+            begin(transaction, *row, *first_attempt_at, Some(*repeatable_by)).map(drop)
+        }
     }
+}
+
+/// An attempt begins: after a crash, nobody knows how it ended.
+pub(super) fn begin(
+    to: &Connection,
+    row: i64,
+    first_attempt_at: Timestamp,
+    repeatable_by: Option<Repeater>,
+) -> rusqlite::Result<usize> {
+    to.prepare_cached(
+        "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
+         first_attempt_at = ?2, repeatable_by = ?3 WHERE id = ?1",
+    )?
+    .execute(params![row, first_attempt_at.0, repeatable_by.map(|by| by.0)])
 }
 
 /// What was to be done needn't be kept any more: only that it was, and what it is called outside.
@@ -276,6 +331,7 @@ pub(super) fn open(connection: &Connection) -> rusqlite::Result<Vec<OutboxRow>> 
             attempts: row.get(10)?,
             repeatable_by: row.get::<_, Option<i64>>(11)?.map(Repeater),
             is_marked: false,
+            opt_outs: None,
         })
     })?;
     rows.collect()

@@ -393,13 +393,9 @@ impl Record {
                 .prepare_cached("INSERT OR REPLACE INTO life (one, alive_at) VALUES (1, ?1)")?
                 .execute([until.0])
                 .map(done),
-            Self::SendBegins { row, first_attempt_at, repeatable_by } => to
-                .prepare_cached(
-                    "UPDATE outbox SET attempting = 1, attempts = attempts + 1,
-                     first_attempt_at = ?2, repeatable_by = ?3 WHERE id = ?1",
-                )?
-                .execute(params![row, first_attempt_at.0, repeatable_by.map(|by| by.0)])
-                .map(done),
+            Self::SendBegins { row, first_attempt_at, repeatable_by } => {
+                outbox::begin(to, *row, *first_attempt_at, *repeatable_by).map(done)
+            }
             Self::SendEnds { row } => to
                 .prepare_cached(
                     "UPDATE outbox SET attempting = 0, repeatable_by = NULL WHERE id = ?1",

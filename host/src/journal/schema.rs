@@ -16,8 +16,9 @@ use super::sessions::{self, fold_sessions};
 use super::verify;
 
 /// Raised when a table changes, or what it means (10: `lineage` holds runs, and not logs; 11: the outbox takes other
-/// things than replies, too; 12: how far they have come is said twice); an older host refuses a newer file.
-pub const SCHEMA_VERSION: i64 = 12;
+/// things than replies, too; 12: how far they have come is said twice; 13: a step may say that
+/// an attempt of the outbox begins, in the log); an older host refuses a newer file.
+pub const SCHEMA_VERSION: i64 = 13;
 
 /// Rows per message count: an inbound message to a known conversation costs one row, in `events`.
 ///

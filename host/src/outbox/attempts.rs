@@ -6,8 +6,8 @@ use cordboard_sdk::{SendError, SendErrorKind};
 use rand::Rng;
 use tokio::sync::Semaphore;
 
-use super::FIRST_WAIT;
 use super::errand::{Errand, Fate, Taker, Unwanted};
+use super::{Behind, FIRST_WAIT};
 use crate::actors::{Answer, Directory};
 use crate::clock;
 use crate::journal::{JournalError, OutboxRow, Record, Repeater};
@@ -44,12 +44,12 @@ impl From<Fate> for Verdict {
 pub(super) async fn settle<E: Errand>(
     errand: &E,
     row: &mut OutboxRow,
+    behind: &Behind<'_>,
     directory: &Directory,
     limit: &Semaphore,
 ) {
     loop {
         let at_once = limit.try_acquire();
-        let has_waited = at_once.is_err();
         let permit = match at_once {
             Ok(permit) => Ok(permit),
             Err(_) => {
@@ -59,7 +59,7 @@ pub(super) async fn settle<E: Errand>(
             }
         };
         let under_way = directory.sending.begin(&row.target);
-        let verdict = attempt(errand, row, has_waited, directory).await;
+        let verdict = attempt(errand, row, directory).await;
         drop(permit);
         match verdict {
             Verdict::Again { after } => {
@@ -67,7 +67,7 @@ pub(super) async fn settle<E: Errand>(
                 tokio::time::sleep(after).await;
             }
             Verdict::Settled { fate, opted_out } => {
-                write_down(errand, row, &fate, directory).await;
+                write_down(errand, row, &fate, behind, directory).await;
                 drop(under_way);
                 if opted_out {
                     errand.opted_out(directory).await;
@@ -78,12 +78,7 @@ pub(super) async fn settle<E: Errand>(
     }
 }
 
-async fn attempt<E: Errand>(
-    errand: &E,
-    row: &mut OutboxRow,
-    has_waited: bool,
-    directory: &Directory,
-) -> Verdict {
+async fn attempt<E: Errand>(errand: &E, row: &mut OutboxRow, directory: &Directory) -> Verdict {
     let (with, repeats) = match errand.taker(directory) {
         Taker::There { with, repeats } => (with, repeats),
         // All are configured at the start.
@@ -102,20 +97,18 @@ async fn attempt<E: Errand>(
         return unconfirmed("the host stopped in the midst of it, or it went elsewhere before");
     }
     // One mark is enough for all repetitions of what may be repeated.
-    let came_marked = std::mem::take(&mut row.is_marked);
-    let is_marked = row.repeatable_by == Some(repeats) && (came_marked || row.attempting);
+    let is_marked = std::mem::take(&mut row.is_marked) || row.attempting;
+    let is_marked = is_marked && row.repeatable_by == Some(repeats);
     if !is_marked && let Err(error) = mark(row, repeats, directory).await {
         tracing::warn!(%error, "the outbox waits for the journal");
         return Verdict::Again { after: FIRST_WAIT };
     }
-    if has_waited || !came_marked {
-        match errand.is_unwanted(directory).await {
-            Ok(None) => {}
-            Ok(Some(unwanted)) => return ended(row, unwanted),
-            Err(error) => {
-                tracing::warn!(%error, "the outbox waits for the journal");
-                return Verdict::Again { after: FIRST_WAIT };
-            }
+    match errand.is_unwanted(row, directory).await {
+        Ok(None) => {}
+        Ok(Some(unwanted)) => return ended(row, unwanted),
+        Err(error) => {
+            tracing::warn!(%error, "the outbox waits for the journal");
+            return Verdict::Again { after: FIRST_WAIT };
         }
     }
     row.attempts += 1;
@@ -238,9 +231,16 @@ async fn unmark(row: &mut OutboxRow, directory: &Directory) {
 }
 
 /// Tells the conversation, and settles the row in the same transaction.
-async fn write_down<E: Errand>(errand: &E, row: &OutboxRow, fate: &Fate, directory: &Directory) {
+async fn write_down<E: Errand>(
+    errand: &E,
+    row: &OutboxRow,
+    fate: &Fate,
+    behind: &Behind<'_>,
+    directory: &Directory,
+) {
     loop {
-        let error = match errand.tell(row, fate, directory).await {
+        let next = behind.begins(directory);
+        let error = match errand.tell(row, fate, next, directory).await {
             Answer::Unavailable(error) => error,
             // Its workstream isn't configured any more, or it was erased: nobody is there who could hear it, and
             // what is left of it mustn't keep its customer from being erased.
@@ -251,7 +251,13 @@ async fn write_down<E: Errand>(errand: &E, row: &OutboxRow, fate: &Fate, directo
                     Err(error) => error.to_string(),
                 }
             }
-            _ => return,
+            Answer::Done(_) => {
+                if let Some(begins) = next {
+                    behind.begun(begins);
+                }
+                return;
+            }
+            Answer::Duplicate | Answer::Refused(_) => return,
         };
         tracing::warn!(error, "what has become of something waits for the journal");
         tokio::time::sleep(FIRST_WAIT).await;

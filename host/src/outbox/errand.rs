@@ -3,7 +3,7 @@
 use cordboard_sdk::SendError;
 
 use crate::actors::{Answer, Directory};
-use crate::journal::{JournalError, OutboxRow, Repeater};
+use crate::journal::{Begins, JournalError, OutboxRow, Repeater};
 
 /// Something that is to be done outside, as its row says it.
 pub(super) trait Errand {
@@ -13,11 +13,15 @@ pub(super) trait Errand {
     /// Who takes it now.
     fn taker(&self, directory: &Directory) -> Taker<Self::With>;
 
-    /// Whether it mustn't be done any more. It is asked before an attempt of something that has waited.
+    /// Whether it mustn't be done any more. It is asked before each attempt.
     ///
     /// # Errors
     /// [`JournalError`]: nobody knows; it is asked once more.
-    async fn is_unwanted(&self, directory: &Directory) -> Result<Option<Unwanted>, JournalError>;
+    async fn is_unwanted(
+        &self,
+        row: &OutboxRow,
+        directory: &Directory,
+    ) -> Result<Option<Unwanted>, JournalError>;
 
     /// Tries. What it is called there, if it is called anything.
     ///
@@ -32,8 +36,15 @@ pub(super) trait Errand {
     /// Counts an attempt: `sent`, `retried`, `undelivered` or `unconfirmed`.
     fn count(&self, outcome: &str, directory: &Directory);
 
-    /// Tells the conversation what has become of it; the row is settled in the same transaction.
-    async fn tell(&self, row: &OutboxRow, fate: &Fate, directory: &Directory) -> Answer;
+    /// Tells the conversation what has become of it; the row is settled in the same transaction, in which the next one
+    /// may begin.
+    async fn tell(
+        &self,
+        row: &OutboxRow,
+        fate: &Fate,
+        next: Option<Begins>,
+        directory: &Directory,
+    ) -> Answer;
 
     /// That is on disk, and whoever took it says that the customer wants nothing any more.
     async fn opted_out(&self, directory: &Directory);

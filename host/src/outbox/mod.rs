@@ -3,12 +3,13 @@
 //! One lane per ordering key keeps the order; lanes run side by side, limited per target. An attempt
 //! of which nobody knows how it ended is repeated only if whoever takes it recognises repetitions: so that an
 //! attempt begins is on disk before it does, and with it whether it may be repeated. For a reply that can go out at once
-//! that stands in the same commit as the reply itself (two commits a reply); one that has to wait for others gets a mark
-//! of its own (three). What a kind of row means is an `Errand` (`errand.rs`); there are replies so far.
+//! that stands in the same commit as the reply itself, and for one that waits behind another in that with which the other
+//! is settled: two commits a reply. Only one that finds no room at its target gets a mark of its own (three). What a kind of row means is an `Errand` (`errand.rs`); there are replies so far.
 
 mod attempts;
 mod complaints;
 mod errand;
+mod opt_outs;
 mod reply;
 mod sending;
 
@@ -24,10 +25,12 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use self::reply::ReplyErrand;
 use self::sending::SIDE_BY_SIDE;
 use crate::actors::Directory;
+use crate::clock;
 use crate::grief::{Part, contained_future};
-use crate::journal::{OutboxRow, Reader, Reply, Target};
+use crate::journal::{Begins, Journal, OutboxRow, Position, Reader, Reply, Target};
 
 pub use self::complaints::Complaints;
+pub use self::opt_outs::OptOuts;
 pub use self::sending::Sending;
 
 /// Between two attempts, at first.
@@ -62,8 +65,10 @@ pub enum ToSend {
 #[derive(Default)]
 struct Lanes {
     rows: HashMap<String, VecDeque<OutboxRow>>,
-    /// In a lane, or being sent: nothing is sent by two at a time.
+    /// In a lane, or being sent, or settled and not yet `forgotten`: nothing is sent by two at a time.
     known: HashSet<i64>,
+    /// What is settled, and up to where the tables have to be read so as not to find it.
+    settled: VecDeque<(Position, i64)>,
     limits: HashMap<Target, Rc<Semaphore>>,
 }
 
@@ -75,6 +80,18 @@ impl Lanes {
             self.rows.remove(ordering_key);
         }
         next
+    }
+
+    /// Whoever looks at what is open on disk must not find it there once nobody knows of it. Nobody is hurried for that.
+    fn settle(&mut self, id: i64, journal: &Journal) {
+        self.settled.push_back((journal.committed(), id));
+    }
+
+    /// Not while somebody looks: what they have read may be of before.
+    fn forget_settled(&mut self, journal: &Journal) {
+        while let Some((_, id)) = self.settled.pop_front_if(|(at, _)| journal.shows(*at)) {
+            self.known.remove(&id);
+        }
     }
 
     fn limit_of(&mut self, target: &Target) -> Rc<Semaphore> {
@@ -96,7 +113,10 @@ pub async fn run(
     let outbox = Outbox { lanes: Rc::default(), directory, backlog };
     while let Some(message) = inbox.recv().await {
         match message {
-            ToSend::Row(row) => outbox.take(*row),
+            ToSend::Row(row) => {
+                outbox.lanes.borrow_mut().forget_settled(&outbox.directory.journal);
+                outbox.take(*row);
+            }
             ToSend::LookAgain => outbox.look_again().await,
             // Whoever asked may have given up.
             ToSend::Ping(answer) => drop(answer.send(())),
@@ -147,29 +167,57 @@ impl Outbox {
                 let Some(row) = next else { return };
                 let id = row.id;
                 let limit = lanes.borrow_mut().limit_of(&row.target);
-                settle_whatever_happens(row, &directory, &limit).await;
+                let behind = Behind { lanes: &lanes, ordering_key: &key };
+                settle_whatever_happens(row, &behind, &directory, &limit).await;
                 backlog.0.fetch_sub(1, Ordering::Relaxed);
-                forget_once_seen(id, &lanes, &directory);
+                lanes.borrow_mut().settle(id, &directory.journal);
             }
         });
     }
 }
 
-/// Whoever looks at what is open on disk (`look_again`) must not find it there once nobody knows of it.
-fn forget_once_seen(id: i64, lanes: &Rc<RefCell<Lanes>>, directory: &Arc<Directory>) {
-    let (lanes, directory) = (lanes.clone(), directory.clone());
-    actix::spawn(async move {
-        while directory.journal.caught_up().await.is_err() {}
-        lanes.borrow_mut().known.remove(&id);
-    });
+/// What waits in a lane behind the row that is being done.
+struct Behind<'a> {
+    lanes: &'a RefCell<Lanes>,
+    ordering_key: &'a str,
+}
+
+impl Behind<'_> {
+    /// That the next one begins, if it can as soon as the one before it is settled.
+    fn begins(&self, directory: &Directory) -> Option<Begins> {
+        let lanes = self.lanes.borrow();
+        let row = lanes.rows.get(self.ordering_key)?.front()?;
+        let is_new = row.attempts == 0 && !row.attempting;
+        let is_wanted = row.opt_outs == Some(directory.opt_outs.so_far());
+        let has_room = directory.sending.has_room_for_next(&row.target);
+        let repeatable_by = directory.plugins.repeats(&row.target.as_channel()?)?;
+        let begins = Begins { row: row.id, first_attempt_at: clock::now(), repeatable_by };
+        (is_new && is_wanted && has_room).then_some(begins)
+    }
+
+    /// That is on disk.
+    fn begun(&self, begins: Begins) {
+        let mut lanes = self.lanes.borrow_mut();
+        let next = lanes.rows.get_mut(self.ordering_key).and_then(VecDeque::front_mut);
+        // Nobody else takes from this lane.
+        if let Some(row) = next.filter(|row| row.id == begins.row) {
+            row.mark(begins);
+        }
+    }
 }
 
 /// A panic in the midst of an attempt is like a host that stopped in it: how it ended isn't known, and the next attempt
 /// goes by that. The lane goes on (OPS-09).
-async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limit: &Semaphore) {
+async fn settle_whatever_happens(
+    mut row: OutboxRow,
+    behind: &Behind<'_>,
+    directory: &Directory,
+    limit: &Semaphore,
+) {
     const MOST: u32 = 3;
     for attempt in 1..=MOST {
-        let Err(why) = contained_future(Part::Outbox, settle(&mut row, directory, limit)).await
+        let Err(why) =
+            contained_future(Part::Outbox, settle(&mut row, behind, directory, limit)).await
         else {
             return;
         };
@@ -181,13 +229,18 @@ async fn settle_whatever_happens(mut row: OutboxRow, directory: &Directory, limi
     tracing::error!(reference = row.reference, kind = row.kind, "it came to grief each time");
 }
 
-async fn settle(row: &mut OutboxRow, directory: &Directory, limit: &Semaphore) {
+async fn settle(
+    row: &mut OutboxRow,
+    behind: &Behind<'_>,
+    directory: &Directory,
+    limit: &Semaphore,
+) {
     let errand = match row.kind.as_str() {
         Reply::KIND => ReplyErrand::of(row),
         _ => Err("this host doesn't know what that is".to_owned()),
     };
     match errand {
-        Ok(errand) => attempts::settle(&errand, row, directory, limit).await,
+        Ok(errand) => attempts::settle(&errand, row, behind, directory, limit).await,
         // It stays on disk for a host that can.
         Err(why) => {
             let (reference, kind) = (&row.reference, &row.kind);

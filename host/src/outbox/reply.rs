@@ -12,7 +12,7 @@ use cordboard_sdk::{Media, Outbound, SendError};
 use super::errand::{Errand, Fate, Taker, Unwanted};
 use crate::actors::{Answer, Deliver, Directory, To};
 use crate::clock;
-use crate::journal::{JournalError, OutboxRow, Reply};
+use crate::journal::{Begins, JournalError, OutboxRow, Reply, Settles};
 use crate::plugin::{ChannelHandle, ChannelSlot};
 
 /// A reply that is on disk.
@@ -56,8 +56,15 @@ impl Errand for ReplyErrand {
         }
     }
 
-    /// Perhaps they don't want it any more (CH-12).
-    async fn is_unwanted(&self, directory: &Directory) -> Result<Option<Unwanted>, JournalError> {
+    /// Perhaps they don't want it any more (CH-12). Where nobody has opted out since it was written, they do.
+    async fn is_unwanted(
+        &self,
+        row: &OutboxRow,
+        directory: &Directory,
+    ) -> Result<Option<Unwanted>, JournalError> {
+        if row.opt_outs == Some(directory.opt_outs.so_far()) {
+            return Ok(None);
+        }
         let thread = self.thread.clone();
         let known = directory.journal.read(move |reader| reader.thread(&thread)).await?;
         let why =
@@ -93,7 +100,13 @@ impl Errand for ReplyErrand {
         directory.metrics.sends.with_label_values(&[channel, outcome]).inc();
     }
 
-    async fn tell(&self, row: &OutboxRow, fate: &Fate, directory: &Directory) -> Answer {
+    async fn tell(
+        &self,
+        row: &OutboxRow,
+        fate: &Fate,
+        next: Option<Begins>,
+        directory: &Directory,
+    ) -> Answer {
         let (delivery, provider_id) = match fate.clone() {
             Fate::Done { provider_id } => (Delivery::Sent, provider_id),
             Fate::Failed { code, reason } => (Delivery::Undelivered { code, reason }, None),
@@ -102,7 +115,7 @@ impl Errand for ReplyErrand {
         let Reply { message, said_at, .. } = self.reply;
         let input = Input::Delivery { message, said_at, delivery };
         let mut deliver = Deliver::new(To::Id(self.conversation), input);
-        deliver.settles = Some((row.id, provider_id));
+        deliver.settles = Some(Settles { row: row.id, provider_id, next });
         directory.ask(deliver).await
     }
 

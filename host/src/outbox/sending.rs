@@ -27,6 +27,11 @@ impl Sending {
         self.0.get(target).is_none_or(|count| *count < SIDE_BY_SIDE / 2)
     }
 
+    /// Whether the next one goes out at once that takes the place of one whose outcome is being written.
+    pub(super) fn has_room_for_next(&self, target: &Target) -> bool {
+        self.0.get(target).is_none_or(|count| *count <= SIDE_BY_SIDE)
+    }
+
     /// Whether there is any with this target.
     pub fn is_under_way(&self, target: &Target) -> bool {
         self.0.get(target).is_some_and(|count| *count > 0)

@@ -362,6 +362,17 @@ impl HostProcess {
         texts
     }
 
+    /// Commits so far, as metrics say it.
+    ///
+    /// # Panics
+    /// If they don't.
+    pub async fn commits(&self, token: &str) -> u32 {
+        let metrics = self.text(token, "/metrics").await;
+        let name = "cordboard_journal_commits_total ";
+        let commits = metrics.lines().find_map(|line| line.strip_prefix(name));
+        commits.expect("the metric").parse().expect("a number")
+    }
+
     /// GET with a token; the body as text.
     pub async fn text(&self, token: &str, path: &str) -> String {
         let request = client().get(format!("{}{path}", self.url)).bearer_auth(token);
