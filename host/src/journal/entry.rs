@@ -11,6 +11,14 @@ use super::record::Record;
 pub struct Position(pub u64);
 
 impl Position {
+    /// A million batches a second for nine years: what says more is damaged.
+    const FURTHEST: i64 = 1 << 48;
+
+    /// As a file has it; nothing, if it can't be one.
+    pub fn read(number: i64) -> Option<Self> {
+        (0..=Self::FURTHEST).contains(&number).then(|| Self(number.cast_unsigned()))
+    }
+
     /// The one behind it.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

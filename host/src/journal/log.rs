@@ -316,7 +316,12 @@ impl SqliteLog {
     pub fn end_by(&self, which: &str) -> Result<Option<Position>> {
         let query = format!("SELECT {which}(position) FROM batches");
         let end: Option<i64> = self.connection.query_row(&query, [], |row| row.get(0))?;
-        Ok(end.map(|number| Position(number.cast_unsigned())))
+        let Some(end) = end else { return Ok(None) };
+        let no_position = || {
+            let text = format!("the log has a batch {end}, which can't be one");
+            JournalError::new(Trouble::Damaged, text)
+        };
+        Position::read(end).map(Some).ok_or_else(no_position)
     }
 
     /// That its pages are what they should be, also those that nobody reads and the next append writes to.

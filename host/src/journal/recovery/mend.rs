@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::schema::{self, SCHEMA_VERSION};
+use crate::journal::views::{Mark, position_at};
 use crate::journal::wal::{self, Pages};
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -60,12 +61,12 @@ pub fn mended(
         let text = "only journals of this version are mended";
         return Err(JournalError::new(Trouble::Other, text));
     }
-    let again = format!("SELECT applied FROM old.{AGAIN}");
-    let again = connection.query_row(&again, [], |row| row.get::<_, i64>(0)).ok();
-    let position = format!("SELECT applied FROM old.{POSITION}");
-    let position = connection.query_row(&position, [], |row| row.get::<_, i64>(0)).optional();
+    let again = format!("SELECT applied FROM old.{AGAIN} WHERE one = 1");
+    let again = connection.query_row(&again, [], |row| position_at(row, 0)).ok();
+    let again = again.map(|at| at.0.cast_signed());
     let (lines, error) = said(&connection, &format!("PRAGMA old.quick_check('{POSITION}')"));
-    let is_sound = position.is_ok() && error.is_none() && lines == ["ok"];
+    let position = format!("old.{POSITION}");
+    let is_sound = Mark::is_in(&connection, &position) && error.is_none() && lines == ["ok"];
     let is_known = is_sound || again.is_none();
     let leaves_out = [leaves_out, &[AGAIN], if is_known { &[] } else { &[POSITION][..] }].concat();
     let tables = tables(&connection, &leaves_out)?;

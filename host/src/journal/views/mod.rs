@@ -77,6 +77,15 @@ pub struct Mark {
     pub differs: Option<Position>,
 }
 
+/// A position as a column has it.
+///
+/// # Errors
+/// SQLite's own; what can't be one is out of range.
+pub fn position_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Position> {
+    let number = row.get(column)?;
+    Position::read(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
 /// When what lies beside a file was written, as that doesn't belong to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OtherTime {
@@ -92,38 +101,53 @@ impl Mark {
     /// # Errors
     /// [`JournalError`]: it can't be read.
     pub fn of(connection: &Connection) -> Result<Self> {
-        let query = "SELECT log, was_stopped, applied FROM position";
-        let row = connection.query_row(query, [], |row| {
-            let applied = Position(row.get::<_, i64>(2)?.cast_unsigned());
-            let (kept, differs) = Default::default();
-            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied, kept, differs })
-        });
+        // Tables of before didn't say what is kept.
+        let says = "SELECT 1 FROM pragma_table_info('position') WHERE name = 'kept'";
+        let row = match connection.prepare(says)?.exists([])? {
+            true => Self::in_table(connection, "position", "kept, indexed"),
+            false => Self::in_table(connection, "position", "0, 0"),
+        };
         let (applied, kept, differs) = Default::default();
         let unused = Self { log: None, was_stopped: true, applied, kept, differs };
         // Where it can't be read, that is found by whoever looks at all of it.
-        let again = "SELECT applied FROM position_again";
-        let again = connection.query_row(again, [], |row| row.get::<_, i64>(0));
-        let again = again.map(|at| Position(at.cast_unsigned())).ok();
+        let again = "SELECT applied FROM position_again WHERE one = 1";
+        let again = connection.query_row(again, [], |row| position_at(row, 0)).ok();
         let mut mark = match (row.optional(), again) {
-            // What is left of it is enough to go on with.
-            (Err(_), Some(applied)) => {
+            // What is left of it is enough to go on with. (Whoever writes one writes both.)
+            (Err(_) | Ok(None), Some(applied)) => {
                 let differs = Some(Position::default());
                 return Ok(Self { was_stopped: false, applied, differs, ..unused });
             }
             (row, _) => row?.unwrap_or(unused),
         };
-        // Tables of before didn't say.
-        let says = "SELECT 1 FROM pragma_table_info('position') WHERE name = 'kept'";
-        if connection.prepare(says)?.exists([])? {
-            let kept = "SELECT kept FROM position";
-            let kept = connection.query_row(kept, [], |row| row.get::<_, i64>(0)).optional()?;
-            mark.kept = Position(kept.unwrap_or(0).cast_unsigned());
-        }
         if let Some(again) = again.filter(|again| *again != mark.applied) {
             mark.differs = Some(again.min(mark.applied));
             mark.applied = again.max(mark.applied);
         }
         Ok(mark)
+    }
+
+    /// The row of `position` by itself.
+    ///
+    /// # Errors
+    /// SQLite's own. A row that is damaged anywhere isn't gone by.
+    fn in_table(connection: &Connection, table: &str, columns: &str) -> rusqlite::Result<Self> {
+        let query =
+            format!("SELECT log, was_stopped, applied, {columns} FROM {table} WHERE one = 1");
+        connection.query_row(&query, [], |row| {
+            let (applied, kept) = (position_at(row, 2)?, position_at(row, 3)?);
+            let indexed: i64 = row.get(4)?;
+            // Nothing is kept that wasn't applied.
+            if kept > applied || indexed < 0 {
+                return Err(rusqlite::Error::IntegralValueOutOfRange(3, kept.0.cast_signed()));
+            }
+            Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied, kept, differs: None })
+        })
+    }
+
+    /// Whether a table of this version holds a row that can be one.
+    pub fn is_in(connection: &Connection, table: &str) -> bool {
+        Self::in_table(connection, table, "kept, indexed").is_ok()
     }
 
     /// In words, if a write was lost.
@@ -243,7 +267,14 @@ impl SqliteViews {
         if marked.differs.is_none() {
             return Ok(());
         }
+        let is_readable = Mark::is_in(&self.connection, "position");
         self.mark(|tables| {
+            if !is_readable {
+                // Of what else it says nothing is gone by, either.
+                tables.execute("DELETE FROM position", [])?;
+                let anew = "INSERT INTO position (one, applied, was_stopped) VALUES (1, 0, 0)";
+                tables.execute(anew, [])?;
+            }
             let applied = "UPDATE position SET applied = ?1";
             tables.execute(applied, [marked.applied.0.cast_signed()])?;
             // How far the index of texts has come stands beside it.

@@ -203,3 +203,54 @@ async fn a_list_of_free_pages_that_is_of_before_costs_nothing() {
     assert!(recovered.way.contains("indices made anew"), "{recovered:?}");
     assert_eq!(there(&life.data()).unwrap(), life.said);
 }
+
+/// A bit that flips in one of the two rows that say how far the tables have come: there is a way on, and nothing is missing.
+/// (A bit of the log's name makes the log another's, which is said.)
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_flipped_bit_of_how_far_it_went_costs_nothing() {
+    let mut life = Life::new(1);
+    life.open();
+    life.says(30).await;
+    life.stop();
+    life.trims();
+    let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
+    copy(&data, sound.path());
+    let file = data.join(FILES[0]);
+    let log = SqliteViews::open(&data).unwrap().marked().unwrap().log.unwrap();
+    let mut tried = 0;
+    for (name, every) in [("position", 1), ("position_again", 1)] {
+        let page = root_of(&file, name) * PAGE;
+        let whole = std::fs::read(sound.path().join(FILES[0])).unwrap();
+        let cell = u16::from_be_bytes(whole[page + 8..page + 10].try_into().unwrap());
+        let row = page + usize::from(cell)..page + PAGE;
+        let name_of_log = |at: &usize| {
+            whole[row.clone()]
+                .windows(16)
+                .position(|it| it == log)
+                .is_some_and(|begin| (row.start + begin..row.start + begin + 16).contains(at))
+        };
+        let bits = row
+            .clone()
+            .filter(|at| !name_of_log(at))
+            .flat_map(|at| (0..8).map(move |bit| (at, bit)));
+        for (at, bit) in bits.step_by(every) {
+            std::fs::remove_dir_all(&data).unwrap();
+            copy(sound.path(), &data);
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&file, bytes).unwrap();
+            let what = format!("{name}, byte {}, bit {bit}", at - row.start);
+            if Journal::open(&data).map(|journal| journal.stop()).is_err() {
+                let accepts = Terms { accepts_loss: true, ..Terms::default() };
+                let recovered = recover(&data, &[], Terms::default(), 7);
+                recovered.or_else(|_| recover(&data, &[], accepts, 7)).expect(&what);
+            }
+            assert_eq!(there(&data).expect(&what), life.said, "{what}");
+            let mark = SqliteViews::open(&data).unwrap().marked().unwrap();
+            assert!(mark.applied.0 < 1 << 40, "{what}: {:?}", mark.applied);
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}
