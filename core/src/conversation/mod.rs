@@ -36,7 +36,7 @@ use crate::workstream::Workstream;
 
 pub use event::Event;
 pub use input::{CustomerMessage, Input, NotTaken, Opening, Overflow, Refused, Reply, Target};
-pub use standing::{Standing, Ticket, Written};
+pub use standing::{Standing, Ticket, Tickets, Written};
 pub use summary::{HandedTo, Summary};
 pub use wrap_up::WrapUpTask;
 

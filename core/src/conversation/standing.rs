@@ -1,5 +1,6 @@
 //! The few facts about a conversation from which queues and ledgers are rebuilt (CAP-04).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,26 @@ pub struct Written {
     pub version: u64,
 }
 
+/// Tickets of conversations that were written lately: most have one that others have, too, and hold it together.
+#[derive(Default)]
+pub struct Tickets(VecDeque<Arc<Ticket>>);
+
+impl Tickets {
+    /// As many as there are queues with much to do, or about.
+    const MOST: usize = 8;
+
+    /// Its ticket is the one that another has, if they are alike.
+    pub fn share(&mut self, standing: &mut Standing) {
+        match self.0.iter().find(|known| **known == standing.ticket) {
+            Some(known) => standing.ticket = known.clone(),
+            None => {
+                self.0.truncate(Self::MOST - 1);
+                self.0.push_front(standing.ticket.clone());
+            }
+        }
+    }
+}
+
 impl Written {
     /// The snapshot on disk lies at most this many events behind.
     pub const MOST_BEHIND: u64 = 32;
@@ -238,5 +259,31 @@ impl Written {
         is_sooner
             || conversation.version() >= self.version + Self::MOST_BEHIND
             || !conversation.stands_as(&self.standing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // OPS-11
+    #[test]
+    fn those_that_are_alike_hold_one_ticket() {
+        let standing = |id: u128, priority| Standing {
+            id: ConversationId(uuid::Uuid::from_u128(id)),
+            state: State::Open,
+            agent: None,
+            occupies: false,
+            returning: false,
+            queued_at: Timestamp(5),
+            ticket: Arc::new(Ticket { priority, ..Ticket::default() }),
+        };
+        let mut tickets = Tickets::default();
+        let mut shared = [standing(1, 0), standing(2, 0), standing(3, 1)];
+        shared.iter_mut().for_each(|standing| tickets.share(standing));
+        assert!(Arc::ptr_eq(&shared[0].ticket, &shared[1].ticket));
+        assert_eq!(shared, [standing(1, 0), standing(2, 0), standing(3, 1)]);
+        (0..20).for_each(|priority| tickets.share(&mut standing(4, priority)));
+        assert_eq!(tickets.0.len(), Tickets::MOST);
     }
 }

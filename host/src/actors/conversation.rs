@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
-use cordboard_core::conversation::{Event, Written};
+use cordboard_core::conversation::{Event, Tickets, Written};
 use cordboard_core::effect::Effect;
 use cordboard_core::ids::{AgentId, ConversationId};
 use cordboard_core::notice::Notice;
@@ -217,7 +217,8 @@ impl ConversationActor {
             None => !events.is_empty(),
         };
         let row = is_outdated.then(|| {
-            let written = Written::of(machine);
+            let mut written = Written::of(machine);
+            share_ticket(&mut written);
             let row = Box::new(Row::of(machine, &written.standing));
             self.written = Some(written);
             row
@@ -329,7 +330,19 @@ fn written(loaded: &Loaded) -> Option<Written> {
     let (machine, stored) = (loaded.dialogue.machine()?, loaded.stored.as_ref()?);
     let mut standing = machine.standing();
     Arc::make_mut(&mut standing.ticket).revision = stored.revision;
-    Some(Written { standing, wake_at: stored.wake_at, version: stored.snapshot })
+    let mut written = Written { standing, wake_at: stored.wake_at, version: stored.snapshot };
+    share_ticket(&mut written);
+    Some(written)
+}
+
+thread_local! {
+    /// Those of conversations that live on this thread.
+    static TICKETS: RefCell<Tickets> = RefCell::default();
+}
+
+/// A tenth of what a conversation takes in memory.
+fn share_ticket(written: &mut Written) {
+    TICKETS.with_borrow_mut(|tickets| tickets.share(&mut written.standing));
 }
 
 impl Deliver {

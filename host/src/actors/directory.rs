@@ -30,7 +30,7 @@ use crate::actors::shard::{Forget, Shard, ShowTo};
 use crate::actors::waiting::Waiting;
 use crate::config::Config;
 use crate::grief::{Grief, Part, contained_future};
-use crate::http::Looks;
+use crate::http::{Credentials, Looks};
 use crate::journal::{Journal, OutboxRow, Repeater, Target};
 use crate::metrics::Metrics;
 use crate::outbox::{Complaints, OptOuts, Sending, ToSend};
@@ -71,6 +71,8 @@ pub struct Directory {
     pub waiting: Waiting,
     /// What desks need to know of others.
     pub board: Board,
+    /// Who is signed in.
+    pub credentials: Credentials,
     /// Who has looked at what.
     pub looks: Looks,
     /// What customers wrote who were erased.
@@ -115,6 +117,7 @@ impl Directory {
             complaints: Complaints::default(),
             waiting: Waiting::default(),
             board: Board::default(),
+            credentials: Credentials::default(),
             looks: Looks::default(),
             erased: Erased::default(),
             grief: Grief::default(),

@@ -16,9 +16,10 @@ use subtle::ConstantTimeEq;
 
 use crate::actors::Directory;
 use crate::clock;
-use crate::config::{Permission, Role};
+use crate::config::{Config, Permission, Role};
 use crate::http::accounts::{self, hash};
 use crate::http::audit::{self, Noted};
+use crate::http::credentials::OnDisk;
 use crate::http::door;
 use crate::http::error::ApiError;
 use crate::http::server::Web;
@@ -53,7 +54,7 @@ pub struct Caller {
 }
 
 /// What somebody has signed in with, by its hash.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Credential {
     /// An API token.
     Token(Vec<u8>),
@@ -65,6 +66,26 @@ pub enum Credential {
 pub const WORK: &str = "work";
 
 impl Caller {
+    /// With the permissions of today's configuration.
+    fn of(
+        credential: Credential,
+        address: Option<IpAddr>,
+        on_disk: OnDisk,
+        config: &Config,
+    ) -> Result<Self, ApiError> {
+        let OnDisk { agent, csrf, scopes, used_at, .. } = on_disk;
+        let role = config.agent(&agent).ok_or(ApiError::NotSignedIn)?.role.clone();
+        let mut permissions = config.permissions.get(&role).cloned().unwrap_or_default();
+        let mut works = true;
+        let is_scoped = scopes.is_some();
+        if let Some(scopes) = scopes {
+            let scopes: Vec<&str> = scopes.split(' ').collect();
+            permissions.retain(|permission| scopes.contains(&permission.as_str()));
+            works = scopes.contains(&WORK);
+        }
+        Ok(Self { agent, role, csrf, credential, address, used_at, permissions, works, is_scoped })
+    }
+
     /// Who this is now: the session may have ended since, the token been revoked, the role changed.
     ///
     /// # Errors
@@ -91,6 +112,7 @@ impl Caller {
     pub fn note_use(&self, directory: &Directory) {
         let since = Timestamp(clock::now().0 - accounts::USE_IS_NOTED_EVERY.0);
         if self.used_at.is_none_or(|at| at < since) {
+            directory.credentials.used(&self.credential, clock::now());
             accounts::note_use(&directory.journal, &self.credential);
         }
     }
@@ -288,6 +310,11 @@ async fn looked_up(
     address: Option<IpAddr>,
     directory: &Arc<Directory>,
 ) -> Result<Caller, ApiError> {
+    let (edition, config) = (directory.journal.access_edition(), directory.config());
+    let idle = config.host.sign_ins.idle;
+    if let Some(known) = directory.credentials.known(&credential, edition, clock::now(), idle) {
+        return Caller::of(credential, address, known, &config);
+    }
     let own = directory.clone();
     directory.journal.look(move |reader| of_credential(credential, address, &own, reader)).await
 }
@@ -298,29 +325,13 @@ fn of_credential(
     directory: &Directory,
     reader: &Reader,
 ) -> Result<Caller, ApiError> {
-    let now = clock::now();
     let config = directory.config();
-    let (agent, csrf, scopes, used_at) = match &credential {
-        Credential::Token(hash) => {
-            let owner = reader.token(hash, now)?.ok_or(ApiError::NotSignedIn)?;
-            (owner.agent, None, owner.scopes, owner.used_at)
-        }
-        Credential::Session(hash) => {
-            let idle_since = Timestamp(now.0 - config.host.sign_ins.idle.0);
-            let session = reader.session(hash, now, idle_since)?.ok_or(ApiError::NotSignedIn)?;
-            (session.agent, Some(session.csrf), None, session.used_at)
-        }
-    };
-    let role = config.agent(&agent).ok_or(ApiError::NotSignedIn)?.role.clone();
-    let mut permissions = config.permissions.get(&role).cloned().unwrap_or_default();
-    let mut works = true;
-    let is_scoped = scopes.is_some();
-    if let Some(scopes) = scopes {
-        let scopes: Vec<&str> = scopes.split(' ').collect();
-        permissions.retain(|permission| scopes.contains(&permission.as_str()));
-        works = scopes.contains(&WORK);
-    }
-    Ok(Caller { agent, role, csrf, credential, address, used_at, permissions, works, is_scoped })
+    // Before it is read: what changes meanwhile is of a later one.
+    let edition = directory.journal.access_edition();
+    let idle = config.host.sign_ins.idle;
+    let on_disk = OnDisk::read(&credential, clock::now(), idle, reader)?;
+    directory.credentials.keep(&credential, edition, &on_disk);
+    Caller::of(credential, address, on_disk, &config)
 }
 
 /// Whether somebody who is signed in asks.

@@ -12,6 +12,7 @@ mod commands;
 mod console;
 pub(crate) mod content;
 mod conversations;
+mod credentials;
 mod customers;
 mod device;
 mod door;
@@ -37,6 +38,7 @@ pub use accounts::{
     NewToken, NoToken, end_access, end_sessions, new_link, new_token, revoke_tokens, set_password,
 };
 pub use api::ApiDoc;
+pub use credentials::Credentials;
 pub use door::{Door, Listeners, check_tls, make_room};
 pub use looks::Looks;
 pub use passwords::{Passwords, stored as stored_password};

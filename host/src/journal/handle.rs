@@ -268,6 +268,12 @@ impl Journal {
         self.progress.behind(id).is_some()
     }
 
+    /// Changes whenever sessions, tokens, links or accounts do, before whoever changes them is answered: what was read of
+    /// them while it was the same holds.
+    pub fn access_edition(&self) -> u64 {
+        self.progress.access_edition()
+    }
+
     /// Somebody waits for all that is committed: it is made visible at once.
     pub fn hurry(&self) {
         self.progress.want(self.progress.committed());

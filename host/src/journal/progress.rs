@@ -26,6 +26,8 @@ pub(super) struct Progress {
     /// The newest position that somebody waits for, and who applies.
     wanted: AtomicU64,
     applier: OnceLock<Thread>,
+    /// Changes of who is signed in, and by what, that can be seen.
+    access_edition: AtomicU64,
     /// How far the index of texts has come.
     indexed: watch::Sender<Indexed>,
     /// How far the tables' own file has it.
@@ -45,6 +47,7 @@ impl Progress {
             is_hopeless: watch::Sender::new(false),
             wanted: AtomicU64::new(0),
             applier: OnceLock::new(),
+            access_edition: AtomicU64::new(0),
             indexed: watch::Sender::new(Indexed::default()),
             kept: AtomicU64::new(0),
             written_back: AtomicU64::new(0),
@@ -87,6 +90,16 @@ impl Progress {
     /// Whether somebody waits for more than is visible.
     pub fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Acquire) > self.applied().0
+    }
+
+    /// Sessions, tokens, links or accounts have changed: what was read of them before doesn't hold any more.
+    pub fn change_access(&self) {
+        self.access_edition.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often they have.
+    pub fn access_edition(&self) -> u64 {
+        self.access_edition.load(Ordering::Acquire)
     }
 
     /// How far the index of texts has come.

@@ -318,7 +318,8 @@ impl Record {
     /// are in the log.
     pub(super) fn is_told_once_applied(&self) -> bool {
         match self {
-            Self::Barrier | Self::RoutingForgotten { .. } | Self::Access(_) => true,
+            Self::Access(access) => !access.is_use(),
+            Self::Barrier | Self::RoutingForgotten { .. } => true,
             Self::CustomerErased { .. }
             | Self::Scrubbed { .. }
             | Self::ConversationsExpired { .. }
@@ -447,6 +448,11 @@ fn put(to: &Transaction<'_>, channel: &str, key: &str, value: &[u8]) -> rusqlite
 }
 
 impl Access {
+    /// It changes nothing of who is signed in, and nobody waits for it.
+    pub(super) const fn is_use(&self) -> bool {
+        matches!(self, Self::SessionUsed { .. } | Self::TokenUsed { .. })
+    }
+
     fn apply(&self, to: &Transaction<'_>) -> rusqlite::Result<Outcome> {
         let done = |_| Outcome::default();
         match self {

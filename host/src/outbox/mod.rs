@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cordboard_core::time::Timestamp;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::reply::ReplyErrand;
@@ -89,8 +90,9 @@ impl Lanes {
 
     /// Not while somebody looks: what they have read may be of before.
     fn forget_settled(&mut self, journal: &Journal) {
-        while let Some((_, id)) = self.settled.pop_front_if(|(at, _)| journal.shows(*at)) {
-            self.known.remove(&id);
+        while self.settled.front().is_some_and(|(at, _)| journal.shows(*at)) {
+            let gone = self.settled.pop_front().map(|(_, id)| self.known.remove(&id));
+            debug_assert_eq!(gone, Some(true), "it was known");
         }
     }
 
@@ -110,7 +112,7 @@ pub async fn run(
     directory: Arc<Directory>,
     backlog: Backlog,
 ) {
-    let outbox = Outbox { lanes: Rc::default(), directory, backlog };
+    let outbox = Outbox { lanes: Rc::default(), directory, backlog, since: clock::now() };
     while let Some(message) = inbox.recv().await {
         match message {
             ToSend::Row(row) => {
@@ -128,22 +130,43 @@ struct Outbox {
     lanes: Rc<RefCell<Lanes>>,
     directory: Arc<Directory>,
     backlog: Backlog,
+    /// Since when it runs.
+    since: Timestamp,
 }
 
 impl Outbox {
     /// Whatever is open on disk and in no lane. A row leaves its lane only once it is settled there.
     async fn look_again(&self) {
-        match self.directory.journal.read(Reader::outbox).await {
-            Ok(rows) => rows.into_iter().for_each(|row| self.take(row)),
+        let is_all = match self.directory.journal.read(Reader::outbox).await {
+            Ok(rows) => {
+                let come = rows.iter().filter(|row| self.may_be_on_its_way(row));
+                let come: HashSet<String> = come.map(|row| row.ordering_key.clone()).collect();
+                // What stands behind one that comes waits for it.
+                let others = rows.into_iter().filter(|row| !come.contains(&row.ordering_key));
+                others.for_each(|row| self.take(row));
+                come.is_empty()
+            }
             Err(error) => {
                 tracing::error!(%error, "the outbox can't be read; it is looked at again in a moment");
-                let directory = self.directory.clone();
-                actix::spawn(async move {
-                    tokio::time::sleep(FIRST_WAIT).await;
-                    directory.look_at_outbox_again();
-                });
+                false
             }
+        };
+        if !is_all {
+            let directory = self.directory.clone();
+            actix::spawn(async move {
+                tokio::time::sleep(FIRST_WAIT).await;
+                directory.look_at_outbox_again();
+            });
         }
+    }
+
+    /// That the attempt of a reply begins is on disk before whoever makes it has heard of it: what has begun in this run, and
+    /// just now, is heard of within a moment, and isn't what nobody knows the end of.
+    fn may_be_on_its_way(&self, row: &OutboxRow) -> bool {
+        let is_known = self.lanes.borrow().known.contains(&row.id);
+        let at = row.first_attempt_at.unwrap_or_default();
+        let is_new = at >= self.since && (0..1000).contains(&(clock::now().0 - at.0));
+        row.attempting && !is_known && is_new
     }
 
     fn take(&self, row: OutboxRow) {

@@ -31,6 +31,9 @@ pub async fn replies(report: &mut Report) -> anyhow::Result<()> {
     setup.agents =
         r#"(id: "max", queues: ["support"], capacity: (messaging: 1000, units: 100000)),"#
             .to_owned();
+    // The emulator reports on each reply with a connection of its own, if need be, and asks twice.
+    setup.host = "limits: (connections_per_address: 4096),".to_owned();
+    setup.write_main();
     let emulators = setup.with_emulators();
     let token = setup.token("max");
     let host = setup.start(&["--strict"]).await;
@@ -79,8 +82,8 @@ pub async fn replies(report: &mut Report) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     let delivered = CONVERSATIONS * EACH;
+    let mut seen = 0;
     let all_delivered = async {
-        let mut seen = 0;
         while seen < delivered {
             let frame = max.try_next().await.context("the screen is gone")?;
             if frame["type"] == "delivery" && frame["delivery"]["status"] == "delivered" {
@@ -93,7 +96,8 @@ pub async fn replies(report: &mut Report) -> anyhow::Result<()> {
     };
     let all_delivered = tokio::time::timeout(LIMIT, all_delivered);
     let all_delivered = async { all_delivered.await.context("some aren't delivered")? };
-    tokio::try_join!(all_sent, all_delivered)?;
+    let all = async { tokio::try_join!(all_sent, all_delivered) }.await;
+    all.with_context(|| format!("{seen} of {delivered} were seen to be delivered"))?;
     let rate = delivered as f64 / began.elapsed().as_secs_f64();
     let used = processor_time(host.pid()).saturating_sub(used);
     report.note("replies_per_second", rate, "1/s");

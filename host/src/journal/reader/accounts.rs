@@ -23,6 +23,10 @@ pub struct SignedIn {
     pub csrf: String,
     /// When it was last used; it may have been used since, by less than a minute.
     pub used_at: Option<Timestamp>,
+    /// When it began.
+    pub created_at: Option<Timestamp>,
+    /// When it ends.
+    pub expires_at: Timestamp,
 }
 
 /// Whose a token is, and what it is for.
@@ -33,6 +37,8 @@ pub struct TokenOwner {
     pub scopes: Option<String>,
     /// When it was last used; it may have been used since, by less than a minute.
     pub used_at: Option<Timestamp>,
+    /// When it ends; never, if there is nothing.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A session as lists show it.
@@ -101,7 +107,7 @@ impl Reader {
         let found = self
             .connection
             .prepare_cached(
-                "SELECT agent, scopes, used_at FROM tokens
+                "SELECT agent, scopes, used_at, expires_at FROM tokens
                  WHERE hash = ?1 AND (expires_at IS NULL OR expires_at > ?2)",
             )?
             .query_row(params![hash, now.0], |row| {
@@ -109,6 +115,7 @@ impl Reader {
                     agent: AgentId::new(row.get::<_, String>(0)?),
                     scopes: row.get(1)?,
                     used_at: time(row, 2)?,
+                    expires_at: time(row, 3)?,
                 })
             })
             .optional()?;
@@ -125,7 +132,7 @@ impl Reader {
         let found = self
             .connection
             .prepare_cached(
-                "SELECT agent, csrf, used_at FROM sessions
+                "SELECT agent, csrf, used_at, created_at, expires_at FROM sessions
                  WHERE hash = ?1 AND expires_at > ?2 AND coalesce(used_at, created_at, ?2) > ?3",
             )?
             .query_row(params![hash, now.0, idle_since.0], |row| {
@@ -133,6 +140,8 @@ impl Reader {
                     agent: AgentId::new(row.get::<_, String>(0)?),
                     csrf: row.get(1)?,
                     used_at: time(row, 2)?,
+                    created_at: time(row, 3)?,
+                    expires_at: Timestamp(row.get(4)?),
                 })
             })
             .optional()?;

@@ -10,7 +10,7 @@ use crate::journal::entry::{Entry, Position};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::health::{JournalHealth, Stage};
 use crate::journal::progress::Progress;
-use crate::journal::record::Outcome;
+use crate::journal::record::{Outcome, Record};
 use crate::journal::recovery::RECOVER;
 use crate::journal::schema;
 use crate::journal::writer::Writer;
@@ -40,6 +40,12 @@ pub struct Batch {
 impl Batch {
     pub fn is_waited_for(&self) -> bool {
         !self.told.is_empty() || self.forgets
+    }
+
+    fn changes_access(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| matches!(entry, Entry::Record(Record::Access(access)) if !access.is_use()))
     }
 
     /// The conversations that it takes further, and their versions behind it: none, where it removes them.
@@ -174,6 +180,9 @@ fn until_applied(
 }
 
 fn tell_all(batches: Vec<Batch>, outcomes: Vec<Written>, views: &dyn Views, progress: &Progress) {
+    if batches.iter().any(Batch::changes_access) {
+        progress.change_access();
+    }
     let steps = batches.iter().flat_map(|batch| batch.steps().map(|(id, _)| (batch.position, id)));
     progress.apply(steps, batches.last().map(|batch| batch.position));
     if batches.iter().any(|batch| batch.forgets) {
