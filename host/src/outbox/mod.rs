@@ -4,7 +4,8 @@
 //! of which nobody knows how it ended is repeated only if whoever takes it recognises repetitions: so that an
 //! attempt begins is on disk before it does, and with it whether it may be repeated. For a reply that can go out at once
 //! that stands in the same commit as the reply itself, and for one that waits behind another in that with which the other
-//! is settled: two commits a reply. Only one that finds no room at its target gets a mark of its own (three). What a kind of row means is an `Errand` (`errand.rs`); there are replies so far.
+//! is settled: two commits a reply. Only one that finds no room at its target gets a mark of its own (three). What a kind
+//! of row means is an `Errand` (`errand.rs`); there are replies so far.
 
 mod attempts;
 mod complaints;

@@ -20,7 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const MANY_CONNECTIONS: usize = 256;
 /// So many seconds webhooks are sent without a pause; another number as the second argument.
 const SUSTAINED: f64 = 60.0;
-const LIVE: usize = 50_000;
+/// Enough that caches which fill meanwhile are little beside them.
+const LIVE: usize = 150_000;
 const OPEN: usize = 1_000_000;
 /// Messages that are searched; another number as the second argument.
 const MESSAGES: usize = 10_000_000;
@@ -269,9 +270,13 @@ async fn live_bytes(report: &mut Report) -> anyhow::Result<()> {
     // The caches are full before it is measured.
     let warm = twilio_requests(&accounts, 1, 20_000, 2_000);
     Load::run(&address(&host), warm, CONNECTIONS, None).await;
+    // What is on its way to the tables is no conversation's.
+    let settled = || tokio::time::sleep(Duration::from_secs(3));
+    settled().await;
     let before = resident(host.pid());
     let requests = twilio_requests(&accounts, 1_000_000, LIVE, 9_000_000);
     Load::run(&address(&host), requests, CONNECTIONS, None).await;
+    settled().await;
     let after = resident(host.pid());
     report.add(
         "bytes_per_live_conversation",
