@@ -99,7 +99,7 @@ impl SqliteLog {
                 "is gone or empty, though a host was killed, and with it what that had acknowledged last"
             }
             Wal::Broken => {
-                "is damaged in the midst: what stands behind that was acknowledged, and can't be read"
+                "is damaged in the midst: what stands behind that was acknowledged, and isn't read by any command (keep a copy of the file)"
             }
         };
         if !path.exists() || Self::open_to_read(data)?.is_closed()? {
