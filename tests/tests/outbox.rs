@@ -5,19 +5,35 @@ use cordboard_tests::harness::{HostProcess, Screen, Setup};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+/// A conversation that Kim has taken.
+struct Talk {
+    setup: Setup,
+    emulators: Emulators,
+    host: HostProcess,
+    kim: Screen,
+    sams: String,
+    id: String,
+}
+
+/// With a customer of this provider's.
+async fn talk(provider: Provider) -> Talk {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(emulators.world.text(provider, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    Talk { setup, emulators, host, kim, sams, id }
+}
+
 /// A provider that can't tell repetitions may have taken a reply when the host was killed. Then an operator lets the channel
 /// go through one that can: it can't know what the other took.
 // OPS-03
 #[actix_web::test]
 async fn another_provider_in_its_place_repeats_nothing() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Talk { setup, emulators, host, mut kim, sams, id } = talk(Provider::Twilio).await;
     let world = &emulators.world;
-    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::at_desk(&host.url, &kims).await;
-    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
-    let id = kim.accept_next().await;
     world.fail_next([Failure::Late(5000)]);
     for text in ["first", "second"] {
         kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
@@ -68,15 +84,9 @@ async fn becomes(host: &HostProcess, token: &str, id: &str, status: &str) {
 // OPS-03
 #[actix_web::test]
 async fn another_account_of_the_same_provider_repeats_nothing() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Talk { setup, emulators, host, mut kim, sams, id } = talk(Provider::Acs).await;
     let world = &emulators.world;
-    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
     let other = Emulators::start((*world.accounts).clone(), [0; 4]).unwrap();
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::at_desk(&host.url, &kims).await;
-    assert_eq!(world.text(Provider::Acs, "+14255550100", "hello").await, 200);
-    let id = kim.accept_next().await;
     world.set_reports(false);
     world.fail_next([Failure::Late(8000)]);
     kim.must(json!({ "type": "reply", "conversation": id, "text": "once" })).await;
@@ -94,14 +104,8 @@ async fn another_account_of_the_same_provider_repeats_nothing() {
 // OPS-03 CONV-04
 #[actix_web::test]
 async fn what_may_have_arrived_isnt_called_undelivered() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Talk { setup: _setup, emulators, host, mut kim, sams, id } = talk(Provider::Acs).await;
     let world = &emulators.world;
-    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::at_desk(&host.url, &kims).await;
-    assert_eq!(world.text(Provider::Acs, "+14255550100", "hello").await, 200);
-    let id = kim.accept_next().await;
     world.set_reports(false);
     world.fail_next([Failure::Cut, Failure::Status(400, None)]);
     kim.must(json!({ "type": "reply", "conversation": id, "text": "perhaps" })).await;
@@ -186,14 +190,8 @@ async fn what_waits_for_its_turn_goes_out_after_a_kill() {
 #[actix_web::test]
 async fn replies_behind_one_another_cost_two_commits_and_go_out_once() {
     const BEHIND: u32 = 20;
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Talk { setup, emulators, host, mut kim, sams, id } = talk(Provider::Twilio).await;
     let world = &emulators.world;
-    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::at_desk(&host.url, &kims).await;
-    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
-    let id = kim.accept_next().await;
     world.set_reports(false);
     world.fail_next([Failure::Late(1500)]);
     let before = host.commits(&sams).await;
@@ -230,14 +228,8 @@ async fn replies_behind_one_another_cost_two_commits_and_go_out_once() {
 // CH-12
 #[actix_web::test]
 async fn what_waits_behind_another_isnt_sent_after_an_opt_out() {
-    let mut setup = Setup::new();
-    let emulators = setup.with_emulators();
+    let Talk { setup: _setup, emulators, host, mut kim, sams, id } = talk(Provider::Twilio).await;
     let world = &emulators.world;
-    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
-    let host = setup.start(&["--strict"]).await;
-    let mut kim = Screen::at_desk(&host.url, &kims).await;
-    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
-    let id = kim.accept_next().await;
     world.set_reports(false);
     world.fail_next([Failure::Late(2000)]);
     for text in ["first", "second", "third"] {
