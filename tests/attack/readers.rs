@@ -83,6 +83,8 @@ async fn searches_keep_no_text_waiting() {
     transaction.commit().unwrap();
     let host = setup.start(&["--strict"]).await;
     let path = "/api/v1/conversations/search?text=nobody%20wrote%20this";
+    // The first text takes what a plugin, and an emulator, do once.
+    assert_eq!(emulators.world.text(Provider::Twilio, "+14255550209", "first").await, 200);
     // Some are torn down at once: what they asked for goes on, in its turn.
     for _ in 0..6 {
         let request =
@@ -109,8 +111,7 @@ async fn searches_keep_no_text_waiting() {
     };
     let ((found, all), longest) = futures_util::future::join(searched, texts).await;
     assert!(found.iter().all(|(status, _)| matches!(status, 200 | 429)), "{found:?}");
-    // With two processors, and both of them searching, it waits for one of those; not for all that search.
-    assert!(longest * 2 < all, "a text waited {longest:?} of {all:?}");
+    assert!(longest * 4 < all, "a text waited {longest:?} of {all:?}");
     let (all, longest) = (all.as_millis(), longest.as_millis());
     held("searches at once", &format!("six took {all} ms, a text meanwhile {longest} ms at most"));
 }

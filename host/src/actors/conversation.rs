@@ -355,8 +355,8 @@ fn encoded(event: &Event) -> StoredEvent {
     StoredEvent { kind: event.kind().into(), body }
 }
 
-/// Replies to be sent, the one that this step settles, and that the one behind that begins. The first goes out at once, if whoever takes it has room: then
-/// that its attempt begins stands in the same step.
+/// Replies to be sent, the one that this step settles, and that the one behind that begins. The first goes out at once, if
+/// whoever takes it has room: then that its attempt begins stands in the same step.
 fn outbox(
     machine: &Conversation,
     events: &[Event],

@@ -45,9 +45,7 @@ impl FirstLook {
         let look = move || {
             // Others come first, but not for ever: as long as it looks, nothing that is erased leaves the file on a machine
             // that has no time for it. Where that isn't allowed, it is one of many.
-            if !is_small {
-                let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5);
-            }
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5);
             let begins = Instant::now() + if is_small { Duration::ZERO } else { Self::LATER };
             while let Some(rest) = begins.checked_duration_since(Instant::now()) {
                 if stops.load(Ordering::Acquire) {

@@ -212,7 +212,7 @@ impl Behind<'_> {
         let lanes = self.lanes.borrow();
         let row = lanes.rows.get(self.ordering_key)?.front()?;
         let is_new = row.attempts == 0 && !row.attempting;
-        let is_wanted = row.opt_outs == Some(directory.opt_outs.so_far());
+        let is_wanted = directory.opt_outs.none_since(row);
         let has_room = directory.sending.has_room_for_next(&row.target);
         let repeatable_by = directory.plugins.repeats(&row.target.as_channel()?)?;
         let begins = Begins { row: row.id, first_attempt_at: clock::now(), repeatable_by };

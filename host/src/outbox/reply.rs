@@ -62,7 +62,7 @@ impl Errand for ReplyErrand {
         row: &OutboxRow,
         directory: &Directory,
     ) -> Result<Option<Unwanted>, JournalError> {
-        if row.opt_outs == Some(directory.opt_outs.so_far()) {
+        if directory.opt_outs.none_since(row) {
             return Ok(None);
         }
         let thread = self.thread.clone();

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::schema::{self, SCHEMA_VERSION};
-use crate::journal::views::{Mark, position_at};
+use crate::journal::views::Mark;
 use crate::journal::wal::{self, Pages};
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -61,8 +61,7 @@ pub fn mended(
         let text = "only journals of this version are mended";
         return Err(JournalError::new(Trouble::Other, text));
     }
-    let again = format!("SELECT applied FROM old.{AGAIN} WHERE one = 1");
-    let again = connection.query_row(&again, [], |row| position_at(row, 0)).ok();
+    let again = Mark::again_in(&connection, &format!("old.{AGAIN}"));
     let again = again.map(|at| at.0.cast_signed());
     let (lines, error) = said(&connection, &format!("PRAGMA old.quick_check('{POSITION}')"));
     let position = format!("old.{POSITION}");

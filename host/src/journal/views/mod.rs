@@ -81,7 +81,7 @@ pub struct Mark {
 ///
 /// # Errors
 /// SQLite's own; what can't be one is out of range.
-pub fn position_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Position> {
+fn position_at(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Position> {
     let number = row.get(column)?;
     Position::read(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
@@ -109,9 +109,7 @@ impl Mark {
         };
         let (applied, kept, differs) = Default::default();
         let unused = Self { log: None, was_stopped: true, applied, kept, differs };
-        // Where it can't be read, that is found by whoever looks at all of it.
-        let again = "SELECT applied FROM position_again WHERE one = 1";
-        let again = connection.query_row(again, [], |row| position_at(row, 0)).ok();
+        let again = Self::again_in(connection, "position_again");
         let mut mark = match (row.optional(), again) {
             // What is left of it is enough to go on with. (Whoever writes one writes both.)
             (Err(_) | Ok(None), Some(applied)) => {
@@ -143,6 +141,13 @@ impl Mark {
             }
             Ok(Self { log: row.get(0)?, was_stopped: row.get(1)?, applied, kept, differs: None })
         })
+    }
+
+    /// How far they have come as the other table repeats it. Where that can't be read, it is found by whoever looks at all
+    /// of it.
+    pub fn again_in(connection: &Connection, table: &str) -> Option<Position> {
+        let again = format!("SELECT applied FROM {table} WHERE one = 1");
+        connection.query_row(&again, [], |row| position_at(row, 0)).ok()
     }
 
     /// Whether a table of this version holds a row that can be one.

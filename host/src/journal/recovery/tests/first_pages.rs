@@ -51,10 +51,7 @@ async fn a_damaged_list_of_free_pages_costs_nothing() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_write_that_the_disk_loses_of_how_far_it_went_is_missed() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
+    let mut life = Life::at_rest(30).await;
     let file = life.data().join(FILES[0]);
     let before = std::fs::read(&file).unwrap();
     life.open();
@@ -89,10 +86,7 @@ async fn a_write_that_the_disk_loses_of_how_far_it_went_is_missed() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_lost_page_of_what_is_said_twice_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
+    let life = Life::at_rest(30).await;
     life.trims();
     let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
     copy(&data, sound.path());
@@ -156,10 +150,7 @@ async fn a_position_of_before_a_start_doesnt_disown_the_log() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_list_that_names_a_page_which_is_used_keeps_a_start() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(60).await;
-    life.stop();
+    let life = Life::at_rest(60).await;
     life.trims();
     let file = life.data().join(FILES[0]);
     let (mut bytes, trunk) = frees(&file, 5);
@@ -181,10 +172,7 @@ async fn a_list_that_names_a_page_which_is_used_keeps_a_start() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_list_of_free_pages_that_is_of_before_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
+    let mut life = Life::at_rest(30).await;
     let file = life.data().join(FILES[0]);
     let (before, trunk) = frees(&file, 60);
     life.open();
@@ -209,17 +197,14 @@ async fn a_list_of_free_pages_that_is_of_before_costs_nothing() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_flipped_bit_of_how_far_it_went_costs_nothing() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
+    let life = Life::at_rest(30).await;
     life.trims();
     let (data, sound) = (life.data(), tempfile::tempdir().unwrap());
     copy(&data, sound.path());
     let file = data.join(FILES[0]);
     let log = SqliteViews::open(&data).unwrap().marked().unwrap().log.unwrap();
     let mut tried = 0;
-    for (name, every) in [("position", 1), ("position_again", 1)] {
+    for name in ["position", "position_again"] {
         let page = root_of(&file, name) * PAGE;
         let whole = std::fs::read(sound.path().join(FILES[0])).unwrap();
         let cell = u16::from_be_bytes(whole[page + 8..page + 10].try_into().unwrap());
@@ -234,7 +219,7 @@ async fn a_flipped_bit_of_how_far_it_went_costs_nothing() {
             .clone()
             .filter(|at| !name_of_log(at))
             .flat_map(|at| (0..8).map(move |bit| (at, bit)));
-        for (at, bit) in bits.step_by(every) {
+        for (at, bit) in bits {
             std::fs::remove_dir_all(&data).unwrap();
             copy(sound.path(), &data);
             let mut bytes = whole.clone();

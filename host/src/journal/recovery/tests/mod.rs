@@ -68,6 +68,15 @@ impl Life {
         }
     }
 
+    /// One whose host has written so much, and has stopped in order.
+    async fn at_rest(count: u32) -> Self {
+        let mut life = Self::new(1);
+        life.open();
+        life.says(count).await;
+        life.stop();
+        life
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

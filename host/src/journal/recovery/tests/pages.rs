@@ -30,10 +30,7 @@ pub(super) fn root_of(file: &Path, name: &str) -> usize {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_damaged_page_of_the_log_costs_only_what_stood_there() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(60).await;
-    life.stop();
+    let mut life = Life::at_rest(60).await;
     let (data, tables) = (life.data(), tempfile::tempdir().unwrap());
     copy(&data, tables.path());
     life.open();
@@ -155,10 +152,7 @@ async fn a_damaged_index_of_a_backup_costs_nothing() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn what_stood_there_before_there_was_a_log_isnt_forgotten() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(30).await;
-    life.stop();
+    let mut life = Life::at_rest(30).await;
     let file = life.data().join(FILES[0]);
     let tables = rusqlite::Connection::open(&file).unwrap();
     let before =
@@ -201,10 +195,7 @@ async fn what_stood_there_before_there_was_a_log_isnt_forgotten() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn a_way_that_leads_nowhere_leaves_the_next_one_what_it_needs() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(60).await;
-    life.stop();
+    let life = Life::at_rest(60).await;
     spoil(&life.data().join(FILES[0]), root_of(&life.data().join(FILES[0]), "audit_actor"));
     let mut looked = Looked::default();
     let outlook = Outlook::of(&life.data(), &[], &mut looked);
@@ -379,10 +370,7 @@ async fn what_cant_be_opened_isnt_taken_for_lost() {
 // OPS-03
 #[tokio::test]
 async fn a_journal_behind_a_link_isnt_begun_with() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(3).await;
-    life.stop();
+    let life = Life::at_rest(3).await;
     let elsewhere = life.folder.path().join("elsewhere");
     for name in [FILES[0], FILES[2]] {
         let file = life.data().join(name);
@@ -399,10 +387,7 @@ async fn a_journal_behind_a_link_isnt_begun_with() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn rows_that_no_index_tells_of_are_asked_for() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(61).await;
-    life.stop();
+    let mut life = Life::at_rest(61).await;
     let (data, before) = (life.data(), std::fs::read(life.data().join(FILES[0])).unwrap());
     life.open();
     life.says(60).await;
@@ -437,10 +422,7 @@ async fn rows_that_no_index_tells_of_are_asked_for() {
 // SEC-04 OPS-10
 #[tokio::test]
 async fn what_was_forgotten_doesnt_come_back() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(10).await;
-    life.stop();
+    let life = Life::at_rest(10).await;
     life.trims();
     let file = life.data().join(FILES[0]);
     let tables = rusqlite::Connection::open(&file).unwrap();
@@ -465,10 +447,7 @@ async fn what_was_forgotten_doesnt_come_back() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn rows_that_are_of_before_are_asked_for() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(3).await;
-    life.stop();
+    let mut life = Life::at_rest(3).await;
     let (data, before) = (life.data(), std::fs::read(life.data().join(FILES[0])).unwrap());
     life.open();
     life.says(1).await;
@@ -492,10 +471,7 @@ async fn rows_that_are_of_before_are_asked_for() {
 // OPS-03 OPS-10
 #[tokio::test]
 async fn an_index_that_leads_nowhere_is_made_anew() {
-    let mut life = Life::new(1);
-    life.open();
-    life.says(600).await;
-    life.stop();
+    let life = Life::at_rest(600).await;
     life.trims();
     let file = life.data().join(FILES[0]);
     let root = root_of(&file, "audit_subject");
