@@ -320,6 +320,20 @@ async fn killed_under_load(setup: &Setup, world: &World, life: usize) -> Vec<Str
     taken
 }
 
+/// The first frame of a `-wal` whose page is written once more, a fifth of the way behind it at the earliest: what stands
+/// in it alone is nothing (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
+fn spoil_a_frame(wal: &mut [u8]) {
+    const FRAME: usize = 24 + 4096;
+    let frames: Vec<&[u8]> = wal[32..].chunks_exact(FRAME).collect();
+    let salts = &frames[0][8..16];
+    let pages: Vec<&[u8]> =
+        frames.iter().take_while(|frame| &frame[8..16] == salts).map(|frame| &frame[..4]).collect();
+    let is_written_again = |at: &usize| pages[at + 1..].contains(&pages[*at]);
+    let at = (pages.len() / 5..pages.len()).find(is_written_again).expect("one is");
+    assert!(at + 20 < pages.len(), "frame {at} of {}", pages.len());
+    wal[32 + at * FRAME..][..FRAME].fill(0);
+}
+
 // OPS-03 OPS-06 OPS-10
 #[actix_web::test]
 async fn what_a_killed_host_left_beside_its_files_is_missed_if_it_is_gone() {
@@ -401,6 +415,18 @@ async fn what_a_killed_host_left_beside_its_files_is_missed_if_it_is_gone() {
     gone(&["journal.sqlite-wal"]);
     let (code, text) = setup.run(&["journal", "recover", setup.config()]);
     assert!(code == 0 && text.contains("nothing is wrong"), "{code} {text}");
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(&token).await;
+    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
+    setup.stop_and_replay(host);
+    // Behind damage in the midst of it, too.
+    gone(&["journal.sqlite-wal"]);
+    let mut bytes = std::fs::read(data.join("log.sqlite-wal")).unwrap();
+    spoil_a_frame(&mut bytes);
+    std::fs::write(data.join("log.sqlite-wal"), bytes).unwrap();
+    refused("a frame in the midst", "log.sqlite-wal is damaged in the midst");
+    let (code, text) = setup.run(&["journal", "recover", setup.config()]);
+    assert!(code == 0 && text.contains("that is all that was acknowledged"), "{code} {text}");
     let host = setup.start(&["--strict"]).await;
     let found = host.transcripts(&token).await;
     assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());

@@ -98,9 +98,7 @@ impl SqliteLog {
             Wal::Missing => {
                 "is gone or empty, though a host was killed, and with it what that had acknowledged last"
             }
-            Wal::Broken => {
-                "is damaged in the midst: what stands behind that was acknowledged, and isn't read by any command (keep a copy of the file)"
-            }
+            Wal::Broken => "is damaged in the midst, and what stands behind that was acknowledged",
         };
         if !path.exists() || Self::open_to_read(data)?.is_closed()? {
             return Ok(());
@@ -115,6 +113,31 @@ impl SqliteLog {
         }
         let query = "SELECT closed FROM about";
         Ok(self.connection.query_row(query, [], |row| row.get(0)).optional()?.unwrap_or(true))
+    }
+
+    /// Makes one of batches that were read elsewhere: whose they are, and in which runs they came to be.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be written.
+    pub fn make(
+        file: &Path,
+        (id, lineage): (LogId, &Lineage),
+        batches: impl Iterator<Item = (Position, Vec<u8>)>,
+    ) -> Result<()> {
+        wal::remove(file);
+        let connection = writable(file)?;
+        connection.execute("UPDATE about SET id = ?1", [id])?;
+        let file = file.to_owned();
+        let mut made =
+            Self { connection, file, trimmed: Default::default(), cant_be_trimmed: false };
+        made.goes_on_in(lineage)?;
+        let transaction = made.connection.transaction()?;
+        for (position, batch) in batches {
+            insert(&transaction, position, &batch)?;
+        }
+        transaction.commit()?;
+        made.end()?;
+        Ok(())
     }
 
     /// From now on what is committed lies beside the file, which says so.

@@ -10,8 +10,10 @@ use crate::journal::log::{Log, LogId, SqliteLog};
 /// A log, and what of it can be read.
 #[derive(Clone, Debug)]
 pub struct LogFile {
-    /// Where it is.
+    /// Where it is, or what was made of it to be read.
     pub file: PathBuf,
+    /// What people know it by.
+    pub name: String,
     /// There a host writes it.
     pub is_in_place: bool,
     /// Which one.
@@ -43,7 +45,7 @@ impl LogFile {
         }
     }
 
-    /// One that was put aside.
+    /// One that was put aside, or that was made of one.
     pub fn aside(file: &Path) -> Result<Self, JournalError> {
         let log = SqliteLog::file_to_read(file.to_owned())?;
         let (id, lineage) = (log.id()?, log.lineage()?);
@@ -75,7 +77,8 @@ impl LogFile {
         };
         let why = why.or(missed).or_else(|| log.check_pages().err());
         let (file, last) = (file.to_owned(), last.ok().flatten());
-        Ok(Self { file, is_in_place, id, lineage, readable, last, why, doubtful: None })
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { file, name, is_in_place, id, lineage, readable, last, why, doubtful: None })
     }
 
     /// The last of its batches that can be read.
@@ -103,7 +106,7 @@ impl LogFile {
 }
 
 /// More batches than a log ever keeps.
-const MOST_LOOKED_FOR: u64 = 1_000_000;
+pub(super) const MOST_LOOKED_FOR: u64 = 1_000_000;
 
 /// The parts of a log that can be read, and why there isn't more.
 fn readable(

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::base::{Base, Form, Kind};
+use super::lineage::Reached;
 use super::mend::mended;
+use super::salvage::Salvaged;
 use crate::journal::error::{JournalError, Trouble};
-use crate::journal::{verify, wal};
+use crate::journal::verify;
+use crate::journal::wal::{self, Wal};
 
 /// What was written down of routing.
 const RECORD: [&str; 2] = ["decisions", "routing_log"];
@@ -22,6 +25,8 @@ pub struct Looked {
     copies: Vec<(Base, Copy, Option<String>)>,
     /// How many were, those that were given out included.
     made: usize,
+    /// What was made of logs whose newest part stands behind damage.
+    salvaged: Vec<Copy>,
     /// Something couldn't be looked at: for want of room, say.
     kept_from: Option<JournalError>,
 }
@@ -68,15 +73,40 @@ impl Looked {
 
     fn mended(&mut self, base: &Base, leaves_out: &[&str]) -> Result<Connection, JournalError> {
         if self.made_of(base).is_none() {
-            let name = format!("restored.mended-{}.partial", self.made);
-            self.made += 1;
-            let copy = Copy(self.folder.join(name));
-            wal::remove(&copy.0);
+            let copy = self.room();
             let doubt = mended(&base.file, base.is_alone, leaves_out, &copy.0)?;
             self.copies.push((base.clone(), copy, doubt));
         }
         let (copy, _) = self.made_of(base).expect("it was made");
         verify::look_only(copy)
+    }
+
+    fn room(&mut self) -> Copy {
+        let copy = Copy(self.folder.join(format!("restored.mended-{}.partial", self.made)));
+        self.made += 1;
+        wal::remove(&copy.0);
+        copy
+    }
+
+    /// A log as far as it can be read, if its newest part stands behind damage in what lies beside it, which SQLite
+    /// doesn't read. `noted`: what a host has noted beside it.
+    ///
+    /// # Errors
+    /// [`JournalError`]: whose it is can't be read, or there is no room for what is made of it.
+    pub fn behind_damage(
+        &mut self,
+        file: &Path,
+        noted: Option<&Reached>,
+    ) -> Result<Option<Salvaged>, JournalError> {
+        if wal::beside(file) != Wal::Broken {
+            return Ok(None);
+        }
+        let parts = [self.room(), self.room()];
+        let made = self.room();
+        let salvaged =
+            Salvaged::of(file, noted, parts.each_ref().map(|part| part.0.as_path()), &made.0)?;
+        self.salvaged.push(made);
+        Ok(Some(salvaged))
     }
 
     /// What was made of tables to be looked at, and why rows may be missing from it.

@@ -8,6 +8,7 @@ mod lineage;
 mod log_file;
 mod looked;
 mod mend;
+mod salvage;
 #[cfg(test)]
 mod tests;
 mod ways;

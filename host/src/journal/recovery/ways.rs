@@ -10,6 +10,7 @@ use super::base::{Base, Form, Kind, looks_at};
 use super::lineage::{Lineage, REACHED, Reached};
 use super::log_file::LogFile;
 use super::looked::Looked;
+use super::salvage::Salvaged;
 use crate::journal::entry::Position;
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, SqliteLog};
@@ -82,15 +83,29 @@ impl Outlook {
         // It may be the disk that has no room to look: that isn't as if it had nothing.
         let mut unread = SqliteLog::check(data).err();
         if in_place.exists() {
-            match LogFile::of(&in_place, Reached::of(data).as_ref()) {
+            let noted = Reached::of(data);
+            match LogFile::of(&in_place, noted.as_ref()) {
                 Ok(log) => outlook.logs.push(log),
                 Err(error) => drop(unread.get_or_insert(error)),
+            }
+            match looked.behind_damage(&in_place, noted.as_ref()) {
+                Ok(Some(Salvaged { log, is_all })) => {
+                    unread = unread.filter(|_| !is_all);
+                    outlook.logs.retain(|known| known.file != in_place);
+                    outlook.logs.push(LogFile { is_in_place: true, ..log });
+                }
+                Ok(None) => {}
+                Err(error) => looked.note(&error),
             }
         }
         let of_log = outlook.logs.iter().filter_map(|log| log.why.as_ref());
         of_log.chain(&unread).for_each(|error| looked.note(error));
         let aside = folder::put_aside_before(data, log::FILE);
-        outlook.logs.extend(aside.iter().filter_map(|file| LogFile::aside(file).ok()));
+        for file in aside {
+            let salvaged =
+                looked.behind_damage(&file, None).ok().flatten().map(|salvaged| salvaged.log);
+            outlook.logs.extend(salvaged.or_else(|| LogFile::aside(&file).ok()));
+        }
         let begun = outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data));
         bases.extend(begun.collect::<Vec<_>>());
         let ways = outlook.joined(&bases);
@@ -373,8 +388,7 @@ impl fmt::Display for Way {
             f.write_str(" (without its -wal)")?;
         }
         for Part { log, .. } in &self.logs {
-            let log = log.file.file_name().unwrap_or_default().to_string_lossy();
-            write!(f, " and {log}")?;
+            write!(f, " and {}", log.name)?;
         }
         write!(f, ": up to batch {}", self.leads_to.0)?;
         match self.agrees < self.leads_to {

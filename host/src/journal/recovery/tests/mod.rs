@@ -2,6 +2,7 @@
 //! damages files in every combination. Whoever follows the advice has all that was acknowledged, or was told that
 //! something is missing; and never less than by any other way.
 
+mod beside;
 mod first_pages;
 mod pages;
 

@@ -3,16 +3,15 @@
 //!
 //! The form is that of <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>.
 
-use std::collections::{HashMap, HashSet};
-use std::os::unix::fs::FileExt;
+mod frames;
+mod pages;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-const HEAD: usize = 32;
-const FRAME: usize = 24;
-/// The last bit says in which order of bytes its checksums are computed.
-const MAGIC: u32 = 0x377f_0682;
+use frames::Frames;
+pub(super) use pages::{Damaged, Pages};
 
 /// How a WAL is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,10 +63,10 @@ pub(super) fn is_sound(connection: &Connection, file: &Path) -> bool {
     let frames = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], look);
     let page = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0));
     let (Ok(frames @ 1..), Ok(page)) = (frames, page) else { return true };
-    let (frames, page) = (frames.unsigned_abs(), page.unsigned_abs());
+    let (count, page) = (frames.unsigned_abs(), page.unsigned_abs());
     let Ok(wal) = std::fs::File::open(path(file)) else { return false };
     let length = wal.metadata().map_or(0, |about| about.len());
-    if length < HEAD as u64 + frames * (FRAME as u64 + page) {
+    if length < frames::HEAD as u64 + count * (frames::ABOUT as u64 + page) {
         return false;
     }
     !has_hole(&wal)
@@ -103,171 +102,16 @@ pub(super) fn uri(file: &Path, how: &str) -> String {
 }
 
 fn look_at(bytes: &[u8]) -> Wal {
-    let Some((head, frames)) = bytes.split_at_checked(HEAD) else { return Wal::Missing };
-    let magic = word(head, 0);
-    if magic & !1 != MAGIC {
-        return Wal::Missing;
+    match Frames::of(bytes) {
+        None => Wal::Missing,
+        Some(frames) if frames.are_damaged() => Wal::Broken,
+        Some(_) => Wal::Whole,
     }
-    let is_big_endian = magic & 1 == 1;
-    let page = word(head, 2) as usize;
-    let salts = &head[16..24];
-    let mut sum = checksum((0, 0), &head[..24], is_big_endian);
-    if page == 0 || sum != (word(head, 6), word(head, 7)) {
-        return Wal::Missing;
-    }
-    let mut is_whole = true;
-    let mut commits_behind = 0;
-    for frame in frames.chunks_exact(FRAME + page) {
-        let (about, content) = frame.split_at(FRAME);
-        if &about[8..16] != salts {
-            // Of an earlier time; or what isn't whole, if its like follows.
-            is_whole = false;
-            continue;
-        }
-        sum = checksum(checksum(sum, &about[..8], is_big_endian), content, is_big_endian);
-        let written = (word(about, 4), word(about, 5));
-        let ends_transaction = word(about, 1) != 0;
-        if !is_whole && ends_transaction {
-            commits_behind += 1;
-        }
-        if sum != written {
-            is_whole = false;
-            // What follows is told by what should have stood here.
-            sum = written;
-        }
-    }
-    // Each is synced before the next one begins, so only one can have been under way.
-    if commits_behind > 1 { Wal::Broken } else { Wal::Whole }
-}
-
-fn word(bytes: &[u8], index: usize) -> u32 {
-    let at = index * 4;
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-fn checksum(before: (u32, u32), bytes: &[u8], is_big_endian: bool) -> (u32, u32) {
-    let read = |part: &[u8]| {
-        let bytes = [part[0], part[1], part[2], part[3]];
-        if is_big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
-    };
-    bytes.chunks_exact(8).fold(before, |(first, second), pair| {
-        let first = first.wrapping_add(read(&pair[..4])).wrapping_add(second);
-        (first, second.wrapping_add(read(&pair[4..])).wrapping_add(first))
-    })
-}
-
-/// The pages of a file, with what lies beside it or without, as they were written last, whether anything leads to them or
-/// not.
-pub(super) struct Pages {
-    file: Option<std::fs::File>,
-    beside: Vec<u8>,
-    /// Where the newest of each that lies beside begins.
-    newest: HashMap<u32, usize>,
-}
-
-impl Pages {
-    /// Of every journal and log.
-    const SIZE: usize = 4096;
-
-    /// Nobody may have the file open, and nobody may open it before this is dropped who needs SQLite's locks.
-    pub fn of(file: &Path, is_alone: bool) -> Self {
-        let beside = match is_alone {
-            true => Vec::new(),
-            false => std::fs::read(path(file)).unwrap_or_default(),
-        };
-        Self { file: std::fs::File::open(file).ok(), newest: Self::committed(&beside), beside }
-    }
-
-    /// Where the newest of each begins, of those that are committed: behind them stand some of earlier times.
-    fn committed(beside: &[u8]) -> HashMap<u32, usize> {
-        let (mut newest, mut under_way) = (HashMap::new(), Vec::new());
-        let Some((head, _)) = beside.split_at_checked(HEAD) else { return newest };
-        let is_big_endian = word(head, 0) & 1 == 1;
-        let mut sum = checksum((0, 0), &head[..24], is_big_endian);
-        let mut at = HEAD;
-        while let Some(frame) = beside.get(at..at + FRAME + Self::SIZE) {
-            let (about, content) = frame.split_at(FRAME);
-            sum = checksum(checksum(sum, &about[..8], is_big_endian), content, is_big_endian);
-            if about[8..16] != head[16..24] || sum != (word(about, 4), word(about, 5)) {
-                break;
-            }
-            under_way.push((word(about, 0), at + FRAME));
-            if word(about, 1) != 0 {
-                newest.extend(under_way.drain(..));
-            }
-            at += FRAME + Self::SIZE;
-        }
-        newest
-    }
-
-    /// One of them, counted from 1; nothing, if it can't be read.
-    fn page(&self, page: u32) -> Option<Vec<u8>> {
-        if let Some(at) = self.newest.get(&page) {
-            return Some(self.beside[*at..at + Self::SIZE].to_vec());
-        }
-        let mut bytes = vec![0; Self::SIZE];
-        let at = u64::from(page.checked_sub(1)?) * Self::SIZE as u64;
-        self.file.as_ref()?.read_at(&mut bytes, at).ok()?;
-        Some(bytes)
-    }
-
-    /// Whether nothing stands on one.
-    pub fn is_blank(&self, page: u32) -> bool {
-        self.page(page).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
-    }
-
-    /// Those that are listed as free, of so many in all, as far as the list can be read
-    /// (<https://www.sqlite.org/fileformat2.html#the_freelist>).
-    pub fn free(&self, all: u32) -> HashSet<u32> {
-        let List { mut trunks, leaves, .. } = self.listed(all);
-        trunks.extend(leaves);
-        trunks
-    }
-
-    fn listed(&self, all: u32) -> List {
-        let mut list = List::default();
-        let mut trunk = self.page(1).map_or(0, |head| word(&head[32..], 0));
-        while (1..=all).contains(&trunk) && list.trunks.insert(trunk) {
-            list.count += 1;
-            let Some(page) = self.page(trunk) else { break };
-            let most = Self::SIZE / 4 - 2;
-            let leaves = usize::try_from(word(&page, 1)).unwrap_or(0).min(most);
-            list.leaves.extend((0..leaves).map(|n| word(&page, 2 + n)));
-            list.count += leaves;
-            trunk = word(&page, 0);
-        }
-        list
-    }
-
-    /// Whether as many pages are listed as free as the file's head says, each of them once and none that isn't there; and
-    /// those of them on which something stands. SQLite doesn't look, and writes what is new over whatever is listed. What
-    /// has no such head is another matter.
-    pub fn lists_what_is_free(&self) -> (bool, Vec<u32>) {
-        const NAME: &[u8] = b"SQLite format 3\0\x10\x00";
-        let Some(head) = self.page(1).filter(|head| head.starts_with(NAME)) else {
-            return (true, Vec::new());
-        };
-        let (all, said) = (word(&head[28..], 0), word(&head[36..], 0) as usize);
-        let List { trunks, leaves, count } = self.listed(all);
-        let listed = trunks.len() + leaves.len();
-        let is_there = |page: &u32| (2..=all).contains(page);
-        let fits = listed == said && count == said && leaves.iter().all(is_there);
-        let written = leaves.into_iter().filter(|page| !self.is_blank(*page));
-        (fits, written.collect())
-    }
-}
-
-/// A list of free pages: those that hold it, and those that it names.
-#[derive(Default)]
-struct List {
-    trunks: HashSet<u32>,
-    leaves: HashSet<u32>,
-    /// How many it names, itself included: more, where one is named twice.
-    count: usize,
 }
 
 #[cfg(test)]
 mod tests {
+    use super::frames::{ABOUT, HEAD};
     use super::*;
     use rusqlite::config::DbConfig;
 
@@ -295,10 +139,10 @@ mod tests {
         drop(connection);
         let wal = folder.path().join("a.sqlite-wal");
         let whole = std::fs::read(&wal).unwrap();
-        let frame = FRAME + 4096;
+        let frame = ABOUT + 4096;
         let damaged = |at: usize| {
             let mut bytes = whole.clone();
-            bytes[HEAD + at * frame + FRAME + 100] ^= 1;
+            bytes[HEAD + at * frame + ABOUT + 100] ^= 1;
             look_at(&bytes)
         };
         let count = {
@@ -377,7 +221,7 @@ mod tests {
         std::fs::copy(&file, &copy).unwrap();
         std::fs::copy(path(&file), path(&copy)).unwrap();
         let frames =
-            (std::fs::metadata(path(&copy)).unwrap().len() as usize - HEAD) / (FRAME + 4096);
+            (std::fs::metadata(path(&copy)).unwrap().len() as usize - HEAD) / (ABOUT + 4096);
         let pages = Pages::of(&copy, false);
         assert!(pages.newest.len() < frames, "{} of {frames}", pages.newest.len());
         assert_eq!(pages.free(all).len(), free as usize);
