@@ -25,6 +25,8 @@ pub(super) struct Frames {
     all: Vec<Frame>,
     /// Bytes of each one's page.
     pub page: usize,
+    /// Where it begins is known: before what can be read stand none of a later time.
+    has_beginning: bool,
 }
 
 impl Frames {
@@ -33,6 +35,7 @@ impl Frames {
         let (head, frames) = bytes.split_at_checked(HEAD)?;
         let Common { page, salts, is_big_endian, mut sum } =
             Common::of_head(head).or_else(|| Common::of_frames(frames))?;
+        let has_beginning = sum.is_some() || frames.get(8..16) == Some(&salts);
         let mut all = Vec::new();
         for (number, frame) in frames.chunks_exact(ABOUT + page).enumerate() {
             let at = HEAD + number * (ABOUT + page) + ABOUT;
@@ -49,7 +52,7 @@ impl Frames {
         }
         let newest = all.iter().rposition(|frame| frame.page != 0);
         all.truncate(newest.map_or(0, |newest| newest + 1));
-        Some(Self { all, page })
+        Some(Self { all, page, has_beginning })
     }
 
     /// Those that SQLite takes: up to the first that isn't whole.
@@ -65,8 +68,8 @@ impl Frames {
         ends(&self.all[whole..]) > 1
     }
 
-    /// What was on disk, damaged ones included, and whether that is all of it: where the last transactions are damaged,
-    /// nobody can say.
+    /// What was on disk, damaged ones included, and whether that is all of it: where the last transactions are damaged, or
+    /// the head and the first frame, nobody can say.
     pub fn on_disk(&self) -> (&[Frame], bool) {
         let mut last_whole = None;
         let mut is_whole = true;
@@ -79,7 +82,7 @@ impl Frames {
         }
         let (whole, behind) = self.all.split_at(last_whole.map_or(0, |last| last + 1));
         match ends(behind) {
-            0 | 1 if !whole.is_empty() => (whole, true),
+            0 | 1 if !whole.is_empty() => (whole, self.has_beginning),
             _ => (up_to_an_end(&self.all), false),
         }
     }
@@ -107,7 +110,7 @@ impl Common {
     }
 
     /// Where the head isn't what was written: two that follow on each other say it as well. The first such pair is of the
-    /// newest time.
+    /// newest time, but where that has one frame only.
     fn of_frames(frames: &[u8]) -> Option<Self> {
         let page = super::Pages::SIZE;
         let mut before: Option<&[u8]> = None;

@@ -155,6 +155,12 @@ mod tests {
         assert_eq!(damaged(count / 2), Wal::Broken);
         assert_eq!(damaged(count - 1), Wal::Whole, "the last one was being written");
         assert_eq!(damaged(count + 2), Wal::Whole, "that is of before");
+        // One frame of a later time, and behind it those of before: with its head that looks as if it were of before.
+        let mut one = whole.clone();
+        one[HEAD + 8..HEAD + 16].fill(7);
+        assert!(Frames::of(&one).is_some_and(|frames| frames.are_damaged() && frames.on_disk().1));
+        one[16] ^= 1;
+        assert!(Frames::of(&one).is_some_and(|frames| frames.are_damaged() && !frames.on_disk().1));
         let mut zeroed = whole.clone();
         zeroed[HEAD + 3 * frame..HEAD + 4 * frame].fill(0);
         assert_eq!(look_at(&zeroed), Wal::Broken);
