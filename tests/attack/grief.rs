@@ -92,7 +92,7 @@ async fn under_load(what: &str, provoked: &str, counted: &[&str]) -> (Setup, Hos
             }
         });
         for (status, text) in futures_util::future::join_all(texts).await {
-            assert_eq!(status, 200, "a provider that tries again gets through");
+            assert_eq!(status, 200, "a provider that tries again gets through\n{}", host.log());
             acknowledged.insert(text);
         }
     }
@@ -202,7 +202,7 @@ async fn queues_and_agents_come_to_grief_and_are_made_anew() {
         "cordboard_routing_rebuilt_total",
     ];
     let (setup, host) =
-        under_load("panics in queues and agents", "queue=400,agent=500", &counted).await;
+        under_load("panics in queues and agents", "queue=400,agent=500,rebuild=2", &counted).await;
     // What a machine was told before it came to grief, and the new one since, leads to the same again.
     setup.stop_and_replay(host);
 }

@@ -29,6 +29,7 @@ use crate::actors::recorder::Entry;
 use crate::actors::recovery::{Actors, start_agent, start_queue};
 use crate::actors::shard::{Drain, Shard};
 use crate::clock;
+use crate::grief::provoked_error;
 use crate::journal::{Reader, Record};
 
 /// Why routing is to be made anew.
@@ -117,6 +118,34 @@ async fn record_anew(directory: &Directory) {
     everybody(&queues, &agents, || GoOn).await;
 }
 
+/// What the machines are by the journal. A read that fails is perhaps the moment's: it is tried again before the host
+/// ends.
+async fn made_of_the_journal(directory: &Arc<Directory>) -> Result<Actors, String> {
+    const TRIES: u32 = 3;
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let own = directory.clone();
+        let made = actix_web::rt::task::spawn_blocking(move || {
+            if provoked_error("rebuild") {
+                return Err("provoked by CORDBOARD_PANIC".to_owned());
+            }
+            let config = own.config();
+            let reader = Reader::open(&config.host.data).map_err(|error| error.to_string())?;
+            let made = Actors::recover(&config, &reader, &own.recorder);
+            made.map(|(actors, _)| actors).map_err(|error| error.to_string())
+        });
+        match made.await.map_err(|error| error.to_string())? {
+            Err(why) if tried < TRIES => {
+                tracing::warn!(why, "routing couldn't be made anew; it is tried again");
+                tokio::time::sleep(PAUSE * tried).await;
+            }
+            made => return made,
+        }
+    }
+}
+
 async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<u64, String> {
     // No change of the configuration in between: it would meet half of the machines.
     let _no_change = directory.changing.lock().await;
@@ -125,14 +154,7 @@ async fn rebuild(directory: &Arc<Directory>, routing: &ArbiterHandle) -> Result<
     everybody(&queues, &agents, || Pause).await;
     wait_for_conversations(directory).await;
     everybody(&queues, &agents, || PutAsideIsWritten).await;
-    let own = directory.clone();
-    let made = actix_web::rt::task::spawn_blocking(move || {
-        let config = own.config();
-        let reader = Reader::open(&config.host.data).map_err(|error| error.to_string())?;
-        let made = Actors::recover(&config, &reader, &own.recorder);
-        made.map(|(actors, _)| actors).map_err(|error| error.to_string())
-    });
-    let made = made.await.map_err(|error| error.to_string())??;
+    let made = made_of_the_journal(directory).await?;
     let open = made.open;
     replace(directory, routing, made, &agents, &queues).await;
     Ok(open)

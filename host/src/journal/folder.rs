@@ -142,7 +142,12 @@ pub(super) fn rescued(data: &Path, ms: i64) -> PathBuf {
 pub fn look(data: &Path) -> Result<Holds, JournalError> {
     must_be_whole(data)?;
     let file = data.join(FILE);
-    let length = std::fs::metadata(&file).ok().map(|about| about.len());
+    let length = match std::fs::metadata(&file) {
+        Ok(about) => Some(about.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        // What may not be looked at isn't as if there were nothing.
+        Err(error) => return Err(JournalError::new(Trouble::NotWritable, error.to_string())),
+    };
     if length.is_some_and(|length| length > 0) && !is_unused(data) {
         return Ok(Holds::Used);
     }
@@ -368,5 +373,16 @@ mod tests {
         );
         std::fs::write(data.join(FILE), "x").unwrap();
         assert_eq!(look(data).unwrap(), Holds::Used);
+    }
+
+    // OPS-03
+    #[test]
+    fn a_folder_that_cant_be_looked_at_isnt_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        // As root everybody may look anywhere; through a file nobody can.
+        let file = folder.path().join("data");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(look(&file).unwrap_err().trouble, Trouble::NotWritable);
+        assert_eq!(look(&folder.path().join("none")).unwrap(), Holds::Fresh);
     }
 }

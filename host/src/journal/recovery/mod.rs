@@ -319,9 +319,16 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, doubt: Option<&str>, terms: Te
         let known = outlook.known.as_ref();
         known.is_some_and(|known| known.lineage.has_left(&log.lineage))
     };
+    // What it leads to stands in the logs that it uses; what is behind a gap in them, it doesn't.
     let is_used = |log: &LogFile| way.logs.iter().any(|part| part.log.file == log.file);
-    let others = outlook.logs.iter().filter(|log| !is_used(log) && !was_left(log));
-    let behind = others.flat_map(|log| &log.readable).filter(|(_, last)| *last > way.agrees);
+    let others = outlook.logs.iter().filter(|log| !was_left(log));
+    let behind = others.flat_map(|log| {
+        let is_behind = move |(first, last): &&(Position, Position)| match is_used(log) {
+            true => *first > way.leads_to,
+            false => *last > way.agrees,
+        };
+        log.readable.iter().filter(is_behind)
+    });
     let logs = log_file::ranges(behind);
     let joins = match logs.is_empty() {
         true => String::new(),
