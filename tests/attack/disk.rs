@@ -320,6 +320,14 @@ async fn killed_under_load(setup: &Setup, world: &World, life: usize) -> Vec<Str
     taken
 }
 
+/// A host starts, has all that was taken, and stops.
+async fn starts_with_all(setup: &Setup, token: &str, taken: &[String]) {
+    let host = setup.start(&["--strict"]).await;
+    let found = host.transcripts(token).await;
+    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
+    setup.stop_and_replay(host);
+}
+
 /// The first frame of a `-wal` whose page is written once more, a fifth of the way behind it at the earliest: what stands
 /// in it alone is nothing (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
 fn spoil_a_frame(wal: &mut [u8]) {
@@ -407,18 +415,12 @@ async fn what_a_killed_host_left_beside_its_files_is_missed_if_it_is_gone() {
     assert!(code == 3 && text.contains("more may have been acknowledged"), "{code} {text}");
     let (code, text) = setup.run(&["journal", "recover", "--accept-loss", setup.config()]);
     assert!(code == 0 && text.contains("goes on with journal.sqlite: up to"), "{code} {text}");
-    let host = setup.start(&["--strict"]).await;
-    let found = host.transcripts(&token).await;
-    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
-    setup.stop_and_replay(host);
+    starts_with_all(&setup, &token, &taken).await;
     // Whatever the log has beyond them comes along, as far as it can be read.
     gone(&["journal.sqlite-wal"]);
     let (code, text) = setup.run(&["journal", "recover", setup.config()]);
     assert!(code == 0 && text.contains("nothing is wrong"), "{code} {text}");
-    let host = setup.start(&["--strict"]).await;
-    let found = host.transcripts(&token).await;
-    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
-    setup.stop_and_replay(host);
+    starts_with_all(&setup, &token, &taken).await;
     // Behind damage in the midst of it, too.
     gone(&["journal.sqlite-wal"]);
     let mut bytes = std::fs::read(data.join("log.sqlite-wal")).unwrap();
@@ -427,18 +429,12 @@ async fn what_a_killed_host_left_beside_its_files_is_missed_if_it_is_gone() {
     refused("a frame in the midst", "log.sqlite-wal is damaged in the midst");
     let (code, text) = setup.run(&["journal", "recover", setup.config()]);
     assert!(code == 0 && text.contains("that is all that was acknowledged"), "{code} {text}");
-    let host = setup.start(&["--strict"]).await;
-    let found = host.transcripts(&token).await;
-    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
-    setup.stop_and_replay(host);
+    starts_with_all(&setup, &token, &taken).await;
     // As it is, nothing is missed.
     as_it_was();
     let (code, text) = setup.run(&["journal", "verify", setup.config()]);
     assert_eq!(code, 0, "{text}");
-    let host = setup.start(&["--strict"]).await;
-    let found = host.transcripts(&token).await;
-    assert!(taken.iter().all(|text| found.contains(text)), "{} of {}", found.len(), taken.len());
-    setup.stop_and_replay(host);
+    starts_with_all(&setup, &token, &taken).await;
     held("files beside the journal's that a crash left, gone or damaged", "refused; nothing lost");
 }
 

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
+use crate::cli::journal::must_be_there;
 use crate::cli::keeper::{Keeper, open_journal};
 use crate::cli::{CustomerArgs, CustomerCommand, WRONG, print};
 use crate::config::{self, Config};
 use crate::http::audit::{self, Noted};
-use crate::journal::{self, Customer, Holds, Reader, Record, Records};
+use crate::journal::{Customer, Reader, Record, Records};
 use crate::keeping::{self, NotErased, Whose};
 
 /// Runs a subcommand.
@@ -35,11 +36,7 @@ pub async fn run(command: CustomerCommand) -> anyhow::Result<ExitCode> {
 
 fn wanted(args: CustomerArgs) -> anyhow::Result<(Config, Whose)> {
     let config = config::load(&args.config.config)?;
-    let data = &config.host.data;
-    let unusable = |error| anyhow::Error::msg(journal::in_words(&error, data));
-    if journal::look(data).map_err(unusable)? == Holds::Fresh {
-        bail!("there is no journal in {}", data.display());
-    }
+    must_be_there(&config.host.data)?;
     Ok((config, Whose { customer: args.customer, channel: args.channel }))
 }
 

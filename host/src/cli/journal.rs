@@ -144,7 +144,7 @@ fn unusable(error: journal::JournalError, data: &Path) -> anyhow::Error {
     anyhow::Error::msg(journal::in_words(&error, data))
 }
 
-fn must_be_there(data: &Path) -> anyhow::Result<()> {
+pub(super) fn must_be_there(data: &Path) -> anyhow::Result<()> {
     match journal::look(data).map_err(|error| unusable(error, data))? {
         Holds::Used => Ok(()),
         Holds::Fresh => bail!("there is no journal in {}", data.display()),

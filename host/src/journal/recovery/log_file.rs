@@ -77,7 +77,7 @@ impl LogFile {
         };
         let why = why.or(missed).or_else(|| log.check_pages().err());
         let (file, last) = (file.to_owned(), last.ok().flatten());
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name_of(&file);
         Ok(Self { file, name, is_in_place, id, lineage, readable, last, why, doubtful: None })
     }
 
@@ -103,6 +103,11 @@ impl LogFile {
         let part = self.readable.iter().find(|(first, last)| (*first..=*last).contains(&next));
         part.map_or(at, |(_, last)| *last)
     }
+}
+
+/// What people know a file by, whose folder they know.
+pub(super) fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// More batches than a log ever keeps.

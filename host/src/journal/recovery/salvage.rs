@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::lineage::{Lineage, Reached};
-use super::log_file::{LogFile, MOST_LOOKED_FOR};
+use super::log_file::{LogFile, MOST_LOOKED_FOR, name_of};
 use crate::journal::entry::{self, Position};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::SqliteLog;
@@ -60,8 +60,7 @@ impl Salvaged {
         };
         let batches = (first.0..=most).map(Position).filter_map(whole);
         SqliteLog::make(to, (id, lineage), batches)?;
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let log = LogFile { name, ..LogFile::aside(to)? };
+        let log = LogFile { name: name_of(file), ..LogFile::aside(to)? };
         Ok(Self { is_all: is_all && log.end() == last, log })
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::base::{Base, Form, Kind, looks_at};
 use super::lineage::{Lineage, REACHED, Reached};
-use super::log_file::LogFile;
+use super::log_file::{LogFile, name_of};
 use super::looked::Looked;
 use super::salvage::Salvaged;
 use crate::journal::entry::Position;
@@ -84,18 +84,18 @@ impl Outlook {
         let mut unread = SqliteLog::check(data).err();
         if in_place.exists() {
             let noted = Reached::of(data);
-            match LogFile::of(&in_place, noted.as_ref()) {
-                Ok(log) => outlook.logs.push(log),
-                Err(error) => drop(unread.get_or_insert(error)),
-            }
             match looked.behind_damage(&in_place, noted.as_ref()) {
                 Ok(Some(Salvaged { log, is_all })) => {
                     unread = unread.filter(|_| !is_all);
-                    outlook.logs.retain(|known| known.file != in_place);
                     outlook.logs.push(LogFile { is_in_place: true, ..log });
                 }
-                Ok(None) => {}
-                Err(error) => looked.note(&error),
+                not_so => {
+                    not_so.err().iter().for_each(|error| looked.note(error));
+                    match LogFile::of(&in_place, noted.as_ref()) {
+                        Ok(log) => outlook.logs.push(log),
+                        Err(error) => drop(unread.get_or_insert(error)),
+                    }
+                }
             }
         }
         let of_log = outlook.logs.iter().filter_map(|log| log.why.as_ref());
@@ -371,9 +371,7 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |file: &Path| match self.base.kind {
             Kind::Backup => file.display().to_string(),
-            Kind::Own | Kind::Aside => {
-                file.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
+            Kind::Own | Kind::Aside => name_of(file),
         };
         f.write_str(&name(&self.base.file))?;
         match self.base.form {

@@ -1,9 +1,9 @@
 //! The frames of a WAL, in the order in which they were written, whatever of them is damaged.
 
 /// Of a WAL.
-pub(super) const HEAD: usize = 32;
+pub(in crate::journal) const HEAD: usize = 32;
 /// Of each frame.
-pub(super) const ABOUT: usize = 24;
+pub(in crate::journal) const ABOUT: usize = 24;
 /// The last bit says in which order of bytes its checksums are computed.
 const MAGIC: u32 = 0x377f_0682;
 
@@ -57,15 +57,17 @@ impl Frames {
 
     /// Those that SQLite takes: up to the first that isn't whole.
     pub fn taken(&self) -> &[Frame] {
-        let whole = self.all.iter().take_while(|frame| frame.is_whole).count();
-        up_to_an_end(&self.all[..whole])
+        up_to_an_end(&self.all[..self.count_before_damage()])
     }
 
     /// Whether one that isn't whole was on disk: each transaction is synced before the next one begins, so only one can
     /// have been under way.
     pub fn are_damaged(&self) -> bool {
-        let whole = self.all.iter().take_while(|frame| frame.is_whole).count();
-        ends(&self.all[whole..]) > 1
+        ends(&self.all[self.count_before_damage()..]) > 1
+    }
+
+    fn count_before_damage(&self) -> usize {
+        self.all.iter().take_while(|frame| frame.is_whole).count()
     }
 
     /// What was on disk, damaged ones included, and whether that is all of it: where the last transactions are damaged, or

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use frames::Frames;
+#[cfg(test)]
+pub(super) use frames::{ABOUT, HEAD};
 pub(super) use pages::{Damaged, Pages};
 
 /// How a WAL is.
@@ -111,7 +113,6 @@ fn look_at(bytes: &[u8]) -> Wal {
 
 #[cfg(test)]
 mod tests {
-    use super::frames::{ABOUT, HEAD};
     use super::*;
     use rusqlite::config::DbConfig;
 

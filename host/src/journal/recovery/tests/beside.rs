@@ -3,11 +3,7 @@
 
 use super::pages::PAGE;
 use super::*;
-
-/// Of a frame's head.
-const ABOUT: usize = 24;
-/// Of the file's.
-const HEAD: usize = 32;
+use crate::journal::wal::{ABOUT, HEAD};
 
 /// A host was killed, and its tables are of before: all that it has said since lies beside its log.
 async fn killed() -> (Life, PathBuf) {
