@@ -9,6 +9,7 @@ mod content;
 mod disk;
 mod folder;
 mod frames;
+mod gaps;
 mod grief;
 mod leavers;
 mod load;

@@ -404,6 +404,11 @@ impl Conversation {
         self.apply(event, at);
     }
 
+    /// So many of its events are lost: it counts those that are there.
+    pub fn lacks_events(&mut self, lost: u64) {
+        self.version = self.version.saturating_sub(lost);
+    }
+
     /// Whether the customer's next message belongs here, or begins a new conversation (CONV-01).
     pub fn takes_message(&self, now: Timestamp) -> bool {
         self.state != State::Closed || now <= self.ended_at + self.goes_by().reopen_within

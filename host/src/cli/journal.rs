@@ -1,14 +1,16 @@
 //! `cordboard journal`: look at it, copy it, put a copy in its place, compute its views anew.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use cordboard_core::ids::ConversationId;
 
 use crate::cli::{JournalCommand, WRONG, print};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::journal::{self, Holds, Journal, NotCopied, Recovered, Terms};
+use crate::journal::{self, BehindGaps, Holds, Journal, NotCopied, Recovered, Terms};
 use crate::lock::{self, FolderLock};
 
 /// Runs a subcommand.
@@ -119,7 +121,7 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
 
 /// What has become of the journal, and what that means.
 fn say(recovered: &Recovered, goes_back: bool) {
-    let Recovered { way, lost, may_lack, replies, kept } = recovered;
+    let Recovered { way, lost, behind, may_lack, replies, kept } = recovered;
     print::success(&format!(
         "the next start goes on with {way}; what isn't used any more is kept as {kept}"
     ));
@@ -128,6 +130,7 @@ fn say(recovered: &Recovered, goes_back: bool) {
         (0, true) => println!("  what was acknowledged last may be missing"),
         (lost, _) => println!("  {lost} batches that were acknowledged are missing from it"),
     }
+    say_what_lacks_something(behind);
     if *replies > 0 {
         println!(
             "  {replies} replies weren't confirmed by then, and may have gone out since: where a provider can't tell repetitions they aren't sent again, and are shown as unconfirmed"
@@ -136,6 +139,43 @@ fn say(recovered: &Recovered, goes_back: bool) {
     if *lost > 0 || *may_lack || goes_back {
         println!(
             "  who was erased since is in it again, and what was revoked or changed since lets people in again: see who may sign in (cordboard agent tokens ID, passwords), and erase again (cordboard customer erase)"
+        );
+    }
+}
+
+/// Behind what can't be read.
+fn say_what_lacks_something(behind: &BehindGaps) {
+    const MOST_NAMED: usize = 20;
+    let BehindGaps { lacking, left_out, erasures, records } = behind;
+    let named = |ids: &BTreeSet<ConversationId>| {
+        let mut named: Vec<String> = ids.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+        if ids.len() > MOST_NAMED {
+            named.push(format!("{} more", ids.len() - MOST_NAMED));
+        }
+        named.join(", ")
+    };
+    if !lacking.is_empty() {
+        println!(
+            "  {} conversations lack what stood there, and go on with what came behind it: {}",
+            lacking.len(),
+            named(lacking)
+        );
+    }
+    if !left_out.is_empty() {
+        println!(
+            "  {} conversations began there, and are missing: {}",
+            left_out.len(),
+            named(left_out)
+        );
+    }
+    if *erasures > 0 {
+        println!(
+            "  {erasures} customers were erased since, and are there yet: erase them again (cordboard customer erase)"
+        );
+    }
+    if *records > 0 {
+        println!(
+            "  {records} records couldn't be written without that: the warnings above name them"
         );
     }
 }

@@ -57,7 +57,8 @@ pub use reader::{
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, PluginStore, Record, Records, RoutingEntries, With};
 pub use recovery::{
-    Form, Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover, restore,
+    BehindGaps, Form, Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover,
+    restore,
 };
 pub use reference::Reference;
 pub use schema::FILE;

@@ -97,6 +97,18 @@ impl LogFile {
         (end > at && self.lineage.extends(lineage, at)).then_some(end)
     }
 
+    /// What can't be read between a position and the end: the first and the last batch of each gap.
+    pub fn gaps_behind(&self, at: Position) -> Vec<(Position, Position)> {
+        let (mut gaps, mut end) = (Vec::new(), at);
+        for (first, last) in self.readable.iter().filter(|(_, last)| *last > at) {
+            if *first > end.next() {
+                gaps.push((end.next(), Position(first.0 - 1)));
+            }
+            end = *last;
+        }
+        gaps
+    }
+
     /// Up to where it can be read behind a position.
     pub fn end_behind(&self, at: Position) -> Position {
         let next = at.next();
@@ -150,7 +162,10 @@ fn readable(
 
 /// Batches of logs, as people are told of them.
 pub fn ranges<'a>(parts: impl Iterator<Item = &'a (Position, Position)>) -> String {
-    let parts: Vec<String> =
-        parts.map(|(first, last)| format!("{} to {}", first.0, last.0)).collect();
+    let range = |(first, last): &(Position, Position)| match first == last {
+        true => first.0.to_string(),
+        false => format!("{} to {}", first.0, last.0),
+    };
+    let parts: Vec<String> = parts.map(range).collect();
     parts.join(", ")
 }

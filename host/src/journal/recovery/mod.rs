@@ -20,6 +20,7 @@ use super::entry::{self, Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::SqliteLog;
 use super::start::apply_batch;
+pub use super::views::BehindGaps;
 use super::views::SqliteViews;
 use super::wal::{self, Wal};
 use super::{folder, schema, tidy, verify};
@@ -73,6 +74,8 @@ pub struct Recovered {
     pub way: String,
     /// Batches that were acknowledged and are lost.
     pub lost: u64,
+    /// What has become of what stood behind some of them.
+    pub behind: BehindGaps,
     /// Nobody has noted how far it went, or not to the last moment: there may have been more.
     pub may_lack: bool,
     /// Replies that weren't confirmed: nobody knows whether they have gone out since.
@@ -215,7 +218,7 @@ pub fn restore(
     let doubt = looked.doubt_of(&way.base).map(str::to_owned);
     let doubt = doubt.as_deref();
     // Whoever wants the backup as it is gives up whatever leads further: that needs no look.
-    let further = |other: &&Way| other.agrees > way.agrees && looked.is_sound(&other.base);
+    let further = |other: &&Way| other.has() > way.has() && looked.is_sound(&other.base);
     let other = if terms.without_log { None } else { outlook.ways.iter().find(further) };
     if !terms.without_log && !terms.accepts_loss {
         if let Some(other) = other {
@@ -297,6 +300,10 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, doubt: Option<&str>, terms: Te
     }
     let lacks = outlook.lacks(way);
     let lacks = match (lacks, outlook.may_lack(way)) {
+        (0, None) if way.gaps().count() > 0 => {
+            let gaps = log_file::ranges(way.gaps());
+            format!("batches {gaps} are missing from that")
+        }
         (0, None) if doubt.is_some() || way.base.form == Form::WithoutRecord => {
             let record = "why routing chose what it chose (cordboard why, replay) is damaged and missing from that";
             match (way.base.form == Form::WithoutRecord, doubt) {
@@ -354,8 +361,10 @@ fn go(
     let may_lack = outlook.may_lack(way).is_some() || doubt.is_some();
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
     let ends = Ends { forks: gives_up, doubts: !is_whole };
-    let (replies, lineage) = match (way.base.kind, way.base.form) {
-        (Kind::Own, Form::AsItIs) => {
+    // What was gone on with over a gap can't be told from what is all there before it is at its end.
+    let is_in_place = way.gaps().count() == 0;
+    let (Ended { replies, lineage }, behind) = match (way.base.kind, way.base.form) {
+        (Kind::Own, Form::AsItIs) if is_in_place => {
             in_place(data, way, ends, now_ms).map_err(NotDone::BrokenOff)?
         }
         _ => {
@@ -380,6 +389,7 @@ fn go(
     Ok(Recovered {
         way: way.to_string(),
         lost,
+        behind,
         may_lack,
         replies,
         kept: format!("left-{now_ms}.*"),
@@ -395,33 +405,45 @@ struct Ends {
     doubts: bool,
 }
 
+/// What they are then.
+struct Ended {
+    /// Replies that nobody knows of whether they have gone out.
+    replies: usize,
+    lineage: Lineage,
+}
+
+impl Ends {
+    fn of(self, mut views: SqliteViews) -> Result<Ended> {
+        let replies = views.part(self.forks, self.doubts)?;
+        Ok(Ended { replies, lineage: views.lineage()? })
+    }
+}
+
 /// The folder's own tables go on where they are: a transaction for each batch, so whatever keeps it from its end has
 /// harmed nothing; the log is put aside only once they have all of it, on disk; and only then do they follow it no more.
 /// So a start goes by what it would have gone by before, or finds the log gone, until all of it is done.
-fn in_place(data: &Path, way: &Way, ends: Ends, now_ms: i64) -> Result<(usize, Lineage)> {
+fn in_place(data: &Path, way: &Way, ends: Ends, now_ms: i64) -> Result<(Ended, BehindGaps)> {
     if way.base.is_alone {
         folder::put_beside_aside(data, now_ms)?;
     }
     may_break_off()?;
-    let mut views = gone_on(SqliteViews::open(data)?, way)?;
+    let (views, behind) = gone_on(SqliteViews::open(data)?, way)?;
     may_break_off()?;
     folder::put_log_aside(data, now_ms)?;
     may_break_off()?;
-    let replies = views.part(ends.forks, ends.doubts)?;
-    let lineage = views.lineage()?;
-    drop(views);
+    let ended = ends.of(views)?;
     // It is as safe beside the file.
     let _ = tidy::write_back(&data.join(schema::FILE));
-    Ok((replies, lineage))
+    Ok((ended, behind))
 }
 
-/// A copy of tables that aren't in their place, gone on with.
+/// A copy of tables, gone on with.
 fn made_of_copy(
     partial: &Path,
     way: &Way,
     looked: &mut Looked,
     ends: Ends,
-) -> Result<(usize, Lineage)> {
+) -> Result<(Ended, BehindGaps)> {
     wal::remove(partial);
     let copy = |from: &Path, to: &Path| {
         std::fs::copy(from, to).map(drop).map_err(|error| not_written(from, &error))
@@ -435,40 +457,50 @@ fn made_of_copy(
         }
         Form::AsItIs => {
             copy(from, partial)?;
-            if !way.base.is_alone && way.base.kind == Kind::Aside && beside.exists() {
+            if !way.base.is_alone && way.base.kind != Kind::Backup && beside.exists() {
                 copy(&beside, &wal::path(partial))?;
             }
         }
     }
-    let mut views = gone_on(SqliteViews::open_file(partial.to_owned())?, way)?;
+    let (views, behind) = gone_on(SqliteViews::open_file(partial.to_owned())?, way)?;
     if !way.logs.is_empty() {
         // What doesn't fit together isn't put in any place.
         verify::form(&verify::look_only(partial)?)?;
     }
-    let replies = views.part(ends.forks, ends.doubts)?;
-    let lineage = views.lineage()?;
-    drop(views);
+    let ended = ends.of(views)?;
     tidy::write_back(partial)?;
     let synced = File::open(partial).and_then(|file| file.sync_all());
     synced.map_err(|error| not_written(partial, &error))?;
     // Nothing is in them any more.
     wal::remove_beside(partial);
-    Ok((replies, lineage))
+    Ok((ended, behind))
 }
 
-/// Tables, with what the way's log has behind them.
-fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
+/// Tables, with what the way's log has behind them; and what has become of what stood behind gaps.
+fn gone_on(mut views: SqliteViews, way: &Way) -> Result<(SqliteViews, BehindGaps)> {
     views.keep_each()?;
     views.agree_how_far()?;
-    for Part { log, up_to } in &way.logs {
+    let mut behind = BehindGaps::default();
+    for Part { log, up_to, gaps } in &way.logs {
         views.take_over(&log.lineage)?;
         let log = SqliteLog::file_to_read(log.file.clone())?;
         let mut at = views.marked()?.applied;
+        let first_gap = gaps.first().map(|(first, _)| *first);
         while at < *up_to {
             at = at.next();
+            if first_gap == Some(at) {
+                // From here on they have come to be in another way than what they are made of.
+                views.fork()?;
+            }
+            if gaps.iter().any(|(first, last)| (*first..=*last).contains(&at)) {
+                continue;
+            }
             let missing = || JournalError::new(Trouble::Missing, format!("batch {} is gone", at.0));
             let batch = log.batch(at)?.ok_or_else(missing)?;
-            apply_batch(&mut views, at, &batch)?;
+            match first_gap.is_some_and(|gap| gap < at) {
+                true => behind += views.apply_behind_gap(at, entry::decoded(at, &batch)?)?,
+                false => drop(apply_batch(&mut views, at, &batch)?),
+            }
             may_break_off()?;
         }
     }
@@ -480,7 +512,7 @@ fn gone_on(mut views: SqliteViews, way: &Way) -> Result<SqliteViews> {
         );
         return Err(JournalError::new(Trouble::Other, text));
     }
-    Ok(views)
+    Ok((views, behind))
 }
 
 /// What was made takes the journal's place; what was there is put aside, and kept.

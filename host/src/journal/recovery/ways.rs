@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::base::{Base, Form, Kind, looks_at};
 use super::lineage::{Lineage, REACHED, Reached};
-use super::log_file::{LogFile, name_of};
+use super::log_file::{LogFile, name_of, ranges};
 use super::looked::Looked;
 use super::salvage::Salvaged;
 use crate::journal::entry::Position;
@@ -25,8 +25,22 @@ pub struct Way {
     pub logs: Vec<Part>,
     /// So far.
     pub leads_to: Position,
-    /// So far it is what was acknowledged.
+    /// So far it is what was acknowledged, without a gap.
     pub agrees: Position,
+    /// Batches that were acknowledged and that it has behind gaps.
+    pub behind_gaps: u64,
+}
+
+impl Way {
+    /// Batches that were acknowledged and that it has.
+    pub fn has(&self) -> u64 {
+        self.agrees.0 + self.behind_gaps
+    }
+
+    /// Batches that can't be read and are gone over, the first and the last of each gap.
+    pub fn gaps(&self) -> impl Iterator<Item = &(Position, Position)> {
+        self.logs.iter().flat_map(|part| &part.gaps)
+    }
 }
 
 /// What a way takes of a log.
@@ -36,6 +50,8 @@ pub struct Part {
     pub log: LogFile,
     /// Up to there: another goes on from where this one was left.
     pub up_to: Position,
+    /// Batches that can't be read in it before that, the first and the last of each gap.
+    pub gaps: Vec<(Position, Position)>,
 }
 
 /// All of it.
@@ -110,19 +126,10 @@ impl Outlook {
         bases.extend(begun.collect::<Vec<_>>());
         let ways = outlook.joined(&bases);
         let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
-        let ways = ways.into_iter().map(|way| {
-            let agrees = known.as_ref().map_or(way.leads_to, |known| {
-                way.lineage.agrees(way.leads_to, &known.lineage, known.at)
-            });
-            let Joined { base, logs, leads_to, .. } = way;
-            let part = |(log, up_to): (&LogFile, Position)| Part { log: log.clone(), up_to };
-            let logs = logs.into_iter().map(part).collect();
-            Way { base: base.clone(), logs, leads_to, agrees }
-        });
-        outlook.ways = ways.collect();
+        outlook.ways = ways.into_iter().map(|way| way.compared_with(known.as_ref())).collect();
         (outlook.known, outlook.may_lack) = (known, may_lack);
-        // Of those that have as much of what was acknowledged: what needs nothing to be put in its place. What they have
-        // beyond that is of another history.
+        // Of those that have as much of what was acknowledged: what needs no gap to be gone over, and nothing to be put in
+        // its place. What they have beyond that is of another history.
         outlook.ways.sort_by_key(|way| {
             // What is whole as it is goes before what has to be mended.
             let mended = match way.base.form {
@@ -132,7 +139,8 @@ impl Outlook {
                 Form::WithoutRecord => 3,
             };
             let place = (mended, way.base.kind, way.base.form, way.base.is_alone);
-            (Reverse(way.agrees), place, Reverse(way.leads_to), way.logs.len())
+            let gaps = way.gaps().count();
+            (Reverse(way.has()), gaps, place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
     }
@@ -145,15 +153,20 @@ impl Outlook {
     /// Tables alone, and with each line of logs that go on behind them, one behind the other.
     fn joined<'a>(&'a self, bases: &'a [Base]) -> Vec<Joined<'a>> {
         let alone = |base: &'a Base| {
-            let (logs, lineage) = (Vec::new(), base.lineage.clone());
-            Joined { base, logs, leads_to: base.applied, lineage }
+            let (logs, lineage, at) = (Vec::new(), base.lineage.clone(), base.applied);
+            Joined { base, logs, whole_to: at, leads_to: at, lineage }
         };
         let mut ways: Vec<Joined<'a>> = bases.iter().map(alone).collect();
         let mut looked_at = 0;
         while let Some(way) = ways.get(looked_at).cloned() {
             looked_at += 1;
+            // What has a gap is no log's past.
+            if way.whole_to < way.leads_to {
+                continue;
+            }
             // Each leads further than the one before it, so this ends.
             for log in &self.logs {
+                ways.extend(way.over_gaps(log));
                 let Some(end) = log.leads(&way.lineage, way.leads_to) else { continue };
                 // It may read beyond where it was left for another.
                 let left = self.logs.iter().map(|other| {
@@ -166,9 +179,7 @@ impl Outlook {
                 ends.sort_unstable();
                 ends.dedup();
                 for leads_to in ends {
-                    let logs = way.logs.iter().copied().chain([(log, leads_to)]).collect();
-                    let lineage = way.lineage.clone().joined_by(&log.lineage).up_to(leads_to);
-                    ways.push(Joined { base: way.base, logs, leads_to, lineage });
+                    ways.push(way.with(log, leads_to, leads_to, Vec::new()));
                 }
             }
             if ways.len() > MOST_WAYS {
@@ -315,7 +326,7 @@ impl Outlook {
 
     /// Batches that were acknowledged, and to which a way doesn't lead.
     pub fn lacks(&self, way: &Way) -> u64 {
-        self.known.as_ref().map_or(0, |known| known.at.0.saturating_sub(way.agrees.0))
+        self.known.as_ref().map_or(0, |known| known.at.0.saturating_sub(way.has()))
     }
 }
 
@@ -323,15 +334,71 @@ impl Outlook {
 #[derive(Clone)]
 struct Joined<'a> {
     base: &'a Base,
-    /// And how much of each.
-    logs: Vec<(&'a LogFile, Position)>,
+    logs: Vec<Used<'a>>,
+    /// So far without a gap.
+    whole_to: Position,
     leads_to: Position,
+    /// Up to the first gap.
     lineage: Lineage,
 }
 
-impl Joined<'_> {
+/// How much of a log.
+#[derive(Clone)]
+struct Used<'a> {
+    log: &'a LogFile,
+    up_to: Position,
+    gaps: Vec<(Position, Position)>,
+}
+
+impl<'a> Joined<'a> {
     fn reached(&self) -> Reached {
-        Reached { lineage: self.lineage.clone(), at: self.leads_to }
+        Reached { lineage: self.lineage.clone(), at: self.whole_to }
+    }
+
+    fn with(
+        &self,
+        log: &'a LogFile,
+        whole_to: Position,
+        leads_to: Position,
+        gaps: Vec<(Position, Position)>,
+    ) -> Self {
+        let used = Used { log, up_to: leads_to, gaps };
+        let logs = self.logs.iter().cloned().chain([used]).collect();
+        let lineage = match whole_to > self.leads_to {
+            true => self.lineage.clone().joined_by(&log.lineage).up_to(whole_to),
+            false => self.lineage.clone(),
+        };
+        Self { base: self.base, logs, whole_to, leads_to, lineage }
+    }
+
+    /// With all that a log has further on, over what can't be read of it; nothing, if there is no gap, or it isn't theirs.
+    fn over_gaps(&self, log: &'a LogFile) -> Option<Self> {
+        let (at, is_theirs) = (self.leads_to, log.lineage.extends(&self.lineage, self.leads_to));
+        // It was there before with all of it, if it was used up to here.
+        let is_used = self.logs.last().is_some_and(|last| last.log.file == log.file);
+        let gaps = log.gaps_behind(at);
+        let (before, _) = gaps.first().filter(|_| is_theirs && !is_used)?;
+        let whole_to = Position(before.0 - 1);
+        Some(self.with(log, whole_to, log.end(), gaps))
+    }
+
+    /// Beside what was acknowledged.
+    fn compared_with(self, known: Option<&Reached>) -> Way {
+        let agrees = |lineage: &Lineage, at| {
+            known.map_or(at, |known| lineage.agrees(at, &known.lineage, known.at))
+        };
+        let Self { base, logs, whole_to, leads_to, lineage } = self;
+        let behind_gaps = logs.iter().map(|Used { log, up_to, gaps }| {
+            let end = agrees(&log.lineage, *up_to);
+            let behind = gaps.first().map_or(0, |(first, _)| (end.0 + 1).saturating_sub(first.0));
+            let missing = gaps.iter().filter(|(first, _)| *first <= end);
+            behind - missing.map(|(first, last)| last.0.min(end.0) + 1 - first.0).sum::<u64>()
+        });
+        let behind_gaps = behind_gaps.sum();
+        let agrees = agrees(&lineage, whole_to);
+        let part = |Used { log, up_to, gaps }: Used<'_>| Part { log: log.clone(), up_to, gaps };
+        let logs = logs.into_iter().map(part).collect();
+        Way { base: base.clone(), logs, leads_to, agrees, behind_gaps }
     }
 }
 
@@ -385,11 +452,14 @@ impl fmt::Display for Way {
         if self.base.is_alone {
             f.write_str(" (without its -wal)")?;
         }
-        for Part { log, .. } in &self.logs {
+        for Part { log, gaps, .. } in &self.logs {
             write!(f, " and {}", log.name)?;
+            if !gaps.is_empty() {
+                write!(f, " (without batches {})", ranges(gaps.iter()))?;
+            }
         }
         write!(f, ": up to batch {}", self.leads_to.0)?;
-        match self.agrees < self.leads_to {
+        match self.agrees < self.leads_to && self.gaps().count() == 0 {
             true => write!(f, ", of which {} are what was acknowledged last", self.agrees.0),
             false => Ok(()),
         }

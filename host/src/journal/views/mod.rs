@@ -1,6 +1,7 @@
 //! What is read: tables that are fed from the log, and know how far they have come.
 
 mod applier;
+mod behind_gap;
 mod index;
 mod step;
 
@@ -14,13 +15,14 @@ use crate::grief::{Part, contained};
 use super::entry::{Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::{Log, LogId, SqliteLog};
-use super::record::{Outcome, Record};
+use super::record::Outcome;
 use super::recovery::{self, Lineage, RunId};
 use super::texts::{self, Indexed};
 use super::{schema, wal};
 
 pub use applier::Written;
 pub(super) use applier::{Batch, Done, run, tell};
+pub use behind_gap::BehindGaps;
 pub(super) use step::{apply_beside_events, state_number, state_of};
 
 type Result<T> = std::result::Result<T, JournalError>;
@@ -317,6 +319,14 @@ impl SqliteViews {
         Ok(replies)
     }
 
+    /// They go on in another way from here.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it couldn't be written.
+    pub fn fork(&mut self) -> Result<()> {
+        self.mark(|tables| recovery::begins(tables, recovery::new_run()))
+    }
+
     /// They take over the runs of a log that goes on from where they are; its batches come next.
     ///
     /// # Errors
@@ -340,7 +350,9 @@ impl SqliteViews {
                         step::apply(&transaction, append)?;
                         Ok(Outcome::default())
                     }
-                    Entry::Record(record) => in_savepoint(&transaction, record)?,
+                    Entry::Record(record) => {
+                        in_savepoint(&transaction, || record.apply(&transaction))?
+                    }
                 };
                 if let Err(error) = &outcome {
                     tracing::error!(%error, "a record can't be applied and is left out");
@@ -351,9 +363,7 @@ impl SqliteViews {
             }
         }
         if let Some(last) = batches.last() {
-            transaction
-                .prepare_cached("UPDATE position SET applied = ?1, kept = max(kept, ?2)")?
-                .execute([last.position, self.kept].map(|at| at.0.cast_signed()))?;
+            come_to(&transaction, last.position, self.kept)?;
         }
         transaction.commit()?;
         Ok(outcomes)
@@ -438,11 +448,22 @@ fn keep(file: &Path) -> Result<()> {
     }
 }
 
-/// The outcome of a record, which is its own: the rest of the batch stands. An error of the disk is
+/// They have come so far, and the file itself as far as `kept`.
+fn come_to(transaction: &Transaction<'_>, at: Position, kept: Position) -> Result<()> {
+    transaction
+        .prepare_cached("UPDATE position SET applied = ?1, kept = max(kept, ?2)")?
+        .execute([at, kept].map(|at| at.0.cast_signed()))?;
+    Ok(())
+}
+
+/// The outcome of an entry, which is its own: the rest of the batch stands. An error of the disk is
 /// everybody's, and is tried again.
-fn in_savepoint(transaction: &Transaction<'_>, record: &Record) -> Result<Written> {
+fn in_savepoint<T>(
+    transaction: &Transaction<'_>,
+    applies: impl FnOnce() -> rusqlite::Result<T>,
+) -> Result<Result<T>> {
     transaction.execute_batch("SAVEPOINT work")?;
-    let result = record.apply(transaction).map_err(JournalError::from);
+    let result = applies().map_err(JournalError::from);
     if let Err(error) = &result {
         // Some errors (a full disk is one) undo the whole transaction, and not just what met them.
         if transaction.is_autocommit() || error.is_of_the_disk() {

@@ -65,6 +65,8 @@ async fn a_damaged_frame_beside_the_log_costs_only_what_stood_there() {
                 let missing = life.said.difference(&there).count() as u64;
                 assert!(recovered.lost >= missing || recovered.may_lack, "{case}: {recovered:?}");
                 assert!(missing > 0 || recovered.may_lack, "{case}: {recovered:?}");
+                // A page has five of them.
+                assert!(missing <= 6, "{case}: {missing} are missing, {recovered:?}");
             }
             Err(error) => panic!("{case}: {error}"),
         }
