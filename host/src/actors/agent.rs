@@ -18,9 +18,8 @@ use tokio::sync::oneshot;
 
 use crate::actors::board::Seen;
 use crate::actors::directory::Directory;
-use crate::actors::effects::written_out;
 use crate::actors::rebuild::{Become, GoOn, NoteWhatYouAre, Pause, PutAsideIsWritten};
-use crate::actors::screen::ScreenSender;
+use crate::actors::screen::{Frame, ScreenSender};
 use crate::actors::timer::Timer;
 use crate::actors::waiting::Counted;
 use crate::actors::work::Work;
@@ -214,10 +213,10 @@ impl AgentActor {
         });
     }
 
-    fn show(&self, text: &Arc<str>) {
+    fn show(&self, frame: &Frame) {
         // A screen whose connection has ended, or that doesn't keep up, detaches itself.
         self.screens.values().for_each(|screen| {
-            screen.send(text.clone());
+            screen.send(frame.clone());
         });
     }
 }
@@ -351,7 +350,7 @@ impl Handler<Become<Agent>> for AgentActor {
         // Nobody knows of them any more: what isn't taken is offered again.
         for OfferView { offer, .. } in before.open_offers() {
             let outcome = offer::Outcome::Withdrawn;
-            self.show(&written_out(&Notice::OfferEnded { offer, outcome }));
+            self.show(&Frame::later(Notice::OfferEnded { offer, outcome }));
         }
     }
 }
@@ -400,10 +399,10 @@ impl Handler<GoOn> for AgentActor {
     }
 }
 
-/// Something for all screens of this agent, written out.
+/// Something for all screens of this agent.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Show(pub Vec<Arc<str>>);
+pub(super) struct Show(pub Vec<Frame>);
 
 impl Handler<Show> for AgentActor {
     type Result = ();
@@ -441,7 +440,7 @@ impl Handler<Attach> for AgentActor {
             Notice::Presence { presence: self.machine.presence(), capacity: self.machine.usage() };
         let offers = self.machine.open_offers().into_iter().map(Notice::Offer);
         for notice in std::iter::once(presence).chain(offers) {
-            message.screen.send(written_out(&notice));
+            message.screen.send(Frame::later(notice));
         }
         Some(id)
     }

@@ -15,8 +15,9 @@ use cordboard_core::{Conversation, Effects};
 
 use crate::actors::deliver::{Answer, Deliver, To};
 use crate::actors::directory::Directory;
-use crate::actors::effects::{Notices, Origin, written_out};
+use crate::actors::effects::{Notices, Origin};
 use crate::actors::recorder::Routed;
+use crate::actors::screen::Frame;
 use crate::actors::shard::{Reload, Setback, Shard, TryAgain};
 use crate::clock;
 use crate::grief::{Part, contained};
@@ -181,7 +182,7 @@ impl ConversationActor {
     }
 
     /// Effects, with what it looks like if one of them is for somebody who looks.
-    fn seen(&self, effects: Vec<Effect>) -> (Option<Arc<str>>, Vec<Effect>) {
+    fn seen(&self, effects: Vec<Effect>) -> (Option<Frame>, Vec<Effect>) {
         let is_seen = effects.iter().any(|effect| match effect {
             Effect::Changed(to) => to.iter().any(|agent| self.directory.looks(agent)),
             _ => false,
@@ -190,9 +191,9 @@ impl ConversationActor {
         (view, effects)
     }
 
-    fn view(&self) -> Option<Arc<str>> {
+    fn view(&self) -> Option<Frame> {
         let machine = self.dialogue.machine()?;
-        Some(written_out(&Notice::Conversation(Box::new(machine.summary()))))
+        Some(Frame::now(&Notice::Conversation(Box::new(machine.summary()))))
     }
 
     fn routed(&self, after: u64) -> Option<Routed> {
@@ -260,7 +261,7 @@ impl ConversationActor {
         append: Append,
         mut deliver: Deliver,
         routed: Option<Routed>,
-        (view, effects): (Option<Arc<str>>, Vec<Effect>),
+        (view, effects): (Option<Frame>, Vec<Effect>),
         success: Answer,
     ) {
         let (id, directory, shard) = (self.id, self.directory.clone(), self.shard.clone());
@@ -460,7 +461,7 @@ impl Handler<LookedAtBy> for ConversationActor {
             let (directory, pending) = (self.directory.clone(), Pending::begin(self.tally.clone()));
             self.directory.journal.append(self.nothing(clock::now()), move |result| {
                 if result.is_ok() {
-                    directory.show_written(&agent, view);
+                    directory.show_frame(&agent, view);
                 }
                 drop(pending);
             });

@@ -1,7 +1,6 @@
 //! What a commit has brought about is carried out: told to conversations, queues, agents, screens and alarms.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use cordboard_core::agent;
@@ -17,14 +16,15 @@ use cordboard_core::time::Timestamp;
 use crate::actors::agent::Show;
 use crate::actors::deliver::{Deliver, To};
 use crate::actors::directory::Directory;
+use crate::actors::screen::Frame;
 use crate::config::Permission;
 
-/// What screens are shown, by agent, in order: written out where it comes from, not where routing works.
+/// What screens are shown, by agent, in order.
 #[derive(Default)]
-pub(super) struct Notices(HashMap<AgentId, Vec<Arc<str>>>);
+pub(super) struct Notices(HashMap<AgentId, Vec<Frame>>);
 
 impl Notices {
-    fn add(&mut self, to: AgentId, notice: Arc<str>) {
+    fn add(&mut self, to: AgentId, notice: Frame) {
         self.0.entry(to).or_default().push(notice);
     }
 }
@@ -34,7 +34,7 @@ pub(super) struct Origin {
     /// Whose deadlines they may name.
     pub conversation: ConversationId,
     /// What it looks like, written out, if somebody looked before it was committed.
-    pub view: Option<Arc<str>>,
+    pub view: Option<Frame>,
 }
 
 impl Directory {
@@ -76,18 +76,19 @@ impl Directory {
     fn alert(&self, alert: &Alert) {
         tracing::warn!(?alert, "for supervisors");
         let config = self.config();
+        let frame = Frame::later(Notice::Alert(alert.clone()));
         let is_told = |role| config.permits(role, Permission::Alerts);
         for agent in config.agents.iter().filter(|agent| is_told(&agent.role)) {
-            self.show_notice(&agent.id, &Notice::Alert(alert.clone()));
+            self.show_frame(&agent.id, frame.clone());
         }
     }
 
     /// A notice on all screens of an agent.
-    pub fn show_notice(&self, to: &AgentId, notice: &Notice) {
-        self.show_written(to, written_out(notice));
+    pub fn show_notice(&self, to: &AgentId, notice: Notice) {
+        self.show_frame(to, Frame::later(notice));
     }
 
-    pub(super) fn show_written(&self, to: &AgentId, notice: Arc<str>) {
+    pub(super) fn show_frame(&self, to: &AgentId, notice: Frame) {
         if let Some(entry) = self.agents.get(to) {
             self.pass(&entry.actor, Show(vec![notice]));
         }
@@ -128,12 +129,16 @@ impl Ways for Carrying<'_> {
     }
 
     fn show(&mut self, to: &[AgentId], notice: Notice) {
-        // Written out once, and for nobody not at all.
-        let mut written = None;
-        for agent in to.iter().filter(|agent| self.directory.looks(agent)) {
-            let text = written.get_or_insert_with(|| written_out(&notice));
-            self.notices.add(agent.clone(), text.clone());
+        // For nobody it is nothing; and routing leaves it to others to write it out.
+        let mut seen = to.iter().filter(|agent| self.directory.looks(agent)).peekable();
+        if seen.peek().is_none() {
+            return;
         }
+        let frame = match self.from {
+            Some(_) => Frame::now(&notice),
+            None => Frame::later(notice),
+        };
+        seen.for_each(|agent| self.notices.add(agent.clone(), frame.clone()));
     }
 
     fn show_changed(&mut self, conversation: ConversationId, to: Vec<AgentId>) {
@@ -163,9 +168,4 @@ impl Ways for Carrying<'_> {
     fn alert(&mut self, alert: Alert) {
         self.directory.alert(&alert);
     }
-}
-
-/// As screens get it.
-pub(super) fn written_out(notice: &Notice) -> Arc<str> {
-    serde_json::to_string(notice).expect("notices become JSON").into()
 }

@@ -2,11 +2,10 @@
 
 use actix_web::web::{self, Data, Json, Path, ServiceConfig};
 use cordboard_core::conversation::Target;
-use cordboard_core::ids::{AgentId, ConversationId};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use cordboard_core::ids::ConversationId;
 use uuid::Uuid;
 
+use crate::http::about::{About, ConsultBody};
 use crate::http::api::{Done, done};
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
@@ -55,15 +54,6 @@ pub async fn transfer(
     Ok(done())
 }
 
-/// Whom to ask.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ConsultBody {
-    /// Anybody of the conversation's queue if nobody is named.
-    #[schema(value_type = Option<String>)]
-    agent: Option<AgentId>,
-}
-
 /// Ask a colleague for advice: they see the conversation and write notes, unseen by the customer.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/consult", request_body = ConsultBody,
     params(("id" = Uuid, Path, description = "the conversation")), responses(
@@ -76,8 +66,8 @@ pub async fn consult(
     caller: Caller,
     body: Json<ConsultBody>,
 ) -> Done {
-    let (conversation, agent) = (ConversationId(*path), body.into_inner().agent);
-    commands::run(&web.directory, &caller, Command::Consult { conversation, agent }).await?;
+    let whom = About { conversation: ConversationId(*path), said: body.into_inner() };
+    commands::run(&web.directory, &caller, Command::Consult(whom)).await?;
     Ok(done())
 }
 

@@ -15,9 +15,13 @@ use tokio::sync::oneshot;
 
 use crate::actors::{Answer, Deliver, Directory, NotDone, To};
 use crate::config::{Config, Permission};
+use crate::http::about::{
+    About, AboutConsult, AboutNote, AboutReply, AboutWrapUp, ConsultBody, NoteBody, ReplyBody,
+    WrapUpBody,
+};
 use crate::http::api::stored;
 use crate::http::caller::Caller;
-use crate::http::content::{self, FileBody};
+use crate::http::content;
 use crate::http::error::{ApiError, success};
 use crate::journal::{SessionFilter, dedup_key};
 
@@ -59,13 +63,7 @@ pub enum Command {
         to: Target,
     },
     /// Ask a colleague for advice (CONV-03).
-    Consult {
-        /// About which conversation.
-        conversation: ConversationId,
-        /// Whom; anybody of its queue if nobody is named.
-        #[serde(default)]
-        agent: Option<AgentId>,
-    },
+    Consult(AboutConsult),
     /// Take back what was asked of colleagues, and thank those who advise.
     EndConsult {
         /// Of which conversation.
@@ -77,26 +75,9 @@ pub enum Command {
         conversation: ConversationId,
     },
     /// Reply to the customer.
-    Reply {
-        /// In which conversation.
-        conversation: ConversationId,
-        /// The text.
-        #[serde(default)]
-        text: String,
-        /// Files, by URL.
-        #[serde(default)]
-        media: Vec<FileBody>,
-        /// The screen's own name for it: a repeated reply with the same key is sent once.
-        #[serde(default)]
-        client_key: Option<String>,
-    },
+    Reply(AboutReply),
     /// Write an internal note.
-    Note {
-        /// In which conversation.
-        conversation: ConversationId,
-        /// The text.
-        text: String,
-    },
+    Note(AboutNote),
     /// Leave for now.
     Leave {
         /// Which conversation.
@@ -113,16 +94,7 @@ pub enum Command {
         conversation: ConversationId,
     },
     /// Wrap-up is done.
-    FinishWrapUp {
-        /// Of which conversation.
-        conversation: ConversationId,
-        /// The wrap-up code (CONV-08).
-        #[serde(default)]
-        disposition: Option<String>,
-        /// What it was about (CONV-08).
-        #[serde(default)]
-        summary: Option<String>,
-    },
+    FinishWrapUp(AboutWrapUp),
 }
 
 /// Does it.
@@ -227,15 +199,15 @@ impl Command {
             Self::Accept { .. } | Self::Refuse { .. } | Self::Presence { .. } => None,
             Self::Take { conversation }
             | Self::Transfer { conversation, .. }
-            | Self::Consult { conversation, .. }
+            | Self::Consult(About { conversation, .. })
             | Self::EndConsult { conversation }
             | Self::TakeOver { conversation }
-            | Self::Reply { conversation, .. }
-            | Self::Note { conversation, .. }
+            | Self::Reply(About { conversation, .. })
+            | Self::Note(About { conversation, .. })
             | Self::Leave { conversation }
             | Self::Rejoin { conversation }
             | Self::End { conversation }
-            | Self::FinishWrapUp { conversation, .. } => Some(*conversation),
+            | Self::FinishWrapUp(About { conversation, .. }) => Some(*conversation),
         }
     }
 }
@@ -269,7 +241,7 @@ async fn run_it(
             let choice = chosen_presence(&directory.config(), status, label)?;
             tell(directory, caller, agent::Input::SetPresence(choice)).await.map(drop)
         }
-        Command::Reply { conversation, text, media, client_key } => {
+        Command::Reply(About { conversation, said: ReplyBody { text, media, client_key } }) => {
             let media: Vec<Media> = media.into_iter().map(Media::from).collect();
             content::check_text("the reply", &text, None)?;
             content::check_media(&media, &directory.config().host.public_url)?;
@@ -298,7 +270,7 @@ async fn run_it(
             }
             success(answer)
         }
-        Command::Note { conversation, text } => {
+        Command::Note(About { conversation, said: NoteBody { text } }) => {
             content::check_text("the note", &text, Some(content::MOST_NOTE))?;
             let as_supervisor = caller.sees_everything(directory);
             if as_supervisor {
@@ -321,7 +293,7 @@ async fn run_it(
             must_exist(directory, &to)?;
             ask(directory, conversation, Input::Transfer { agent, to }).await
         }
-        Command::Consult { conversation, agent: with } => {
+        Command::Consult(About { conversation, said: ConsultBody { agent: with } }) => {
             if let Some(with) = &with {
                 must_exist(directory, &Target::Agent(with.clone()))?;
                 must_be_member(directory, conversation, with).await?;
@@ -349,7 +321,8 @@ async fn run_it(
                 answer => answer,
             }
         }
-        Command::FinishWrapUp { conversation, disposition, summary } => {
+        Command::FinishWrapUp(About { conversation, said }) => {
+            let WrapUpBody { disposition, summary } = said;
             if let Some(summary) = &summary {
                 content::check_text("the summary", summary, Some(MOST_SUMMARY))?;
             }

@@ -4,13 +4,12 @@ use actix_web::web::{self, Data, Json, Path, Query, ServiceConfig};
 use cordboard_core::conversation::Summary;
 use cordboard_core::ids::{ConversationId, MessageNo};
 use serde::Deserialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::http::about::{About, NoteBody, ReplyBody, WrapUpBody};
 use crate::http::api::{Answer, Done, done, seen};
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
-use crate::http::content::FileBody;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::live::Transcript;
 use crate::http::reads::Reach;
@@ -130,21 +129,6 @@ pub async fn conversation(
     Ok(Json(read.await?))
 }
 
-/// A reply.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReplyBody {
-    /// The text; at most what the channel takes (SMS: 1600 characters).
-    #[serde(default)]
-    text: String,
-    /// Files, by URL.
-    #[serde(default)]
-    media: Vec<FileBody>,
-    /// Your own name for it: a repeated reply with the same key is sent once.
-    #[serde(default)]
-    client_key: Option<String>,
-}
-
 /// Reply to the customer.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/reply", request_body = ReplyBody,
     params(("id" = Uuid, Path, description = "the conversation")), responses(
@@ -157,19 +141,9 @@ pub async fn reply(
     caller: Caller,
     body: Json<ReplyBody>,
 ) -> Done {
-    let conversation = ConversationId(*path);
-    let ReplyBody { text, media, client_key } = body.into_inner();
-    let command = Command::Reply { conversation, text, media, client_key };
-    commands::run(&web.directory, &caller, command).await?;
+    let reply = About { conversation: ConversationId(*path), said: body.into_inner() };
+    commands::run(&web.directory, &caller, Command::Reply(reply)).await?;
     Ok(done())
-}
-
-/// A note.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NoteBody {
-    /// The text.
-    text: String,
 }
 
 /// Write an internal note; customers never see it.
@@ -179,9 +153,8 @@ pub struct NoteBody {
     (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
     (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 503, body = ErrorBody)))]
 pub async fn note(path: Path<Uuid>, web: Data<Web>, caller: Caller, body: Json<NoteBody>) -> Done {
-    let conversation = ConversationId(*path);
-    let text = body.into_inner().text;
-    commands::run(&web.directory, &caller, Command::Note { conversation, text }).await?;
+    let note = About { conversation: ConversationId(*path), said: body.into_inner() };
+    commands::run(&web.directory, &caller, Command::Note(note)).await?;
     Ok(done())
 }
 
@@ -222,16 +195,6 @@ pub async fn end(path: Path<Uuid>, web: Data<Web>, caller: Caller) -> Done {
     Ok(done())
 }
 
-/// How it ended.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct WrapUpBody {
-    /// A wrap-up code of the workstream.
-    disposition: Option<String>,
-    /// What it was about; at most 4000 characters.
-    summary: Option<String>,
-}
-
 /// Finish wrap-up: the conversation closes; or, if its customer has written meanwhile, goes on. The
 /// body may be left out.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/finish-wrap-up", request_body = WrapUpBody,
@@ -245,9 +208,8 @@ pub async fn finish_wrap_up(
     caller: Caller,
     body: Option<Json<WrapUpBody>>,
 ) -> Done {
-    let conversation = ConversationId(*path);
-    let WrapUpBody { disposition, summary } = body.map(Json::into_inner).unwrap_or_default();
-    let command = Command::FinishWrapUp { conversation, disposition, summary };
-    commands::run(&web.directory, &caller, command).await?;
+    let said = body.map(Json::into_inner).unwrap_or_default();
+    let wrap_up = About { conversation: ConversationId(*path), said };
+    commands::run(&web.directory, &caller, Command::FinishWrapUp(wrap_up)).await?;
     Ok(done())
 }

@@ -1,6 +1,7 @@
 //! HTTP: webhooks for providers, REST and a live WebSocket for agents, health and metrics for
 //! operators, the console for everybody.
 
+mod about;
 mod access;
 mod accounts;
 mod api;

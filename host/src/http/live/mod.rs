@@ -269,7 +269,7 @@ impl Line {
         loop {
             let next = tokio::select! {
                 event = events.next() => match event {
-                    ForScreen::Frame(text) => self.send(&text).await,
+                    ForScreen::Frame(frame) => self.send(frame.text()).await,
                     ForScreen::GivenUp => {
                         self.directory.metrics.cut_off("screen_backlog");
                         Err(End::Say("more waits for this screen than may; connect again".to_owned()))
@@ -386,7 +386,7 @@ impl Line {
                 commands::note_activity(&self.directory, &self.caller);
                 let agent = Some(self.caller.agent.clone());
                 let typing = Notice::Typing { conversation, agent };
-                self.directory.show_notice(&self.caller.agent, &typing);
+                self.directory.show_notice(&self.caller.agent, typing);
             }
             Sign::Watch { on: false } => self.watching = None,
             Sign::Watch { on: true } => {
