@@ -266,6 +266,41 @@ async fn sending_and_writing_come_to_grief_and_nothing_is_lost() {
     setup.stop_and_replay(host);
 }
 
+// OPS-09 CONV-06
+#[actix_web::test]
+async fn what_comes_to_grief_again_and_again_as_it_is_sent_keeps_its_place() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let world = &emulators.world;
+    let [kims, sams] = ["kim", "sam"].map(|agent| setup.token(agent));
+    setup.environment.push(("CORDBOARD_PANIC", "outbox=1".to_owned()));
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(world.text(Provider::Twilio, "+14255550100", "hello").await, 200);
+    let id = kim.accept_next().await;
+    for text in ["first", "second"] {
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+    }
+    // More often than it was tried once, before it was left to the next start and others went before it.
+    let began = Instant::now();
+    let count = async |name: &str| count_of(&host.text(&sams, "/metrics").await, name);
+    while count("cordboard_panics_total{part=\"outbox\"}").await < 4 {
+        assert!(began.elapsed() < Duration::from_secs(40), "{}", host.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(count("cordboard_outbox_backlog").await, 2, "it is counted as what it is");
+    assert!(host.log().contains("a reply, tried 0 times before"), "{}", host.log());
+    assert_eq!(host.stop(), Some(0));
+    // Nobody was asked to send it: so it isn't in doubt.
+    setup.environment.pop();
+    let host = setup.start(&["--strict"]).await;
+    eventually("both go out", || (world.sent().len() == 2).then_some(())).await;
+    let sent: Vec<String> = world.sent().into_iter().map(|sent| sent.text).collect();
+    assert_eq!(sent, ["first", "second"]);
+    assert_eq!(host.stop(), Some(0));
+    held("panics whenever a reply is sent", "it waits in its place; sent once they end");
+}
+
 // OPS-09 OPS-03
 #[actix_web::test]
 async fn reads_fail_and_what_nobody_waits_for_is_done_all_the_same() {

@@ -169,7 +169,12 @@ async fn accounts_roles_sessions_and_tokens() {
     let presence = || client.put(url("/api/v1/me/presence")).json(&json!({ "status": "busy" }));
     assert_eq!(presence().send().await.unwrap().status(), 403);
     assert_eq!(presence().header("x-csrf-token", "guess").send().await.unwrap().status(), 403);
-    assert_eq!(presence().header("x-csrf-token", csrf).send().await.unwrap().status(), 204);
+    // Nor from another site's page, whatever that knows.
+    let from = |origin: &str| presence().header("x-csrf-token", csrf).header("origin", origin);
+    for other in ["https://evil.example", "null", &host.url.replace("http", "ftp")] {
+        assert_eq!(from(other).send().await.unwrap().status(), 403, "{other}");
+    }
+    assert_eq!(from(&host.url).send().await.unwrap().status(), 204);
     kim.wait_for("busy", |f| f["presence"]["status"] == "busy").await;
     // Another site's page can't open the socket with the cookie.
     let socket = client

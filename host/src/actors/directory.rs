@@ -29,7 +29,7 @@ use crate::actors::recorder::{Entry, Recorder};
 use crate::actors::shard::{Forget, Shard, ShowTo};
 use crate::actors::waiting::Waiting;
 use crate::config::Config;
-use crate::grief::{Grief, Part, contained_future};
+use crate::grief::{self, Grief, Part, contained_future};
 use crate::http::{Credentials, Looks};
 use crate::journal::{Journal, OutboxRow, Repeater, Target};
 use crate::metrics::Metrics;
@@ -274,8 +274,8 @@ impl Directory {
     /// A part has panicked, on this input.
     pub fn came_to_grief(&self, part: Part, who: &str, input: &dyn std::fmt::Debug, why: &str) {
         self.metrics.panics.with_label_values(&[part.as_str()]).inc();
-        // What customers write isn't for logs, and what was wrong shows at the beginning.
-        let mut input = format!("{input:?}");
+        // What was wrong shows at the beginning.
+        let mut input = grief::without_words(&format!("{input:?}"));
         if let Some((end, _)) = input.char_indices().nth(2000) {
             input.truncate(end);
         }

@@ -138,7 +138,7 @@ fn say(recovered: &Recovered, goes_back: bool) {
     }
     if *lost > 0 || *may_lack || goes_back {
         println!(
-            "  who was erased since is in it again, and what was revoked or changed since lets people in again: see who may sign in (cordboard agent tokens ID, passwords), and erase again (cordboard customer erase)"
+            "  who was erased since is in it again, what was revoked or changed since lets people in again, and whoever said STOP since gets messages: see who may sign in (cordboard agent tokens ID, passwords), and erase again (cordboard customer erase)"
         );
     }
 }
@@ -156,7 +156,7 @@ fn say_what_lacks_something(behind: &BehindGaps) {
     };
     if !lacking.is_empty() {
         println!(
-            "  {} conversations lack what stood there, and go on with what came behind it: {}",
+            "  {} conversations lack what stood there, and go on with what came behind it (one in which nothing came behind it lacks it, too, and isn't known): {}",
             lacking.len(),
             named(lacking)
         );

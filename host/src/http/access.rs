@@ -22,7 +22,7 @@ use crate::http::content;
 use crate::http::device;
 use crate::http::door;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::live::origin;
+use crate::http::origin;
 use crate::http::passwords::Asker;
 use crate::http::server::Web;
 use crate::http::throttle::{Name, Origin, network};

@@ -22,6 +22,7 @@ use crate::http::audit::{self, Noted};
 use crate::http::credentials::OnDisk;
 use crate::http::door;
 use crate::http::error::ApiError;
+use crate::http::origin;
 use crate::http::server::Web;
 use crate::journal::Reader;
 
@@ -257,12 +258,14 @@ impl FromRequest for Caller {
 
 async fn identify(request: &HttpRequest) -> Result<Caller, ApiError> {
     let caller = who(request).await.map_err(|error| slow_down(request, error))?;
-    if let Some(csrf) = &caller.csrf {
+    let web = request.app_data::<Data<Web>>().expect("every worker has it");
+    let is_safe = request.method().is_safe();
+    if let Some(csrf) = caller.csrf.as_ref().filter(|_| !is_safe) {
+        origin::check(request, &caller, &web.directory.config().host.public_url)?;
         check_csrf(request, csrf)?;
     }
     // A page that is merely open asks for things now and then; that is no use of a session.
-    if caller.csrf.is_none() || !request.method().is_safe() {
-        let web = request.app_data::<Data<Web>>().expect("every worker has it");
+    if caller.csrf.is_none() || !is_safe {
         caller.note_use(&web.directory);
     }
     Ok(caller)
@@ -341,9 +344,6 @@ pub async fn is_known(request: &HttpRequest) -> bool {
 
 /// A page of another site can make a browser send the cookie, but not read or send this header.
 fn check_csrf(request: &HttpRequest, expected: &str) -> Result<(), ApiError> {
-    if request.method().is_safe() {
-        return Ok(());
-    }
     let given = request.headers().get(CSRF_HEADER).map(header::HeaderValue::as_bytes);
     let is_right = given.is_some_and(|given| given.ct_eq(expected.as_bytes()).into());
     if is_right { Ok(()) } else { Err(ApiError::NoCsrfToken) }

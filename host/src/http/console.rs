@@ -14,7 +14,7 @@ use crate::clock;
 use crate::http::caller::COOKIE;
 use crate::http::device;
 use crate::http::error::ApiError;
-use crate::http::live::origin;
+use crate::http::origin;
 use crate::http::server::Web;
 use crate::http::{access, accounts, door};
 use crate::journal::{Account, Reader, With};

@@ -25,6 +25,7 @@ mod live;
 mod looks;
 mod me;
 mod operations;
+mod origin;
 mod passwords;
 mod query;
 mod reads;

@@ -22,6 +22,9 @@ const MOST: usize = audit::MOST_DETAILS;
 /// Method and path, and the names of its parameters.
 static KNOWN: LazyLock<HashMap<(&'static str, String), Known>> = LazyLock::new(|| {
     let mut known = HashMap::new();
+    // It describes everything but itself.
+    let itself = ("GET", "/api/v1/openapi.json".to_owned());
+    known.insert(itself, Known { names: BTreeSet::new(), takes_body: false });
     for (path, item) in ApiDoc::openapi().paths.paths {
         let PathItem { get, put, post, delete, .. } = item;
         for (method, operation) in [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete)]

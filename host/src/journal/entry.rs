@@ -34,6 +34,28 @@ pub enum Entry {
     Record(Record),
 }
 
+/// Which they are, without what people wrote: the first few.
+pub fn in_short<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
+    const MOST: usize = 8;
+    let named = |entry: &Entry| match entry {
+        Entry::Append(append) => {
+            let kinds = append.events.iter().map(|event| event.kind.as_ref());
+            format!("{} of {}", kinds.collect::<Vec<_>>().join("+"), append.conversation)
+        }
+        Entry::Record(record) => {
+            let name = format!("{record:?}");
+            name.split([' ', '(']).next().unwrap_or_default().to_owned()
+        }
+    };
+    let mut entries = entries.into_iter();
+    let mut named: Vec<String> = entries.by_ref().take(MOST).map(named).collect();
+    let more = entries.count();
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    named.join(", ")
+}
+
 /// Raised when an older host couldn't read what is written. Fields that are added stand last and have a
 /// default: entries are encoded without names, by position.
 const FORMAT: u8 = 1;

@@ -128,9 +128,10 @@ impl JournalHealth {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
     }
 
-    pub(super) fn panicked(&self, why: &str) {
+    /// `input`: what it was about, without what people wrote.
+    pub(super) fn panicked(&self, part: &str, input: &str, why: &str) {
         self.panics.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(why, "a panic in a write of the journal was contained");
+        tracing::error!(part, input, why, "a panic in the journal was contained");
     }
 
     pub(super) fn committed(&self, writes: u64) {

@@ -235,7 +235,8 @@ impl SqliteLog {
         Ok(Lineage::only(self.id()?))
     }
 
-    /// What follows is of the newest of these.
+    /// What follows is of the newest of these. It stands in the file then, whatever becomes of what lies beside it: without
+    /// that, none of what follows joins any tables.
     ///
     /// # Errors
     /// [`JournalError`]: it couldn't be written.
@@ -246,7 +247,8 @@ impl SqliteLog {
             let add = "INSERT INTO runs (run, after) VALUES (?1, ?2)";
             transaction.execute(add, params![run, after.cast_signed()])?;
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(self.connection.execute_batch("PRAGMA wal_checkpoint(FULL)")?)
     }
 
     fn append_in(&mut self, position: Position, batch: &[u8]) -> rusqlite::Result<()> {

@@ -128,6 +128,9 @@ pub struct OutboxRow {
     /// That its next attempt begins is on disk already: it came there with the row itself, by this host.
     #[serde(skip)]
     pub is_marked: bool,
+    /// Whoever takes it may have been asked, and what came of that isn't on disk.
+    #[serde(skip)]
+    pub may_be_out: bool,
     /// How many customers had opted out in this run of the host when it was written; of one that was read from disk nobody
     /// knows.
     #[serde(skip)]
@@ -184,6 +187,7 @@ impl Reply {
             attempts: 0,
             repeatable_by: None,
             is_marked: false,
+            may_be_out: false,
             opt_outs: None,
         }
     }
@@ -331,6 +335,7 @@ pub(super) fn open(connection: &Connection) -> rusqlite::Result<Vec<OutboxRow>> 
             attempts: row.get(10)?,
             repeatable_by: row.get::<_, Option<i64>>(11)?.map(Repeater),
             is_marked: false,
+            may_be_out: false,
             opt_outs: None,
         })
     })?;

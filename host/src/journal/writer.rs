@@ -251,7 +251,7 @@ impl Writer {
             self.log.append(position, &batch)
         });
         let put = put.unwrap_or_else(|why| {
-            self.health.panicked(&why);
+            self.health.panicked("a write of the log", &entry::in_short(entries), &why);
             Err(JournalError::new(Trouble::Grief, format!("a write came to grief: {why}")))
         });
         self.health.set(Stage::Log, put.as_ref().err());

@@ -97,7 +97,7 @@ async fn attempt<E: Errand>(errand: &E, row: &mut OutboxRow, directory: &Directo
         return unconfirmed("the host stopped in the midst of it, or it went elsewhere before");
     }
     // One mark is enough for all repetitions of what may be repeated.
-    let is_marked = std::mem::take(&mut row.is_marked) || row.attempting;
+    let is_marked = row.is_marked || row.attempting;
     let is_marked = is_marked && row.repeatable_by == Some(repeats);
     if !is_marked && let Err(error) = mark(row, repeats, directory).await {
         tracing::warn!(%error, "the outbox waits for the journal");
@@ -112,6 +112,7 @@ async fn attempt<E: Errand>(errand: &E, row: &mut OutboxRow, directory: &Directo
         }
     }
     row.attempts += 1;
+    (row.is_marked, row.may_be_out) = (false, true);
     let result = errand.attempt(row, &with).await;
     // What a provider says may name the customer; what is ours to mend is said as it is.
     let problem = result.as_ref().err().map(|error| {
@@ -141,6 +142,7 @@ async fn attempt<E: Errand>(errand: &E, row: &mut OutboxRow, directory: &Directo
         directory.complaints.say(row, &code, becomes, ours.as_deref());
     }
     if matches!(verdict, Verdict::Again { .. }) && !row.attempting {
+        row.may_be_out = false;
         unmark(row, directory).await;
     }
     verdict
@@ -196,7 +198,7 @@ fn say_unconfirmed(why: &str) {
 }
 
 /// Doubles from one second, with a fifth of jitter either way.
-fn wait(attempts: u32) -> Duration {
+pub(super) fn wait(attempts: u32) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << attempts.saturating_sub(1).min(16));
     doubled.min(LONGEST_WAIT).mul_f64(rand::rng().random_range(0.8..1.2))
 }
@@ -212,12 +214,14 @@ async fn mark(
     let begins = Record::SendBegins { row: row.id, first_attempt_at, repeatable_by };
     directory.journal.write_now(begins).await?;
     (row.first_attempt_at, row.repeatable_by) = (Some(first_attempt_at), repeatable_by);
+    row.is_marked = true;
     Ok(())
 }
 
-/// What came marked isn't tried yet.
-async fn unmark_early(row: &mut OutboxRow, directory: &Directory) {
-    if std::mem::take(&mut row.is_marked) {
+/// What came marked, or has been marked just now, isn't tried yet.
+pub(super) async fn unmark_early(row: &mut OutboxRow, directory: &Directory) {
+    // An earlier attempt of which nobody knows the end keeps its mark.
+    if std::mem::take(&mut row.is_marked) && !row.attempting {
         unmark(row, directory).await;
     }
 }

@@ -231,26 +231,29 @@ impl Behind<'_> {
 }
 
 /// A panic in the midst of an attempt is like a host that stopped in it: how it ended isn't known, and the next attempt
-/// goes by that. The lane goes on (OPS-09).
+/// goes by that. What comes to grief again and again keeps its place, and what stands behind it in its lane waits, as it
+/// does for a provider that can't be reached (OPS-09).
 async fn settle_whatever_happens(
     mut row: OutboxRow,
     behind: &Behind<'_>,
     directory: &Directory,
     limit: &Semaphore,
 ) {
-    const MOST: u32 = 3;
-    for attempt in 1..=MOST {
+    for times in 1.. {
         let Err(why) =
             contained_future(Part::Outbox, settle(&mut row, behind, directory, limit)).await
         else {
             return;
         };
-        directory.came_to_grief(Part::Outbox, &row.reference, &attempt, &why);
-        row.attempting = true;
-        tokio::time::sleep(FIRST_WAIT).await;
+        let input = format_args!("a {}, tried {} times before", row.kind, row.attempts);
+        directory.came_to_grief(Part::Outbox, &row.reference, &input, &why);
+        match row.may_be_out {
+            true => row.attempting = true,
+            // Nobody was asked: a host that ends now hasn't tried it.
+            false => attempts::unmark_early(&mut row, directory).await,
+        }
+        tokio::time::sleep(attempts::wait(times)).await;
     }
-    // The row stays on disk, and the next start tries again.
-    tracing::error!(reference = row.reference, kind = row.kind, "it came to grief each time");
 }
 
 async fn settle(

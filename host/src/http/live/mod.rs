@@ -5,7 +5,6 @@
 //! end whenever that is the simplest thing: its authority has changed, or it doesn't keep up.
 
 mod flow;
-pub mod origin;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +31,7 @@ use crate::clock;
 use crate::http::caller::Caller;
 use crate::http::commands::{self, Command};
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::origin;
 use crate::http::reads::Reach;
 use crate::http::server::Web;
 use crate::journal::{Fits, Reader};

@@ -21,6 +21,9 @@ pub type RunId = [u8; 16];
 /// that share one have the same past up to where it begins, and whatever was brought back from an earlier time (a backup,
 /// a snapshot of the machine) and goes on from there has another one from there on. Journals of before had one for each
 /// log.
+///
+/// Where batches were lost and what came behind them was gone on with, a gap stands among them like a run: what others
+/// have from there on doesn't join what was made without these batches. Which of two has more goes by the runs alone.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Lineage(Vec<(RunId, u64)>);
 
@@ -119,7 +122,19 @@ impl Lineage {
 
     /// Whether it went on another way from the run that another ends with: it is of a later time.
     pub fn has_left(&self, other: &Self) -> bool {
-        self.newest() != other.newest() && self.has(other.newest())
+        let (own, other) = (self.but_for_gaps(), other.but_for_gaps());
+        own.newest() != other.newest() && own.has(other.newest())
+    }
+
+    /// The runs alone.
+    pub fn but_for_gaps(&self) -> Self {
+        Self(self.0.iter().filter(|(run, _)| lost_in(run).is_none()).copied().collect())
+    }
+
+    /// How many batches are lost of those up to a position.
+    pub fn lost(&self, up_to: Position) -> u64 {
+        let before = self.0.iter().filter(|(_, after)| *after < up_to.0);
+        before.filter_map(|(run, _)| lost_in(run)).sum()
     }
 
     /// Whether whatever is of these runs has all that another had at a position, and goes on the same way from there.
@@ -131,6 +146,11 @@ impl Lineage {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How far a state agrees with another, whatever is lost of either.
+    pub fn agrees_but_for_gaps(&self, at: Position, other: &Self, other_at: Position) -> Position {
+        self.but_for_gaps().agrees(at, &other.but_for_gaps(), other_at)
     }
 
     /// Whether they have any past in common.
@@ -201,6 +221,24 @@ pub fn new_run() -> RunId {
     rand::random()
 }
 
+/// How the name of a gap begins; behind that stands how many batches are lost in it, and what makes it another than any other.
+const GAP: &[u8; 6] = b"\0gap\0\0";
+
+/// A name for a gap of so many batches, for all that comes behind it.
+pub fn new_gap(lost: u64) -> RunId {
+    let mut gap: RunId = rand::random();
+    gap[..6].copy_from_slice(GAP);
+    gap[6..12].copy_from_slice(&lost.to_be_bytes()[2..]);
+    gap
+}
+
+fn lost_in(run: &RunId) -> Option<u64> {
+    let counted = run.strip_prefix(GAP)?;
+    let mut lost = [0; 8];
+    lost[2..].copy_from_slice(&counted[..6]);
+    Some(u64::from_be_bytes(lost))
+}
+
 /// The name of the file in a data folder that says how far what was acknowledged goes.
 pub const REACHED: &str = "journal.reached";
 
@@ -230,8 +268,13 @@ impl Reached {
 
     /// Whether it has all of what another says, and goes the same way from there.
     pub fn goes_on_from(&self, noted: &Self) -> bool {
-        self.lineage.has(noted.lineage.newest())
-            && self.lineage.agrees(self.at, &noted.lineage, noted.at) == noted.at
+        let (own, other) = (self.lineage.but_for_gaps(), noted.lineage.but_for_gaps());
+        own.has(other.newest()) && own.agrees(self.at, &other, noted.at) == noted.at
+    }
+
+    /// How many batches these are.
+    pub fn has(&self) -> u64 {
+        self.at.0.saturating_sub(self.lineage.lost(self.at))
     }
 
     /// Says it.
@@ -339,6 +382,27 @@ mod tests {
         assert!(!later.has_left(&later), "it is the same time");
         let elsewhere = lineage(&[(1, 0), (3, 40)]);
         assert!(!later.has_left(&elsewhere) && !elsewhere.has_left(&later), "neither is later");
+    }
+
+    // OPS-10
+    #[test]
+    fn a_gap_keeps_others_from_joining_and_counts_what_is_lost() {
+        let run = |run: u8| [run; 16];
+        let whole = lineage(&[(1, 0)]);
+        let with_gap = whole.clone().with(new_gap(3), Position(50));
+        let later = with_gap.clone().with(run(2), Position(90));
+        assert_eq!(with_gap.but_for_gaps(), whole);
+        assert_eq!([49, 50, 51, 90].map(|at| with_gap.lost(Position(at))), [0, 0, 3, 3]);
+        assert!(!whole.extends(&with_gap, Position(90)), "what stands there is made without them");
+        assert!(whole.extends(&with_gap.clone().up_to(Position(50)), Position(50)));
+        assert!(!later.extends(&whole, Position(90)), "nor does it join what has them");
+        assert!(!with_gap.has_left(&whole) && !whole.has_left(&with_gap), "it is of the same time");
+        assert!(later.has_left(&whole) && later.has_left(&with_gap));
+        let [gap, all] = [with_gap, whole].map(|lineage| Reached { lineage, at: Position(90) });
+        assert!(all.goes_on_from(&gap) && gap.goes_on_from(&all));
+        assert_eq!((gap.has(), all.has()), (87, 90));
+        assert_eq!(lost_in(&new_gap(1 << 47)), Some(1 << 47));
+        assert_eq!(lost_in(&run(7)), None);
     }
 
     // OPS-10

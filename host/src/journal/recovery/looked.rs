@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::base::{Base, Form, Kind};
-use super::lineage::Reached;
 use super::mend::mended;
-use super::salvage::Salvaged;
+use super::salvage::{Beside, Salvaged};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::verify;
 use crate::journal::wal::{self, Wal};
@@ -89,14 +88,14 @@ impl Looked {
     }
 
     /// A log as far as it can be read, if its newest part stands behind damage in what lies beside it, which SQLite
-    /// doesn't read. `noted`: what a host has noted beside it.
+    /// doesn't read. `known`: elsewhere.
     ///
     /// # Errors
     /// [`JournalError`]: whose it is can't be read, or there is no room for what is made of it.
     pub fn behind_damage(
         &mut self,
         file: &Path,
-        noted: Option<&Reached>,
+        known: &Beside<'_>,
     ) -> Result<Option<Salvaged>, JournalError> {
         if wal::beside(file) != Wal::Broken {
             return Ok(None);
@@ -104,7 +103,7 @@ impl Looked {
         let parts = [self.room(), self.room()];
         let made = self.room();
         let salvaged =
-            Salvaged::of(file, noted, parts.each_ref().map(|part| part.0.as_path()), &made.0)?;
+            Salvaged::of(file, known, parts.each_ref().map(|part| part.0.as_path()), &made.0)?;
         self.salvaged.push(made);
         Ok(Some(salvaged))
     }

@@ -28,7 +28,7 @@ use super::{folder, schema, tidy, verify};
 pub use base::{Form, Kind};
 pub(super) use lineage::{
     Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, forgets_ahead,
-    new_run, takes_over,
+    new_gap, new_run, takes_over,
 };
 use log_file::LogFile;
 use looked::Looked;
@@ -218,7 +218,7 @@ pub fn restore(
     let doubt = looked.doubt_of(&way.base).map(str::to_owned);
     let doubt = doubt.as_deref();
     // Whoever wants the backup as it is gives up whatever leads further: that needs no look.
-    let further = |other: &&Way| other.has() > way.has() && looked.is_sound(&other.base);
+    let further = |other: &&Way| other.has > way.has && looked.is_sound(&other.base);
     let other = if terms.without_log { None } else { outlook.ways.iter().find(further) };
     if !terms.without_log && !terms.accepts_loss {
         if let Some(other) = other {
@@ -489,8 +489,8 @@ fn gone_on(mut views: SqliteViews, way: &Way) -> Result<(SqliteViews, BehindGaps
         while at < *up_to {
             at = at.next();
             if first_gap == Some(at) {
-                // From here on they have come to be in another way than what they are made of.
-                views.fork()?;
+                let lost = gaps.iter().map(|(first, last)| last.0 + 1 - first.0).sum();
+                views.has_gap(lost)?;
             }
             if gaps.iter().any(|(first, last)| (*first..=*last).contains(&at)) {
                 continue;

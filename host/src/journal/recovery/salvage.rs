@@ -3,12 +3,21 @@
 
 use std::path::Path;
 
-use super::lineage::{Lineage, Reached};
+use super::lineage::Lineage;
 use super::log_file::{LogFile, MOST_LOOKED_FOR, name_of};
 use crate::journal::entry::{self, Position};
 use crate::journal::error::{JournalError, Trouble};
-use crate::journal::log::SqliteLog;
+use crate::journal::log::{LogId, SqliteLog};
 use crate::journal::wal::{Damaged, Pages};
+
+/// What is known of a log elsewhere.
+#[derive(Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// By the note of the host that has written it.
+    pub noted: Option<&'a Lineage>,
+    /// By the tables that follow it: which it is, and their runs.
+    pub tables: Option<(LogId, &'a Lineage)>,
+}
 
 /// What was made of one.
 pub struct Salvaged {
@@ -19,13 +28,13 @@ pub struct Salvaged {
 }
 
 impl Salvaged {
-    /// Of a log, by way of two files that are needed no longer then. `noted`: what a host has noted beside it.
+    /// Of a log, by way of two files that are needed no longer then. `beside`: what is known of it elsewhere.
     ///
     /// # Errors
-    /// [`JournalError`]: whose it is can't be read, or nothing can be written.
+    /// [`JournalError`]: nobody says whose it is, or nothing can be written.
     pub fn of(
         file: &Path,
-        noted: Option<&Reached>,
+        beside: &Beside<'_>,
         parts: [&Path; 2],
         to: &Path,
     ) -> Result<Self, JournalError> {
@@ -43,11 +52,20 @@ impl Salvaged {
             JournalError::new(Trouble::Damaged, text)
         };
         // That never changes; in which runs they came to be, does with each start.
-        let id = logs.iter().find_map(|log| log.id().ok()).ok_or_else(cant_be_read)?;
-        let lineages: Vec<Lineage> = logs.iter().filter_map(|log| log.lineage().ok()).collect();
-        let is_noted = |lineage: &&Lineage| noted.is_some_and(|noted| noted.lineage == **lineage);
-        let lineage =
-            lineages.iter().find(is_noted).or(lineages.last()).ok_or_else(cant_be_read)?;
+        let id = logs.iter().find_map(|log| log.id().ok()).or(beside.tables.map(|(id, _)| id));
+        let id = id.ok_or_else(cant_be_read)?;
+        let said: Vec<Lineage> = logs.iter().filter_map(|log| log.lineage().ok()).collect();
+        let is_noted = |lineage: &&Lineage| Some(*lineage) == beside.noted;
+        let said = said.iter().find(is_noted).or(said.last());
+        // Its own word may be of before the newest start, whose page is lost.
+        let of_tables = beside.tables.filter(|(of, _)| *of == id).map(|(_, lineage)| lineage);
+        let known = [beside.noted, of_tables].into_iter().flatten();
+        let later = known.clone().find(|known| said.is_none_or(|said| known.has_left(said)));
+        let lineage = later.or(said).ok_or_else(cant_be_read)?;
+        let doubtful = later.map(|_| {
+            let text = format!("{} doesn't say in which runs it came to be", name_of(file));
+            JournalError::new(Trouble::Damaged, text)
+        });
         let ends = |which: &'static str| {
             logs.iter().filter_map(move |log| log.end_by(which).ok().flatten())
         };
@@ -60,7 +78,7 @@ impl Salvaged {
         };
         let batches = (first.0..=most).map(Position).filter_map(whole);
         SqliteLog::make(to, (id, lineage), batches)?;
-        let log = LogFile { name: name_of(file), ..LogFile::aside(to)? };
+        let log = LogFile { name: name_of(file), doubtful, ..LogFile::aside(to)? };
         Ok(Self { is_all: is_all && log.end() == last, log })
     }
 }

@@ -10,7 +10,7 @@ use super::base::{Base, Form, Kind, looks_at};
 use super::lineage::{Lineage, REACHED, Reached};
 use super::log_file::{LogFile, name_of, ranges};
 use super::looked::Looked;
-use super::salvage::Salvaged;
+use super::salvage::{Beside, Salvaged};
 use crate::journal::entry::Position;
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, SqliteLog};
@@ -25,18 +25,13 @@ pub struct Way {
     pub logs: Vec<Part>,
     /// So far.
     pub leads_to: Position,
-    /// So far it is what was acknowledged, without a gap.
+    /// So far it is what was acknowledged, without a gap that wasn't accepted.
     pub agrees: Position,
-    /// Batches that were acknowledged and that it has behind gaps.
-    pub behind_gaps: u64,
+    /// Batches that were acknowledged and that it has, also behind gaps.
+    pub has: u64,
 }
 
 impl Way {
-    /// Batches that were acknowledged and that it has.
-    pub fn has(&self) -> u64 {
-        self.agrees.0 + self.behind_gaps
-    }
-
     /// Batches that can't be read and are gone over, the first and the last of each gap.
     pub fn gaps(&self) -> impl Iterator<Item = &(Position, Position)> {
         self.logs.iter().flat_map(|part| &part.gaps)
@@ -100,7 +95,12 @@ impl Outlook {
         let mut unread = SqliteLog::check(data).err();
         if in_place.exists() {
             let noted = Reached::of(data);
-            match looked.behind_damage(&in_place, noted.as_ref()) {
+            let own = bases.iter().filter(|base| base.kind == Kind::Own);
+            let own = own.filter_map(|base| Some((base.applied, base.log?, &base.lineage)));
+            let tables = own.max_by_key(|(applied, ..)| *applied);
+            let tables = tables.map(|(_, log, lineage)| (log, lineage));
+            let known = Beside { noted: noted.as_ref().map(|noted| &noted.lineage), tables };
+            match looked.behind_damage(&in_place, &known) {
                 Ok(Some(Salvaged { log, is_all })) => {
                     unread = unread.filter(|_| !is_all);
                     outlook.logs.push(LogFile { is_in_place: true, ..log });
@@ -118,8 +118,11 @@ impl Outlook {
         of_log.chain(&unread).for_each(|error| looked.note(error));
         let aside = folder::put_aside_before(data, log::FILE);
         for file in aside {
-            let salvaged =
-                looked.behind_damage(&file, None).ok().flatten().map(|salvaged| salvaged.log);
+            let salvaged = looked
+                .behind_damage(&file, &Beside::default())
+                .ok()
+                .flatten()
+                .map(|salvaged| salvaged.log);
             outlook.logs.extend(salvaged.or_else(|| LogFile::aside(&file).ok()));
         }
         let begun = outlook.logs.iter().filter_map(|log| Base::before_all_of(log, data));
@@ -140,7 +143,7 @@ impl Outlook {
             };
             let place = (mended, way.base.kind, way.base.form, way.base.is_alone);
             let gaps = way.gaps().count();
-            (Reverse(way.has()), gaps, place, Reverse(way.leads_to), way.logs.len())
+            (Reverse(way.has), gaps, place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
     }
@@ -240,7 +243,8 @@ impl Outlook {
         // Those that were put aside went another way once; what somebody puts here or names shouldn't have.
         for base in bases.iter().filter(|base| base.kind != Kind::Aside) {
             let Some(known) = &known else { break };
-            let agrees = base.lineage.agrees(base.applied, &known.lineage, known.at);
+            let (at, lineage) = (base.applied, &base.lineage);
+            let agrees = lineage.agrees_but_for_gaps(at, &known.lineage, known.at);
             let is_stranger = is_noted && !base.lineage.shares_a_run_with(&known.lineage);
             if agrees < base.applied && !is_stranger {
                 doubts.add(format!("{} has batches of another history", base.file.display()));
@@ -326,7 +330,7 @@ impl Outlook {
 
     /// Batches that were acknowledged, and to which a way doesn't lead.
     pub fn lacks(&self, way: &Way) -> u64 {
-        self.known.as_ref().map_or(0, |known| known.at.0.saturating_sub(way.has()))
+        self.known.as_ref().map_or(0, |known| known.has().saturating_sub(way.has))
     }
 }
 
@@ -385,7 +389,9 @@ impl<'a> Joined<'a> {
     /// Beside what was acknowledged.
     fn compared_with(self, known: Option<&Reached>) -> Way {
         let agrees = |lineage: &Lineage, at| {
-            known.map_or(at, |known| lineage.agrees(at, &known.lineage, known.at))
+            let agrees =
+                |known: &Reached| lineage.agrees_but_for_gaps(at, &known.lineage, known.at);
+            known.map_or(at, agrees)
         };
         let Self { base, logs, whole_to, leads_to, lineage } = self;
         let behind_gaps = logs.iter().map(|Used { log, up_to, gaps }| {
@@ -394,11 +400,12 @@ impl<'a> Joined<'a> {
             let missing = gaps.iter().filter(|(first, _)| *first <= end);
             behind - missing.map(|(first, last)| last.0.min(end.0) + 1 - first.0).sum::<u64>()
         });
-        let behind_gaps = behind_gaps.sum();
+        let behind_gaps: u64 = behind_gaps.sum();
         let agrees = agrees(&lineage, whole_to);
+        let has = agrees.0.saturating_sub(lineage.lost(agrees)) + behind_gaps;
         let part = |Used { log, up_to, gaps }: Used<'_>| Part { log: log.clone(), up_to, gaps };
         let logs = logs.into_iter().map(part).collect();
-        Way { base: base.clone(), logs, leads_to, agrees, behind_gaps }
+        Way { base: base.clone(), logs, leads_to, agrees, has }
     }
 }
 
@@ -410,10 +417,11 @@ const MOST_WAYS: usize = 10_000;
 fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Option<Reached> {
     let left_by_others =
         |one: &&Reached| seen.iter().any(|other| other.lineage.has_left(&one.lineage));
-    let newest = || seen.iter().filter(|one| !left_by_others(one)).max_by_key(|one| one.at);
+    let most = |one: &&Reached| (one.at, one.has());
+    let newest = || seen.iter().filter(|one| !left_by_others(one)).max_by_key(most);
     let mut known = known.or_else(|| newest().cloned())?;
     let later = seen.iter().filter(|seen| seen.lineage.has_left(&known.lineage));
-    if let Some(later) = later.filter(|one| !left_by_others(one)).max_by_key(|one| one.at) {
+    if let Some(later) = later.filter(|one| !left_by_others(one)).max_by_key(most) {
         if !later.goes_on_from(&known) {
             doubts.add(
                 "what lies in place, or its note, is of before what lies elsewhere".to_owned(),
@@ -421,7 +429,7 @@ fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Opti
         }
         known = later.clone();
     }
-    let further = seen.iter().filter(|seen| seen.goes_on_from(&known)).max_by_key(|seen| seen.at);
+    let further = seen.iter().filter(|seen| seen.goes_on_from(&known)).max_by_key(most);
     Some(further.cloned().unwrap_or(known))
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cordboard_core::ids::ConversationId;
 
 use crate::grief::{Part, contained};
-use crate::journal::entry::{Entry, Position};
+use crate::journal::entry::{self, Entry, Position};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::health::{JournalHealth, Stage};
 use crate::journal::progress::Progress;
@@ -159,7 +159,9 @@ fn until_applied(
             }
             Err(error) => {
                 if error.trouble == Trouble::Grief {
-                    health.panicked(&error.to_string());
+                    let entries = batches.iter().flat_map(|batch| &batch.entries);
+                    let input = entry::in_short(entries);
+                    health.panicked("the tables", &input, &error.to_string());
                 }
                 health.set(Stage::Views, Some(&error));
                 if error.trouble == Trouble::Damaged && began.elapsed() > DAMAGED_FOR {

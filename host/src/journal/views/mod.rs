@@ -319,12 +319,12 @@ impl SqliteViews {
         Ok(replies)
     }
 
-    /// They go on in another way from here.
+    /// From here on so many batches are lost, and they come to be without these.
     ///
     /// # Errors
     /// [`JournalError`]: it couldn't be written.
-    pub fn fork(&mut self) -> Result<()> {
-        self.mark(|tables| recovery::begins(tables, recovery::new_run()))
+    pub fn has_gap(&mut self, lost: u64) -> Result<()> {
+        self.mark(|tables| recovery::begins(tables, recovery::new_gap(lost)))
     }
 
     /// They take over the runs of a log that goes on from where they are; its batches come next.

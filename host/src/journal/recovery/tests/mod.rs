@@ -4,6 +4,7 @@
 
 mod beside;
 mod first_pages;
+mod gaps;
 mod pages;
 
 use std::cell::Cell;

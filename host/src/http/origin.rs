@@ -1,4 +1,4 @@
-//! Browsers send cookies along from any page, so the page that opens a socket must be ours.
+//! Browsers send cookies along from any page, so the page that opens a socket or changes something must be ours.
 
 use actix_web::HttpRequest;
 use url::Url;
@@ -6,30 +6,28 @@ use url::Url;
 use crate::http::caller::Caller;
 use crate::http::error::ApiError;
 
-/// A page of the public address, or of the address that the browser asked, may.
+/// A page of the public address, or of the address that the browser asked, opens sockets and changes something.
 pub fn check(request: &HttpRequest, caller: &Caller, public_url: &str) -> Result<(), ApiError> {
-    let Some(origin) = request.headers().get("origin") else { return Ok(()) };
     // Without a cookie there is nothing that a page could borrow.
-    if caller.csrf.is_none() {
-        return Ok(());
+    match caller.csrf.is_some() {
+        true => must_be_ours(request, public_url, "does nothing here"),
+        false => Ok(()),
     }
-    let origin = origin.to_str().unwrap_or_default();
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok());
-    if is_ours(origin, public_url, host) {
-        return Ok(());
-    }
-    Err(ApiError::Forbidden(format!("a page of {origin} may not open this socket")))
 }
 
 /// A form of another site's page would sign somebody in as somebody else.
 pub fn check_form(request: &HttpRequest, public_url: &str) -> Result<(), ApiError> {
+    must_be_ours(request, public_url, "signs nobody in here")
+}
+
+fn must_be_ours(request: &HttpRequest, public_url: &str, what: &str) -> Result<(), ApiError> {
     let Some(origin) = request.headers().get("origin") else { return Ok(()) };
     let origin = origin.to_str().unwrap_or_default();
     let host = request.headers().get("host").and_then(|host| host.to_str().ok());
-    if is_ours(origin, public_url, host) {
-        return Ok(());
+    match is_ours(origin, public_url, host) {
+        true => Ok(()),
+        false => Err(ApiError::Forbidden(format!("a page of {origin} {what}"))),
     }
-    Err(ApiError::Forbidden(format!("a page of {origin} signs nobody in here")))
 }
 
 fn is_ours(origin: &str, public_url: &str, host: Option<&str>) -> bool {
@@ -53,7 +51,7 @@ mod tests {
 
     // SEC-01
     #[test]
-    fn only_our_own_pages_open_the_socket() {
+    fn only_our_own_pages_do_anything() {
         let ours = |origin: &str| is_ours(origin, "http://127.0.0.1:8080", Some("localhost:8080"));
         assert!(ours("http://127.0.0.1:8080") && ours("http://localhost:8080"));
         for other in [

@@ -1,0 +1,163 @@
+//! Batches that are gone for good, and whole ones behind them.
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::pages::{PAGE, root_of, spoil};
+use super::*;
+use crate::journal::log::Log;
+use crate::journal::wal::{ABOUT, HEAD};
+
+const ACCEPTS: Terms = Terms { accepts_loss: true, without_log: false };
+
+fn newest(data: &Path) -> u64 {
+    SqliteLog::open_to_read(data).unwrap().ends().unwrap().unwrap().1.0
+}
+
+/// One whose tables are of before, and of whose log some batches behind these are gone; with a backup that has them.
+async fn with_a_gap() -> (Life, u64) {
+    let mut life = Life::at_rest(20).await;
+    let data = life.data();
+    let before = tempfile::tempdir().unwrap();
+    copy(&data, before.path());
+    life.open();
+    life.says(10).await;
+    life.backs_up();
+    life.says(10).await;
+    life.stop();
+    std::fs::copy(before.path().join(FILES[0]), data.join(FILES[0])).unwrap();
+    let last = newest(&data);
+    let log = Connection::open(data.join(log::FILE)).unwrap();
+    let gone = "DELETE FROM batches WHERE position BETWEEN ?1 AND ?2";
+    assert_eq!(log.execute(gone, [last - 17, last - 15].map(u64::cast_signed)).unwrap(), 3);
+    (life, last)
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
+async fn what_a_backup_has_of_a_gap_takes_its_place_until_the_next_start() {
+    let (mut life, last) = with_a_gap().await;
+    let (data, (backup, _)) = (life.data(), life.backups[0].clone());
+    let asks = recover(&data, &[], Terms::default(), 1).unwrap_err().to_string();
+    let gap = format!("(without batches {} to {})", last - 17, last - 15);
+    assert!(asks.contains(&gap) && asks.contains("3 batches that were acknowledged"), "{asks}");
+    let recovered = recover(&data, &[], ACCEPTS, 2).unwrap().unwrap();
+    assert_eq!(recovered.lost, 3, "{recovered:?}");
+    assert!(recovered.way.contains(&gap), "{recovered:?}");
+    assert!(matches!(recover(&data, &[], Terms::default(), 3), Ok(None)));
+    // Found later: nothing is missing from it, and that is said.
+    let kept = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().path()) {
+        if file.is_file() {
+            std::fs::copy(&file, kept.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let put_back = recover(kept.path(), std::slice::from_ref(&backup), Terms::default(), 4);
+    let put_back = put_back.unwrap().unwrap();
+    assert!(put_back.lost == 0 && !put_back.may_lack, "{put_back:?}");
+    assert_eq!(there(kept.path()).unwrap(), life.said);
+    // Once a host has gone on, that has more.
+    assert_eq!(there(&data).unwrap().len(), life.said.len() - 3);
+    life.open();
+    life.says(5).await;
+    life.stop();
+    let all = std::slice::from_ref(&backup);
+    assert!(matches!(recover(&data, all, Terms::default(), 5), Ok(None)));
+    let refused = restore(&data, &backup, Terms::default(), 6).unwrap_err().to_string();
+    assert!(refused.contains("it leads less far"), "{refused}");
+    let back = restore(&data, &backup, ACCEPTS, 7).unwrap();
+    assert!((2..10).contains(&back.lost), "what has come since, and no more: {back:?}");
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_gap_is_gone_over_from_wherever_it_was_broken_off() {
+    for steps in 0..25 {
+        let (life, _) = with_a_gap().await;
+        let data = life.data();
+        BREAKS_OFF.set(Some(steps));
+        let broken = recover(&data, &[], ACCEPTS, 1);
+        BREAKS_OFF.set(None);
+        let again = recover(&data, &[], ACCEPTS, 2);
+        let context = format!("after {steps} steps: {broken:?}, then {again:?}");
+        assert!(again.is_ok(), "{context}");
+        assert_eq!(there(&data).unwrap().len(), life.said.len() - 3, "{context}");
+    }
+}
+
+/// A host was killed, with tables of a moment of its run: all that it has said since lies in its log, and beside it.
+async fn killed_in_its_run() -> (Life, PathBuf) {
+    let mut life = Life::at_rest(20).await;
+    life.open();
+    life.says(10).await;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let moment = tempfile::tempdir().unwrap();
+    copy(&life.data(), moment.path());
+    life.says(40).await;
+    life.is_killed(false);
+    let (data, sound) = (life.data(), life.folder.path().join("sound"));
+    for name in &FILES[..2] {
+        std::fs::copy(moment.path().join(name), data.join(name)).unwrap();
+    }
+    copy(&data, &sound);
+    (life, sound)
+}
+
+fn zero_frame(wal: &Path, frame: usize) {
+    let mut bytes = std::fs::read(wal).unwrap();
+    bytes[HEAD + frame * (ABOUT + PAGE)..][..ABOUT + PAGE].fill(0);
+    std::fs::write(wal, bytes).unwrap();
+}
+
+/// Nothing is missing but what stood in a page.
+fn costs_a_page(life: &Life, case: &str) {
+    let data = life.data();
+    let recovered = recover(&data, &[], Terms::default(), 1).or_else(|asks| {
+        assert!(matches!(asks, NotDone::Refused(_)), "{case}: {asks}");
+        recover(&data, &[], ACCEPTS, 2)
+    });
+    let recovered = recovered.unwrap().unwrap();
+    let missing = life.said.difference(&there(&data).unwrap()).count();
+    assert!(missing <= 6, "{case}: {missing} are missing, {recovered:?}");
+    assert!(recovered.lost >= missing as u64 || recovered.may_lack, "{case}: {recovered:?}");
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
+async fn the_frames_with_which_a_run_begins_cost_no_more_than_others() {
+    let (life, sound) = killed_in_its_run().await;
+    for frame in 0..8 {
+        std::fs::remove_dir_all(life.data()).unwrap();
+        copy(&sound, &life.data());
+        zero_frame(&life.data().join(FILES[3]), frame);
+        costs_a_page(&life, &format!("frame {frame}"));
+    }
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_log_that_has_forgotten_its_newest_run_or_its_name_is_known_by_its_tables() {
+    let (life, sound) = killed_in_its_run().await;
+    let data = life.data();
+    // Whoever opens a log takes away what lies beside it.
+    let opened = tempfile::tempdir().unwrap();
+    copy(&sound, opened.path());
+    let about = root_of(&opened.path().join(FILES[2]), "about");
+    for (forgets, has_note) in [("run", true), ("run", false), ("name", true), ("name", false)] {
+        std::fs::remove_dir_all(&data).unwrap();
+        copy(&sound, &data);
+        if forgets == "run" {
+            let log = Connection::open(data.join(FILES[2])).unwrap();
+            log.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            let newest = "DELETE FROM runs WHERE number = (SELECT max(number) FROM runs)";
+            assert_eq!(log.execute(newest, []).unwrap(), 1);
+        } else {
+            spoil(&data.join(FILES[2]), about);
+        }
+        if !has_note {
+            std::fs::remove_file(data.join(REACHED)).unwrap();
+        }
+        zero_frame(&data.join(FILES[3]), 3);
+        costs_a_page(&life, &format!("it forgets its {forgets}, with a note: {has_note}"));
+    }
+}
