@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
+use super::held::Held;
 use crate::journal::entry::Position;
 use crate::journal::error::JournalError;
 use crate::journal::schema;
@@ -131,10 +132,9 @@ impl Lineage {
         Self(self.0.iter().filter(|(run, _)| lost_in(run).is_none()).copied().collect())
     }
 
-    /// How many batches are lost of those up to a position.
-    pub fn lost(&self, up_to: Position) -> u64 {
-        let before = self.0.iter().filter(|(_, after)| *after < up_to.0);
-        before.filter_map(|(run, _)| lost_in(run)).sum()
+    /// What is lost in them: the first and the last batch of each gap.
+    pub fn gaps(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().filter_map(|(run, after)| Some((after + 1, after + lost_in(run)?)))
     }
 
     /// Whether whatever is of these runs has all that another had at a position, and goes on the same way from there.
@@ -224,7 +224,7 @@ pub fn new_run() -> RunId {
 /// How the name of a gap begins; behind that stands how many batches are lost in it, and what makes it another than any other.
 const GAP: &[u8; 6] = b"\0gap\0\0";
 
-/// A name for a gap of so many batches, for all that comes behind it.
+/// A name for a gap of so many batches.
 pub fn new_gap(lost: u64) -> RunId {
     let mut gap: RunId = rand::random();
     gap[..6].copy_from_slice(GAP);
@@ -272,9 +272,9 @@ impl Reached {
         own.has(other.newest()) && own.agrees(self.at, &other, noted.at) == noted.at
     }
 
-    /// How many batches these are.
-    pub fn has(&self) -> u64 {
-        self.at.0.saturating_sub(self.lineage.lost(self.at))
+    /// Which batches these are.
+    pub fn held(&self) -> Held {
+        Held::up_to(self.at, &self.lineage)
     }
 
     /// Says it.
@@ -392,7 +392,7 @@ mod tests {
         let with_gap = whole.clone().with(new_gap(3), Position(50));
         let later = with_gap.clone().with(run(2), Position(90));
         assert_eq!(with_gap.but_for_gaps(), whole);
-        assert_eq!([49, 50, 51, 90].map(|at| with_gap.lost(Position(at))), [0, 0, 3, 3]);
+        assert_eq!(with_gap.gaps().collect::<Vec<_>>(), [(51, 53)]);
         assert!(!whole.extends(&with_gap, Position(90)), "what stands there is made without them");
         assert!(whole.extends(&with_gap.clone().up_to(Position(50)), Position(50)));
         assert!(!later.extends(&whole, Position(90)), "nor does it join what has them");
@@ -400,7 +400,7 @@ mod tests {
         assert!(later.has_left(&whole) && later.has_left(&with_gap));
         let [gap, all] = [with_gap, whole].map(|lineage| Reached { lineage, at: Position(90) });
         assert!(all.goes_on_from(&gap) && gap.goes_on_from(&all));
-        assert_eq!((gap.has(), all.has()), (87, 90));
+        assert_eq!((gap.held().beyond(&all.held()), all.held().beyond(&gap.held())), (0, 3));
         assert_eq!(lost_in(&new_gap(1 << 47)), Some(1 << 47));
         assert_eq!(lost_in(&run(7)), None);
     }

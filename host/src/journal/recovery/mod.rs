@@ -4,6 +4,7 @@
 //! out to be the wrong one is one that can be gone back.
 
 mod base;
+mod held;
 mod lineage;
 mod log_file;
 mod looked;
@@ -110,6 +111,14 @@ pub fn recover(
         let text = format!("the backup {} can't be used: {why}", file.display());
         return Err(JournalError::new(Trouble::Other, text).into());
     }
+    for base in outlook.bases_of(backups) {
+        let (more, file) = (outlook.has_beyond(base), base.file.display());
+        if more > 0 {
+            tracing::warn!(
+                "{file} has {more} batches that were given up earlier: what has come since doesn't go on from them. Keep it if you want to look for them there"
+            );
+        }
+    }
     let mut doesnt_lead = None;
     for way in &outlook.ways {
         if !looked.is_sound(&way.base) {
@@ -185,9 +194,7 @@ fn must_have(tables: &rusqlite::Connection, at: Position, entry: &Entry) -> Resu
 /// What couldn't be looked at, for want of room, say, may lead to what a way lacks.
 fn may_have_looked(looked: &Looked, way: Option<&Way>, outlook: &Outlook) -> Result<()> {
     match looked.kept_from() {
-        Some(error)
-            if way.is_none_or(|way| outlook.lacks(way) > 0 || outlook.may_lack(way).is_some()) =>
-        {
+        Some(error) if way.is_none_or(|way| way.lacks > 0 || outlook.may_lack(way).is_some()) => {
             let text = format!(
                 "not all could be looked at ({error}), and that may lead further: is there room on the disk, and may this user read and write there?"
             );
@@ -218,7 +225,7 @@ pub fn restore(
     let doubt = looked.doubt_of(&way.base).map(str::to_owned);
     let doubt = doubt.as_deref();
     // Whoever wants the backup as it is gives up whatever leads further: that needs no look.
-    let further = |other: &&Way| other.has > way.has && looked.is_sound(&other.base);
+    let further = |other: &&Way| other.lacks < way.lacks && looked.is_sound(&other.base);
     let other = if terms.without_log { None } else { outlook.ways.iter().find(further) };
     if !terms.without_log && !terms.accepts_loss {
         if let Some(other) = other {
@@ -264,7 +271,7 @@ fn is_all_right(data: &Path, way: &Way, outlook: &Outlook) -> bool {
         Some(log) => log.why.is_none(),
         None => !SqliteLog::path(data).exists(),
     };
-    is_there && reads_all && outlook.lacks(way) == 0 && verify::would_start(data).is_ok()
+    is_there && reads_all && way.lacks == 0 && verify::would_start(data).is_ok()
 }
 
 fn nothing_left(outlook: &Outlook, looked: &Looked) -> JournalError {
@@ -298,7 +305,7 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, doubt: Option<&str>, terms: Te
     if terms.accepts_loss || terms.without_log {
         return Ok(());
     }
-    let lacks = outlook.lacks(way);
+    let lacks = way.lacks;
     let lacks = match (lacks, outlook.may_lack(way)) {
         (0, None) if way.gaps().count() > 0 => {
             let gaps = log_file::ranges(way.gaps());
@@ -357,7 +364,7 @@ fn go(
     gives_up: bool,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
-    let lost = outlook.lacks(way);
+    let lost = way.lacks;
     let may_lack = outlook.may_lack(way).is_some() || doubt.is_some();
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
     let ends = Ends { forks: gives_up, doubts: !is_whole };
@@ -488,11 +495,9 @@ fn gone_on(mut views: SqliteViews, way: &Way) -> Result<(SqliteViews, BehindGaps
         let first_gap = gaps.first().map(|(first, _)| *first);
         while at < *up_to {
             at = at.next();
-            if first_gap == Some(at) {
-                let lost = gaps.iter().map(|(first, last)| last.0 + 1 - first.0).sum();
-                views.has_gap(lost)?;
-            }
-            if gaps.iter().any(|(first, last)| (*first..=*last).contains(&at)) {
+            if let Some((first, last)) = gaps.iter().find(|(first, _)| *first == at) {
+                views.has_gap(last.0 + 1 - first.0)?;
+                at = *last;
                 continue;
             }
             let missing = || JournalError::new(Trouble::Missing, format!("batch {} is gone", at.0));

@@ -7,6 +7,7 @@ use std::iter;
 use std::path::{Path, PathBuf};
 
 use super::base::{Base, Form, Kind, looks_at};
+use super::held::Held;
 use super::lineage::{Lineage, REACHED, Reached};
 use super::log_file::{LogFile, name_of, ranges};
 use super::looked::Looked;
@@ -27,8 +28,10 @@ pub struct Way {
     pub leads_to: Position,
     /// So far it is what was acknowledged, without a gap that wasn't accepted.
     pub agrees: Position,
-    /// Batches that were acknowledged and that it has, also behind gaps.
-    pub has: u64,
+    /// Batches that were acknowledged and that it hasn't got.
+    pub lacks: u64,
+    /// What it has.
+    pub held: Held,
 }
 
 impl Way {
@@ -142,10 +145,19 @@ impl Outlook {
                 Form::WithoutRecord => 3,
             };
             let place = (mended, way.base.kind, way.base.form, way.base.is_alone);
-            let gaps = way.gaps().count();
-            (Reverse(way.has), gaps, place, Reverse(way.leads_to), way.logs.len())
+            let lost = Held::up_to(way.leads_to, &Lineage::default()).beyond(&way.held);
+            let further = (Reverse(way.agrees), way.gaps().count());
+            (way.lacks, lost, further, place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
+    }
+
+    /// The tables in these files.
+    pub fn bases_of(&self, files: &[PathBuf]) -> impl Iterator<Item = &Base> {
+        let alone = self.ways.iter().filter(|way| way.logs.is_empty());
+        alone.map(|way| &way.base).filter(|base| {
+            base.form == Form::AsItIs && base.kind == Kind::Backup && files.contains(&base.file)
+        })
     }
 
     /// The log in its place, if it can be looked at.
@@ -328,9 +340,13 @@ impl Outlook {
         self.may_lack.as_ref().or(unread).or(doubtful)
     }
 
-    /// Batches that were acknowledged, and to which a way doesn't lead.
-    pub fn lacks(&self, way: &Way) -> u64 {
-        self.known.as_ref().map_or(0, |known| known.has().saturating_sub(way.has))
+    /// How many batches a file has that were given up, so that nothing that is known goes on from them.
+    pub fn has_beyond(&self, base: &Base) -> u64 {
+        self.known.as_ref().map_or(0, |known| {
+            let at = (base.applied, known.at);
+            let shared = base.lineage.agrees_but_for_gaps(at.0, &known.lineage, at.1);
+            Held::up_to(shared, &base.lineage).beyond(&known.held())
+        })
     }
 }
 
@@ -394,18 +410,20 @@ impl<'a> Joined<'a> {
             known.map_or(at, agrees)
         };
         let Self { base, logs, whole_to, leads_to, lineage } = self;
-        let behind_gaps = logs.iter().map(|Used { log, up_to, gaps }| {
+        let mut held = Held::up_to(agrees(&lineage, whole_to), &lineage);
+        // Behind a gap nothing else is joined: there is one log that has any.
+        for Used { log, up_to, gaps } in logs.iter().filter(|used| !used.gaps.is_empty()) {
             let end = agrees(&log.lineage, *up_to);
-            let behind = gaps.first().map_or(0, |(first, _)| (end.0 + 1).saturating_sub(first.0));
-            let missing = gaps.iter().filter(|(first, _)| *first <= end);
-            behind - missing.map(|(first, last)| last.0.min(end.0) + 1 - first.0).sum::<u64>()
-        });
-        let behind_gaps: u64 = behind_gaps.sum();
+            let starts = gaps.iter().map(|(_, last)| last.0 + 1);
+            let ends = gaps.iter().skip(1).map(|(first, _)| first.0 - 1).chain([up_to.0]);
+            held =
+                starts.zip(ends).fold(held, |held, (first, last)| held.and(first, last.min(end.0)));
+        }
         let agrees = agrees(&lineage, whole_to);
-        let has = agrees.0.saturating_sub(lineage.lost(agrees)) + behind_gaps;
+        let lacks = known.map_or(0, |known| known.held().beyond(&held));
         let part = |Used { log, up_to, gaps }: Used<'_>| Part { log: log.clone(), up_to, gaps };
         let logs = logs.into_iter().map(part).collect();
-        Way { base: base.clone(), logs, leads_to, agrees, has }
+        Way { base: base.clone(), logs, leads_to, agrees, lacks, held }
     }
 }
 
@@ -417,7 +435,7 @@ const MOST_WAYS: usize = 10_000;
 fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Option<Reached> {
     let left_by_others =
         |one: &&Reached| seen.iter().any(|other| other.lineage.has_left(&one.lineage));
-    let most = |one: &&Reached| (one.at, one.has());
+    let most = |one: &&Reached| (one.at, one.held().beyond(&Held::default()));
     let newest = || seen.iter().filter(|one| !left_by_others(one)).max_by_key(most);
     let mut known = known.or_else(|| newest().cloned())?;
     let later = seen.iter().filter(|seen| seen.lineage.has_left(&known.lineage));
