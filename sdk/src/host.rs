@@ -129,6 +129,11 @@ impl Host {
     /// # Errors
     /// A sentence, if it is too large, the store is full, or it can't be written.
     pub async fn store_put(&self, key: &str, value: &[u8]) -> Result<(), String> {
+        const MOST: usize = 64 * 1024;
+        // The host would say so too, once it has all of it.
+        if value.len() > MOST {
+            return Err(format!("a value of {} bytes; at most {MOST}", value.len()));
+        }
         let answer = self.api.call("store_put", encode(&(key, value))).await;
         decode::<Result<(), String>>(&answer)?
     }

@@ -339,8 +339,11 @@ async fn sessions_and_tokens_are_listed_ended_and_noted() {
     assert_eq!(revoke("crm").0, 0, "by its name, {id}");
     assert_eq!(host.get(made.trim(), "/api/v1/me").await.0, 401);
     assert_eq!(setup.run(&["agent", "revoke", setup.config(), "--id", "lee", "--token", id]).0, 1);
+    let (_, link) = setup.run(&["agent", "link", setup.config(), "--id", "kim"]);
     assert_eq!(setup.run(&["agent", "sign-out", setup.config(), "--id", "kim"]).0, 0);
     assert_eq!(kim.get(url("/me")).send().await.unwrap().status(), 401);
+    // Nor does one come in again who was put out.
+    assert_eq!(client().post(link.trim()).send().await.unwrap().status(), 410);
 
     // What was done is noted, and only some may read it.
     let (root, root_csrf) = browser(&host, "root").await;

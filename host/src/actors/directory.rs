@@ -417,7 +417,15 @@ impl Directory {
         let (sender, receiver) = oneshot::channel();
         deliver.answer = Some(sender);
         self.deliver(deliver);
-        receiver.await.unwrap_or_else(|_| Answer::Unavailable("the host is stopping".to_owned()))
+        receiver.await.unwrap_or_else(|_| Answer::Unavailable(self.why_nobody_answers()))
+    }
+
+    /// Somebody was asked, and is there no more.
+    pub fn why_nobody_answers(&self) -> String {
+        match self.is_stopping() {
+            true => "the host is stopping".to_owned(),
+            false => "it came to grief, and is made anew: try again".to_owned(),
+        }
     }
 
     /// Whether a reply in this conversation, which has none that waits, would go out at once; if so, who may be asked to

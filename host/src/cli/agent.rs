@@ -95,7 +95,7 @@ pub async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
             journal.stop();
             let count = count.map_err(anyhow::Error::msg)?;
             print::success(&format!(
-                "{count} sessions ended; a running host ends their sockets within seconds"
+                "{count} sessions ended, and sign-in links that weren't used; a running host ends their sockets within seconds"
             ));
             Ok(ExitCode::SUCCESS)
         }

@@ -108,7 +108,8 @@ pub async fn end_session(journal: &impl Records, token: &str) -> Result<(), Jour
     write(journal, Access::SessionEnds { hash: hash(token) }).await.map(drop)
 }
 
-/// Ends sessions of an agent: the one of that name, or all. How many there were.
+/// Ends sessions of an agent: the one of that name; or all, with sign-in links that weren't used. How many sessions there
+/// were.
 ///
 /// # Errors
 /// [`JournalError`]: they go on.

@@ -431,8 +431,8 @@ pub(super) async fn tell(
     let actor = directory.agent(&caller.agent).ok_or(ApiError::NotSignedIn)?;
     let (sender, receiver) = oneshot::channel();
     actor.do_send(directory.for_agent(input, Some(sender)));
-    let stopping = |_| ApiError::Unavailable("the host is stopping".to_owned());
-    receiver.await.map_err(stopping)?.map_err(|not_done| match not_done {
+    let ended = |_| ApiError::Unavailable(directory.why_nobody_answers());
+    receiver.await.map_err(ended)?.map_err(|not_done| match not_done {
         NotDone::Refused(refused) => refused.into(),
         NotDone::Unwritten(why) => ApiError::Unavailable(why),
     })

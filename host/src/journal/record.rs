@@ -198,7 +198,7 @@ pub enum Access {
         #[serde(with = "serde_bytes")]
         hash: Vec<u8>,
     },
-    /// Sessions of an agent ended: the one of that name, or all.
+    /// Sessions of an agent ended: the one of that name; or all, and with them the sign-in links that weren't used.
     SessionsEnd {
         /// Whose.
         agent: AgentId,
@@ -507,12 +507,17 @@ impl Access {
             Self::SessionEnds { hash } => {
                 to.execute("DELETE FROM sessions WHERE hash = ?1", [hash]).map(Outcome::count)
             }
-            Self::SessionsEnd { agent, id } => to
-                .execute(
+            Self::SessionsEnd { agent, id } => {
+                if id.is_none() {
+                    // Or whoever is put out comes in again by one.
+                    to.execute("DELETE FROM sign_in_links WHERE agent = ?1", [agent.as_str()])?;
+                }
+                to.execute(
                     "DELETE FROM sessions WHERE agent = ?1 AND (?2 IS NULL OR id = ?2)",
                     params![agent.as_str(), id],
                 )
-                .map(Outcome::count),
+                .map(Outcome::count)
+            }
             Self::SessionUsed { hash, now } => to
                 .prepare_cached("UPDATE sessions SET used_at = ?2 WHERE hash = ?1")?
                 .execute(params![hash, now.0])

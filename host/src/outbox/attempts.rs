@@ -85,7 +85,15 @@ async fn attempt<E: Errand>(errand: &E, row: &mut OutboxRow, directory: &Directo
         Taker::Unknown(unwanted) if clock::since_start() > TAKER_MAY_BE_NAMED => {
             return ended(row, unwanted);
         }
-        Taker::Unknown(_) | Taker::Away => {
+        taker @ (Taker::Unknown(_) | Taker::Away) => {
+            if let Taker::Unknown(Unwanted { code, why }) = taker {
+                directory.complaints.say(
+                    row,
+                    code,
+                    "it waits for an hour from the start on",
+                    Some(&why),
+                );
+            }
             unmark_early(row, directory).await;
             return Verdict::Again { after: TAKER_MAY_COME_BACK };
         }

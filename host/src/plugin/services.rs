@@ -333,6 +333,11 @@ async fn serve(services: Arc<Services>, operation: &str, payload: &[u8]) -> Vec<
             };
             encode(&value)
         }
+        "store_put" if payload.len() > 2 * (MOST_KEY + MOST_VALUE) => {
+            let size = payload.len();
+            let text = format!("{size} bytes; a key has at most {MOST_KEY}, a value {MOST_VALUE}");
+            encode(&Err::<(), _>(text))
+        }
         "store_put" => {
             let result = match decode::<(String, Vec<u8>)>(payload) {
                 Ok((key, value)) => services.store_put(key, value).await,
