@@ -34,6 +34,12 @@ impl Held {
         Self(parts.filter(|(first, last)| first <= last).collect())
     }
 
+    /// How many there aren't before the last of them.
+    pub fn missing(&self) -> u64 {
+        let last = self.0.last().map_or(0, |(_, last)| *last);
+        Self(vec![(1, last)]).beyond(self)
+    }
+
     /// How many there are that another hasn't got.
     pub fn beyond(&self, other: &Self) -> u64 {
         let rest =
@@ -56,7 +62,7 @@ mod tests {
         let with_gaps = Held::up_to(Position(95), &gaps);
         assert_eq!(with_gaps, Held(vec![(1, 50), (54, 70), (81, 95)]));
         assert_eq!((all.beyond(&with_gaps), with_gaps.beyond(&all)), (13, 5));
-        assert_eq!(all.beyond(&all), 0);
+        assert_eq!((all.beyond(&all), all.missing(), with_gaps.missing()), (0, 0, 13));
         let short = Held::up_to(Position(50), &run);
         assert_eq!(short.clone().and(54, 70).and(81, 95), with_gaps);
         assert_eq!(short.clone().and(91, 90), short);

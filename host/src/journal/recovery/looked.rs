@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::base::{Base, Form, Kind};
 use super::mend::mended;
-use super::salvage::{Beside, Salvaged};
+use super::salvage::{Elsewhere, Salvaged};
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::verify;
 use crate::journal::wal::{self, Wal};
@@ -95,7 +95,7 @@ impl Looked {
     pub fn behind_damage(
         &mut self,
         file: &Path,
-        known: &Beside<'_>,
+        known: &Elsewhere<'_>,
     ) -> Result<Option<Salvaged>, JournalError> {
         if wal::beside(file) != Wal::Broken {
             return Ok(None);

@@ -12,7 +12,7 @@ use crate::journal::wal::{Damaged, Pages};
 
 /// What is known of a log elsewhere.
 #[derive(Clone, Copy, Default)]
-pub struct Beside<'a> {
+pub struct Elsewhere<'a> {
     /// By the note of the host that has written it.
     pub noted: Option<&'a Lineage>,
     /// By the tables that follow it: which it is, and their runs.
@@ -28,13 +28,13 @@ pub struct Salvaged {
 }
 
 impl Salvaged {
-    /// Of a log, by way of two files that are needed no longer then. `beside`: what is known of it elsewhere.
+    /// Of a log, by way of two files that are needed no longer then. `elsewhere`: what is known of it there.
     ///
     /// # Errors
     /// [`JournalError`]: nobody says whose it is, or nothing can be written.
     pub fn of(
         file: &Path,
-        beside: &Beside<'_>,
+        elsewhere: &Elsewhere<'_>,
         parts: [&Path; 2],
         to: &Path,
     ) -> Result<Self, JournalError> {
@@ -52,14 +52,14 @@ impl Salvaged {
             JournalError::new(Trouble::Damaged, text)
         };
         // That never changes; in which runs they came to be, does with each start.
-        let id = logs.iter().find_map(|log| log.id().ok()).or(beside.tables.map(|(id, _)| id));
+        let id = logs.iter().find_map(|log| log.id().ok()).or(elsewhere.tables.map(|(id, _)| id));
         let id = id.ok_or_else(cant_be_read)?;
         let said: Vec<Lineage> = logs.iter().filter_map(|log| log.lineage().ok()).collect();
-        let is_noted = |lineage: &&Lineage| Some(*lineage) == beside.noted;
+        let is_noted = |lineage: &&Lineage| Some(*lineage) == elsewhere.noted;
         let said = said.iter().find(is_noted).or(said.last());
         // Its own word may be of before the newest start, whose page is lost.
-        let of_tables = beside.tables.filter(|(of, _)| *of == id).map(|(_, lineage)| lineage);
-        let known = [beside.noted, of_tables].into_iter().flatten();
+        let of_tables = elsewhere.tables.filter(|(of, _)| *of == id).map(|(_, lineage)| lineage);
+        let known = [elsewhere.noted, of_tables].into_iter().flatten();
         let later = known.clone().find(|known| said.is_none_or(|said| known.has_left(said)));
         let lineage = later.or(said).ok_or_else(cant_be_read)?;
         let doubtful = later.map(|_| {

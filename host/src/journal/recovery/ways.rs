@@ -11,7 +11,7 @@ use super::held::Held;
 use super::lineage::{Lineage, REACHED, Reached};
 use super::log_file::{LogFile, name_of, ranges};
 use super::looked::Looked;
-use super::salvage::{Beside, Salvaged};
+use super::salvage::{Elsewhere, Salvaged};
 use crate::journal::entry::Position;
 use crate::journal::error::{JournalError, Trouble};
 use crate::journal::log::{self, SqliteLog};
@@ -102,7 +102,7 @@ impl Outlook {
             let own = own.filter_map(|base| Some((base.applied, base.log?, &base.lineage)));
             let tables = own.max_by_key(|(applied, ..)| *applied);
             let tables = tables.map(|(_, log, lineage)| (log, lineage));
-            let known = Beside { noted: noted.as_ref().map(|noted| &noted.lineage), tables };
+            let known = Elsewhere { noted: noted.as_ref().map(|noted| &noted.lineage), tables };
             match looked.behind_damage(&in_place, &known) {
                 Ok(Some(Salvaged { log, is_all })) => {
                     unread = unread.filter(|_| !is_all);
@@ -122,7 +122,7 @@ impl Outlook {
         let aside = folder::put_aside_before(data, log::FILE);
         for file in aside {
             let salvaged = looked
-                .behind_damage(&file, &Beside::default())
+                .behind_damage(&file, &Elsewhere::default())
                 .ok()
                 .flatten()
                 .map(|salvaged| salvaged.log);
@@ -145,9 +145,8 @@ impl Outlook {
                 Form::WithoutRecord => 3,
             };
             let place = (mended, way.base.kind, way.base.form, way.base.is_alone);
-            let lost = Held::up_to(way.leads_to, &Lineage::default()).beyond(&way.held);
-            let further = (Reverse(way.agrees), way.gaps().count());
-            (way.lacks, lost, further, place, Reverse(way.leads_to), way.logs.len())
+            let whole = (way.held.missing(), Reverse(way.agrees), way.gaps().count());
+            (way.lacks, whole, place, Reverse(way.leads_to), way.logs.len())
         });
         outlook
     }
@@ -435,7 +434,7 @@ const MOST_WAYS: usize = 10_000;
 fn latest(known: Option<Reached>, seen: &[Reached], doubts: &mut Doubts) -> Option<Reached> {
     let left_by_others =
         |one: &&Reached| seen.iter().any(|other| other.lineage.has_left(&one.lineage));
-    let most = |one: &&Reached| (one.at, one.held().beyond(&Held::default()));
+    let most = |one: &&Reached| (one.at, Reverse(one.held().missing()));
     let newest = || seen.iter().filter(|one| !left_by_others(one)).max_by_key(most);
     let mut known = known.or_else(|| newest().cloned())?;
     let later = seen.iter().filter(|seen| seen.lineage.has_left(&known.lineage));
