@@ -9,11 +9,13 @@ mod hand_over;
 mod input;
 mod outbound;
 mod routing;
+mod screens;
 mod set_back;
 mod standing;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod what_it_is;
 mod wrap_up;
 
 use std::sync::Arc;
@@ -23,12 +25,11 @@ use serde::{Deserialize, Serialize};
 use crate::capacity::Load;
 use crate::classification::{Attributes, Classification};
 use crate::decision::OverflowReason;
-use crate::effect::{Effect, Effects};
+use crate::effect::Effects;
 use crate::ids::{
     Address, AgentId, ChannelId, ConversationId, MessageNo, OfferId, QueueId, WorkstreamId,
 };
 use crate::message::Delivery;
-use crate::notice::{Notice, ThreadKey};
 use crate::offer::ByHand;
 use crate::queue::{Declined, Preference};
 use crate::time::Timestamp;
@@ -183,17 +184,6 @@ pub struct Conversation {
     /// Set when loaded; follows the configuration.
     #[serde(skip)]
     settings: Option<Arc<Workstream>>,
-}
-
-/// What screens show of a conversation beside its messages, as far as it changes with who has it.
-#[derive(PartialEq, Eq)]
-struct OnScreens {
-    who: Vec<AgentId>,
-    state: State,
-    primary: Option<AgentId>,
-    advised_by: usize,
-    asked: usize,
-    to_finish: usize,
 }
 
 impl Conversation {
@@ -409,129 +399,6 @@ impl Conversation {
         self.version = self.version.saturating_sub(lost);
     }
 
-    /// Whether the customer's next message belongs here, or begins a new conversation (CONV-01).
-    pub fn takes_message(&self, now: Timestamp) -> bool {
-        self.state != State::Closed || now <= self.ended_at + self.goes_by().reopen_within
-    }
-
-    /// Its name.
-    pub fn id(&self) -> ConversationId {
-        self.id
-    }
-
-    /// Where it is in its life.
-    pub fn state(&self) -> State {
-        self.state
-    }
-
-    /// The primary agent.
-    pub fn primary(&self) -> Option<&AgentId> {
-        self.primary.as_ref()
-    }
-
-    /// Whether the primary's capacity is taken.
-    pub fn occupies(&self) -> bool {
-        self.occupies
-    }
-
-    /// Events so far.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// The channel.
-    pub fn channel(&self) -> &ChannelId {
-        &self.channel
-    }
-
-    /// The workstream it was classified into.
-    pub fn workstream(&self) -> &WorkstreamId {
-        &self.workstream
-    }
-
-    /// The customer's address.
-    pub fn customer(&self) -> &Address {
-        &self.customer
-    }
-
-    /// Channel and customer.
-    pub fn thread(&self) -> ThreadKey {
-        ThreadKey { channel: self.channel.clone(), customer: self.customer.clone() }
-    }
-
-    /// Our own address.
-    pub fn own(&self) -> &Address {
-        &self.own
-    }
-
-    /// Whether the customer wants no messages (CH-12).
-    pub fn opted_out(&self) -> bool {
-        self.opted_out
-    }
-
-    /// How it is classified.
-    pub fn classification(&self) -> &Classification {
-        &self.class
-    }
-
-    /// What is known of the customer.
-    pub fn attributes(&self) -> Option<&Attributes> {
-        self.attributes.as_deref()
-    }
-
-    /// The queue where it waits, or waited last.
-    pub fn queue(&self) -> &QueueId {
-        self.queue.as_ref().or(self.class.queue.as_ref()).unwrap_or(&self.goes_by().queue)
-    }
-
-    /// Whom the customer had or has.
-    pub fn last_agent(&self) -> Option<&AgentId> {
-        self.last_agent.as_ref()
-    }
-
-    /// Colleagues who advise.
-    pub fn consultants(&self) -> &[AgentId] {
-        &self.consultants
-    }
-
-    /// Whether the agent is the primary or advises.
-    pub fn takes_part(&self, agent: &AgentId) -> bool {
-        self.primary.as_ref() == Some(agent) || self.consultants.contains(agent)
-    }
-
-    /// What lists and screens show.
-    pub fn summary(&self) -> Summary {
-        Summary {
-            id: self.id,
-            state: self.state,
-            channel: self.channel.clone(),
-            kind: self.goes_by().kind,
-            queue: self.queue().clone(),
-            customer: self.customer.clone(),
-            own: self.own.clone(),
-            agent: self.primary.clone(),
-            consultants: self.consultants.clone(),
-            handed_to: self
-                .handed
-                .first()
-                .map(|handed| HandedTo { agent: handed.to.clone(), consult: handed.consult }),
-            priority: self.class.priority,
-            tags: self.class.tags.clone(),
-            flags: self.attributes.as_ref().map(|known| known.flags).unwrap_or_default(),
-            opted_out: self.opted_out,
-            opened_at: self.opened_at,
-            queued_at: self.queued_at,
-            timer_from: self.timer_from,
-            last_customer_at: self.last_customer_at,
-            messages: self.messages,
-            max_text: self.goes_by().max_text,
-            dispositions: self.goes_by().dispositions.clone(),
-            disposition: self.disposition.clone(),
-            summary: self.outcome.clone(),
-            wrap_ups: self.owners_of_wrap_ups(),
-        }
-    }
-
     fn goes_by(&self) -> &Workstream {
         self.settings.as_deref().expect("whoever loads a conversation gives it its workstream")
     }
@@ -544,52 +411,6 @@ impl Conversation {
     fn record(&mut self, event: Event, now: Timestamp, fx: &mut Effects) {
         self.apply(&event, now);
         fx.events.push(event);
-    }
-
-    /// Shows everybody who takes part, or still has a wrap-up to finish, that something about the
-    /// conversation changed.
-    /// Something about it is different, and those who have it open see it once this step is done.
-    fn show(&self, fx: &mut Effects) {
-        fx.changed = true;
-    }
-
-    fn on_screens(&self) -> OnScreens {
-        OnScreens {
-            who: self.who_has_it_open(),
-            state: self.state,
-            primary: self.primary.clone(),
-            advised_by: self.consultants.len(),
-            asked: self.handed.len(),
-            to_finish: self.wrap_ups.len(),
-        }
-    }
-
-    /// Whoever has it open sees what has become of it, and whoever has not any more, that they haven't: by what it was
-    /// before a step and is after it, so no step forgets anybody.
-    fn tell_screens(&self, before: OnScreens, fx: &mut Effects) {
-        let after = self.on_screens();
-        let is_changed = std::mem::take(&mut fx.changed) || before != after;
-        for agent in before.who.iter().filter(|agent| !after.who.contains(agent)) {
-            let whose = after.primary.clone().filter(|primary| primary != agent);
-            let notice = Notice::ConversationGone {
-                conversation: self.id,
-                state: after.state,
-                agent: whose,
-            };
-            fx.push(Effect::Screen(agent.clone(), notice));
-        }
-        if is_changed && !after.who.is_empty() {
-            fx.push(Effect::Changed(after.who));
-        }
-    }
-
-    /// Who takes part, while it goes on, and who still has a wrap-up to finish.
-    pub fn who_has_it_open(&self) -> Vec<AgentId> {
-        let goes_on = self.state != State::Closed;
-        let take_part = self.primary.iter().chain(&self.consultants).filter(|_| goes_on);
-        let with_wrap_ups = self.wrap_ups.iter().map(|task| &task.agent);
-        let others = with_wrap_ups.filter(|agent| !goes_on || !self.takes_part(agent));
-        take_part.chain(others).cloned().collect()
     }
 
     fn assert_invariants(&self) {

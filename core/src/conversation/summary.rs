@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capacity::ChannelKind;
 use crate::classification::Flags;
-use crate::conversation::State;
+use crate::conversation::{Conversation, State};
 use crate::ids::{Address, AgentId, ChannelId, ConversationId, QueueId};
 use crate::time::Timestamp;
 
@@ -71,4 +71,39 @@ pub struct HandedTo {
     pub agent: Option<AgentId>,
     /// Advice, not a transfer.
     pub consult: bool,
+}
+
+impl Conversation {
+    /// What lists and screens show.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            id: self.id,
+            state: self.state,
+            channel: self.channel.clone(),
+            kind: self.goes_by().kind,
+            queue: self.queue().clone(),
+            customer: self.customer.clone(),
+            own: self.own.clone(),
+            agent: self.primary.clone(),
+            consultants: self.consultants.clone(),
+            handed_to: self
+                .handed
+                .first()
+                .map(|handed| HandedTo { agent: handed.to.clone(), consult: handed.consult }),
+            priority: self.class.priority,
+            tags: self.class.tags.clone(),
+            flags: self.attributes.as_ref().map(|known| known.flags).unwrap_or_default(),
+            opted_out: self.opted_out,
+            opened_at: self.opened_at,
+            queued_at: self.queued_at,
+            timer_from: self.timer_from,
+            last_customer_at: self.last_customer_at,
+            messages: self.messages,
+            max_text: self.goes_by().max_text,
+            dispositions: self.goes_by().dispositions.clone(),
+            disposition: self.disposition.clone(),
+            summary: self.outcome.clone(),
+            wrap_ups: self.owners_of_wrap_ups(),
+        }
+    }
 }
