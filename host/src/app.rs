@@ -66,6 +66,7 @@ impl Host {
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);
         let data = config.host.data.clone();
+        let room = http::make_room()?;
         lock::make_folder(&data)
             .with_context(|| format!("can't make the data folder {}", data.display()))?;
         lock::warn_of_others(&data);
@@ -138,7 +139,6 @@ impl Host {
         arbiters.push(sending);
         let reloader =
             Arc::new(Reloader::new(directory.clone(), arbiters[0].handle(), data.clone()));
-        let room = http::make_room();
         let wanted = directory.config().host.limits.connections;
         if room < wanted as usize {
             tracing::warn!(

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::tools::{connect_from, held, is_long, memory, sent, status, times, until_closed};
+use crate::tools::{connect_from, held, is_long, memory, says, sent, status, times, until_closed};
 
 const POST: &str = "POST /hooks/sms-twilio HTTP/1.1\r\nhost: h\r\ncontent-length: 1000\r\n\r\n";
 
@@ -391,4 +391,47 @@ async fn several_addresses_that_hold_connections_leave_some_to_others() {
         "connections that are only held, from fifteen addresses",
         &format!("{} of them; others' texts are taken", crowd.len()),
     );
+}
+
+/// A host that the harness hasn't started.
+struct Ends(std::process::Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+// OPS-11
+#[actix_web::test]
+async fn a_host_that_may_open_next_to_nothing_says_so_and_one_with_little_lets_people_in() {
+    let mut setup = Setup::new();
+    let emulators = setup.with_emulators();
+    let runs = |most: u32| {
+        let script = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
+        let own = setup.command(&["run", setup.config()]);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &script]).arg(own.get_program()).args(own.get_args());
+        command.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    };
+    let refused = runs(64).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("64 descriptors"), "{said}");
+    assert!(!setup.data().join("journal.sqlite").exists(), "nothing was begun");
+    let _host = Ends(runs(128).stdout(std::process::Stdio::null()).spawn().unwrap());
+    while status(&setup.url, "/health/ready", Duration::from_secs(5)).await != Some(200) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // More than it can have, until they are shut out; then the honest ones.
+    let mut crowd = Vec::new();
+    for n in 0..90 {
+        crowd.extend(connect_from(2 + n % 9, &setup.url).await);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(crowd);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(says(&emulators.world, 100).await, 200);
+    held("a host that may have 64 descriptors, and one with 128", "refused; lets people in");
 }
