@@ -343,7 +343,10 @@ pub fn main(cli: Cli) -> ExitCode {
             Command::Plugin(PluginCommand::List(arg)) => plugin::list(&arg.config).await,
             Command::Plugin(PluginCommand::Inspect { file }) => plugin::show(&file),
             Command::Agent(command) => agent::run(command).await,
-            Command::Journal(command) => journal::run(command),
+            Command::Journal(command) => {
+                run::logs("warn");
+                journal::run(command)
+            }
             Command::Customer(command) => customer::run(command).await,
             Command::Openapi => {
                 use utoipa::OpenApi;

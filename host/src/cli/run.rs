@@ -16,13 +16,10 @@ use crate::{config, http};
 /// frame: strangers could fill a disk with those.
 const FILTER: &str = "warn,cordboard_host=info,actix_http::h1::dispatcher=off,actix_http::ws::codec=off,notify=error";
 
-/// `SIGXFSZ`, on Linux.
-const FILE_TOO_LARGE: i32 = 25;
-
-/// Runs a host until it is told to stop.
-pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+/// What a command has to say beside its answer, or a host: on standard error, by `CORDBOARD_LOG`.
+pub(super) fn logs(filter: &str) {
     let filter =
-        EnvFilter::try_from_env("CORDBOARD_LOG").unwrap_or_else(|_| EnvFilter::new(FILTER));
+        EnvFilter::try_from_env("CORDBOARD_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -32,6 +29,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     } else {
         log.with_target(false).init();
     }
+}
+
+/// `SIGXFSZ`, on Linux.
+const FILE_TOO_LARGE: i32 = 25;
+
+/// Runs a host until it is told to stop.
+pub async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    logs(FILTER);
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         bail!("the machine's clock stands before 1970: set it; nothing was started");
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
+use super::accepted::Accepted;
 use super::held::Held;
 use crate::journal::entry::Position;
 use crate::journal::error::JournalError;
@@ -88,7 +89,13 @@ impl Lineage {
     }
 
     fn newest_of(mut self, most: usize) -> Self {
-        self.0.drain(..self.0.len().saturating_sub(most));
+        let old = self.0.len().saturating_sub(most);
+        let mut number = 0;
+        // What is lost is known for as long as there is room for it.
+        self.0.retain(|(run, _)| {
+            number += 1;
+            number > old || lost_in(run).is_some()
+        });
         self
     }
 
@@ -318,6 +325,7 @@ pub struct Noting {
 impl Noting {
     /// For tables that follow their log, in their newest run.
     pub fn new(data: &Path, lineage: Lineage, at: Position) -> Self {
+        Accepted::forget(data);
         let noting = Self { data: data.to_owned(), reached: Reached { lineage, at } };
         if let Err(error) = noting.reached.note(data) {
             tracing::warn!(

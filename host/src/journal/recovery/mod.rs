@@ -3,6 +3,7 @@
 //! furthest is taken. Nothing changes before it is known to lead there, and nothing is thrown away: so a way that turns
 //! out to be the wrong one is one that can be gone back.
 
+mod accepted;
 mod base;
 mod held;
 mod lineage;
@@ -26,6 +27,7 @@ use super::views::SqliteViews;
 use super::wal::{self, Wal};
 use super::{folder, schema, tidy, verify};
 
+use accepted::Accepted;
 pub use base::{Form, Kind};
 pub(super) use lineage::{
     Lineage, Noting, REACHED, Reached, RunId, begins, belongs_to_the_folders_owner, forgets_ahead,
@@ -307,10 +309,6 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, doubt: Option<&str>, terms: Te
     }
     let lacks = way.lacks;
     let lacks = match (lacks, outlook.may_lack(way)) {
-        (0, None) if way.gaps().count() > 0 => {
-            let gaps = log_file::ranges(way.gaps());
-            format!("batches {gaps} are missing from that")
-        }
         (0, None) if doubt.is_some() || way.base.form == Form::WithoutRecord => {
             let record = "why routing chose what it chose (cordboard why, replay) is damaged and missing from that";
             match (way.base.form == Form::WithoutRecord, doubt) {
@@ -364,8 +362,12 @@ fn go(
     gives_up: bool,
     now_ms: i64,
 ) -> std::result::Result<Recovered, NotDone> {
-    let lost = way.lacks;
-    let may_lack = outlook.may_lack(way).is_some() || doubt.is_some();
+    // What an earlier command has given up counts as well: nobody has gone on since, and what comes from elsewhere knows
+    // nothing of that.
+    let (lost, accepted) = (way.lacks_ever, outlook.accepted.as_ref());
+    let may_lack = outlook.may_lack(way).is_some()
+        || doubt.is_some()
+        || accepted.is_some_and(|accepted| accepted.may_lack);
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
     let ends = Ends { forks: gives_up, doubts: !is_whole };
     // What was gone on with over a gap can't be told from what is all there before it is at its end.
@@ -386,6 +388,11 @@ fn go(
         }
     };
     let reached = Reached { lineage, at: way.leads_to };
+    let known = match is_whole {
+        true => Some(reached.clone()),
+        false => accepted.map(Accepted::known).or_else(|| outlook.known.clone()),
+    };
+    known.map_or_else(Accepted::unknown, |known| Accepted::new(known, may_lack)).note(data);
     if reached.note(data).is_err() {
         // One of before would be another history's.
         let _ = std::fs::remove_file(data.join(REACHED));

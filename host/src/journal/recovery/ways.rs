@@ -6,6 +6,7 @@ use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use super::accepted::Accepted;
 use super::base::{Base, Form, Kind, looks_at};
 use super::held::Held;
 use super::lineage::{Lineage, REACHED, Reached};
@@ -28,8 +29,10 @@ pub struct Way {
     pub leads_to: Position,
     /// So far it is what was acknowledged, without a gap that wasn't accepted.
     pub agrees: Position,
-    /// Batches that were acknowledged and that it hasn't got.
+    /// Batches that were acknowledged and that it hasn't got, but for those whose loss was accepted.
     pub lacks: u64,
+    /// And with those.
+    pub lacks_ever: u64,
     /// What it has.
     pub held: Held,
 }
@@ -63,6 +66,8 @@ pub struct Outlook {
     pub logs: Vec<LogFile>,
     /// How far what was acknowledged goes, as far as is known.
     pub known: Option<Reached>,
+    /// How far it went before an earlier command gave something up, if nobody has gone on since.
+    pub accepted: Option<Accepted>,
     /// Something may be missing that nobody has noted the extent of.
     may_lack: Option<JournalError>,
 }
@@ -132,7 +137,14 @@ impl Outlook {
         bases.extend(begun.collect::<Vec<_>>());
         let ways = outlook.joined(&bases);
         let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
-        outlook.ways = ways.into_iter().map(|way| way.compared_with(known.as_ref())).collect();
+        let was_left_by_recovery =
+            bases.iter().any(|base| base.kind == Kind::Own && base.was_left_by_recovery());
+        let accepted = Accepted::of(data);
+        let accepted = accepted.or(was_left_by_recovery.then(Accepted::unknown));
+        let compared =
+            ways.into_iter().map(|way| way.compared_with(known.as_ref(), accepted.as_ref()));
+        outlook.ways = compared.collect();
+        outlook.accepted = accepted;
         (outlook.known, outlook.may_lack) = (known, may_lack);
         // Of those that have as much of what was acknowledged: what needs no gap to be gone over, and nothing to be put in
         // its place. What they have beyond that is of another history.
@@ -401,28 +413,39 @@ impl<'a> Joined<'a> {
         Some(self.with(log, whole_to, log.end(), gaps))
     }
 
-    /// Beside what was acknowledged.
-    fn compared_with(self, known: Option<&Reached>) -> Way {
+    /// How far it is what was acknowledged, and which batches of that it has.
+    fn held_of(&self, known: Option<&Reached>) -> (Position, Held) {
         let agrees = |lineage: &Lineage, at| {
             let agrees =
                 |known: &Reached| lineage.agrees_but_for_gaps(at, &known.lineage, known.at);
             known.map_or(at, agrees)
         };
-        let Self { base, logs, whole_to, leads_to, lineage } = self;
-        let mut held = Held::up_to(agrees(&lineage, whole_to), &lineage);
+        let agreed = agrees(&self.lineage, self.whole_to);
+        let mut held = Held::up_to(agreed, &self.lineage);
         // Behind a gap nothing else is joined: there is one log that has any.
-        for Used { log, up_to, gaps } in logs.iter().filter(|used| !used.gaps.is_empty()) {
+        for Used { log, up_to, gaps } in self.logs.iter().filter(|used| !used.gaps.is_empty()) {
             let end = agrees(&log.lineage, *up_to);
             let starts = gaps.iter().map(|(_, last)| last.0 + 1);
             let ends = gaps.iter().skip(1).map(|(first, _)| first.0 - 1).chain([up_to.0]);
             held =
                 starts.zip(ends).fold(held, |held, (first, last)| held.and(first, last.min(end.0)));
         }
-        let agrees = agrees(&lineage, whole_to);
+        (agreed, held)
+    }
+
+    /// Beside what was acknowledged, and beside what was known before anything of that was given up.
+    fn compared_with(self, known: Option<&Reached>, accepted: Option<&Accepted>) -> Way {
+        let (agrees, held) = self.held_of(known);
         let lacks = known.map_or(0, |known| known.held().beyond(&held));
+        let lacks_ever = accepted.map_or(0, |accepted| {
+            let known = accepted.known();
+            known.held().beyond(&self.held_of(Some(&known)).1)
+        });
+        let lacks_ever = lacks_ever.max(lacks);
+        let Self { base, logs, leads_to, .. } = self;
         let part = |Used { log, up_to, gaps }: Used<'_>| Part { log: log.clone(), up_to, gaps };
         let logs = logs.into_iter().map(part).collect();
-        Way { base: base.clone(), logs, leads_to, agrees, lacks, held }
+        Way { base: base.clone(), logs, leads_to, agrees, lacks, lacks_ever, held }
     }
 }
 

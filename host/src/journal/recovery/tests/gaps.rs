@@ -199,3 +199,55 @@ async fn a_log_that_has_forgotten_its_newest_run_or_its_name_is_known_by_its_tab
         costs_a_page(&life, &format!("it forgets its {forgets}, with a note: {has_note}"));
     }
 }
+
+/// Replies of which nobody knows whether they have gone out.
+fn in_doubt(data: &Path) -> Vec<bool> {
+    let tables = Connection::open(data.join(FILES[0])).unwrap();
+    let mut open = tables.prepare("SELECT attempting FROM outbox WHERE done = 0").unwrap();
+    let open = open.query_map([], |row| row.get(0)).unwrap();
+    open.collect::<rusqlite::Result<_>>().unwrap()
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
+    let mut life = Life::at_rest(10).await;
+    let data = life.data();
+    let waits = "INSERT INTO outbox (target, kind, ordering_key, idempotency_key, conversation, reference, payload)
+                 VALUES ('channel/sms', 'reply', 'a', x'00', x'00', 'a', x'00')";
+    Connection::open(data.join(FILES[0])).unwrap().execute(waits, []).unwrap();
+    for _ in 0..2 {
+        life.open();
+        life.says(10).await;
+        life.backs_up();
+        life.says(10).await;
+        life.stop();
+    }
+    let backups: Vec<PathBuf> = life.backups.iter().map(|(file, _)| file.clone()).collect();
+    type Again = fn(&Path, &Path) -> Recovered;
+    let restores: Again = |data, from| restore(data, from, Terms::default(), 2).unwrap();
+    let recovers: Again =
+        |data, from| recover(data, &[from.to_owned()], Terms::default(), 2).unwrap().unwrap();
+    // The disk is lost; one backup is there, and then a newer one, or the same.
+    for (first, second, again) in [(0, 1, restores), (0, 1, recovers), (1, 1, restores)] {
+        let folder = tempfile::tempdir().unwrap();
+        let lost = restore(folder.path(), &backups[first], ACCEPTS, 1).unwrap();
+        assert!(lost.may_lack && in_doubt(folder.path()) == [true], "{lost:?}");
+        let still = again(folder.path(), &backups[second]);
+        assert!(still.may_lack && in_doubt(folder.path()) == [true], "{still:?}");
+    }
+    // Not once somebody has gone on: what has come since is all there, and the reply, too.
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    restore(data, &backups[0], ACCEPTS, 1).unwrap();
+    assert_eq!(there(data).unwrap(), life.backups[0].1);
+    Connection::open(data.join(FILES[0]))
+        .unwrap()
+        .execute("UPDATE outbox SET attempting = 0", [])
+        .unwrap();
+    let newest = tempfile::tempdir().unwrap();
+    let newest = newest.path().join("newest.sqlite");
+    backup(data, &newest).unwrap();
+    let all = restore(data, &newest, Terms::default(), 3).unwrap();
+    assert!(all.lost == 0 && !all.may_lack && in_doubt(data) == [false], "{all:?}");
+}
