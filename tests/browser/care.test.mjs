@@ -288,6 +288,87 @@ test("a note that is being written stays one when the conversation becomes the w
   await finish(lee);
 });
 
+test("what is said of an ending stays with that part, and doesn't end the next one", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const { write } = await phoneOf(browser, world, "+14255550121");
+  const about = () => desk.getByLabel("What it was about");
+  await write("part one");
+  await accept(desk);
+  await desk.getByRole("button", { name: "End", exact: true }).click();
+  await about().pressSequentially("they asked for ");
+  await write("one more thing");
+  await desk.getByText("How did the part before end?").waitFor();
+  // Whoever is typing just then goes on.
+  await desk.keyboard.type("a refund");
+  assert.equal(await about().inputValue(), "they asked for a refund");
+  await desk.reload();
+  await open(desk, 0);
+  assert.equal(await about().inputValue(), "they asked for a refund");
+  await desk.getByRole("button", { name: "Finish wrap-up" }).click();
+  await about().waitFor({ state: "detached" });
+  await desk.getByRole("button", { name: "End", exact: true }).click();
+  assert.equal(await about().inputValue(), "", "the next part is another one");
+  await about().fill("of another session");
+  // Somebody else ends it, and its customer comes back.
+  const sam = await deskOf(browser, world, "sam");
+  const ended = await sam.evaluate(async () => {
+    const ask = async (path, options) => fetch(`/api/v1/${path}`, options);
+    const { csrf } = await (await ask("me")).json();
+    const [{ id }] = await (await ask("conversations?all=true")).json();
+    return (await ask(`conversations/${id}/end`, { method: "POST", headers: { "x-csrf-token": csrf } })).status;
+  });
+  assert.equal(ended, 204);
+  await desk.getByTestId("conversation").waitFor({ state: "detached" });
+  await write("I am back");
+  await desk.getByTestId("conversation").or(desk.getByTestId("offer")).first().waitFor();
+  if (await desk.getByTestId("offer").count()) await accept(desk);
+  await open(desk, 0);
+  await desk.getByRole("button", { name: "End", exact: true }).click();
+  assert.equal(await about().inputValue(), "");
+  await desk.getByRole("button", { name: "Finish wrap-up" }).click();
+  await desk.getByTestId("conversation").waitFor({ state: "detached" });
+  await sam.context().close();
+});
+
+test("a sign-out that doesn't reach the host forgets nothing, and says so", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const { write } = await phoneOf(browser, world, "+14255550122");
+  await write("hello there");
+  await accept(desk);
+  await reply(desk).fill("half an answer");
+  await desk.route("**/api/v1/sign-out", (route) => route.abort());
+  await desk.getByRole("button", { name: "Sign out" }).click();
+  await desk.getByText("You aren't signed out").waitFor();
+  await desk.reload();
+  await open(desk, 0);
+  assert.equal(await reply(desk).inputValue(), "half an answer");
+  await finish(desk);
+  await desk.unroute("**/api/v1/sign-out");
+  await desk.getByRole("button", { name: "Sign out" }).click();
+  await desk.getByRole("button", { name: "Sign in" }).waitFor();
+});
+
+test("a transcript that can't be read is said and read again, and others aren't kept from theirs", async () => {
+  const desk = await deskOf(browser, world, "kim");
+  const phones = [await phoneOf(browser, world, "+14255550123"), await phoneOf(browser, world, "+14255550124")];
+  let fails = 0;
+  await desk.route(/\/api\/v1\/conversations\/[0-9a-f-]+$/, (route) =>
+    fails++ === 0 ? route.abort() : fails === 2 ? route.fulfill({ status: 503, body: "{}" }) : route.continue(),
+  );
+  await phones[0].write("first of one");
+  await accept(desk);
+  await desk.getByText("Reading what was said before").waitFor();
+  await phones[1].write("first of another");
+  await accept(desk);
+  await desk.getByTestId("transcript").getByText("first of another").waitFor();
+  await desk.getByTestId("conversation").filter({ hasText: "0123" }).click();
+  await desk.getByTestId("transcript").getByText("first of one").waitFor();
+  assert.equal(await desk.getByText("Reading what was said before").count(), 0);
+  assert.ok(fails >= 3, `${fails} were asked for`);
+  await desk.unroute(/\/api\/v1\/conversations\/[0-9a-f-]+$/);
+  await finish(desk);
+});
+
 test("a page that was left open doesn't go on as somebody else", async () => {
   const kim = await deskOf(browser, world, "kim");
   // In the same browser somebody else signs in.

@@ -1,17 +1,17 @@
 import { Alert, Badge, Button, Group, Select, Stack, Text, TextInput } from "@mantine/core";
-import { useState } from "react";
+import { useRef, useState } from "react";
 
 import type { Desk, Me, Summary } from "./api";
 import { Composer } from "./Composer";
 import { CustomerData } from "./CustomerData";
-import { type Ending, endingOf, keepEnding } from "./drafts";
+import { type Ending, endingOf, keepEnding, settleEndings } from "./drafts";
 import { phone, since } from "./format";
 import { HandOver, type Run } from "./HandOver";
 import type { Send } from "./live";
 import { Transcript } from "./Transcript";
 import { useNow } from "./useNow";
 import { WhyDrawer } from "./Why";
-import type { Conversation } from "./work";
+import { type Conversation, isIncomplete } from "./work";
 
 interface Props {
   conversation: Conversation;
@@ -36,6 +36,11 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
     void run({ type, conversation: summary.id });
   const isPrimary = summary.agent === me.agent;
   const isUnderWay = summary.state === "active" || summary.state === "waiting";
+  const ends = summary.state === "wrap_up" && isPrimary;
+  const owes = !ends && summary.wrap_ups.includes(me.agent);
+  // Before a form shows what is kept.
+  settleEndings(me.agent, summary.id, ends, owes);
+  const part = usePart(summary.id, ends);
   // Keys differ among siblings, or React keeps forms that should have gone.
   return (
     <Stack flex={1} mih={0} gap={0}>
@@ -99,18 +104,18 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
           </Group>
         </Alert>
       )}
-      {summary.state === "wrap_up" && isPrimary && (
-        <WrapUp key={`wrap-up ${summary.id}`} part="wrap-up" title="The conversation has ended" agent={me.agent}
-          summary={summary} run={run} />
-      )}
-      {!(summary.state === "wrap_up" && isPrimary) && summary.wrap_ups.includes(me.agent) && (
-        <WrapUp key={`before ${summary.id}`} part="before" agent={me.agent} title="How did the part before end? The customer wrote before you were done."
+      {(ends || owes) && (
+        <WrapUp key={`wrap-up ${part} ${summary.id}`} part={ends ? "wrap-up" : "before"} agent={me.agent}
+          title={ends ? "The conversation has ended" : "How did the part before end? The customer wrote before you were done."}
           summary={summary} run={run} />
       )}
       {summary.summary && (
         <Alert color="gray" m="md" mb={0} p="xs" data-testid="summary">
           {summary.disposition ? `${summary.disposition}: ` : ""}{summary.summary}
         </Alert>
+      )}
+      {isIncomplete(conversation) && (
+        <Text size="sm" c="dimmed" m="md" mb={0} role="status">Reading what was said before…</Text>
       )}
       <Transcript messages={messages} onEarlier={(before) => onEarlier(summary.id, before)} />
       {(isPrimary || summary.consultants.includes(me.agent)) && (
@@ -122,6 +127,16 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
         onClose={() => setWhyOpen(false)} />
     </Stack>
   );
+}
+
+/** A part that has ended is the same as one before, once the customer has written: whoever is typing goes on. */
+function usePart(id: string, ends: boolean): number {
+  const seen = useRef({ id, ends, part: 0 });
+  if (seen.current.id !== id) seen.current = { id, ends, part: 0 };
+  else if (seen.current.ends !== ends) {
+    seen.current = { id, ends, part: seen.current.part + (ends ? 1 : 0) };
+  }
+  return seen.current.part;
 }
 
 /** Flags, tags and priority: what a glance should tell before the first word. */

@@ -1,12 +1,12 @@
 import {
-  Affix, Alert, AppShell, Button, Center, Group, Progress, Stack, Text, Title,
+  Alert, AppShell, Button, Center, Group, Progress, Stack, Text, Title,
 } from "@mantine/core";
-import { useEffect } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { type Me, type Usage, signOut } from "./api";
 import { ConversationList } from "./ConversationList";
 import { ConversationView } from "./ConversationView";
-import { forget } from "./drafts";
+import { forget, settleEndings } from "./drafts";
 import { CustomerDataButton } from "./CustomerData";
 import { Everybody } from "./Everybody";
 import { useLive } from "./live";
@@ -21,6 +21,27 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
   const { work, send, watch, earlier, select, dismiss } = useLive(me.agent, onBoard, onSignedOut);
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
+  const [problem, setProblem] = useState<string | null>(null);
+  const seen = useRef<string[]>([]);
+  // Also of those that nobody looks at just now, and of those that are gone.
+  useEffect(() => {
+    for (const { summary } of work.conversations.values()) {
+      const ends = summary.state === "wrap_up" && summary.agent === me.agent;
+      settleEndings(me.agent, summary.id, ends, !ends && summary.wrap_ups.includes(me.agent));
+    }
+    const gone = seen.current.filter((id) => !work.conversations.has(id));
+    gone.forEach((id) => settleEndings(me.agent, id, false, false));
+    seen.current = [...work.conversations.keys()];
+  }, [me.agent, work.conversations]);
+  const leave = () => signOut(me).then(
+    (isOut) => {
+      // Only what is over is forgotten.
+      if (isOut) forget(me.agent);
+      if (isOut) onSignedOut();
+      else location.reload();
+    },
+    () => setProblem("You aren't signed out: the host can't be reached. Try again once it can."),
+  );
   const unread = conversations.reduce((sum, c) => sum + c.unread, 0) + work.offers.length;
   useEffect(() => {
     document.title = unread > 0 ? `(${unread}) Cordboard` : "Cordboard";
@@ -41,10 +62,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
             <Everybody me={me} desk={known} send={send} watch={watch} onTaken={select} />
             <Text size="sm">{me.name} <Text span c="dimmed">({me.role})</Text></Text>
             <Button variant="subtle" size="compact-sm"
-              onClick={() => {
-                forget(me.agent);
-                void signOut(me).then((isOut) => (isOut ? onSignedOut() : location.reload()));
-              }}>
+              onClick={() => void leave()}>
               Sign out
             </Button>
           </Group>
@@ -56,10 +74,16 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
           onSelect={select} />
         {/* Below the list: what somebody is about to click on doesn't move. */}
         <Offers offers={work.offers} send={send} />
+        <News news={work.news} onDismiss={dismiss} problems={known.problems} />
         {!me.light && <Waiting queues={known.queues} send={send} onTaken={select} />}
       </AppShell.Navbar>
       <AppShell.Main h="100dvh" display="flex" style={{ flexDirection: "column" }}>
         <Offline since={work.offlineSince} />
+        {problem && (
+          <Alert color="red" role="alert" p="xs" radius={0} withCloseButton onClose={() => setProblem(null)}>
+            {problem}
+          </Alert>
+        )}
         {selected ? (
           <ConversationView conversation={selected} me={me} desk={known} send={send} onEarlier={earlier} />
         ) : (
@@ -70,7 +94,6 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
           </Center>
         )}
       </AppShell.Main>
-      <News news={work.news} onDismiss={dismiss} problems={known.problems} />
     </AppShell>
   );
 }
@@ -115,26 +138,25 @@ function Load({ capacity }: { capacity: Usage[] }) {
   );
 }
 
-/** What somebody should know, above the work and out of its way. */
+/** What somebody should know, beside the work and covering none of it. */
 function News({ news, problems, onDismiss }: {
   news: NewsItem[];
   problems: string[];
   onDismiss: (key: number) => void;
 }) {
+  if (problems.length === 0 && news.length === 0) return null;
   return (
-    <Affix position={{ top: 64, right: 24 }} w={360}>
-      <Stack gap="xs">
-        {problems.length > 0 && (
-          <Alert color="red" title="The configuration's files are wrong and not in force">
-            {problems.slice(0, 3).map((problem) => <Text size="xs" key={problem}>{problem}</Text>)}
-          </Alert>
-        )}
-        {news.map(({ key, color, text }) => (
-          <Alert key={key} color={color} role="status" withCloseButton onClose={() => onDismiss(key)}>
-            {text}
-          </Alert>
-        ))}
-      </Stack>
-    </Affix>
+    <Stack gap="xs" p="xs">
+      {problems.length > 0 && (
+        <Alert color="red" title="The configuration's files are wrong and not in force">
+          {problems.slice(0, 3).map((problem) => <Text size="xs" key={problem}>{problem}</Text>)}
+        </Alert>
+      )}
+      {news.map(({ key, color, text }) => (
+        <Alert key={key} color={color} role="status" withCloseButton onClose={() => onDismiss(key)}>
+          {text}
+        </Alert>
+      ))}
+    </Stack>
   );
 }

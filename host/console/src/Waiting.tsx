@@ -6,6 +6,8 @@ import { phone, since } from "./format";
 import type { Send } from "./live";
 import { useNow } from "./useNow";
 
+const ASKED_EVERY = 5_000;
+
 /** What waits in the agent's queues, to be taken by hand (ROUTE-10, ROUTE-14). */
 export function Waiting({ queues, send, onTaken }: {
   queues: Desk["queues"];
@@ -18,13 +20,19 @@ export function Waiting({ queues, send, onTaken }: {
   const now = useNow(1000);
   const total = queues.reduce((sum, queue) => sum + (queue.waiting ?? 0), 0);
   const lines = queues.map((queue) => `${queue.id}=${queue.waiting ?? ""}`).join(" ");
-  // Who waits is asked for while somebody looks, whenever a line has changed.
+  // Who waits is asked for while somebody looks, whenever a line has changed; and now and then, as one may have come while
+  // another went.
   useEffect(() => {
-    if (opened) void waiting().then((answer) => setItems(answer ?? []));
+    if (!opened) return;
+    const ask = () => void waiting().then((answer) => answer && setItems(answer), () => undefined);
+    ask();
+    const timer = window.setInterval(ask, ASKED_EVERY);
+    return () => window.clearInterval(timer);
   }, [opened, lines]);
   const take = async (conversation: string) => {
     const refused = await send({ type: "take", conversation });
-    setProblem(refused);
+    const isGone = refused?.includes("no such conversation") ?? false;
+    setProblem(isGone ? "Somebody else has it by now." : refused);
     if (refused === null) onTaken(conversation);
     setItems((known) => known.filter((item) => item.conversation.id !== conversation));
   };

@@ -92,6 +92,17 @@ export function keepEnding(agent: string, conversation: string, part: string, en
   write(name(agent, `${conversation} ${part}`), ending);
 }
 
+/** What was being said of a part goes with that part: the customer may write before it is done, and then another one
+ * ends; or somebody else ends it. `ends`: it is in wrap-up now; `owes`: a part before that isn't done yet. */
+export function settleEndings(agent: string, conversation: string, ends: boolean, owes: boolean) {
+  if (ends) return;
+  const [now, before] = [`${conversation} wrap-up`, `${conversation} before`].map((part) => name(agent, part));
+  const said = read<Ending>(now!);
+  if (!owes) write(before!, null);
+  else if (said !== null && read<Ending>(before!) === null) write(before!, said);
+  if (said !== null) write(now!, null);
+}
+
 export function hasDraft(agent: string, conversation: string): boolean {
   const draft = draftOf(agent, conversation);
   return draft.reply !== "" || draft.note !== "";

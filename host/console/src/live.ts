@@ -1,6 +1,6 @@
 // The live connection: connects again by itself, and gives every command its answer.
 
-import { useCallback, useEffect, useReducer, useRef } from "react";
+import { useCallback, useEffect, useReducer, useRef, useState } from "react";
 
 import { type BoardFrame, type Command, type FirstFrame, type Notice, me, transcript } from "./api";
 import { change, isIncomplete, nothing } from "./work";
@@ -26,6 +26,8 @@ const PAUSES = [250, 500, 1000, 2000, 5000];
 const SILENCE = 40_000;
 /** A command that isn't answered in this time wasn't heard, or its answer wasn't. */
 const ANSWER_WITHIN = 15_000;
+/** A transcript that couldn't be read is asked for again. */
+const READ_AGAIN_AFTER = 3_000;
 
 export function useLive(
   agent: string,
@@ -130,17 +132,22 @@ export function useLive(
   }, []);
 
   // A conversation that is new here has a history that this screen hasn't seen.
-  const incomplete = [...work.conversations.values()].find(isIncomplete);
-  const incompleteId = incomplete?.summary.id;
-  const expected = incomplete?.summary.messages;
+  const incomplete = [...work.conversations.values()].filter(isIncomplete);
+  const wanted = incomplete.map(({ summary }) => `${summary.id} ${summary.messages}`).join("\n");
+  const [attempt, setAttempt] = useState(0);
+  const beingRead = useRef(new Set<string>());
   useEffect(() => {
-    if (incompleteId === undefined) return;
-    void transcript(incompleteId).then((loaded) => {
-      if (loaded) {
-        dispatch({ type: "loaded", summary: loaded.conversation, messages: loaded.messages });
-      }
-    });
-  }, [incompleteId, expected]);
+    for (const one of wanted.split("\n").filter((one) => one !== "" && !beingRead.current.has(one))) {
+      const id = one.slice(0, one.indexOf(" "));
+      beingRead.current.add(one);
+      const read = transcript(id).catch(() => null);
+      void read.then((loaded) => {
+        beingRead.current.delete(one);
+        if (loaded) dispatch({ type: "loaded", id, messages: loaded.messages });
+        else window.setTimeout(() => setAttempt((attempt) => attempt + 1), READ_AGAIN_AFTER);
+      });
+    }
+  }, [wanted, attempt]);
 
   const send: Send = useCallback((command) => {
     const open = socket.current;
@@ -176,7 +183,7 @@ export function useLive(
 
   const earlier = useCallback((id: string, before: number) => {
     void transcript(id, before).then((loaded) => {
-      if (loaded) dispatch({ type: "loaded", summary: loaded.conversation, messages: loaded.messages });
+      if (loaded) dispatch({ type: "loaded", id, messages: loaded.messages });
     });
   }, []);
   const select = useCallback((id: string) => dispatch({ type: "select", id }), []);

@@ -45,7 +45,7 @@ export type Change =
   | { type: "connection"; connected: boolean }
   | { type: "select"; id: string }
   | { type: "dismiss"; key: number }
-  | { type: "loaded"; summary: Summary; messages: Message[] }
+  | { type: "loaded"; id: string; messages: Message[] }
   | { type: "frame"; frame: FirstFrame | Notice };
 
 export function change(work: Work, change: Change): Work {
@@ -57,9 +57,9 @@ export function change(work: Work, change: Change): Work {
     case "dismiss":
       return { ...work, news: work.news.filter((news) => news.key !== change.key) };
     case "loaded":
-      return update(work, change.summary.id, (known) => ({
+      return update(work, change.id, (known) => ({
+        // What it is comes by frames, in order; an answer may be of before one of them.
         ...known,
-        summary: change.summary,
         loaded: true,
         messages: merge(change.messages, known.messages),
       }));
