@@ -87,9 +87,8 @@ fn wait_for_the_views(data: &Path) -> Result<(), JournalError> {
     let views = Reader::open(data)?;
     while views.position()? < committed {
         if Instant::now() > until {
-            let text =
-                "what is in its log isn't in its tables: no host runs that could put it there";
-            return Err(JournalError::new(Trouble::Held, text));
+            let text = "what is in its log hasn't come to its tables: no host runs that could put it there, or one runs that can't (what does /health/ready say, and is there room on its disk?)";
+            return Err(JournalError::new(Trouble::Other, text));
         }
         std::thread::sleep(PAUSE);
     }
