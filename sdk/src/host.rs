@@ -90,6 +90,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Bytes of a key in a channel's own small store, at most.
+    pub const MOST_KEY: usize = 256;
+    /// Bytes of a value there, at most.
+    pub const MOST_VALUE: usize = 64 * 1024;
+
     /// For the glue and the testkit.
     pub fn new(api: Arc<dyn HostApi>) -> Self {
         Self { api }
@@ -129,10 +134,9 @@ impl Host {
     /// # Errors
     /// A sentence, if it is too large, the store is full, or it can't be written.
     pub async fn store_put(&self, key: &str, value: &[u8]) -> Result<(), String> {
-        const MOST: usize = 64 * 1024;
         // The host would say so too, once it has all of it.
-        if value.len() > MOST {
-            return Err(format!("a value of {} bytes; at most {MOST}", value.len()));
+        if value.len() > Self::MOST_VALUE {
+            return Err(format!("a value of {} bytes; at most {}", value.len(), Self::MOST_VALUE));
         }
         let answer = self.api.call("store_put", encode(&(key, value))).await;
         decode::<Result<(), String>>(&answer)?

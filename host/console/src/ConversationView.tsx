@@ -4,14 +4,14 @@ import { useRef, useState } from "react";
 import type { Desk, Me, Summary } from "./api";
 import { Composer } from "./Composer";
 import { CustomerData } from "./CustomerData";
-import { type Ending, endingOf, keepEnding, settleEndings } from "./drafts";
+import { type Ending, endingOf, keepEnding } from "./drafts";
 import { phone, since } from "./format";
 import { HandOver, type Run } from "./HandOver";
 import type { Send } from "./live";
 import { Transcript } from "./Transcript";
 import { useNow } from "./useNow";
 import { WhyDrawer } from "./Why";
-import { type Conversation, isIncomplete } from "./work";
+import { type Conversation, isIncomplete, partsOf } from "./work";
 
 interface Props {
   conversation: Conversation;
@@ -36,10 +36,7 @@ export function ConversationView({ conversation, me, desk, send, onEarlier }: Pr
     void run({ type, conversation: summary.id });
   const isPrimary = summary.agent === me.agent;
   const isUnderWay = summary.state === "active" || summary.state === "waiting";
-  const ends = summary.state === "wrap_up" && isPrimary;
-  const owes = !ends && summary.wrap_ups.includes(me.agent);
-  // Before a form shows what is kept.
-  settleEndings(me.agent, summary.id, ends, owes);
+  const { ends, owes } = partsOf(summary, me.agent);
   const part = usePart(summary.id, ends);
   // Keys differ among siblings, or React keeps forms that should have gone.
   return (

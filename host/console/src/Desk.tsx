@@ -1,18 +1,19 @@
 import {
   Alert, AppShell, Button, Center, Group, Progress, Stack, Text, Title,
 } from "@mantine/core";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 
 import { type Me, type Usage, signOut } from "./api";
 import { ConversationList } from "./ConversationList";
 import { ConversationView } from "./ConversationView";
-import { forget, settleEndings } from "./drafts";
+import { forget } from "./drafts";
 import { CustomerDataButton } from "./CustomerData";
 import { Everybody } from "./Everybody";
 import { useLive } from "./live";
 import { Offers } from "./Offers";
 import { PresenceMenu } from "./PresenceMenu";
 import { useDesk } from "./useDesk";
+import { useEndings } from "./useEndings";
 import { Waiting } from "./Waiting";
 import type { News as NewsItem } from "./work";
 
@@ -22,17 +23,7 @@ export function Desk({ me, onSignedOut }: { me: Me; onSignedOut: () => void }) {
   const selected = work.selected === null ? undefined : work.conversations.get(work.selected);
   const conversations = [...work.conversations.values()];
   const [problem, setProblem] = useState<string | null>(null);
-  const seen = useRef<string[]>([]);
-  // Also of those that nobody looks at just now, and of those that are gone.
-  useEffect(() => {
-    for (const { summary } of work.conversations.values()) {
-      const ends = summary.state === "wrap_up" && summary.agent === me.agent;
-      settleEndings(me.agent, summary.id, ends, !ends && summary.wrap_ups.includes(me.agent));
-    }
-    const gone = seen.current.filter((id) => !work.conversations.has(id));
-    gone.forEach((id) => settleEndings(me.agent, id, false, false));
-    seen.current = [...work.conversations.keys()];
-  }, [me.agent, work.conversations]);
+  useEndings(me.agent, conversations);
   const leave = () => signOut(me).then(
     (isOut) => {
       // Only what is over is forgotten.

@@ -137,8 +137,9 @@ export function useLive(
   const [attempt, setAttempt] = useState(0);
   const beingRead = useRef(new Set<string>());
   useEffect(() => {
-    for (const one of wanted.split("\n").filter((one) => one !== "" && !beingRead.current.has(one))) {
-      const id = one.slice(0, one.indexOf(" "));
+    for (const { summary: { id, messages } } of incomplete) {
+      const one = `${id} ${messages}`;
+      if (beingRead.current.has(one)) continue;
       beingRead.current.add(one);
       const read = transcript(id).catch(() => null);
       void read.then((loaded) => {

@@ -158,6 +158,13 @@ function update(work: Work, id: string, how: (c: Conversation) => Conversation):
   return { ...work, conversations: new Map(work.conversations).set(id, how(known)) };
 }
 
+/** Whether an agent's wrap-up of it is to be done (`ends`), or one of a part before that its customer has cut short
+ * (`owes`). */
+export function partsOf(summary: Summary, agent: string): { ends: boolean; owes: boolean } {
+  const ends = summary.state === "wrap_up" && summary.agent === agent;
+  return { ends, owes: !ends && summary.wrap_ups.includes(agent) };
+}
+
 /** Whether something of it is missing behind the first message that is there. */
 export function isIncomplete({ summary, messages, loaded }: Conversation): boolean {
   if (summary.state === "closed" || summary.messages === 0) return false;

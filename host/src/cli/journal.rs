@@ -148,11 +148,7 @@ fn say_what_lacks_something(behind: &BehindGaps) {
     const MOST_NAMED: usize = 20;
     let BehindGaps { lacking, left_out, erasures, records } = behind;
     let named = |ids: &BTreeSet<ConversationId>| {
-        let mut named: Vec<String> = ids.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-        if ids.len() > MOST_NAMED {
-            named.push(format!("{} more", ids.len() - MOST_NAMED));
-        }
-        named.join(", ")
+        journal::first_few(ids.iter().map(ToString::to_string), MOST_NAMED)
     };
     if !lacking.is_empty() {
         println!(

@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::append::Append;
 use super::error::{JournalError, Trouble};
 use super::record::Record;
+use super::trouble::first_few;
 
 /// Where something stands in the log: positions only grow, one per batch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Position(pub u64);
 
 impl Position {
@@ -47,13 +50,7 @@ pub fn in_short<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
             name.split([' ', '(']).next().unwrap_or_default().to_owned()
         }
     };
-    let mut entries = entries.into_iter();
-    let mut named: Vec<String> = entries.by_ref().take(MOST).map(named).collect();
-    let more = entries.count();
-    if more > 0 {
-        named.push(format!("{more} more"));
-    }
-    named.join(", ")
+    first_few(entries.into_iter().map(named), MOST)
 }
 
 /// Raised when an older host couldn't read what is written. Fields that are added stand last and have a

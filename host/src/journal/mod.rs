@@ -65,7 +65,7 @@ pub use schema::FILE;
 pub use sessions::{Part, Session, SessionOp, fold_sessions};
 pub use texts::Indexed;
 pub use transcript::Fits;
-pub use trouble::in_words;
+pub use trouble::{first_few, in_words};
 pub use upkeep::{note_alive, trim_routing_log};
 pub use verify::{Found, folder as verify};
 pub use views::Written;

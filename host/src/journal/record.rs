@@ -337,24 +337,6 @@ impl Record {
         }
     }
 
-    /// What of it still holds where some of what was written before it is lost.
-    pub(super) fn behind_a_gap(self) -> Option<Self> {
-        match self {
-            // They count rows, or name them by numbers that they were given as they came to be: by now these are others'.
-            // They tidy up, and whoever goes on does that again.
-            Self::RoutingForgotten { .. } | Self::Scrubbed { .. } | Self::RowsExpired { .. } => {
-                None
-            }
-            // What routing was told leads nowhere without what it was told before; what it chose was so.
-            Self::Routing { run, at, entries } => {
-                let decisions = entries.decisions.clone();
-                let entries = Arc::new(RoutingEntries { log: Vec::new(), decisions });
-                Some(Self::Routing { run, at, entries })
-            }
-            record => Some(record),
-        }
-    }
-
     /// Conversations of which nothing is left once it is written.
     pub fn removes(&self) -> &[ConversationId] {
         match self {

@@ -36,3 +36,13 @@ fn is_full(data: &Path) -> bool {
     const LEAST: u64 = 256 * 1024;
     rustix::fs::statvfs(data).is_ok_and(|disk| disk.f_bavail * disk.f_frsize < LEAST)
 }
+
+/// So many of them at most, and how many more there are.
+pub fn first_few(mut all: impl Iterator<Item = String>, most: usize) -> String {
+    let mut named: Vec<String> = all.by_ref().take(most).collect();
+    let more = all.count();
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    named.join(", ")
+}

@@ -11,7 +11,7 @@ use abi_stable::std_types::{RString, RVec};
 use async_ffi::{FfiFuture, FutureExt as _};
 use cordboard_sdk::abi::{HostObject, RawHost, RawHost_TO};
 use cordboard_sdk::{
-    HttpError, HttpErrorKind, HttpRequest, HttpResponse, Level, LogLine, QueuePlace, Secret,
+    Host, HttpError, HttpErrorKind, HttpRequest, HttpResponse, Level, LogLine, QueuePlace, Secret,
     decode, encode,
 };
 
@@ -21,8 +21,8 @@ use crate::config::{self, ChannelConfig, SecretSource};
 
 /// The most bytes of an answer that a plugin may get.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-const MOST_KEY: usize = 256;
-const MOST_VALUE: usize = 64 * 1024;
+const MOST_KEY: usize = Host::MOST_KEY;
+const MOST_VALUE: usize = Host::MOST_VALUE;
 
 /// What the host answers a plugin, or a sentence with what is wrong.
 pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, String>> + Send>>;

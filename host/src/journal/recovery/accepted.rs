@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::lineage::{Lineage, Reached, belongs_to_the_folders_owner};
-use crate::journal::entry::Position;
+use super::lineage::{Reached, belongs_to_the_folders_owner};
 
 /// The name of the file in a data folder that says it.
 pub const ACCEPTED: &str = "journal.accepted";
@@ -14,8 +13,8 @@ pub const ACCEPTED: &str = "journal.accepted";
 /// How far what was acknowledged went before anything was given up, as far as was known.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Accepted {
-    lineage: Lineage,
-    at: u64,
+    /// So far.
+    pub known: Reached,
     /// There may have been more.
     pub may_lack: bool,
 }
@@ -26,20 +25,10 @@ impl Accepted {
         Self { may_lack: true, ..Self::default() }
     }
 
-    /// So much was known.
-    pub fn new(known: Reached, may_lack: bool) -> Self {
-        Self { lineage: known.lineage, at: known.at.0, may_lack }
-    }
-
     /// What a folder says; nothing, if somebody has gone on since.
     pub fn of(data: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(data.join(ACCEPTED)).ok()?;
         Some(serde_json::from_str(&text).unwrap_or_else(|_| Self::unknown()))
-    }
-
-    /// What was known.
-    pub fn known(&self) -> Reached {
-        Reached { lineage: self.lineage.clone(), at: Position(self.at) }
     }
 
     /// Says it.

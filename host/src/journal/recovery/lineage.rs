@@ -251,7 +251,7 @@ pub const REACHED: &str = "journal.reached";
 
 /// How far what was acknowledged went, as a host has last noted it beside its journal: less than that is a loss. It
 /// isn't synced: what it says was on disk before, and after a power failure it says less, or nothing.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reached {
     /// Of which journal.
     pub lineage: Lineage,

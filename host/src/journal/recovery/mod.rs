@@ -371,9 +371,8 @@ fn go(
     let is_whole = lost == 0 && !may_lack && outlook.known.is_some();
     let ends = Ends { forks: gives_up, doubts: !is_whole };
     // What was gone on with over a gap can't be told from what is all there before it is at its end.
-    let is_in_place = way.gaps().count() == 0;
     let (Ended { replies, lineage }, behind) = match (way.base.kind, way.base.form) {
-        (Kind::Own, Form::AsItIs) if is_in_place => {
+        (Kind::Own, Form::AsItIs) if !way.has_gaps() => {
             in_place(data, way, ends, now_ms).map_err(NotDone::BrokenOff)?
         }
         _ => {
@@ -390,9 +389,9 @@ fn go(
     let reached = Reached { lineage, at: way.leads_to };
     let known = match is_whole {
         true => Some(reached.clone()),
-        false => accepted.map(Accepted::known).or_else(|| outlook.known.clone()),
+        false => accepted.map(|accepted| accepted.known.clone()).or_else(|| outlook.known.clone()),
     };
-    known.map_or_else(Accepted::unknown, |known| Accepted::new(known, may_lack)).note(data);
+    known.map_or_else(Accepted::unknown, |known| Accepted { known, may_lack }).note(data);
     if reached.note(data).is_err() {
         // One of before would be another history's.
         let _ = std::fs::remove_file(data.join(REACHED));

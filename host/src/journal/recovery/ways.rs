@@ -42,6 +42,11 @@ impl Way {
     pub fn gaps(&self) -> impl Iterator<Item = &(Position, Position)> {
         self.logs.iter().flat_map(|part| &part.gaps)
     }
+
+    /// Whether there are any.
+    pub fn has_gaps(&self) -> bool {
+        self.gaps().next().is_some()
+    }
 }
 
 /// What a way takes of a log.
@@ -137,10 +142,8 @@ impl Outlook {
         bases.extend(begun.collect::<Vec<_>>());
         let ways = outlook.joined(&bases);
         let (known, may_lack) = outlook.know(data, &bases, &ways, unread, looked);
-        let was_left_by_recovery =
-            bases.iter().any(|base| base.kind == Kind::Own && base.was_left_by_recovery());
         let accepted = Accepted::of(data);
-        let accepted = accepted.or(was_left_by_recovery.then(Accepted::unknown));
+        let accepted = accepted.or(were_left_by_recovery(&bases).then(Accepted::unknown));
         let compared =
             ways.into_iter().map(|way| way.compared_with(known.as_ref(), accepted.as_ref()));
         outlook.ways = compared.collect();
@@ -253,9 +256,7 @@ impl Outlook {
             }
         };
         // What recovery has left was accepted: only what one can go on with counts there, and no trace of more.
-        let was_left_by_recovery =
-            bases.iter().any(|base| base.kind == Kind::Own && base.was_left_by_recovery());
-        let seen: Vec<Reached> = match was_left_by_recovery {
+        let seen: Vec<Reached> = match were_left_by_recovery(bases) {
             true => {
                 let sound = ways.iter().filter(|way| looked.is_sound(way.base));
                 sound.map(Joined::reached).collect()
@@ -437,16 +438,19 @@ impl<'a> Joined<'a> {
     fn compared_with(self, known: Option<&Reached>, accepted: Option<&Accepted>) -> Way {
         let (agrees, held) = self.held_of(known);
         let lacks = known.map_or(0, |known| known.held().beyond(&held));
-        let lacks_ever = accepted.map_or(0, |accepted| {
-            let known = accepted.known();
-            known.held().beyond(&self.held_of(Some(&known)).1)
-        });
+        let lacks_ever = accepted
+            .map_or(0, |Accepted { known, .. }| known.held().beyond(&self.held_of(Some(known)).1));
         let lacks_ever = lacks_ever.max(lacks);
         let Self { base, logs, leads_to, .. } = self;
         let part = |Used { log, up_to, gaps }: Used<'_>| Part { log: log.clone(), up_to, gaps };
         let logs = logs.into_iter().map(part).collect();
         Way { base: base.clone(), logs, leads_to, agrees, lacks, lacks_ever, held }
     }
+}
+
+/// Whether nobody has gone on with the tables in their place since a recovery.
+fn were_left_by_recovery(bases: &[Base]) -> bool {
+    bases.iter().any(|base| base.kind == Kind::Own && base.was_left_by_recovery())
 }
 
 /// More than any folder holds.
@@ -507,7 +511,7 @@ impl fmt::Display for Way {
             }
         }
         write!(f, ": up to batch {}", self.leads_to.0)?;
-        match self.agrees < self.leads_to && self.gaps().count() == 0 {
+        match self.agrees < self.leads_to && !self.has_gaps() {
             true => write!(f, ", of which {} are what was acknowledged last", self.agrees.0),
             false => Ok(()),
         }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use cordboard_core::Conversation;
 use cordboard_core::ids::ConversationId;
@@ -12,6 +13,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use crate::journal::append::Append;
 use crate::journal::entry::{Entry, Position};
 use crate::journal::error::{JournalError, Trouble};
+use crate::journal::record::{Record, RoutingEntries};
 
 use super::{Result, SqliteViews, come_to, in_savepoint, step};
 
@@ -61,7 +63,7 @@ impl SqliteViews {
                     }
                 }
                 Entry::Record(record) => {
-                    let Some(record) = record.behind_a_gap() else { continue };
+                    let Some(record) = what_holds(record) else { continue };
                     match in_savepoint(&transaction, || record.apply(&transaction))? {
                         Ok(outcome) if outcome.is_outdated && !record.removes().is_empty() => {
                             found.erasures += 1;
@@ -78,6 +80,24 @@ impl SqliteViews {
         come_to(&transaction, at, self.kept)?;
         transaction.commit()?;
         Ok(found)
+    }
+}
+
+/// What of a record still holds where some of what was written before it is lost.
+fn what_holds(record: Record) -> Option<Record> {
+    match record {
+        // They count rows, or name them by numbers that they were given as they came to be: by now these are others'.
+        // They tidy up, and whoever goes on does that again.
+        Record::RoutingForgotten { .. } | Record::Scrubbed { .. } | Record::RowsExpired { .. } => {
+            None
+        }
+        // What routing was told leads nowhere without what it was told before; what it chose was so.
+        Record::Routing { run, at, entries } => {
+            let decisions = entries.decisions.clone();
+            let entries = Arc::new(RoutingEntries { log: Vec::new(), decisions });
+            Some(Record::Routing { run, at, entries })
+        }
+        record => Some(record),
     }
 }
 

@@ -128,7 +128,8 @@ async fn killed_in_its_run() -> (Life, PathBuf) {
     let mut life = Life::at_rest(20).await;
     life.open();
     life.says(10).await;
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // The tables have all of it.
+    life.journal.as_ref().unwrap().write_now(Record::Barrier).await.unwrap();
     let moment = tempfile::tempdir().unwrap();
     copy(&life.data(), moment.path());
     life.says(40).await;
