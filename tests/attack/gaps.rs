@@ -95,6 +95,7 @@ async fn what_a_log_has_behind_a_lost_batch_is_gone_on_with() {
     assert_eq!(code, 0, "{said}");
     let (code, said) = setup.run(&recover);
     assert!(code == 0 && said.contains("nothing is wrong"), "{code} {said}");
+    assert!(said.contains(&format!("has given up {gone} batches")), "{said}");
 
     let host = setup.start(&["--strict"]).await;
     let texts = host.transcripts(&sams).await;

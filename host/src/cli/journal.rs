@@ -10,7 +10,9 @@ use cordboard_core::ids::ConversationId;
 use crate::cli::{JournalCommand, WRONG, print};
 use crate::clock;
 use crate::config::{self, Config};
-use crate::journal::{self, BehindGaps, Holds, Journal, NotCopied, Recovered, Terms};
+use crate::journal::{
+    self, BehindGaps, GivenUp, Holds, Journal, NotCopied, Recovered, Recovery, Terms,
+};
 use crate::lock::{self, FolderLock};
 
 /// Runs a subcommand.
@@ -53,10 +55,8 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
             let terms = Terms { accepts_loss: accept_loss, without_log: false };
             let recovered = journal::recover(data, &backup, terms, clock::now().0);
             match recovered? {
-                Some(recovered) => say(&recovered, false),
-                None => print::success(
-                    "nothing is wrong with the journal, and nothing was changed: the next start goes on with all of it",
-                ),
+                Recovery::Done(recovered) => say(&recovered, false),
+                Recovery::Needless(given_up) => say_that_nothing_is_wrong(given_up),
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -117,6 +117,24 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     }
     println!("  {}", journal::RECOVER);
     Ok(ExitCode::from(WRONG))
+}
+
+/// The journal is whole, as it is: after a loss that was accepted that isn't all that there was.
+fn say_that_nothing_is_wrong(given_up: GivenUp) {
+    print::success(
+        "nothing is wrong with the journal, and nothing was changed: the next start goes on with all of it",
+    );
+    let GivenUp { batches, may_be_more } = given_up;
+    match (batches, may_be_more) {
+        (0, false) => return,
+        (0, true) => println!("  an earlier command may have given up what was acknowledged last"),
+        (batches, _) => println!(
+            "  an earlier command has given up {batches} batches that were acknowledged: they are missing from it"
+        ),
+    }
+    println!(
+        "  nobody has gone on since: a backup that has them can still be put in its place (cordboard journal restore FILE)"
+    );
 }
 
 /// What has become of the journal, and what that means.

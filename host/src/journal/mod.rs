@@ -57,8 +57,8 @@ pub use reader::{
 pub use rebuild::{Rebuilt, views as rebuild};
 pub use record::{Access, Outcome, PluginStore, Record, Records, RoutingEntries, With};
 pub use recovery::{
-    BehindGaps, Form, Kind, NotDone, Outlook, RECOVER, Recovered, Terms, Way, outlook, recover,
-    restore,
+    BehindGaps, Form, GivenUp, Kind, NotDone, Outlook, RECOVER, Recovered, Recovery, Terms, Way,
+    outlook, recover, restore,
 };
 pub use reference::Reference;
 pub use schema::FILE;

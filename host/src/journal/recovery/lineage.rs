@@ -320,13 +320,14 @@ pub fn belongs_to_the_folders_owner(data: &Path, file: &Path) {
 pub struct Noting {
     data: PathBuf,
     reached: Reached,
+    has_gone_on: bool,
 }
 
 impl Noting {
     /// For tables that follow their log, in their newest run.
     pub fn new(data: &Path, lineage: Lineage, at: Position) -> Self {
-        Accepted::forget(data);
-        let noting = Self { data: data.to_owned(), reached: Reached { lineage, at } };
+        let reached = Reached { lineage, at };
+        let noting = Self { data: data.to_owned(), reached, has_gone_on: false };
         if let Err(error) = noting.reached.note(data) {
             tracing::warn!(
                 %error,
@@ -343,6 +344,10 @@ impl Noting {
             self.reached.at = at;
             // A disk that takes nothing shows in what is written to the log.
             let _ = self.reached.note(&self.data);
+            // Only now: whoever merely opened a journal (to back it up, say) has nothing that another backup would lack.
+            if !std::mem::replace(&mut self.has_gone_on, true) {
+                Accepted::forget(&self.data);
+            }
         }
     }
 }

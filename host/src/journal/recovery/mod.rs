@@ -70,6 +70,24 @@ pub struct Terms {
     pub without_log: bool,
 }
 
+/// What a command to recover has come to.
+#[derive(Clone, Debug)]
+pub enum Recovery {
+    /// Nothing was changed: the next start goes on with all that there is, and that lacks what was given up earlier.
+    Needless(GivenUp),
+    /// This was put in its place.
+    Done(Recovered),
+}
+
+/// What an earlier command has given up, if nobody has gone on since.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GivenUp {
+    /// Batches that were acknowledged.
+    pub batches: u64,
+    /// There may have been more.
+    pub may_be_more: bool,
+}
+
 /// What the next start goes on with.
 #[derive(Clone, Debug)]
 pub struct Recovered {
@@ -92,7 +110,7 @@ pub fn outlook(data: &Path) -> Outlook {
     Outlook::of(data, &[], &mut Looked::default())
 }
 
-/// Goes on with what leads furthest; nothing, if nothing is wrong.
+/// Goes on with what leads furthest, if anything is wrong.
 ///
 /// # Errors
 /// [`NotDone`]: there is nothing to go on with, what there is lacks what was acknowledged and the terms don't accept
@@ -102,7 +120,7 @@ pub fn recover(
     backups: &[PathBuf],
     terms: Terms,
     now_ms: i64,
-) -> std::result::Result<Option<Recovered>, NotDone> {
+) -> std::result::Result<Recovery, NotDone> {
     folder::must_be_usable(data)?;
     for backup in backups {
         must_be_a_backup(backup)?;
@@ -128,7 +146,11 @@ pub fn recover(
         }
         may_have_looked(&looked, Some(way), &outlook)?;
         if folder::must_be_whole(data).is_ok() && is_all_right(data, way, &outlook) {
-            return Ok(None);
+            let given_up = outlook.accepted.as_ref().map(|accepted| GivenUp {
+                batches: way.lacks_ever,
+                may_be_more: accepted.may_lack,
+            });
+            return Ok(Recovery::Needless(given_up.unwrap_or_default()));
         }
         let said = has_what_logs_say(&looked, &outlook, way).err().map(|lacks| lacks.to_string());
         if let Some(lacks) = said.as_ref().filter(|_| way.base.form == Form::Mended) {
@@ -144,7 +166,7 @@ pub fn recover(
                 tracing::warn!("{way} doesn't lead there: {error}");
                 doesnt_lead.get_or_insert(error);
             }
-            gone => return gone.map(Some),
+            gone => return gone.map(Recovery::Done),
         }
     }
     may_have_looked(&looked, None, &outlook)?;
@@ -382,11 +404,13 @@ fn go(
                 wal::remove(&partial);
             }
             let made = made?;
+
             put_in_place(data, &partial, now_ms).map_err(NotDone::BrokenOff)?;
             made
         }
     };
     let reached = Reached { lineage, at: way.leads_to };
+    // A command that is killed before this has left the note of before, which says as much.
     let known = match is_whole {
         true => Some(reached.clone()),
         false => accepted.map(|accepted| accepted.known.clone()).or_else(|| outlook.known.clone()),

@@ -44,7 +44,9 @@ async fn what_a_backup_has_of_a_gap_takes_its_place_until_the_next_start() {
     let recovered = recover(&data, &[], ACCEPTS, 2).unwrap().unwrap();
     assert_eq!(recovered.lost, 6, "{recovered:?}");
     assert!(recovered.way.contains(&gap), "{recovered:?}");
-    assert!(matches!(recover(&data, &[], Terms::default(), 3), Ok(None)));
+    let given_up = GivenUp { batches: 6, may_be_more: false };
+    let needless = super::super::recover(&data, &[], Terms::default(), 3).unwrap();
+    assert!(matches!(needless, Recovery::Needless(said) if said == given_up), "{needless:?}");
     // Found later: nothing is missing from it, and that is said.
     let kept = tempfile::tempdir().unwrap();
     for file in std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().path()) {
@@ -226,14 +228,26 @@ async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
     }
     let backups: Vec<PathBuf> = life.backups.iter().map(|(file, _)| file.clone()).collect();
     type Again = fn(&Path, &Path) -> Recovered;
-    let restores: Again = |data, from| restore(data, from, Terms::default(), 2).unwrap();
+    let restores: Again = |data, from| {
+        restore(data, from, Terms::default(), 2)
+            .or_else(|_| restore(data, from, ACCEPTS, 2))
+            .unwrap()
+    };
     let recovers: Again =
         |data, from| recover(data, &[from.to_owned()], Terms::default(), 2).unwrap().unwrap();
-    // The disk is lost; one backup is there, and then a newer one, or the same.
-    for (first, second, again) in [(0, 1, restores), (0, 1, recovers), (1, 1, restores)] {
+    // The disk is lost; one backup is there, and then a newer one, or the same. To open a journal is not to go on with it.
+    let all = [
+        (0, 0, 1, restores),
+        (0, 0, 1, recovers),
+        (1, 0, 1, restores),
+        (0, 2, 1, restores),
+        (1, 2, 1, restores),
+    ];
+    for (first, opened, second, again) in all {
         let folder = tempfile::tempdir().unwrap();
         let lost = restore(folder.path(), &backups[first], ACCEPTS, 1).unwrap();
         assert!(lost.may_lack && in_doubt(folder.path()) == [true], "{lost:?}");
+        (0..opened).for_each(|_| drop(there(folder.path()).unwrap()));
         let still = again(folder.path(), &backups[second]);
         assert!(still.may_lack && in_doubt(folder.path()) == [true], "{still:?}");
     }
@@ -241,7 +255,9 @@ async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     restore(data, &backups[0], ACCEPTS, 1).unwrap();
-    assert_eq!(there(data).unwrap(), life.backups[0].1);
+    let journal = Journal::open(data).unwrap();
+    journal.write_now(said(999)).await.unwrap();
+    journal.stop();
     Connection::open(data.join(FILES[0]))
         .unwrap()
         .execute("UPDATE outbox SET attempting = 0", [])
@@ -251,4 +267,41 @@ async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
     backup(data, &newest).unwrap();
     let all = restore(data, &newest, Terms::default(), 3).unwrap();
     assert!(all.lost == 0 && !all.may_lack && in_doubt(data) == [false], "{all:?}");
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
+async fn a_loss_that_was_accepted_is_one_when_the_command_was_killed_in_its_midst() {
+    let mut life = Life::at_rest(10).await;
+    let waits = "INSERT INTO outbox (target, kind, ordering_key, idempotency_key, conversation, reference, payload)
+                 VALUES ('channel/sms', 'reply', 'a', x'00', x'00', 'a', x'00')";
+    Connection::open(life.data().join(FILES[0])).unwrap().execute(waits, []).unwrap();
+    for _ in 0..2 {
+        life.open();
+        life.says(10).await;
+        life.backs_up();
+    }
+    life.says(10).await;
+    life.is_killed(false);
+    let backups: Vec<PathBuf> = life.backups.iter().map(|(file, _)| file.clone()).collect();
+    let (mut steps, mut goes_on) = (0, true);
+    while goes_on {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&life.data(), folder.path());
+        for name in [FILES[0], FILES[2]] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        BREAKS_OFF.set(Some(steps));
+        let broken = restore(folder.path(), &backups[0], ACCEPTS, 1);
+        BREAKS_OFF.set(None);
+        goes_on = broken.is_err();
+        // Another one is found; it has more, and not all.
+        let other = restore(folder.path(), &backups[1], Terms::default(), 2)
+            .or_else(|_| restore(folder.path(), &backups[1], ACCEPTS, 3))
+            .unwrap();
+        let is_in_doubt = in_doubt(folder.path()) == [true];
+        assert!(is_in_doubt && (other.lost > 0 || other.may_lack), "{steps}: {broken:?} {other:?}");
+        steps += 1;
+    }
+    assert!(steps > 5, "{steps}");
 }

@@ -27,6 +27,19 @@ thread_local! {
     static BREAKS_OFF: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
+/// What was put in its place, if anything had to be.
+fn recover(
+    data: &Path,
+    backups: &[PathBuf],
+    terms: Terms,
+    now_ms: i64,
+) -> std::result::Result<Option<Recovered>, NotDone> {
+    super::recover(data, backups, terms, now_ms).map(|recovery| match recovery {
+        Recovery::Done(recovered) => Some(recovered),
+        Recovery::Needless(_) => None,
+    })
+}
+
 /// A full disk, say, or the power.
 pub(super) fn may_break_off() -> Result<()> {
     let left = BREAKS_OFF.get();
