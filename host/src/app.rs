@@ -94,6 +94,7 @@ impl Host {
             Err(error) => return Err(unusable(error)),
         }
         let journal = Journal::open(&data).map_err(unusable)?;
+        journal.goes_on();
 
         let began = Instant::now();
         let reader = Reader::open(&data).map_err(unusable)?;

@@ -88,6 +88,11 @@ impl Journal {
         Self::start(data, Box::new(views), Box::new(log), at, tidier, noting)
     }
 
+    /// A host goes on from here.
+    pub fn goes_on(&self) {
+        self.noting.lock().unwrap_or_else(PoisonError::into_inner).goes_on();
+    }
+
     fn start(
         data: &Path,
         views: Box<dyn Views>,

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use crate::clock;
 
-use super::entry::{self, Position};
+use super::entry::{self, Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::{self, Log, SqliteLog};
+use super::record::Record;
 use super::recovery::{self, Lineage, RECOVER};
 use super::views::{Batch, Mark, OtherTime, SqliteViews, Views};
 use super::wal::{self, Pages, Wal};
@@ -34,7 +35,29 @@ pub(super) fn open_log(data: &Path, views: &mut SqliteViews) -> Result<SqliteLog
     let lineage = views.lineage()?.with(run, views.position()?);
     log.goes_on_in(&lineage)?;
     views.follow(log.id()?, run)?;
+    keeps_doubts(&mut log, views)?;
     Ok(log)
+}
+
+/// What tables say of replies of which nobody knows whether they have gone out, a log that begins has to say as well: it is
+/// gone on with behind backups that don't.
+fn keeps_doubts(log: &mut SqliteLog, views: &mut SqliteViews) -> Result<(), JournalError> {
+    if log.ends()?.is_some() {
+        return Ok(());
+    }
+    let in_doubt = views.in_doubt()?;
+    if in_doubt.is_empty() {
+        return Ok(());
+    }
+    let begins = in_doubt.into_iter().map(|row| {
+        let first_attempt_at = row.first_attempt_at.unwrap_or_else(clock::now);
+        let repeatable_by = row.repeatable_by;
+        Entry::Record(Record::SendBegins { row: row.id, first_attempt_at, repeatable_by })
+    });
+    let entries: Vec<Entry> = begins.collect();
+    let position = views.position()?.next();
+    log.append(position, &entry::encoded(&entries)?)?;
+    apply_entries(views, position, entries).map(drop)
 }
 
 /// How what lies beside the tables' file is.
@@ -253,7 +276,7 @@ pub(super) fn apply_batch(
 fn apply_entries(
     views: &mut SqliteViews,
     position: Position,
-    entries: Vec<entry::Entry>,
+    entries: Vec<Entry>,
 ) -> Result<usize, JournalError> {
     let count = entries.len();
     let (told, since) = (Vec::new(), Instant::now());

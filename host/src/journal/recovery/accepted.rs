@@ -1,6 +1,6 @@
-//! What the last recovery knew of, until somebody goes on: until a batch has come since. A loss that was accepted is one
-//! still for whoever recovers or restores once more: what is put in the journal's place then lacks it as well, or brings
-//! it back.
+//! What the last recovery knew of, until a host has gone on: until it has written something. A loss that was accepted is
+//! one still for whoever recovers or restores once more: what is put in the journal's place then lacks it as well, or
+//! brings it back.
 
 use std::path::Path;
 

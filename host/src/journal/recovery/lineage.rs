@@ -320,14 +320,15 @@ pub fn belongs_to_the_folders_owner(data: &Path, file: &Path) {
 pub struct Noting {
     data: PathBuf,
     reached: Reached,
-    has_gone_on: bool,
+    /// A host goes on from here: what was accepted counts until it has written something.
+    is_gone_on_with: bool,
 }
 
 impl Noting {
     /// For tables that follow their log, in their newest run.
     pub fn new(data: &Path, lineage: Lineage, at: Position) -> Self {
         let reached = Reached { lineage, at };
-        let noting = Self { data: data.to_owned(), reached, has_gone_on: false };
+        let noting = Self { data: data.to_owned(), reached, is_gone_on_with: false };
         if let Err(error) = noting.reached.note(data) {
             tracing::warn!(
                 %error,
@@ -338,14 +339,19 @@ impl Noting {
         noting
     }
 
+    /// A host goes on from here. A command that opens a journal doesn't, whatever it writes: what it was told to do next may
+    /// be to put another backup in its place.
+    pub fn goes_on(&mut self) {
+        self.is_gone_on_with = true;
+    }
+
     /// It has come so far.
     pub fn reached(&mut self, at: Position) {
         if at > self.reached.at {
             self.reached.at = at;
             // A disk that takes nothing shows in what is written to the log.
             let _ = self.reached.note(&self.data);
-            // Only now: whoever merely opened a journal (to back it up, say) has nothing that another backup would lack.
-            if !std::mem::replace(&mut self.has_gone_on, true) {
+            if std::mem::take(&mut self.is_gone_on_with) {
                 Accepted::forget(&self.data);
             }
         }

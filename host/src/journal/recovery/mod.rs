@@ -348,6 +348,10 @@ fn must_be_accepted(outlook: &Outlook, way: &Way, doubt: Option<&str>, terms: Te
             format!("{lacks} batches that were acknowledged are missing from that{why}")
         }
     };
+    let lacks = match way.lacks_ever - way.lacks {
+        0 => lacks,
+        given_up => format!("{lacks}; {given_up} that are missing from it were given up earlier"),
+    };
     // One that was left for another has nothing that is missed.
     let was_left = |log: &LogFile| {
         let known = outlook.known.as_ref();

@@ -15,6 +15,7 @@ use crate::grief::{Part, contained};
 use super::entry::{Entry, Position};
 use super::error::{JournalError, Trouble};
 use super::log::{Log, LogId, SqliteLog};
+use super::outbox::{self, OutboxRow};
 use super::record::Outcome;
 use super::recovery::{self, Lineage, RunId};
 use super::texts::{self, Indexed};
@@ -317,6 +318,16 @@ impl SqliteViews {
             tables.execute("UPDATE position SET log = NULL, was_stopped = 1", []).map(drop)
         })?;
         Ok(replies)
+    }
+
+    /// What is to be done yet, and of which nobody knows whether it is done.
+    ///
+    /// # Errors
+    /// [`JournalError`]: it can't be read.
+    pub fn in_doubt(&self) -> Result<Vec<OutboxRow>> {
+        let mut open = outbox::open(&self.connection)?;
+        open.retain(|row| row.attempting);
+        Ok(open)
     }
 
     /// From here on so many batches are lost, and they come to be without these.

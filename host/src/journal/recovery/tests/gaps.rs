@@ -203,6 +203,12 @@ async fn a_log_that_has_forgotten_its_newest_run_or_its_name_is_known_by_its_tab
     }
 }
 
+fn a_reply_waits(data: &Path) {
+    let waits = "INSERT INTO outbox (target, kind, ordering_key, idempotency_key, conversation, reference, payload)
+                 VALUES ('channel/sms', 'reply', 'a', zeroblob(16), zeroblob(16), 'a', x'00')";
+    Connection::open(data.join(FILES[0])).unwrap().execute(waits, []).unwrap();
+}
+
 /// Replies of which nobody knows whether they have gone out.
 fn in_doubt(data: &Path) -> Vec<bool> {
     let tables = Connection::open(data.join(FILES[0])).unwrap();
@@ -215,10 +221,7 @@ fn in_doubt(data: &Path) -> Vec<bool> {
 #[tokio::test]
 async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
     let mut life = Life::at_rest(10).await;
-    let data = life.data();
-    let waits = "INSERT INTO outbox (target, kind, ordering_key, idempotency_key, conversation, reference, payload)
-                 VALUES ('channel/sms', 'reply', 'a', x'00', x'00', 'a', x'00')";
-    Connection::open(data.join(FILES[0])).unwrap().execute(waits, []).unwrap();
+    a_reply_waits(&life.data());
     for _ in 0..2 {
         life.open();
         life.says(10).await;
@@ -256,12 +259,9 @@ async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
     let data = folder.path();
     restore(data, &backups[0], ACCEPTS, 1).unwrap();
     let journal = Journal::open(data).unwrap();
-    journal.write_now(said(999)).await.unwrap();
+    journal.goes_on();
+    journal.write_now(Record::SendEnds { row: 1 }).await.unwrap();
     journal.stop();
-    Connection::open(data.join(FILES[0]))
-        .unwrap()
-        .execute("UPDATE outbox SET attempting = 0", [])
-        .unwrap();
     let newest = tempfile::tempdir().unwrap();
     let newest = newest.path().join("newest.sqlite");
     backup(data, &newest).unwrap();
@@ -271,11 +271,38 @@ async fn a_loss_that_was_accepted_is_one_for_whoever_recovers_once_more() {
 
 // OPS-03 OPS-10
 #[tokio::test]
+async fn replies_in_doubt_stay_so_whatever_is_put_below_the_log_that_goes_on() {
+    let mut life = Life::at_rest(10).await;
+    a_reply_waits(&life.data());
+    life.open();
+    life.says(10).await;
+    life.backs_up();
+    life.says(10).await;
+    life.stop();
+    let (from, _) = life.backups[0].clone();
+    // The disk is lost; then somebody goes on, a command or a host, and the same backup is put in place once more.
+    for is_a_host in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        restore(data, &from, ACCEPTS, 1).unwrap();
+        let journal = Journal::open(data).unwrap();
+        if is_a_host {
+            journal.goes_on();
+        }
+        journal.write_now(said(999)).await.unwrap();
+        journal.stop();
+        let again = restore(data, &from, Terms::default(), 2).unwrap();
+        let context = format!("a host: {is_a_host}; {again:?}");
+        assert_eq!(in_doubt(data), [true], "{context}");
+        assert_eq!(again.may_lack, !is_a_host, "{context}");
+    }
+}
+
+// OPS-03 OPS-10
+#[tokio::test]
 async fn a_loss_that_was_accepted_is_one_when_the_command_was_killed_in_its_midst() {
     let mut life = Life::at_rest(10).await;
-    let waits = "INSERT INTO outbox (target, kind, ordering_key, idempotency_key, conversation, reference, payload)
-                 VALUES ('channel/sms', 'reply', 'a', x'00', x'00', 'a', x'00')";
-    Connection::open(life.data().join(FILES[0])).unwrap().execute(waits, []).unwrap();
+    a_reply_waits(&life.data());
     for _ in 0..2 {
         life.open();
         life.says(10).await;

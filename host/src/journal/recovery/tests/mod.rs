@@ -98,7 +98,9 @@ impl Life {
 
     fn open(&mut self) {
         std::fs::create_dir_all(self.data()).unwrap();
-        self.journal = Some(Journal::open(&self.data()).unwrap());
+        let journal = Journal::open(&self.data()).unwrap();
+        journal.goes_on();
+        self.journal = Some(journal);
     }
 
     async fn says(&mut self, count: u32) {
