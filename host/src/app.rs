@@ -19,7 +19,7 @@ use crate::keeping;
 use crate::leavers;
 use crate::lock::{self, FolderLock};
 use crate::outbox::{self, Backlog};
-use crate::plugin;
+use crate::plugin::Swaps;
 use crate::reload::{self, Reloader};
 use crate::watch;
 
@@ -94,7 +94,6 @@ impl Host {
             Err(error) => return Err(unusable(error)),
         }
         let journal = Journal::open(&data).map_err(unusable)?;
-        journal.goes_on();
 
         let began = Instant::now();
         let reader = Reader::open(&data).map_err(unusable)?;
@@ -121,7 +120,8 @@ impl Host {
             workers,
         ));
         directory.erased.read(&directory.journal).await.map_err(unusable)?;
-        let problems = plugin::load_all(&directory, &data).await?;
+        let swaps = Arc::new(Swaps::new(&directory, &data)?);
+        let problems = swaps.start().await;
         if options.strict && !problems.is_empty() {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
             return Err(NotLoaded(list.join("\n")).into());
@@ -138,8 +138,9 @@ impl Host {
             actix::spawn(Directory::supervised(weak, "the outbox", run));
         });
         arbiters.push(sending);
+        let routing = arbiters[0].handle();
         let reloader =
-            Arc::new(Reloader::new(directory.clone(), arbiters[0].handle(), data.clone()));
+            Arc::new(Reloader::new(directory.clone(), routing, swaps.clone(), data.clone()));
         let wanted = directory.config().host.limits.connections;
         if room < wanted as usize {
             tracing::warn!(
@@ -196,7 +197,9 @@ impl Host {
         actix::spawn(Directory::supervised(weak.clone(), "the sign of life", alive));
         let leaving = leavers::watch(directory.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the watch for those who leave", leaving));
-        let errands = errands::serve(errands, directory.clone());
+        let swapping = swaps.watch();
+        actix::spawn(Directory::supervised(weak.clone(), "the watch over plugins", swapping));
+        let errands = errands::serve(errands, directory.clone(), reloader.clone());
         actix::spawn(Directory::supervised(weak.clone(), "the door for commands", errands));
         let own = directory.clone();
         let watchers = async move { own.board.tell_watchers().await };
@@ -208,6 +211,7 @@ impl Host {
         actix::spawn(Directory::supervised(weak, "the journal's watch", journal));
         reload::watch(reloader);
         directory.look_at_outbox_again();
+        directory.journal.goes_on();
         Ok(Self {
             directory,
             problems,

@@ -1,5 +1,5 @@
-//! What a command (`cordboard agent token`) wants written while a host runs: the host writes it, for a journal
-//! has one writer. They meet at a socket in the data folder, so whoever may use the folder may use it.
+//! What a command wants of a host that runs: something written (`cordboard agent token`), for a journal has one writer, or
+//! its configuration read again. They meet at a socket in the data folder, so whoever may use the folder may use it.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -16,6 +16,7 @@ use crate::actors::Directory;
 use crate::clock;
 use crate::journal::{JournalError, Record, Records, Trouble, Written};
 use crate::keeping;
+use crate::reload::Reloader;
 
 const NAME: &str = "host.sock";
 /// The most bytes of a record or of an answer.
@@ -26,6 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FRAME_WITHIN: Duration = Duration::from_secs(1);
 /// Connections at a time.
 const AT_ONCE: usize = 16;
+
+/// What a command may want.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Wanted<R> {
+    /// This is to be written. The answer is what became of it.
+    Write(R),
+    /// The configuration is to be read again. The answer says what has changed, or why not, in words.
+    Reload,
+}
 
 /// A folder's socket, by a path that is short enough for one.
 struct Place {
@@ -68,8 +78,8 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Writes what commands hand in, as long as the host runs.
-pub async fn serve(mut listener: UnixListener, directory: Arc<Directory>) {
+/// Does what commands want, as long as the host runs.
+pub async fn serve(mut listener: UnixListener, directory: Arc<Directory>, reloader: Arc<Reloader>) {
     /// A socket that somebody has deleted is made anew.
     const LOOK_EVERY: Duration = Duration::from_secs(2);
     let data = directory.config().host.data.clone();
@@ -83,11 +93,11 @@ pub async fn serve(mut listener: UnixListener, directory: Arc<Directory>) {
                 Err(error) => tracing::warn!(%error, "commands can't reach the host"),
             },
             Ok(Ok((stream, _))) => {
-                let directory = directory.clone();
+                let (directory, reloader) = (directory.clone(), reloader.clone());
                 actix::spawn(async move {
                     let _place = place;
-                    if let Err(error) = answer(stream, &directory).await {
-                        tracing::warn!(%error, "a command that wanted something written couldn't be answered");
+                    if let Err(error) = answer(stream, &directory, reloader).await {
+                        tracing::warn!(%error, "a command that wanted something couldn't be answered");
                     }
                 });
             }
@@ -99,13 +109,28 @@ pub async fn serve(mut listener: UnixListener, directory: Arc<Directory>) {
     }
 }
 
-async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()> {
+async fn answer(
+    mut stream: UnixStream,
+    directory: &Directory,
+    reloader: Arc<Reloader>,
+) -> io::Result<()> {
     let received = tokio::time::timeout(FRAME_WITHIN, receive(&mut stream)).await;
-    let (until, record): (i64, Record) = received??;
+    let (until, wanted): (i64, Wanted<Record>) = received??;
     if clock::now().0 > until {
         // Whoever wanted it has been told that nothing came of it.
         return Err(io::Error::other("it came too late"));
     }
+    let record = match wanted {
+        Wanted::Write(record) => record,
+        Wanted::Reload => {
+            let reloading = move || match reloader.reload("command") {
+                Ok(change) => Ok(change.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let said = tokio::task::spawn_blocking(reloading).await.map_err(io::Error::other)?;
+            return send(&mut stream, &short(said)).await;
+        }
+    };
     let written = match record {
         // Whoever waits for this sees all that was taken before.
         Record::Access(_) | Record::Audit { .. } | Record::Barrier => {
@@ -119,6 +144,13 @@ async fn answer(mut stream: UnixStream, directory: &Directory) -> io::Result<()>
     // Whoever holds a connection open looks again.
     directory.authority.send_replace(());
     send(&mut stream, &written).await
+}
+
+/// As much of it as fits.
+fn short(said: Result<String, String>) -> Result<String, String> {
+    const MOST: usize = 10_000;
+    let cut = |text: String| text.chars().take(MOST).collect();
+    said.map(cut).map_err(cut)
 }
 
 /// Of a customer nothing is to be left, wherever the host has it (SEC-04).
@@ -146,7 +178,30 @@ impl OfHost {
         Self { data: data.to_owned() }
     }
 
+    /// Has it read its configuration again: what has changed, in words, or why not.
+    ///
+    /// # Errors
+    /// No host answers.
+    pub async fn reload(&self) -> io::Result<Result<String, String>> {
+        // Each plugin that differs may take this long to be tried out, and to open.
+        const PATIENCE: Duration = Duration::from_secs(300);
+        self.ask(&Wanted::<&Record>::Reload, PATIENCE).await
+    }
+
     async fn hand_in(&self, record: &Record) -> io::Result<Written> {
+        let patience = match record {
+            // It may have much to remove.
+            Record::CustomerErased { .. } => 30 * PATIENCE,
+            _ => PATIENCE,
+        };
+        self.ask(&Wanted::Write(record), patience).await
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        wanted: &Wanted<&Record>,
+        patience: Duration,
+    ) -> io::Result<T> {
         /// A host that starts opens its socket last.
         const STARTING: Duration = Duration::from_secs(5);
         const PAUSE: Duration = Duration::from_millis(50);
@@ -161,12 +216,7 @@ impl OfHost {
         };
         let mut stream = tokio::time::timeout(STARTING, connected).await?;
         let until = clock::now().0 + i64::try_from((PATIENCE / 2).as_millis()).unwrap_or(i64::MAX);
-        send(&mut stream, &(until, record)).await?;
-        let patience = match record {
-            // It may have much to remove.
-            Record::CustomerErased { .. } => 30 * PATIENCE,
-            _ => PATIENCE,
-        };
+        send(&mut stream, &(until, wanted)).await?;
         let answer = tokio::time::timeout(patience, receive(&mut stream)).await;
         answer.map_err(|_| io::Error::other("timed out; it may be done yet"))?
     }

@@ -1,7 +1,8 @@
 //! The configuration is read again when a file of it changes, on SIGHUP, and when an administrator
 //! asks (ROUTE-17). One that is wrong changes nothing; what was in force stays in force.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,15 +12,18 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::actors::{Change, Counter, Directory, HalfWay, reconfigure};
-use crate::config::{self, ChannelConfig, Config, ConfigErrors, Problem, StrategyConfig};
+use crate::config::{self, Config, ConfigErrors, Problem};
 use crate::http::audit::{self, Noted};
 use crate::journal::{JournalError, Reader};
-use crate::plugin::{self, Loader, Services};
+use crate::plugin::Swaps;
 
 /// Editors write a file in several steps: so long nothing more may happen to it.
 const SETTLED: Duration = Duration::from_millis(100);
 /// But for no longer than this.
 const MOST_UNSETTLED: Duration = Duration::from_secs(1);
+
+/// Who has changed it, where nobody says so.
+const FILES: &str = "files";
 
 /// Why not, or not all, was changed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,7 @@ pub enum ReloadError {
 pub struct Reloader {
     directory: Arc<Directory>,
     routing: ArbiterHandle,
+    swaps: Arc<Swaps>,
     root: PathBuf,
     data: PathBuf,
     /// What was wrong the last time.
@@ -62,7 +67,12 @@ pub struct Reloader {
 
 impl Reloader {
     /// For a host that runs.
-    pub fn new(directory: Arc<Directory>, routing: ArbiterHandle, data: PathBuf) -> Self {
+    pub fn new(
+        directory: Arc<Directory>,
+        routing: ArbiterHandle,
+        swaps: Arc<Swaps>,
+        data: PathBuf,
+    ) -> Self {
         let started = directory.config();
         let (root, waits) = (started.root.clone(), Mutex::default());
         let (problems, changing) = (Mutex::default(), Mutex::default());
@@ -70,6 +80,7 @@ impl Reloader {
         Self {
             directory,
             routing,
+            swaps,
             root,
             data,
             problems,
@@ -95,13 +106,18 @@ impl Reloader {
         const MOST_WAITING: usize = 4;
         let _waiting = self.waiting.count_below(MOST_WAITING).ok_or(ReloadError::Busy)?;
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let loaded = config::load(&self.root).and_then(|new| self.checked(new));
+        let loaded = config::load(&self.root).and_then(|new| {
+            // Somebody who asks may have put right what no file shows.
+            let tries_again = by != FILES;
+            let prepared = self.swaps.prepare(&new, tries_again)?;
+            Ok((new, prepared))
+        });
         let problems = loaded.as_ref().err().map(|errors| errors.0.clone()).unwrap_or_default();
         let mut known = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         let were = std::mem::replace(&mut *known, problems);
         drop(known);
         self.directory.board.changed();
-        let new = loaded.map_err(ReloadError::Wrong)?;
+        let (new, prepared) = loaded.map_err(ReloadError::Wrong)?;
         if !were.is_empty() {
             tracing::info!("the configuration is right again");
         }
@@ -109,8 +125,13 @@ impl Reloader {
         journal.wait_until_caught_up().map_err(ReloadError::Unreadable)?;
         let reader = Reader::open(&self.data).map_err(ReloadError::Unreadable)?;
         let unfinished = self.unfinished.swap(true, Ordering::AcqRel);
-        let changed =
-            reconfigure(&self.directory, &self.routing, &reader, (&self.started, new), unfinished);
+        let changed = reconfigure(
+            &self.directory,
+            &self.routing,
+            &reader,
+            (&self.started, new, prepared),
+            unfinished,
+        );
         let (change, error) = match changed {
             Ok(change) => (change, None),
             Err(HalfWay { change, error }) => (*change, Some(error)),
@@ -148,40 +169,8 @@ impl Reloader {
         }
     }
 
-    /// What only plugins know to be wrong: channels and strategies that differ from those that run are asked, as
-    /// `cordboard check` does.
-    fn checked(&self, new: Config) -> Result<Config, ConfigErrors> {
-        let as_they_run = |channel: &ChannelConfig| {
-            let known = self.started.channels.iter().find(|known| known.id == channel.id);
-            known.is_some_and(|known| known.opens_as(channel))
-        };
-        let channels: Vec<&ChannelConfig> =
-            new.channels.iter().filter(|channel| !as_they_run(channel)).collect();
-        let is_new = |strategy: &&StrategyConfig| {
-            !self.started.strategies.iter().any(|known| known.opens_as(strategy))
-        };
-        let strategies: Vec<&StrategyConfig> = new.strategies.iter().filter(is_new).collect();
-        if channels.is_empty() && strategies.is_empty() {
-            return Ok(new);
-        }
-        let client = match Services::client() {
-            Ok(client) => client,
-            Err(error) => {
-                tracing::error!(error, "plugins can't be asked about their settings");
-                return Ok(new);
-            }
-        };
-        let cache = self.data.join("plugins");
-        let loader = Loader { cache, root: new.root.clone(), client, access: None };
-        // On a thread that may wait.
-        let mut problems = Vec::new();
-        let asking = plugin::ask(&loader, channels, strategies, |problem| problems.push(problem));
-        tokio::runtime::Handle::current().block_on(asking);
-        if problems.is_empty() { Ok(new) } else { Err(ConfigErrors(problems)) }
-    }
-
     fn reload_and_log(&self) {
-        match self.reload("files") {
+        match self.reload(FILES) {
             // One that is half done has been said.
             Ok(_) | Err(ReloadError::HalfWay(_)) => {}
             Err(error) => tracing::error!("{error}"),
@@ -189,16 +178,24 @@ impl Reloader {
     }
 }
 
-/// Watches the configuration's folders and SIGHUP until the host stops. It looks once at the beginning:
-/// what was saved while the host started was read before, or nobody has heard of it.
+/// Watches the configuration's folders, its plugins' libraries and SIGHUP until the host stops. It looks once at the
+/// beginning: what was saved while the host started was read before, or nobody has heard of it.
 pub fn watch(reloader: Arc<Reloader>) {
     let (sender, mut changed) = mpsc::unbounded_channel();
     let hangups = sender.clone();
+    let directory = Arc::downgrade(&reloader.directory);
+    let is_library = move |path: &PathBuf| {
+        let config = directory.upgrade().map(|directory| directory.config());
+        config.is_some_and(|config| config.plugins().any(|plugin| plugin.library == *path))
+    };
     let on_event = move |event: notify::Result<notify::Event>| {
         // Files of the configuration, and folders, which have no extension. Where Kubernetes mounts a
         // folder, a link by the name of `..data` changes, and with it all files at once.
-        let matters = |path: &PathBuf| {
-            path.extension().is_none_or(|end| end == "ron") || path.ends_with("..data")
+        let matters = |path: &PathBuf| match path.extension() {
+            _ if path.ends_with("..data") => true,
+            Some(end) if end == "so" => is_library(path),
+            Some(end) => end == "ron",
+            None => !path.is_file(),
         };
         let is_change =
             event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(matters));
@@ -246,11 +243,15 @@ pub fn watch(reloader: Arc<Reloader>) {
 }
 
 /// Each folder by itself, so that the journal may lie among them: it is written to all the time, and
-/// each write would be told here.
+/// each write would be told here. And those of libraries.
 fn watch_folders(watcher: &mut impl Watcher, reloader: &Reloader) -> notify::Result<()> {
-    for folder in config::folders(&reloader.root)? {
+    let config = reloader.directory.config();
+    let libraries = config.plugins().filter_map(|plugin| plugin.library.parent());
+    let libraries: BTreeSet<&Path> = libraries.filter(|folder| folder.is_dir()).collect();
+    let folders = config::folders(&reloader.root)?;
+    for folder in folders.iter().map(PathBuf::as_path).chain(libraries) {
         if folder != reloader.data {
-            watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }
     }
     Ok(())

@@ -17,6 +17,11 @@ use crate::messages::{
 ///
 /// Calls come from many threads at once; the host keeps order where order matters (one conversation
 /// sends one message at a time).
+///
+/// There may be two instances of one channel at a time: after a change of its settings, its secrets or its library the new
+/// one is opened beside the old one and takes its calls; the old one ends those that it has, and is closed a while later.
+/// For that while it is given webhooks that the new one doesn't take for authentic, or doesn't understand: a provider that
+/// signs with other credentials by now has had some on their way.
 pub trait Channel: Sized + Send + Sync + 'static {
     /// The channel's settings, as they stand in the operator's RON file.
     type Config: DeserializeOwned + JsonSchema + Send;
@@ -45,5 +50,11 @@ pub trait Channel: Sized + Send + Sync + 'static {
     /// Whether the channel can do its work; called after opening. Good unless it says otherwise.
     fn health(&self) -> impl Future<Output = Health> + Send {
         async { Health { ok: true, message: "ready".to_owned() } }
+    }
+
+    /// Ends what it has begun: another instance has taken its place, or its channel is gone. No call is in flight, and none
+    /// comes after this; it has five seconds.
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        async {}
     }
 }

@@ -98,4 +98,10 @@ pub trait Strategy: Sized + Send + Sync + 'static {
     /// The names of candidates, best first. Those that are left out get the item only if none of
     /// the named can have it.
     fn rank(&self, request: RankRequest) -> impl Future<Output = Vec<String>> + Send;
+
+    /// Ends what it has begun: another instance has taken its place, or it isn't configured any more. No call is in flight,
+    /// and none comes after this; it has five seconds.
+    fn close(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }

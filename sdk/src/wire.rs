@@ -17,6 +17,8 @@ pub enum Operation {
     Health,
     /// [`crate::Strategy::rank`].
     Rank,
+    /// [`crate::Channel::close`], [`crate::Strategy::close`].
+    Close,
 }
 
 impl Operation {
@@ -28,12 +30,13 @@ impl Operation {
             Self::Verify => "verify",
             Self::Health => "health",
             Self::Rank => "rank",
+            Self::Close => "close",
         }
     }
 
     /// The operation of that name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Receive, Self::Send, Self::Verify, Self::Health, Self::Rank]
+        [Self::Receive, Self::Send, Self::Verify, Self::Health, Self::Rank, Self::Close]
             .into_iter()
             .find(|operation| operation.as_str() == name)
     }

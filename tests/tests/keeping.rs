@@ -195,6 +195,16 @@ async fn whoever_wanted_no_messages_gets_none_after_they_were_erased() {
     let (code, text) = setup.run(&["customer", "erase", theirs, "--yes", &config]);
     assert!(code == 0 && text.contains("erased"), "{code} {text}");
     assert_eq!(found(&setup.data(), &needles), Vec::<String>::new());
+    // One that was killed before its end is carried on by whoever asks again.
+    let tables = rusqlite::Connection::open(setup.data().join("journal.sqlite")).unwrap();
+    let half_done = "UPDATE to_scrub SET scrubbed = scrubbed - 1";
+    assert_eq!(tables.execute(half_done, []).unwrap(), 1);
+    drop(tables);
+    let erase = || setup.run(&["customer", "erase", theirs, "--yes", &config]);
+    let (code, text) = erase();
+    assert!(code == 0 && text.contains("is carried on"), "{code} {text}");
+    let (code, text) = erase();
+    assert!(code == 1 && text.contains("nothing is kept"), "{code} {text}");
 }
 
 // SEC-04

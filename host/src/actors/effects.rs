@@ -162,7 +162,7 @@ impl Ways for Carrying<'_> {
     }
 
     fn judge(&mut self, judgement: Box<Judgement>) {
-        self.directory.plugins.strategies.judge(self.directory, *judgement);
+        self.directory.plugins.judge(self.directory, *judgement);
     }
 
     fn alert(&mut self, alert: Alert) {

@@ -49,6 +49,11 @@ impl InForce {
         self.channels.insert(channel, settings);
     }
 
+    /// Its conversations go by their workstream from now on.
+    pub(super) fn remove_channel(&self, channel: &ChannelId) {
+        self.channels.remove(channel);
+    }
+
     /// What new conversations of a channel go by; `None`: there is no such channel.
     pub(super) fn of_channel(&self, channel: &ChannelId) -> Option<Arc<Workstream>> {
         self.channels.get(channel).map(|settings| settings.clone())

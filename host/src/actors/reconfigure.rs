@@ -27,7 +27,7 @@ use crate::config::{
 };
 use crate::grief::provoked_error;
 use crate::journal::{JournalError, Reader, Trouble};
-use crate::plugin::Plugins;
+use crate::plugin::Prepared;
 
 /// What a change did.
 #[derive(Clone, Debug, Default, Serialize, utoipa::ToSchema)]
@@ -38,8 +38,11 @@ pub struct Change {
     pub agents: Vec<String>,
     /// Workstreams whose settings or rules differ.
     pub workstreams: Vec<String>,
-    /// Channels whose conversations go by other settings now: the workstream's, hours, language.
+    /// Channels whose conversations go by other settings now: the workstream's, hours, language. Those that are new or
+    /// gone, too.
     pub channels: Vec<String>,
+    /// Plugins of channels and strategies that are others now, new, or gone, in a sentence each.
+    pub plugins: Vec<String>,
     /// What differs but takes a restart, in a sentence each.
     pub after_restart: Vec<String>,
     /// Who may other things than before: agents' roles, roles' permissions, in a sentence each.
@@ -66,6 +69,7 @@ impl std::fmt::Display for Change {
             ("agents", &self.agents),
             ("workstreams", &self.workstreams),
             ("channels", &self.channels),
+            ("plugins", &self.plugins),
             ("access", &self.access),
             ("retention", &self.retention),
             ("settings", &self.settings),
@@ -90,6 +94,7 @@ impl Change {
             && self.agents.is_empty()
             && self.workstreams.is_empty()
             && self.channels.is_empty()
+            && self.plugins.is_empty()
             && self.access.is_empty()
             && self.retention.is_empty()
             && self.settings.is_empty()
@@ -101,7 +106,8 @@ impl Change {
 /// been classified anew, nothing is given out: or a newer item would go by the new settings before an
 /// older one that still goes by the old.
 ///
-/// `started`: what the host was started with, and goes by in what takes a restart. `unfinished`: the last change couldn't tell the open conversations, so all of them are told now.
+/// `started`: what the host was started with, and goes by in what takes a restart; with the plugins that were opened for
+/// the new one. `unfinished`: the last change couldn't tell the open conversations, so all of them are told now.
 ///
 /// # Errors
 /// [`HalfWay`]: the open conversations can't be read; they follow their new settings only when something
@@ -110,16 +116,13 @@ pub fn reconfigure(
     directory: &Arc<Directory>,
     routing: &ArbiterHandle,
     reader: &Reader,
-    (started, new): (&Config, Config),
+    (started, new, plugins): (&Config, Config, Prepared),
     unfinished: bool,
 ) -> Result<Change, HalfWay> {
     let _alone = directory.changing.blocking_lock();
     let old = directory.config();
     let new = Arc::new(new);
-    let mut change = Change {
-        after_restart: needs_restart(started, &new, &directory.plugins),
-        ..Change::default()
-    };
+    let mut change = Change { after_restart: needs_restart(started, &new), ..Change::default() };
     let workstreams = changed_workstreams(&old, &new);
     change.workstreams = workstreams.iter().map(ToString::to_string).collect();
     // Recorded before anything can go by them, as a channel's are.
@@ -135,12 +138,12 @@ pub fn reconfigure(
     );
     change.settings = other_settings(&old, &new);
     directory.authority.send_replace(());
-    let channels: HashSet<&ChannelId> = new
-        .channels
-        .iter()
-        .filter(|channel| update_settings(directory, channel, &new))
-        .map(|channel| &channel.id)
-        .collect();
+    change.plugins = directory.plugins.publish(plugins, &new);
+    let is_gone = |known: &&ChannelConfig| !new.channels.iter().any(|new| new.id == known.id);
+    let gone = old.channels.iter().filter(is_gone);
+    let gone = gone.inspect(|channel| directory.in_force.remove_channel(&channel.id));
+    let other = new.channels.iter().filter(|channel| update_settings(directory, channel, &new));
+    let channels: HashSet<&ChannelId> = gone.chain(other).map(|channel| &channel.id).collect();
     change.channels = channels.iter().map(ToString::to_string).collect();
     change.channels.sort_unstable();
     let moves_items = unfinished || !channels.is_empty() || !workstreams.is_empty();
@@ -396,14 +399,13 @@ fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {
     changed
 }
 
-/// A channel's conversations follow the new settings; the channel itself stays as it was loaded.
-/// Whether they are other ones.
+/// A channel's conversations follow the new settings, and its plugin's limits. Whether they are other ones.
 fn update_settings(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
-    let Some(known) = directory.in_force.of_channel(&channel.id) else { return false };
+    let known = directory.in_force.of_channel(&channel.id);
     let Some(workstream) = config.workstreams.get(&channel.workstream) else { return false };
     let longest = directory.plugins.longest_text(&channel.id);
     let settings = channel_settings(workstream, channel, longest);
-    if settings == known {
+    if known.is_some_and(|known| known == settings) {
         return false;
     }
     directory.set_settings(&channel.id, settings);
@@ -432,6 +434,8 @@ fn other_settings(old: &Config, new: &Config) -> Vec<String> {
     let differ = [
         ("host.proxies", was.proxies != is.proxies),
         ("host.limits", was.limits != is.limits),
+        ("host.swaps", was.swaps != is.swaps),
+        ("host.public_url", was.public_url != is.public_url),
         ("host.sign_ins", was.sign_ins != is.sign_ins),
         ("host.keep_routing_log", was.keep_routing_log != is.keep_routing_log),
         ("presence.labels", old.labels != new.labels),
@@ -440,41 +444,15 @@ fn other_settings(old: &Config, new: &Config) -> Vec<String> {
     differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Channels and addresses are read when the host starts.
-fn needs_restart(old: &Config, new: &Config, plugins: &Plugins) -> Vec<String> {
-    let mut sentences = Vec::new();
-    let of_the_start = |config: &Config| {
-        let mut host = config.host.clone();
-        host.hours = None;
-        // These are looked up whenever they are needed.
-        host.limits = new.host.limits;
-        host.sign_ins = new.host.sign_ins;
-        host.retention = new.host.retention;
-        host.proxies.clone_from(&new.host.proxies);
-        host
-    };
-    if of_the_start(old) != of_the_start(new) {
-        sentences.push("`host` differs: addresses and folders are read at the start".to_owned());
-    }
-    for channel in &new.channels {
-        match old.channels.iter().find(|known| known.id == channel.id) {
-            None => sentences.push(format!("channel {} is new", channel.id)),
-            Some(known) if !known.opens_as(channel) => {
-                sentences.push(format!("channel {} differs", channel.id));
-            }
-            Some(_) if plugins.has_other_secrets(channel, &new.root) => {
-                sentences.push(format!("secrets of channel {} are others now", channel.id));
-            }
-            Some(_) => {}
-        }
-    }
-    for gone in old.channels.iter().filter(|c| !new.channels.iter().any(|n| n.id == c.id)) {
-        sentences.push(format!("channel {} is gone; it goes on until then", gone.id));
-    }
-    let are_as_before = old.strategies.len() == new.strategies.len()
-        && old.strategies.iter().zip(&new.strategies).all(|(old, new)| old.opens_as(new));
-    if !are_as_before {
-        sentences.push("`strategies` differs: plugins are loaded at the start".to_owned());
-    }
-    sentences
+/// Addresses and folders are read when the host starts: they can't be exchanged under those who use them.
+fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let (was, is) = (&old.host, &new.host);
+    let differ = [
+        ("listen", was.listen != is.listen),
+        ("operations", was.operations != is.operations),
+        ("tls", was.tls != is.tls),
+        ("data", was.data != is.data),
+    ];
+    let differ = differ.into_iter().filter(|(_, differs)| *differs);
+    differ.map(|(name, _)| format!("host.{name} differs: it is read at the start")).collect()
 }

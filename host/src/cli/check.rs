@@ -29,7 +29,7 @@ pub async fn check(folder: &Path) -> anyhow::Result<ExitCode> {
         print::problem(&problem);
         wrong += 1;
     };
-    plugin::ask(&loader, &config.channels, &config.strategies, found).await;
+    plugin::ask(&loader, config.plugins(), found).await;
     if let Some(why) = config.host.tls.as_ref().and_then(|tls| http::check_tls(tls).err()) {
         print::failure(&format!("host.tls: {why}"));
         wrong += 1;

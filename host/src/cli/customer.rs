@@ -77,6 +77,14 @@ async fn erase(
     let (_, kept) = kept(keeper, data, whose).await?;
     let ids = match keeping::to_erase(&kept) {
         Ok(ids) => ids,
+        Err(NotErased::Nothing) if yes && Reader::open(data)?.to_scrub()?.is_some() => {
+            let left = left(keeper, data).await?;
+            print::success(
+                "nothing is kept of this customer; a command of before that didn't come to its end is carried on",
+            );
+            left.iter().for_each(|sentence| println!("  {sentence}"));
+            return Ok(ExitCode::SUCCESS);
+        }
         Err(why) => {
             print::failure(&why.to_string());
             return Ok(ExitCode::from(WRONG));
@@ -95,11 +103,7 @@ async fn erase(
             return Ok(ExitCode::from(WRONG));
         }
     };
-    let left = match keeper {
-        Keeper::Own { journal, .. } => keeping::scrub(journal, data).await,
-        // It has done so itself, or does as soon as nobody reads an older state.
-        Keeper::Host(_) => keeping::left_by_host(&Reader::open(data)?, data)?,
-    };
+    let left = left(keeper, data).await?;
     let traces =
         if left.is_empty() { ", and every trace of who it was" } else { "; what is left:" };
     print::success(&format!("{count} conversations erased{traces}"));
@@ -110,6 +114,15 @@ async fn erase(
         "  backups from before still hold it, and the log doesn't go on where they end any more: make a new one now"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Removes what files still hold of what was erased; where that isn't done, or can't be.
+async fn left(keeper: &Keeper, data: &Path) -> anyhow::Result<Vec<String>> {
+    Ok(match keeper {
+        Keeper::Own { journal, .. } => keeping::scrub(journal, data).await,
+        // It has done so itself, or does as soon as nobody reads an older state.
+        Keeper::Host(_) => keeping::left_by_host(&Reader::open(data)?, data)?,
+    })
 }
 
 /// Which conversations, not whose: that is to be forgotten.

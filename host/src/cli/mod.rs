@@ -7,6 +7,7 @@ mod journal;
 mod keeper;
 mod plugin;
 mod print;
+mod reload;
 mod replay;
 mod run;
 mod simulate;
@@ -35,6 +36,8 @@ pub struct Cli {
 enum Command {
     /// Start the host and keep it running until Ctrl-C or SIGTERM
     Run(RunArgs),
+    /// Have the running host read its configuration, plugins and secrets again, and put in force what differs
+    Reload(ConfigArg),
     /// Check a configuration and its plugins; report every error with file, line and column
     Check(ConfigArg),
     /// Play traffic against a configuration in virtual time: waits, service level, occupancy
@@ -333,6 +336,7 @@ pub fn main(cli: Cli) -> ExitCode {
     let result = system.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(args).await,
+            Command::Reload(arg) => reload::reload(&arg.config).await,
             Command::Check(arg) => check::check(&arg.config).await,
             Command::Simulate(args) => simulate::run(&args),
             Command::Replay { data } => replay::run(&data),

@@ -17,13 +17,13 @@ pub async fn list(folder: &Path) -> anyhow::Result<ExitCode> {
         }
     };
     let rows = config.channels.iter().map(|channel| {
-        let plugin = match inspect(&channel.library) {
+        let plugin = match inspect(&channel.opens.library) {
             Ok(inspected) => {
                 format!("{} {}", inspected.manifest.name, inspected.manifest.version)
             }
             Err(error) => format!("not loadable: {error}"),
         };
-        let url = format!("{}/hooks/{}", config.host.public_url, channel.id);
+        let url = config.callback_url(channel.id.as_str());
         vec![channel.id.to_string(), url, plugin]
     });
     print::table(&["CHANNEL", "CALLBACK URL", "PLUGIN"], &rows.collect::<Vec<_>>());

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use super::load::Reader;
 use super::ranges::{
     BODY, CONNECTIONS, CONNECTIONS_PER_ADDRESS, JOURNAL_BACKLOG, KEEP_ROUTING_LOG, SCREEN_BACKLOG,
-    SCREEN_PATIENCE, SIGN_IN_IDLE, SIGN_IN_LAST, SIGN_IN_REMOVED,
+    SCREEN_PATIENCE, SIGN_IN_IDLE, SIGN_IN_LAST, SIGN_IN_REMOVED, SWAP_LEAST_FAILURES,
+    SWAP_MOST_FAILING, SWAP_WATCH,
 };
 use super::retention::{HostRetention, HostRetentionTree};
 use super::routing::Known;
@@ -34,6 +35,8 @@ pub struct HostConfig {
     pub sign_ins: SignIns,
     /// What one sender may take of us (OPS-11).
     pub limits: HostLimits,
+    /// How long a plugin that is new in its place is looked at, and what it may do wrong (PLUG-03).
+    pub swaps: Swaps,
     /// Journal, plugin cache.
     pub data: PathBuf,
     /// Where plugins are looked for by name.
@@ -74,6 +77,17 @@ pub struct SignIns {
     pub removed: Span,
 }
 
+/// When a plugin that has taken another's place is taken back (PLUG-03).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Swaps {
+    /// For so long the one of before is kept, and the new one is looked at.
+    pub watch: StdDuration,
+    /// Fewer calls that fail say nothing.
+    pub least_failures: u32,
+    /// Of a hundred calls that many fail.
+    pub most_failing: u32,
+}
+
 /// How much may come in, how long it may take, and how much may wait to go out (OPS-11).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HostLimits {
@@ -110,6 +124,8 @@ pub(super) struct HostTree {
     sign_ins: SignInsTree,
     #[serde(default)]
     limits: LimitsTree,
+    #[serde(default)]
+    swaps: SwapsTree,
     #[serde(default = "default_data")]
     data: PathBuf,
     #[serde(default = "default_plugins")]
@@ -151,6 +167,20 @@ impl Default for SignInsTree {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename = "swaps", deny_unknown_fields, default)]
+struct SwapsTree {
+    watch: Duration,
+    least_failures: u32,
+    most_failing: u32,
+}
+
+impl Default for SwapsTree {
+    fn default() -> Self {
+        Self { watch: Duration(Span::seconds(30)), least_failures: 5, most_failing: 50 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename = "limits", deny_unknown_fields, default)]
 struct LimitsTree {
     connections: u32,
@@ -188,6 +218,7 @@ impl Default for HostTree {
             proxies: Vec::new(),
             sign_ins: SignInsTree::default(),
             limits: LimitsTree::default(),
+            swaps: SwapsTree::default(),
             data: default_data(),
             plugins: default_plugins(),
             hours: None,
@@ -243,6 +274,11 @@ impl Reader {
                 screen_backlog: limits.screen_backlog as usize,
                 journal_backlog: limits.journal_backlog as usize,
             },
+            swaps: Swaps {
+                watch: tree.swaps.watch.into(),
+                least_failures: tree.swaps.least_failures,
+                most_failing: tree.swaps.most_failing,
+            },
             data: root.join(&tree.data),
             plugins: root.join(&tree.plugins),
             hours: tree.hours,
@@ -271,11 +307,18 @@ impl Reader {
             self.check_number(source, &format!("host.limits.{name}"), value, range);
         }
         for (name, value, range) in [
+            ("least_failures", tree.swaps.least_failures, SWAP_LEAST_FAILURES),
+            ("most_failing", tree.swaps.most_failing, SWAP_MOST_FAILING),
+        ] {
+            self.check_number(source, &format!("host.swaps.{name}"), value, range);
+        }
+        for (name, value, range) in [
             ("limits.body", limits.body, BODY),
             ("limits.screen_patience", limits.screen_patience, SCREEN_PATIENCE),
             ("sign_ins.last", tree.sign_ins.last, SIGN_IN_LAST),
             ("sign_ins.idle", tree.sign_ins.idle, SIGN_IN_IDLE),
             ("sign_ins.removed", tree.sign_ins.removed, SIGN_IN_REMOVED),
+            ("swaps.watch", tree.swaps.watch, SWAP_WATCH),
         ] {
             self.check_time(source, &format!("host.{name}"), Some(value), range);
         }

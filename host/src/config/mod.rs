@@ -15,11 +15,11 @@ mod rules;
 mod tree;
 
 pub use files::{folders, read_whole};
-pub use host::{HostConfig, HostLimits, SignIns, TlsFiles};
+pub use host::{HostConfig, HostLimits, SignIns, Swaps, TlsFiles};
 pub use load::{ConfigErrors, is_name, load, place_in_file};
 pub use model::{
-    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, QueueConfig, SecretSource,
-    StrategyConfig,
+    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, PluginConfig, PluginKind,
+    QueueConfig, SecretSource, StrategyConfig,
 };
 pub use permissions::{Permission, Role};
 pub use retention::{HostRetention, Retention, changes as retention_changes};

@@ -78,10 +78,32 @@ pub struct LabelConfig {
     pub status: BaseStatus,
 }
 
-/// A strategy plugin.
+/// What a plugin can be (PLUG-01): each has its own part of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PluginKind {
+    /// Messages come and go through it.
+    Channel,
+    /// It says whom a queue offers something first (ROUTE-05).
+    Strategy,
+}
+
+impl PluginKind {
+    /// As a manifest says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Strategy => "strategy",
+        }
+    }
+}
+
+/// What a plugin is opened with, whatever kind it is of.
 #[derive(Clone, PartialEq, Debug)]
-pub struct StrategyConfig {
-    /// The name that queues refer to.
+pub struct PluginConfig {
+    /// What it has to be.
+    pub kind: PluginKind,
+    /// Of the channel, or whatever it is.
     pub id: String,
     /// The plugin's name, if it is looked for by that.
     pub plugin: Option<String>,
@@ -91,28 +113,37 @@ pub struct StrategyConfig {
     pub sha256: Option<String>,
     /// The plugin's own settings.
     pub config: serde_json::Value,
-    /// Where it stands.
+    /// Where its secrets come from.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Hosts beside those of the manifest, as `name` or `name:port`.
+    pub allow_hosts: Vec<String>,
+    /// The longest text that it is to take, where somebody relies on that (CH-11).
+    pub max_text: Option<u32>,
+    /// File and path of the setting, for errors that only the plugin finds.
     pub place: Location,
 }
 
-impl StrategyConfig {
-    /// As the loader takes it: like a channel that nobody writes to.
-    pub fn as_plugin(&self) -> ChannelConfig {
-        ChannelConfig {
-            id: ChannelId::from(self.id.as_str()),
-            plugin: self.plugin.clone(),
-            library: self.library.clone(),
-            sha256: self.sha256.clone(),
-            workstream: WorkstreamId::from(""),
-            config: self.config.clone(),
-            secrets: BTreeMap::new(),
-            allow_hosts: Vec::new(),
-            language: String::new(),
-            hours: None,
-            max_text: None,
-            place: self.place.clone(),
-        }
+impl PluginConfig {
+    /// The settings in which it differs from another, by their names; none: what was opened for the one does for the other.
+    pub fn differs_from(&self, other: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("plugin", self.plugin != other.plugin || self.library != other.library),
+            ("sha256", self.sha256 != other.sha256),
+            ("config", self.config != other.config),
+            ("secrets", self.secrets != other.secrets),
+            ("allow_hosts", self.allow_hosts != other.allow_hosts),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
+}
+
+/// A strategy plugin.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StrategyConfig {
+    /// The name that queues refer to.
+    pub id: String,
+    /// The plugin.
+    pub opens: PluginConfig,
 }
 
 /// One channel.
@@ -120,49 +151,28 @@ impl StrategyConfig {
 pub struct ChannelConfig {
     /// Its name.
     pub id: ChannelId,
-    /// The plugin's name, if it is looked for by that.
-    pub plugin: Option<String>,
-    /// The plugin's library.
-    pub library: PathBuf,
-    /// The only content that may be loaded (PLUG-07), in hexadecimal.
-    pub sha256: Option<String>,
+    /// Its plugin.
+    pub opens: PluginConfig,
     /// Its workstream.
     pub workstream: WorkstreamId,
-    /// The plugin's own settings.
-    pub config: serde_json::Value,
-    /// Where its secrets come from.
-    pub secrets: BTreeMap<String, SecretSource>,
-    /// Hosts beside those of the manifest, as `name` or `name:port`.
-    pub allow_hosts: Vec<String>,
     /// Of customers who haven't said theirs, as `de`.
     pub language: String,
     /// Hours that count where a queue has none of its own.
     pub hours: Option<HoursId>,
     /// The most characters of a text, where it is to be less than the plugin takes (CH-11).
     pub max_text: Option<u32>,
-    /// File and path of the setting, for errors that only the plugin finds.
-    pub place: Location,
 }
 
-impl ChannelConfig {
-    /// Whether a plugin that was opened for the one does for the other.
-    pub fn opens_as(&self, other: &Self) -> bool {
-        let own = Self {
-            workstream: other.workstream.clone(),
-            language: other.language.clone(),
-            hours: other.hours.clone(),
-            max_text: other.max_text,
-            place: other.place.clone(),
-            ..self.clone()
-        };
-        own == *other
+impl Config {
+    /// All plugins that it names.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginConfig> {
+        let channels = self.channels.iter().map(|channel| &channel.opens);
+        channels.chain(self.strategies.iter().map(|strategy| &strategy.opens))
     }
-}
 
-impl StrategyConfig {
-    /// Whether a plugin that was opened for the one does for the other.
-    pub fn opens_as(&self, other: &Self) -> bool {
-        Self { place: other.place.clone(), ..self.clone() } == *other
+    /// What providers and operators know a channel by (CH-15).
+    pub fn callback_url(&self, channel: &str) -> String {
+        format!("{}/hooks/{channel}", self.host.public_url)
     }
 }
 

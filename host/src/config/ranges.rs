@@ -66,6 +66,12 @@ pub(super) const SCREEN_BACKLOG: Range =
     number("host.limits.screen_backlog", 64 * 1024, 1024 * 1024 * 1024);
 /// OPS-11.
 pub(super) const JOURNAL_BACKLOG: Range = number("host.limits.journal_backlog", 16, 10_000_000);
+/// PLUG-03.
+pub(super) const SWAP_WATCH: Range = time("host.swaps.watch", 0, HOUR);
+/// PLUG-03.
+pub(super) const SWAP_LEAST_FAILURES: Range = number("host.swaps.least_failures", 1, 1_000_000);
+/// PLUG-03.
+pub(super) const SWAP_MOST_FAILING: Range = number("host.swaps.most_failing", 1, 100);
 /// PRES-04.
 pub(super) const GRACE: Range = time("presence.grace", SECOND, HOUR);
 /// PRES-06.
@@ -115,7 +121,7 @@ pub(super) const LONGER_THAN: Range = number("queues.overflow longer_than", 0, 1
 pub(super) const LEVEL: Range = number("skills, levels", 1, 10);
 
 #[cfg(test)]
-const ALL: [Range; 38] = [
+const ALL: [Range; 41] = [
     KEEP_ROUTING_LOG,
     KEEP_MESSAGES,
     KEEP_DECISIONS,
@@ -131,6 +137,9 @@ const ALL: [Range; 38] = [
     BODY,
     SCREEN_PATIENCE,
     SCREEN_BACKLOG,
+    SWAP_WATCH,
+    SWAP_LEAST_FAILURES,
+    SWAP_MOST_FAILING,
     GRACE,
     IDLE_AFTER,
     MISSED_OFFERS,

@@ -14,7 +14,8 @@ use cordboard_core::workstream::Workstream;
 use super::host::HostConfig;
 use super::load::{Placed, Reader, is_name};
 use super::model::{
-    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, QueueConfig, StrategyConfig,
+    AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, PluginConfig, PluginKind,
+    QueueConfig, StrategyConfig,
 };
 use super::permissions::{Permission, Role};
 use super::ranges::{COUNT, GRACE, IDLE_AFTER, MAX_TEXT, MISSED_OFFERS, MOST_LABELS, TOTAL_UNITS};
@@ -85,19 +86,25 @@ impl Reader {
                 self.check_number(source, &format!("{path}.max_text"), characters, MAX_TEXT);
             }
             let file = self.sources[source].file.clone();
-            channels.push(ChannelConfig {
-                id: ChannelId::new(value.id),
+            let opens = PluginConfig {
+                kind: PluginKind::Channel,
+                id: value.id.clone(),
                 plugin: (!value.plugin.contains('/')).then(|| value.plugin.clone()),
                 library: library(root, host, &value.plugin),
                 sha256,
-                workstream,
                 config: settings_or_none(value.config),
                 secrets: value.secrets,
                 allow_hosts: value.allow_hosts,
+                max_text: value.max_text,
+                place: Location { file, path },
+            };
+            channels.push(ChannelConfig {
+                id: ChannelId::new(value.id),
+                opens,
+                workstream,
                 language: value.language.unwrap_or_else(|| "en".to_owned()),
                 hours: hours.or_else(|| host.hours.as_deref().map(HoursId::from)),
                 max_text: value.max_text,
-                place: Location { file, path },
             });
         }
         channels
@@ -118,14 +125,19 @@ impl Reader {
         for Placed { value, source, path } in std::mem::take(&mut self.strategies) {
             self.check_id(source, &path, &value.id, &mut seen);
             let sha256 = self.sha256(source, &path, value.sha256);
-            strategies.push(StrategyConfig {
-                id: value.id,
+            let opens = PluginConfig {
+                kind: PluginKind::Strategy,
+                id: value.id.clone(),
                 plugin: (!value.plugin.contains('/')).then(|| value.plugin.clone()),
                 library: library(root, host, &value.plugin),
                 sha256,
                 config: settings_or_none(value.config),
+                secrets: BTreeMap::new(),
+                allow_hosts: Vec::new(),
+                max_text: None,
                 place: Location { file: self.sources[source].file.clone(), path },
-            });
+            };
+            strategies.push(StrategyConfig { id: value.id, opens });
         }
         strategies
     }

@@ -33,6 +33,10 @@ pub struct ChannelView {
     ok: bool,
     /// Why not.
     problem: Option<String>,
+    /// Why another plugin, or the same with other settings, isn't in its place that should be (PLUG-03).
+    refused: Option<String>,
+    /// It is new in its place: the one of before is kept, and put back if this one fails.
+    on_trial: bool,
     /// Panics of the plugin so far.
     panics: u64,
     /// Webhooks that were not authentic.
@@ -55,8 +59,10 @@ pub async fn channels(web: Data<Web>, caller: Caller) -> Answer<Vec<ChannelView>
             callback_url: slot.callback_url.clone(),
             ok: handle.is_some(),
             problem: slot.state.as_ref().err().cloned(),
-            panics: handle.map_or(0, |h| h.panics()),
-            rejected: handle.map_or(0, |h| h.rejected()),
+            refused: slot.refused().map(str::to_owned),
+            on_trial: slot.is_on_trial(),
+            panics: slot.counters.panics(),
+            rejected: slot.counters.rejected(),
         })
     });
     Ok(Json(views.collect()))

@@ -8,6 +8,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use crate::actors::{Directory, LookAtQueue, QueueView};
 use crate::clock;
 use crate::http::server::Web;
+use crate::plugin::loaded_libraries;
 
 /// The paths.
 pub fn routes(config: &mut ServiceConfig) {
@@ -96,6 +97,29 @@ async fn of_what_grows(directory: &Directory) -> Vec<(String, f64)> {
     files.chain(rows).collect()
 }
 
+/// What each does, and what their exchange leaves behind.
+fn of_plugins(directory: &Directory) -> Vec<(String, f64)> {
+    let plugins = &directory.plugins;
+    let (kept, (libraries, bytes)) = (plugins.kept(), loaded_libraries());
+    let mut further = vec![
+        ("cordboard_plugin_instances{state=\"on_trial\"}".to_owned(), kept.on_trial as f64),
+        ("cordboard_plugin_instances{state=\"draining\"}".to_owned(), kept.draining as f64),
+        ("cordboard_plugin_libraries".to_owned(), libraries as f64),
+        ("cordboard_plugin_libraries_bytes".to_owned(), bytes as f64),
+    ];
+    for (kind, slot) in plugins.slots() {
+        let (label, id) = (kind.as_str(), slot.id());
+        let of = slot.counters.all();
+        further
+            .extend(of.map(|(name, count)| (format!("{name}{{{label}=\"{id}\"}}"), count as f64)));
+        further.extend(slot.counters.swaps().map(|(outcome, count)| {
+            let name = "cordboard_plugin_swaps_total";
+            (format!("{name}{{{label}=\"{id}\",outcome=\"{outcome}\"}}"), count as f64)
+        }));
+    }
+    further
+}
+
 /// Prometheus' text format.
 pub async fn metrics(web: Data<Web>) -> HttpResponse {
     let directory = &web.directory;
@@ -123,18 +147,7 @@ pub async fn metrics(web: Data<Web>) -> HttpResponse {
     }
     further.extend(of_queues(directory).await);
     further.extend(of_what_grows(directory).await);
-    for channel in &directory.config().channels {
-        let Some(Ok(handle)) =
-            directory.plugins.channel(&channel.id).map(|slot| slot.state.clone())
-        else {
-            continue;
-        };
-        let id = &channel.id;
-        let gauge = |name: &str| format!("{name}{{channel=\"{id}\"}}");
-        further.push((gauge("cordboard_plugin_calls_total"), handle.calls() as f64));
-        further.push((gauge("cordboard_plugin_panics_total"), handle.panics() as f64));
-        further.push((gauge("cordboard_webhooks_rejected_total"), handle.rejected() as f64));
-    }
+    further.extend(of_plugins(directory));
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(directory.metrics.render(&further))

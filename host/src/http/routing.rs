@@ -439,7 +439,7 @@ pub struct DeskView {
     colleagues: Vec<Colleague>,
     /// Every queue.
     queues: Vec<DeskQueue>,
-    /// What is wrong with the configuration's files, for supervisors; empty: they are in force.
+    /// What is wrong with the configuration's files, or with plugins that they name, for supervisors; empty: all of it is in force.
     problems: Vec<String>,
 }
 
@@ -468,12 +468,13 @@ pub async fn desk(web: Data<Web>, caller: Caller) -> Answer<DeskView> {
     });
     let sees_problems = caller.may(Permission::Alerts);
     let problems = web.reloader.problems();
+    let problems = problems.iter().map(ToString::to_string).chain(web.directory.plugins.problems());
     Ok(Json(DeskView {
         labels: config.labels.clone(),
         permissions: caller.permissions().collect(),
         colleagues,
         queues: queues.collect(),
-        problems: problems.iter().filter(|_| sees_problems).map(ToString::to_string).collect(),
+        problems: problems.filter(|_| sees_problems).collect(),
     }))
 }
 

@@ -34,7 +34,7 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
         count("overloaded");
         return retry_later("more waits to be written than may");
     }
-    let Ok(handle) = &slot.state else {
+    let Ok(instance) = &slot.state else {
         count("unavailable");
         return retry_later("the channel isn't loaded");
     };
@@ -44,7 +44,7 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
         "" => Cow::Borrowed(slot.callback_url.as_str()),
         query => Cow::Owned(format!("{}?{query}", slot.callback_url)),
     };
-    let headers = request.headers().iter().filter(|(name, _)| handle.looks_at(name.as_str()));
+    let headers = request.headers().iter().filter(|(name, _)| slot.looks_at(name.as_str()));
     let webhook = Webhook {
         method: request.method().as_str(),
         url: &url,
@@ -54,7 +54,7 @@ pub async fn receive(request: HttpRequest, body: Bytes, web: Data<Web>) -> HttpR
             .collect(),
         body: &body,
     };
-    let received = match handle.receive(&webhook).await {
+    let received = match slot.receive(instance, &webhook).await {
         Ok(Ok(received)) => received,
         Ok(Err(sdk::Rejection::NotAuthentic(reason))) => {
             count("rejected");

@@ -19,7 +19,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const LONGEST_ASKED: Duration = Duration::from_secs(15 * 60);
 /// While its taker doesn't work, it is looked at again so often.
 const TAKER_MAY_COME_BACK: Duration = Duration::from_secs(5);
-/// What goes to somebody who isn't configured waits for so long from the start on: an operator may have made a mistake.
+/// What goes to somebody who isn't configured waits for so long from the start on, or since they were taken out: an
+/// operator may have made a mistake.
 const TAKER_MAY_BE_NAMED: Duration = Duration::from_secs(3600);
 
 /// What an attempt means.
@@ -81,18 +82,13 @@ pub(super) async fn settle<E: Errand>(
 async fn attempt<E: Errand>(errand: &E, row: &mut OutboxRow, directory: &Directory) -> Verdict {
     let (with, repeats) = match errand.taker(directory) {
         Taker::There { with, repeats } => (with, repeats),
-        // All are configured at the start.
-        Taker::Unknown(unwanted) if clock::since_start() > TAKER_MAY_BE_NAMED => {
+        Taker::Unknown { since, unwanted } if since > TAKER_MAY_BE_NAMED => {
             return ended(row, unwanted);
         }
-        taker @ (Taker::Unknown(_) | Taker::Away) => {
-            if let Taker::Unknown(Unwanted { code, why }) = taker {
-                directory.complaints.say(
-                    row,
-                    code,
-                    "it waits for an hour from the start on",
-                    Some(&why),
-                );
+        taker @ (Taker::Unknown { .. } | Taker::Away) => {
+            if let Taker::Unknown { unwanted: Unwanted { code, why }, .. } = taker {
+                let waits = "it waits for an hour from then, or from the start, on";
+                directory.complaints.say(row, code, waits, Some(&why));
             }
             unmark_early(row, directory).await;
             return Verdict::Again { after: TAKER_MAY_COME_BACK };

@@ -1,5 +1,7 @@
 //! What one kind of row means. All else is the same for all of them: order, marks, repetitions, waits, limits.
 
+use std::time::Duration;
+
 use cordboard_sdk::SendError;
 
 use crate::actors::{Answer, Directory};
@@ -62,7 +64,12 @@ pub(super) enum Taker<T> {
     /// They are known, and don't work now: an operator is at it.
     Away,
     /// Nobody knows them.
-    Unknown(Unwanted),
+    Unknown {
+        /// For so long.
+        since: Duration,
+        /// What that means, if it stays so.
+        unwanted: Unwanted,
+    },
 }
 
 /// Why something isn't done any more.

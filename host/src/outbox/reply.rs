@@ -13,7 +13,7 @@ use super::errand::{Errand, Fate, Taker, Unwanted};
 use crate::actors::{Answer, Deliver, Directory, To};
 use crate::clock;
 use crate::journal::{Begins, JournalError, OutboxRow, Reply, Settles};
-use crate::plugin::{ChannelHandle, ChannelSlot};
+use crate::plugin::{Instance, Slot};
 
 /// A reply that is on disk.
 pub(super) struct ReplyErrand {
@@ -34,8 +34,8 @@ impl ReplyErrand {
 
 /// A channel's plugin, and how it is configured.
 pub(super) struct Channel {
-    slot: Arc<ChannelSlot>,
-    handle: Arc<ChannelHandle>,
+    slot: Arc<Slot>,
+    instance: Arc<Instance>,
 }
 
 impl Errand for ReplyErrand {
@@ -45,12 +45,14 @@ impl Errand for ReplyErrand {
         let Some(slot) = directory.plugins.channel(&self.thread.channel) else {
             // Whoever wrote it hears that, and nothing of it is kept for good.
             let why = format!("the channel {} isn't configured any more", self.thread.channel);
-            return Taker::Unknown(Unwanted { code: "no_channel", why });
+            let since = directory.plugins.gone_since(&self.thread.channel);
+            let since = since.map_or_else(clock::since_start, |since| since.elapsed());
+            return Taker::Unknown { since, unwanted: Unwanted { code: "no_channel", why } };
         };
         match slot.state.clone() {
-            Ok(handle) => {
+            Ok(instance) => {
                 let repeats = slot.repeats;
-                Taker::There { with: Channel { slot, handle }, repeats }
+                Taker::There { with: Channel { slot, instance }, repeats }
             }
             Err(_) => Taker::Away,
         }
@@ -75,7 +77,7 @@ impl Errand for ReplyErrand {
     async fn attempt(
         &self,
         row: &OutboxRow,
-        Channel { slot, handle }: &Channel,
+        Channel { slot, instance }: &Channel,
     ) -> Result<Option<String>, SendError> {
         let media = self.reply.media.iter();
         let media = media.map(|media| Media {
@@ -92,7 +94,7 @@ impl Errand for ReplyErrand {
             media: media.collect(),
             callback_url: slot.callback_url.clone(),
         };
-        Ok(Some(handle.send(&message).await?.provider_id))
+        Ok(Some(instance.send(&message).await?.provider_id))
     }
 
     fn count(&self, outcome: &str, directory: &Directory) {

@@ -2,11 +2,25 @@
 
 #![allow(unsafe_code)]
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use abi_stable::library::AbiHeaderRef;
 use cordboard_sdk::abi::{MODULE_SYMBOL, PluginModuleRef};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+/// What has been loaded, with its bytes: it stays until the process ends.
+static LOADED: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
+
+/// Different libraries that a process loads at most: none is ever let go, so each costs memory for good.
+pub const MOST_LOADED: usize = 256;
+
+/// How many different libraries this process has loaded, and their bytes.
+pub fn loaded() -> (usize, u64) {
+    let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    (loaded.len(), loaded.values().sum())
+}
 
 /// Opens a library and checks that its module has the layout that this host was built with.
 ///
@@ -16,6 +30,14 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 /// # Errors
 /// A sentence with the linker's or the layout checker's complaint.
 pub fn open(path: &Path) -> Result<PluginModuleRef, String> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if loaded.len() >= MOST_LOADED && !loaded.contains_key(path) {
+        return Err(format!(
+            "this process has loaded {MOST_LOADED} different libraries, and lets none of them go: it takes a restart"
+        ));
+    }
+    loaded.insert(path.to_owned(), std::fs::metadata(path).map_or(0, |about| about.len()));
+    drop(loaded);
     // SAFETY: loading runs the library's constructors. The file is a content-addressed copy whose
     // bounds were checked, and a child process has been through this very call with it.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }

@@ -2,19 +2,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{ManifestInfo, OpenError, PluginFailure, decode};
+use tokio::sync::oneshot;
 
-use crate::config::{ChannelConfig, StrategyConfig};
-use crate::plugin::channel::ChannelHandle;
-use crate::plugin::manifest::{self, ManifestError};
-use crate::plugin::probe;
-use crate::plugin::services::{HostAccess, Secrets, Services};
-use crate::plugin::{cache, library};
+use super::instance::Instance;
+use super::manifest::{self, ManifestError};
+use super::origin::{Origin, Stamp};
+use super::services::{HostAccess, Secrets, Services};
+use super::tally::{Counters, Tally};
+use super::{cache, library, probe};
+use crate::config::PluginConfig;
+
+/// What the probe has been through is done within this here, too.
+const OPENS_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why a channel isn't there. Each message names file and cause.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file can't be read.
     #[error("{}: {cause}; build the plugins first, or correct `plugin`", .file.display())]
@@ -22,7 +28,7 @@ pub enum LoadError {
         /// Which file.
         file: PathBuf,
         /// The file system's complaint.
-        cause: std::io::Error,
+        cause: Arc<std::io::Error>,
     },
     /// It isn't a plugin for this host.
     #[error("{}: {cause}", .file.display())]
@@ -106,7 +112,16 @@ pub struct Inspected {
     pub manifest: ManifestInfo,
     /// SHA-256 in hexadecimal.
     pub sha256: String,
+    /// Tells whether the file was written anew since.
+    pub(super) stamp: Option<Stamp>,
     bytes: Vec<u8>,
+}
+
+impl Inspected {
+    /// Of a copy that was looked at by whoever made it.
+    pub(super) fn of_copy(manifest: ManifestInfo) -> Self {
+        Self { manifest, sha256: String::new(), stamp: None, bytes: Vec::new() }
+    }
 }
 
 /// Reads a library and its manifest. Nothing of it runs.
@@ -114,15 +129,15 @@ pub struct Inspected {
 /// # Errors
 /// [`LoadError::Unreadable`] or [`LoadError::NotAPlugin`].
 pub fn inspect(file: &Path) -> Result<Inspected, LoadError> {
-    let bytes = read_library(file)
-        .map_err(|cause| LoadError::Unreadable { file: file.to_owned(), cause })?;
+    let (bytes, stamp) = read_library(file)
+        .map_err(|cause| LoadError::Unreadable { file: file.to_owned(), cause: Arc::new(cause) })?;
     let manifest = manifest::read(&bytes)
         .map_err(|cause| LoadError::NotAPlugin { file: file.to_owned(), cause })?;
-    Ok(Inspected { manifest, sha256: cache::hash(&bytes), bytes })
+    Ok(Inspected { manifest, sha256: cache::hash(&bytes), stamp: Some(stamp), bytes })
 }
 
 /// A regular file of a sensible size: a pipe would never begin, and a device never end.
-fn read_library(file: &Path) -> std::io::Result<Vec<u8>> {
+fn read_library(file: &Path) -> std::io::Result<(Vec<u8>, Stamp)> {
     const MOST_BYTES: u64 = 512 * 1024 * 1024;
     let refused = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
     let about = std::fs::metadata(file)?;
@@ -132,10 +147,12 @@ fn read_library(file: &Path) -> std::io::Result<Vec<u8>> {
     if about.len() > MOST_BYTES {
         return Err(refused(format!("it has {} bytes; at most {MOST_BYTES}", about.len())));
     }
-    std::fs::read(file)
+    // Of before it is read: what is written meanwhile shows later.
+    Ok((std::fs::read(file)?, Stamp::from(&about)))
 }
 
-/// Loads channels.
+/// Loads plugins.
+#[derive(Clone)]
 pub struct Loader {
     /// Where copies are kept.
     pub cache: PathBuf,
@@ -148,65 +165,39 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// The whole recipe for one channel.
+    /// The whole recipe.
     ///
     /// # Errors
     /// [`LoadError`] names file and cause.
-    pub async fn load(&self, config: &ChannelConfig) -> Result<ChannelHandle, LoadError> {
+    pub async fn load(
+        &self,
+        config: &PluginConfig,
+        counters: Arc<Counters>,
+    ) -> Result<Instance, LoadError> {
         let inspected = self.check(config).await?;
-        self.open_checked(config, inspected).await
-    }
-
-    /// The same for a strategy.
-    ///
-    /// # Errors
-    /// [`LoadError`] names file and cause.
-    pub async fn load_strategy(&self, config: &StrategyConfig) -> Result<ChannelHandle, LoadError> {
-        let inspected = self.check_strategy(config).await?;
-        self.open_checked(&config.as_plugin(), inspected).await
-    }
-
-    async fn open_checked(
-        &self,
-        config: &ChannelConfig,
-        inspected: Inspected,
-    ) -> Result<ChannelHandle, LoadError> {
         let copy = self.copy(config, &inspected)?;
-        let handle = self.open_here(config, &inspected.manifest, &copy).await?;
-        let health = handle.health().await.map_err(|failed| LoadError::WontOpen {
-            file: config.library.clone(),
-            cause: failed.to_string(),
-        })?;
-        if !health.ok {
-            let cause = format!("it isn't healthy: {}", health.message);
-            return Err(LoadError::WontOpen { file: config.library.clone(), cause });
+        let instance = self.open_apart(config, inspected, copy, counters).await?;
+        let wont = |cause: String| LoadError::WontOpen { file: config.library.clone(), cause };
+        let asked = tokio::time::timeout(OPENS_WITHIN, instance.health()).await;
+        let asked = asked.map_err(|_| wont(takes_too_long("to say whether it is healthy")))?;
+        let health = asked.map_err(|failed| wont(failed.to_string()))?;
+        match health.ok {
+            true => Ok(instance),
+            false => Err(wont(format!("it isn't healthy: {}", health.message))),
         }
-        Ok(handle)
     }
 
-    /// Everything up to the probe: what can be said about a channel without loading it here.
+    /// Everything up to the probe: what can be said about a plugin without loading it here.
     ///
     /// # Errors
     /// [`LoadError`] names file and cause.
-    pub async fn check(&self, config: &ChannelConfig) -> Result<Inspected, LoadError> {
-        self.check_kind(config, "channel").await
-    }
-
-    /// The same for a strategy.
-    ///
-    /// # Errors
-    /// [`LoadError`] names file and cause.
-    pub async fn check_strategy(&self, config: &StrategyConfig) -> Result<Inspected, LoadError> {
-        self.check_kind(&config.as_plugin(), "strategy").await
-    }
-
-    async fn check_kind(
-        &self,
-        config: &ChannelConfig,
-        wanted: &'static str,
-    ) -> Result<Inspected, LoadError> {
-        let inspected = inspect(&config.library)?;
-        let found = &inspected.manifest.plugin_kind;
+    pub async fn check(&self, config: &PluginConfig) -> Result<Inspected, LoadError> {
+        let library = config.library.clone();
+        // It may be large, and on a slow disk.
+        let inspected = tokio::task::spawn_blocking(move || inspect(&library)).await;
+        let broken = |cause: String| LoadError::Broken { file: config.library.clone(), cause };
+        let inspected = inspected.map_err(|error| broken(error.to_string()))??;
+        let (found, wanted) = (&inspected.manifest.plugin_kind, config.kind.as_str());
         if found != wanted {
             let (file, found) = (config.library.clone(), found.clone());
             return Err(LoadError::OtherKind { file, found, wanted });
@@ -227,17 +218,13 @@ impl Loader {
                 pinned: pinned.clone(),
             });
         }
-        let longest = inspected.manifest.max_text;
-        if let Some(own) = config.max_text.filter(|own| *own > longest) {
-            let plugin = inspected.manifest.name;
-            return Err(LoadError::TextTooLong { own, plugin, longest });
-        }
+        takes_such_texts(config, &inspected.manifest)?;
         let copy = self.copy(config, &inspected)?;
         probe::run(&copy, config, &inspected.manifest, &self.root).await?;
         Ok(inspected)
     }
 
-    fn copy(&self, config: &ChannelConfig, inspected: &Inspected) -> Result<PathBuf, LoadError> {
+    fn copy(&self, config: &PluginConfig, inspected: &Inspected) -> Result<PathBuf, LoadError> {
         cache::store(&self.cache, &inspected.manifest.name, &inspected.bytes).map_err(|error| {
             let folder = self.cache.display();
             let cause = format!("can't be copied to {folder}: {error}");
@@ -245,19 +232,54 @@ impl Loader {
         })
     }
 
+    /// Opens it on a thread of its own, whatever it does there: one that never comes back costs that thread.
+    async fn open_apart(
+        &self,
+        config: &PluginConfig,
+        inspected: Inspected,
+        copy: PathBuf,
+        counters: Arc<Counters>,
+    ) -> Result<Instance, LoadError> {
+        let broken = |cause: String| LoadError::Broken { file: config.library.clone(), cause };
+        let (loader, own, runtime) =
+            (self.clone(), config.clone(), tokio::runtime::Handle::current());
+        let (opened, opens) = oneshot::channel();
+        let opening = move || {
+            let instance = runtime.block_on(loader.open_here(&own, &inspected, &copy, counters));
+            // Nobody waits for it any more where it has taken too long.
+            let _ = opened.send(instance);
+        };
+        let thread = std::thread::Builder::new().name(format!("opens {}", config.id));
+        thread.spawn(opening).map_err(|error| broken(format!("no thread for it: {error}")))?;
+        match tokio::time::timeout(OPENS_WITHIN, opens).await {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(_)) => Err(broken("it panicked when it was opened".to_owned())),
+            Err(_) => Err(broken(takes_too_long("to open"))),
+        }
+    }
+
     /// Opens a copy in this process: the host's own, or the probe's.
     pub(super) async fn open_here(
         &self,
-        config: &ChannelConfig,
-        manifest: &ManifestInfo,
+        config: &PluginConfig,
+        inspected: &Inspected,
         copy: &Path,
-    ) -> Result<ChannelHandle, LoadError> {
+        counters: Arc<Counters>,
+    ) -> Result<Instance, LoadError> {
         let file = config.library.clone();
         let module =
             library::open(copy).map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
         let secrets = Secrets::read(&config.secrets, &self.root);
-        let services =
-            Services::new(config, manifest, secrets, self.client.clone(), self.access.clone());
+        let origin = Origin::of(config, &secrets, inspected);
+        let tally = Arc::new(Tally::default());
+        let services = Services::new(
+            config,
+            &inspected.manifest,
+            secrets,
+            self.client.clone(),
+            self.access.clone(),
+            tally.clone(),
+        );
         let settings = serde_json::to_vec(&config.config).expect("RON values become JSON");
         let opening = module.open()(settings.into(), services.into_object());
         let opened: Result<ChannelObject, _> = opening.await.into_result();
@@ -270,6 +292,26 @@ impl Loader {
                 Err(failure) => LoadError::WontOpen { file, cause: failure.to_string() },
             }
         })?;
-        Ok(ChannelHandle::new(config.id.clone(), manifest.clone(), object))
+        Ok(Instance::new(origin, inspected.manifest.clone(), object, (counters, tally)))
     }
+}
+
+/// Nobody relies on longer texts than the plugin takes (CH-11).
+///
+/// # Errors
+/// [`LoadError::TextTooLong`].
+pub(super) fn takes_such_texts(
+    config: &PluginConfig,
+    manifest: &ManifestInfo,
+) -> Result<(), LoadError> {
+    let longest = manifest.max_text;
+    match config.max_text.filter(|own| *own > longest) {
+        None => Ok(()),
+        Some(own) => Err(LoadError::TextTooLong { own, plugin: manifest.name.clone(), longest }),
+    }
+}
+
+fn takes_too_long(to: &str) -> String {
+    let seconds = OPENS_WITHIN.as_secs();
+    format!("it takes more than {seconds} s {to}, though it didn't when it was tried out")
 }

@@ -6,16 +6,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cordboard_core::ids::{ChannelId, WorkstreamId};
 use cordboard_sdk::ManifestInfo;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-use crate::config::{ChannelConfig, Location, SecretSource};
-use crate::plugin::load::{LoadError, Loader};
-use crate::plugin::services::Services;
+use super::load::{Inspected, LoadError, Loader};
+use super::services::Services;
+use crate::config::{Location, PluginConfig, PluginKind, SecretSource};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "plugin-probe";
@@ -24,7 +24,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Serialize, Deserialize)]
 struct Orders {
-    channel: ChannelId,
+    kind: PluginKind,
+    id: String,
     copy: PathBuf,
     library: PathBuf,
     root: PathBuf,
@@ -48,13 +49,14 @@ enum Verdict {
 /// What the child found, or how it died.
 pub async fn run(
     copy: &Path,
-    config: &ChannelConfig,
+    config: &PluginConfig,
     manifest: &ManifestInfo,
     root: &Path,
 ) -> Result<(), LoadError> {
     let broken = |cause: String| LoadError::Broken { file: config.library.clone(), cause };
     let orders = Orders {
-        channel: config.id.clone(),
+        kind: config.kind,
+        id: config.id.clone(),
         copy: copy.to_owned(),
         library: config.library.clone(),
         root: root.to_owned(),
@@ -120,23 +122,22 @@ fn host_binary() -> std::io::Result<PathBuf> {
 pub async fn child() -> anyhow::Result<()> {
     let orders: Orders = serde_json::from_reader(std::io::stdin().lock())?;
     let place = Location { file: PathBuf::new(), path: String::new() };
-    let config = ChannelConfig {
-        language: String::new(),
-        hours: None,
-        max_text: None,
-        id: orders.channel,
+    let config = PluginConfig {
+        kind: orders.kind,
+        id: orders.id,
         plugin: None,
         library: orders.library,
         sha256: None,
-        workstream: WorkstreamId::from(""),
         config: orders.config,
         secrets: orders.secrets,
         allow_hosts: orders.allow_hosts,
+        max_text: None,
         place,
     };
     let client = Services::client().map_err(anyhow::Error::msg)?;
     let loader = Loader { cache: PathBuf::new(), root: orders.root, client, access: None };
-    let verdict = match loader.open_here(&config, &orders.manifest, &orders.copy).await {
+    let inspected = Inspected::of_copy(orders.manifest);
+    let verdict = match loader.open_here(&config, &inspected, &orders.copy, Arc::default()).await {
         Ok(_) => Verdict::Good,
         Err(LoadError::Config { path, message }) => Verdict::Config { path, message },
         Err(LoadError::WontOpen { cause, .. }) => Verdict::WontOpen(cause),

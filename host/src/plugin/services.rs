@@ -17,7 +17,8 @@ use cordboard_sdk::{
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, ChannelConfig, SecretSource};
+use super::tally::Tally;
+use crate::config::{self, PluginConfig, SecretSource};
 
 /// The most bytes of an answer that a plugin may get.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -119,6 +120,8 @@ pub struct Services {
     /// Names that the manifest asks for.
     asked_secrets: Vec<String>,
     access: Option<Arc<dyn HostAccess>>,
+    /// How this instance does.
+    tally: Arc<Tally>,
     /// Requests run here, whatever thread polls the plugin.
     runtime: tokio::runtime::Handle,
     /// When it was said that a provider refuses the credentials.
@@ -129,20 +132,22 @@ impl Services {
     /// For a channel whose plugin asks for these hosts and secrets. Without access (in a probe) its
     /// store is empty and takes nothing, and nobody waits.
     pub fn new(
-        config: &ChannelConfig,
+        config: &PluginConfig,
         manifest: &cordboard_sdk::ManifestInfo,
         secrets: Secrets,
         client: reqwest::Client,
         access: Option<Arc<dyn HostAccess>>,
+        tally: Arc<Tally>,
     ) -> Self {
         let allowed = manifest.hosts.iter().chain(&config.allow_hosts).cloned().collect();
         Self {
-            channel: config.id.to_string(),
+            channel: config.id.clone(),
             client,
             allowed,
             secrets,
             asked_secrets: manifest.secrets.clone(),
             access,
+            tally,
             runtime: tokio::runtime::Handle::current(),
             refused_at: Mutex::default(),
         }
@@ -198,6 +203,7 @@ impl Services {
         let outcome = outcome
             .unwrap_or_else(|error| Err(fail(HttpErrorKind::Interrupted, error.to_string())));
         if outcome.as_ref().is_ok_and(|response| response.status == 401) {
+            self.tally.failed();
             self.say_refused(&host);
         }
         outcome
@@ -214,7 +220,7 @@ impl Services {
         let channel = self.channel.as_str();
         tracing::warn!(
             channel,
-            "{host} doesn't know the credentials of this channel (401): see its `secrets`; they are read at a start"
+            "{host} doesn't know the credentials of this channel (401): see its `secrets`; they are read again with the configuration (cordboard reload)"
         );
     }
 

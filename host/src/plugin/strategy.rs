@@ -8,34 +8,26 @@ use cordboard_core::ids::AgentId;
 use cordboard_core::queue::{Input, MemberState};
 use cordboard_core::skills::Skills;
 use cordboard_sdk::{Candidate, RankRequest, SkillLevel, WorkItem};
-use dashmap::DashMap;
 
+use super::instance::Instance;
+use super::set::Plugins;
 use crate::actors::{Directory, TellQueue};
 use crate::clock;
-use crate::plugin::ChannelHandle;
+use crate::config::PluginKind;
 
 /// A strategy that takes longer has no say: a customer waits for the answer.
 const TIME_LIMIT: Duration = Duration::from_millis(500);
 
-/// The strategies that are loaded, by name.
-#[derive(Default)]
-pub struct Strategies(DashMap<String, Arc<ChannelHandle>>);
-
-impl Strategies {
-    /// Enters one.
-    pub fn put(&self, id: String, handle: ChannelHandle) {
-        self.0.insert(id, Arc::new(handle));
-    }
-
-    /// Asks. The queue gets an answer in any case; without a say it goes by the default order.
+impl Plugins {
+    /// Asks a strategy. The queue gets an answer in any case; without a say it goes by the default order.
     pub fn judge(&self, directory: &Directory, judgement: Judgement) {
         let Some(queue) = directory.queue(&judgement.queue) else { return };
-        let handle = self.0.get(&judgement.strategy).map(|handle| handle.clone());
+        let slot = self.slot(PluginKind::Strategy, &judgement.strategy);
         let (conversation, question) = (judgement.conversation, judgement.question);
         let waits = directory.waiting.queues.count_one();
         actix::spawn(async move {
-            let order = match handle {
-                Some(handle) => rank(&handle, &judgement).await,
+            let order = match slot.as_ref().and_then(|slot| slot.state.as_ref().ok()) {
+                Some(instance) => rank(instance, &judgement).await,
                 None => Vec::new(),
             };
             let input = Input::Judged { conversation, question, order };
@@ -44,9 +36,9 @@ impl Strategies {
     }
 }
 
-async fn rank(handle: &ChannelHandle, judgement: &Judgement) -> Vec<AgentId> {
+async fn rank(instance: &Instance, judgement: &Judgement) -> Vec<AgentId> {
     let request = request(judgement);
-    match tokio::time::timeout(TIME_LIMIT, handle.rank(&request)).await {
+    match tokio::time::timeout(TIME_LIMIT, instance.rank(&request)).await {
         Ok(Ok(order)) => order.into_iter().map(AgentId::new).collect(),
         Ok(Err(error)) => {
             tracing::warn!(strategy = judgement.strategy, %error, "the default order counts");

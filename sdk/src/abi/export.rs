@@ -69,6 +69,7 @@ impl<C: Channel> Plugin for OfChannel<C> {
             Operation::Send => answer(payload, async |input| channel.send(input).await).await,
             Operation::Verify => answer(payload, async |input| channel.verify(input).await).await,
             Operation::Health => answer(payload, async |()| channel.health().await).await,
+            Operation::Close => answer(payload, async |()| channel.close().await).await,
             Operation::Rank => return None,
         })
     }
@@ -90,6 +91,7 @@ impl<S: Strategy> Plugin for OfStrategy<S> {
                 let ready = Health { ok: true, message: "ready".to_owned() };
                 Some(answer(payload, async |()| ready.clone()).await)
             }
+            Operation::Close => Some(answer(payload, async |()| self.0.close().await).await),
             Operation::Receive | Operation::Send | Operation::Verify => None,
         }
     }

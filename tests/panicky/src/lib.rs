@@ -1,5 +1,5 @@
-//! A channel that panics when it is told to: in a call, in a later poll, and in a send; or stands still. It is the
-//! smallest complete plugin as well.
+//! A channel that panics when it is told to: in a call, in a later poll, and in a send; or stands still. It says when it is
+//! closed, and is the smallest complete plugin as well.
 
 #![forbid(unsafe_code)]
 
@@ -91,6 +91,10 @@ impl Channel for Panicky {
                 Ok(Some(_)) | Err(_) => return Ok(Receipt::sent(id)),
             }
         }
+    }
+
+    async fn close(&self) {
+        self.host.log(Level::Info, "closed, as it should be", &[]);
     }
 
     async fn verify(&self, _: VerifyRequest) -> VerifyReport {

@@ -122,12 +122,7 @@ fn event(world: &World, id: &str, kind: &str, data: &Value) -> reqwest::RequestB
 
 fn post(world: &World, events: &Value) -> reqwest::RequestBuilder {
     let accounts = &world.accounts;
-    let url = format!(
-        "{}/hooks/{}?secret={}",
-        accounts.host_url,
-        Provider::Acs.channel(),
-        accounts.acs_webhook_secret
-    );
+    let url = format!("{}?secret={}", world.hook_of(Provider::Acs), accounts.acs_webhook_secret);
     world.client.post(url).header("aeg-event-type", "Notification").json(events)
 }
 

@@ -163,6 +163,10 @@ struct Inside {
     counter: u64,
     /// Texts that came in through Twilio, by their SID: from whom, and what.
     came_in: HashMap<String, (String, String)>,
+    /// Another channel and number than those of the sample configuration.
+    moved: HashMap<Provider, (String, String)>,
+    /// Further tokens of Twilio's: it signs with the newest.
+    twilio_tokens: Vec<String>,
 }
 
 /// All emulators, and what they remember.
@@ -220,6 +224,34 @@ impl World {
     /// Messages to this number come back undelivered.
     pub fn make_undeliverable(&self, number: &str) {
         self.inside().undeliverable.insert(number.to_owned());
+    }
+
+    /// From now on a provider calls this channel, and its number there is this one: as if we had moved our number to it.
+    pub fn moves_to(&self, provider: Provider, channel: &str, number: &str) {
+        self.inside().moved.insert(provider, (channel.to_owned(), number.to_owned()));
+    }
+
+    /// Twilio's second token becomes the first: it signs with that from now on, and takes those of before for a while.
+    pub fn promote_twilio_token(&self, token: &str) {
+        self.inside().twilio_tokens.push(token.to_owned());
+    }
+
+    /// The newest last.
+    fn twilio_tokens(&self) -> Vec<String> {
+        let first = [self.accounts.twilio_token.clone()];
+        first.into_iter().chain(self.inside().twilio_tokens.iter().cloned()).collect()
+    }
+
+    fn number_of(&self, provider: Provider) -> String {
+        let moved = self.inside().moved.get(&provider).map(|(_, number)| number.clone());
+        moved.unwrap_or_else(|| provider.our_number().to_owned())
+    }
+
+    /// Where a provider calls us.
+    fn hook_of(&self, provider: Provider) -> String {
+        let moved = self.inside().moved.get(&provider).map(|(channel, _)| channel.clone());
+        let channel = moved.unwrap_or_else(|| provider.channel().to_owned());
+        format!("{}/hooks/{channel}", self.accounts.host_url)
     }
 
     /// Switches delivery reports on and off.

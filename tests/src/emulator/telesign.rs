@@ -189,13 +189,13 @@ pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::Requ
         "errors": [],
         "user_response": {
             "phone_number": from.trim_start_matches('+'),
-            "sender_id": Provider::Telesign.our_number().trim_start_matches('+'),
+            "sender_id": world.number_of(Provider::Telesign).trim_start_matches('+'),
             "mo_message": text,
             "iso_country_code": "US",
         },
         "sub_resource": "mo_sms",
         "reference_id": id,
     });
-    let url = format!("{}/hooks/{}", world.accounts.host_url, Provider::Telesign.channel());
+    let url = world.hook_of(Provider::Telesign);
     signed(world, &url, body.to_string())
 }

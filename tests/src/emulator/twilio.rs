@@ -40,16 +40,17 @@ async fn known(
     };
     HttpResponse::Ok().json(json!({
         "sid": sid, "account_sid": account, "direction": "inbound", "from": from,
-        "to": Provider::Twilio.our_number(), "body": body, "status": "received",
+        "to": world.number_of(Provider::Twilio), "body": body, "status": "received",
         "error_code": Value::Null, "error_message": Value::Null,
     }))
 }
 
 fn is_ours(request: &HttpRequest, world: &World) -> bool {
-    let credentials = format!("{}:{}", world.accounts.twilio_sid, world.accounts.twilio_token);
-    let expected = format!("Basic {}", sign::base64(credentials.as_bytes()));
     let given = request.headers().get("authorization").and_then(|v| v.to_str().ok());
-    given == Some(expected.as_str())
+    world.twilio_tokens().iter().any(|token| {
+        let credentials = format!("{}:{token}", world.accounts.twilio_sid);
+        given == Some(format!("Basic {}", sign::base64(credentials.as_bytes())).as_str())
+    })
 }
 
 async fn send(
@@ -76,7 +77,7 @@ async fn send(
         return problem(400, 21211, &format!("Invalid 'To' Phone Number: {to}"));
     }
     let from = field("From").unwrap_or_default();
-    if from != Provider::Twilio.our_number() {
+    if from != world.number_of(Provider::Twilio) {
         world.refuse(format!("twilio 21606: From {from:?}"));
         return problem(400, 21606, "The 'From' phone number is not owned by the account");
     }
@@ -183,12 +184,13 @@ fn said_of(
 
 /// A report that names the message by Twilio's own id and nothing else, as the console's default callback does.
 pub fn report_by_sid(world: &World, sid: &str, to: &str, status: &str) -> reqwest::RequestBuilder {
-    let url = format!("{}/hooks/{}", world.accounts.host_url, Provider::Twilio.channel());
-    signed(world, &url, &said_of(world, sid, Provider::Twilio.our_number(), to, status))
+    let url = world.hook_of(Provider::Twilio);
+    signed(world, &url, &said_of(world, sid, &world.number_of(Provider::Twilio), to, status))
 }
 
 fn signed(world: &World, url: &str, fields: &BTreeMap<String, String>) -> reqwest::RequestBuilder {
-    let signature = sign::twilio_webhook(&world.accounts.twilio_token, url, fields);
+    let signature =
+        sign::twilio_webhook(world.twilio_tokens().last().expect("the first one"), url, fields);
     world.client.post(url).header("x-twilio-signature", signature).form(fields)
 }
 
@@ -210,7 +212,7 @@ pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::Requ
         "START" => world.inside().opted_out.remove(&(Provider::Twilio, number)),
         _ => false,
     };
-    let sid = sid_of(id);
+    let (sid, own) = (sid_of(id), world.number_of(Provider::Twilio));
     world.inside().came_in.insert(sid.clone(), (from.to_owned(), text.to_owned()));
     let mut fields = BTreeMap::from(
         [
@@ -219,7 +221,7 @@ pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::Requ
             ("SmsMessageSid", &sid),
             ("AccountSid", &world.accounts.twilio_sid),
             ("From", from),
-            ("To", Provider::Twilio.our_number()),
+            ("To", &own),
             ("Body", text),
             ("NumMedia", "0"),
             ("NumSegments", "1"),
@@ -233,6 +235,6 @@ pub fn inbound(world: &World, id: &str, from: &str, text: &str) -> reqwest::Requ
     if text.trim().eq_ignore_ascii_case("stop") {
         fields.insert("OptOutType".to_owned(), "STOP".to_owned());
     }
-    let url = format!("{}/hooks/{}", world.accounts.host_url, Provider::Twilio.channel());
+    let url = world.hook_of(Provider::Twilio);
     signed(world, &url, &fields)
 }

@@ -275,7 +275,7 @@ fn the_spellings_of_earlier_versions_are_still_read() {
         std::fs::write(folder.path().join("a.ron"), text).unwrap();
         let config = load(folder.path()).unwrap();
         let workstream = config.workstreams[&"sms".into()].clone();
-        (workstream, config.queues[0].settings.clone(), config.channels[0].secrets.clone())
+        (workstream, config.queues[0].settings.clone(), config.channels[0].opens.secrets.clone())
     };
     assert_eq!(read(text(true)), read(text(false)));
 }

@@ -1,10 +1,10 @@
-//! A loaded channel, as the rest of the host calls it.
+//! A plugin that was opened, as the rest of the host calls it.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use cordboard_core::ids::ChannelId;
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{
     Health, ManifestInfo, Operation, Outbound, PluginFailure, RankRequest, Receipt, Received,
@@ -12,6 +12,10 @@ use cordboard_sdk::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::origin::Origin;
+use super::tally::{Counters, Tally};
+use crate::journal::Repeater;
 
 /// A call that didn't come to an answer of the plugin's own.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,30 +54,37 @@ pub struct Webhook<'a> {
     pub body: &'a [u8],
 }
 
-/// One channel, or strategy, with its instance of a plugin.
-pub struct ChannelHandle {
-    id: ChannelId,
+/// A library that was opened with a configuration: for one channel, or one strategy.
+pub struct Instance {
+    /// What it was opened with.
+    pub origin: Origin,
     manifest: ManifestInfo,
     object: ChannelObject,
-    panics: AtomicU64,
-    calls: AtomicU64,
-    rejected: AtomicU64,
+    /// Of all instances under its name, one after the other.
+    counters: Arc<Counters>,
+    /// Of this one alone.
+    tally: Arc<Tally>,
 }
 
-impl ChannelHandle {
-    const TIME_LIMIT: Duration = Duration::from_secs(30);
+impl Instance {
+    /// A call is given up after so long.
+    pub const TIME_LIMIT: Duration = Duration::from_secs(30);
     /// It shares its thread with everybody's requests.
     const MOST_OF_A_THREAD: Duration = Duration::from_millis(250);
 
-    /// Wraps an opened instance.
-    pub fn new(id: ChannelId, manifest: ManifestInfo, object: ChannelObject) -> Self {
-        let zero = || AtomicU64::new(0);
-        Self { id, manifest, object, panics: zero(), calls: zero(), rejected: zero() }
+    /// Wraps what was opened.
+    pub fn new(
+        origin: Origin,
+        manifest: ManifestInfo,
+        object: ChannelObject,
+        (counters, tally): (Arc<Counters>, Arc<Tally>),
+    ) -> Self {
+        Self { origin, manifest, object, counters, tally }
     }
 
-    /// Its name.
-    pub fn id(&self) -> &ChannelId {
-        &self.id
+    /// Of the channel, or whatever it is.
+    pub fn id(&self) -> &str {
+        &self.origin.config.id
     }
 
     /// What the plugin says of itself.
@@ -81,19 +92,22 @@ impl ChannelHandle {
         &self.manifest
     }
 
-    /// Panics so far.
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+    /// What is counted under its name.
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
-    /// Calls so far.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+    /// How it has done so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
-    /// Webhooks that were not authentic.
-    pub fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
+    /// Who is asked if something is to be sent once more: nobody, if it doesn't recognise that.
+    pub fn repeats(&self) -> Repeater {
+        match self.manifest.idempotent_sends {
+            true => Repeater::of(&self.manifest.name, &self.origin.config.config),
+            false => Repeater::NOBODY,
+        }
     }
 
     /// Whether the plugin wants to see a header of webhooks.
@@ -107,20 +121,30 @@ impl ChannelHandle {
         &self,
         request: &Webhook<'_>,
     ) -> Result<Result<Received, Rejection>, CallFailed> {
-        let answer: Result<Received, Rejection> = self.call(Operation::Receive, request).await?;
-        if matches!(answer, Err(Rejection::NotAuthentic(_))) {
-            self.rejected.fetch_add(1, Ordering::Relaxed);
+        let answer: Result<Result<Received, Rejection>, CallFailed> =
+            self.call(Operation::Receive, request).await;
+        match &answer {
+            Ok(Ok(_)) => self.tally.took_webhook(),
+            Ok(Err(_)) => {}
+            Err(_) => self.tally.failed(),
         }
-        Ok(answer)
+        answer
     }
 
     /// Hands a message to the provider. A call that failed is a send whose fate nobody knows.
     pub async fn send(&self, message: &Outbound) -> Result<Receipt, SendError> {
         let answer: Result<Result<Receipt, SendError>, CallFailed> =
             self.call(Operation::Send, message).await;
-        answer.unwrap_or_else(|failed| {
+        let answer = answer.unwrap_or_else(|failed| {
             Err(SendError::new(SendErrorKind::Uncertain, "plugin", failed.to_string()))
-        })
+        });
+        match answer.as_ref().map_err(|error| error.kind) {
+            Err(SendErrorKind::Permanent | SendErrorKind::Uncertain) => self.tally.failed(),
+            // Who is there to take it hasn't got the time, or its customer doesn't want it: no version sends that.
+            Err(SendErrorKind::Retryable { .. } | SendErrorKind::OptedOut) => {}
+            Ok(_) => self.tally.done(),
+        }
+        answer
     }
 
     /// Sends a test message.
@@ -130,7 +154,12 @@ impl ChannelHandle {
 
     /// Asks a strategy who goes first.
     pub async fn rank(&self, request: &RankRequest) -> Result<Vec<String>, CallFailed> {
-        self.call(Operation::Rank, request).await
+        let answer = self.call(Operation::Rank, request).await;
+        match answer.is_ok() {
+            true => self.tally.done(),
+            false => self.tally.failed(),
+        }
+        answer
     }
 
     /// Asks whether it can work.
@@ -138,12 +167,20 @@ impl ChannelHandle {
         self.call(Operation::Health, &()).await
     }
 
+    /// It isn't called any more after this. What was built before there was such a call does without.
+    pub async fn close(&self) -> Result<(), CallFailed> {
+        match self.call(Operation::Close, &()).await {
+            Err(CallFailed::Plugin { failure: PluginFailure::NotUnderstood(_), .. }) => Ok(()),
+            closed => closed,
+        }
+    }
+
     async fn call<I: Serialize, O: DeserializeOwned>(
         &self,
         operation: Operation,
         input: &I,
     ) -> Result<O, CallFailed> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.counters.calls.fetch_add(1, Ordering::Relaxed);
         let future = self.object.call(operation.as_str().into(), encode(input).into());
         let plugin = || self.manifest.name.clone();
         let mut future = std::pin::pin!(future);
@@ -156,7 +193,7 @@ impl ChannelHandle {
         });
         let answered = tokio::time::timeout(Self::TIME_LIMIT, watched).await;
         if longest > Self::MOST_OF_A_THREAD {
-            let (channel, operation) = (self.id.as_str(), operation.as_str());
+            let (channel, operation) = (self.id(), operation.as_str());
             let ms = longest.as_millis();
             tracing::warn!(
                 channel,
@@ -173,8 +210,8 @@ impl ChannelHandle {
             decode(&bytes).unwrap_or_else(|message| Err(PluginFailure::NotUnderstood(message)));
         answer.map_err(|failure| {
             if let PluginFailure::Panicked { message, place } = &failure {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-                let channel = self.id.as_str();
+                self.counters.panics.fetch_add(1, Ordering::Relaxed);
+                let channel = self.id();
                 tracing::error!(channel, message, place, "plugin panicked");
             }
             CallFailed::Plugin { plugin: plugin(), failure }

@@ -1,0 +1,243 @@
+//! All plugins by kind and name, and how one takes another's place: whoever calls takes what stands there at that moment,
+//! and calls in flight end where they began.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use cordboard_core::ids::ChannelId;
+use dashmap::DashMap;
+
+use super::instance::Instance;
+use super::origin::{Origin, Refused};
+use super::replaced::{Kept, Replaced};
+use super::slot::{Slot, Trial};
+use super::tally::Counters;
+use crate::config::{Config, PluginConfig, PluginKind};
+use crate::journal::Repeater;
+
+/// All that are loaded, or should be.
+#[derive(Default)]
+pub struct Plugins {
+    channels: DashMap<String, Arc<Slot>>,
+    strategies: DashMap<String, Arc<Slot>>,
+    /// Channels that aren't configured any more, since when.
+    gone: DashMap<String, Instant>,
+    /// Those whose place another has taken.
+    pub(super) replaced: Replaced,
+    /// One change at a time: of the configuration, or back to what was before it.
+    changing: Mutex<()>,
+}
+
+/// What is to stand under names, all of it opened, and nothing of it called yet.
+#[derive(Default)]
+pub struct Prepared {
+    pub(super) opened: Vec<Instance>,
+    /// What stays as it is, and what isn't taken instead.
+    pub(super) refused: Vec<(PluginKind, String, Result<Refused, String>)>,
+}
+
+impl Plugins {
+    fn of(&self, kind: PluginKind) -> &DashMap<String, Arc<Slot>> {
+        match kind {
+            PluginKind::Channel => &self.channels,
+            PluginKind::Strategy => &self.strategies,
+        }
+    }
+
+    /// What stands under a name.
+    pub(super) fn slot(&self, kind: PluginKind, id: &str) -> Option<Arc<Slot>> {
+        self.of(kind).get(id).map(|slot| slot.clone())
+    }
+
+    /// The channel's slot.
+    pub fn channel(&self, id: &ChannelId) -> Option<Arc<Slot>> {
+        self.slot(PluginKind::Channel, id.as_str())
+    }
+
+    /// Every slot.
+    pub fn slots(&self) -> Vec<(PluginKind, Arc<Slot>)> {
+        let of = |kind: PluginKind| {
+            self.of(kind).iter().map(move |slot| (kind, slot.value().clone())).collect::<Vec<_>>()
+        };
+        [of(PluginKind::Channel), of(PluginKind::Strategy)].concat()
+    }
+
+    /// What there should be instead of what there is, in a sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let of_slot = |(kind, slot): (PluginKind, Arc<Slot>)| {
+            let (kind, id) = (kind.as_str(), slot.origin.config.id.clone());
+            slot.refused().map(|why| format!("{kind} {id}: {why}"))
+        };
+        self.slots().into_iter().filter_map(of_slot).collect()
+    }
+
+    /// Since when a channel isn't configured any more, if it was.
+    pub fn gone_since(&self, id: &ChannelId) -> Option<Instant> {
+        self.gone.get(id.as_str()).map(|since| *since)
+    }
+
+    /// Who is asked on a channel if something is to be sent once more; nothing if it isn't there, or doesn't work.
+    pub fn repeats(&self, id: &ChannelId) -> Option<Repeater> {
+        let slot = self.channels.get(id.as_str())?;
+        slot.state.is_ok().then_some(slot.repeats)
+    }
+
+    /// The longest text that a channel's plugin takes, where that is known.
+    pub fn longest_text(&self, id: &ChannelId) -> Option<u32> {
+        let slot = self.channels.get(id.as_str())?;
+        slot.state.as_ref().ok().map(|instance| instance.manifest().max_text)
+    }
+
+    /// Of instances whose place another has taken: how many are kept for a while, and how many are called still.
+    pub fn kept(&self) -> Kept {
+        let on_trial = self.slots().iter().filter(|(_, slot)| slot.trial.is_some()).count();
+        Kept { on_trial, draining: self.replaced.count() }
+    }
+
+    /// What is counted under a name.
+    pub(super) fn counters(&self, config: &PluginConfig) -> Arc<Counters> {
+        let known = self.slot(config.kind, &config.id);
+        known.map_or_else(Arc::default, |slot| slot.counters.clone())
+    }
+
+    /// Enters what a start has found.
+    pub(super) fn enter(
+        &self,
+        config: &Config,
+        origin: Origin,
+        state: Result<Instance, String>,
+        counters: Arc<Counters>,
+    ) {
+        let state = state.map(Arc::new);
+        let (kind, id) = (origin.config.kind, origin.config.id.clone());
+        let slot = Slot {
+            repeats: state.as_ref().map_or(Repeater::NOBODY, |instance| instance.repeats()),
+            state,
+            callback_url: config.callback_url(&id),
+            counters,
+            origin,
+            trial: None,
+            refused: None,
+        };
+        self.of(kind).insert(id, Arc::new(slot));
+    }
+
+    /// Puts what was prepared in force, each at once, and takes away what isn't configured any more. What was done, in a
+    /// few words each.
+    pub fn publish(&self, prepared: Prepared, config: &Config) -> Vec<String> {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = Vec::new();
+        for instance in prepared.opened {
+            done.push(self.puts(instance, config));
+        }
+        for (kind, id, what) in prepared.refused {
+            let Some(known) = self.slot(kind, &id) else { continue };
+            let mut slot = known.as_ref().clone();
+            match what {
+                Ok(refused) => slot.refused = Some(refused),
+                Err(why) => slot.state = Err(why),
+            }
+            self.of(kind).insert(id, Arc::new(slot));
+        }
+        let named: BTreeSet<_> =
+            config.plugins().map(|plugin| (plugin.kind, plugin.id.as_str())).collect();
+        for (kind, slot) in self.slots() {
+            let id = slot.origin.config.id.as_str();
+            if !named.contains(&(kind, id)) {
+                self.of(kind).remove(id);
+                if kind == PluginKind::Channel {
+                    self.gone.insert(id.to_owned(), Instant::now());
+                }
+                let kept = slot.trial.iter().map(|trial| trial.before.clone());
+                kept.chain(slot.state.clone()).for_each(|instance| self.replaced.drain(instance));
+                done.push(format!("{id} is gone"));
+                continue;
+            }
+            let callback_url = config.callback_url(id);
+            if slot.callback_url != callback_url {
+                let slot = Slot { callback_url, ..slot.as_ref().clone() };
+                self.of(kind).insert(id.to_owned(), Arc::new(slot));
+            }
+        }
+        done.sort_unstable();
+        done
+    }
+
+    fn puts(&self, instance: Instance, config: &Config) -> String {
+        let instance = Arc::new(instance);
+        let origin = instance.origin.clone();
+        let (kind, id) = (origin.config.kind, origin.config.id.clone());
+        let known = self.slot(kind, &id);
+        let before = known.as_ref().and_then(|slot| slot.state.clone().ok());
+        let manifest = instance.manifest();
+        let is = format!("{id} is {} {}", manifest.name, manifest.version);
+        let said = match &before {
+            Some(before) => {
+                format!(
+                    "{is}; other than before: {}",
+                    origin.differs_from(&before.origin).join(", ")
+                )
+            }
+            None => is,
+        };
+        let counters = instance.counters().clone();
+        counters.swapped.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot {
+            repeats: instance.repeats(),
+            state: Ok(instance),
+            callback_url: config.callback_url(&id),
+            counters,
+            origin,
+            trial: before.map(Trial::of),
+            refused: None,
+        };
+        self.gone.remove(&id);
+        self.of(kind).insert(id, Arc::new(slot));
+        // What is kept is the one that is called until now: there may be calls on their way for that.
+        if let Some(trial) = known.and_then(|slot| slot.trial.clone()) {
+            self.replaced.drain(trial.before);
+        }
+        said
+    }
+
+    /// The one of before is called again, if this one still stands there.
+    pub(super) fn rolls_back(&self, kind: PluginKind, slot: &Arc<Slot>, why: String) -> bool {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(trial), Ok(instance)) = (&slot.trial, &slot.state) else { return false };
+        if !self.stands(kind, slot) {
+            return false;
+        }
+        let before = trial.before.clone();
+        let back = Slot {
+            repeats: before.repeats(),
+            origin: before.origin.clone(),
+            state: Ok(before),
+            callback_url: slot.callback_url.clone(),
+            counters: slot.counters.clone(),
+            trial: None,
+            refused: Some(Refused { origin: slot.origin.clone(), why }),
+        };
+        slot.counters.rolled_back.fetch_add(1, Ordering::Relaxed);
+        self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(back));
+        self.replaced.drain(instance.clone());
+        true
+    }
+
+    /// The new one does: the one of before isn't needed any more.
+    pub(super) fn settles(&self, kind: PluginKind, slot: &Arc<Slot>) {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.stands(kind, slot) {
+            return;
+        }
+        let settled = Slot { trial: None, ..slot.as_ref().clone() };
+        self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(settled));
+        slot.trial.iter().for_each(|trial| self.replaced.drain(trial.before.clone()));
+    }
+
+    fn stands(&self, kind: PluginKind, slot: &Arc<Slot>) -> bool {
+        let now = self.slot(kind, &slot.origin.config.id);
+        now.is_some_and(|now| Arc::ptr_eq(&now, slot))
+    }
+}

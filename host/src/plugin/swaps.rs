@@ -1,0 +1,260 @@
+//! What the configuration, the libraries and the secrets say, and what runs: the difference is opened, and put in force
+//! once all of it is known to work. What fails after that is taken back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::access::Access;
+use super::load::{LoadError, Loader, takes_such_texts};
+use super::origin::{Origin, Refused};
+use super::replaced::Replaced;
+use super::services::Services;
+use super::set::Prepared;
+use super::slot::{Slot, Verdict};
+use crate::actors::{Directory, channel_settings};
+use crate::config::{
+    ChannelConfig, Config, ConfigErrors, Location, PluginConfig, PluginKind, Problem, place_in_file,
+};
+use crate::http::audit::{self, Noted};
+
+/// Opens what the host's plugins are to be.
+pub struct Swaps {
+    directory: Arc<Directory>,
+    loader: Loader,
+    /// Plugins' requests run here, whoever has asked for a change.
+    runtime: tokio::runtime::Handle,
+}
+
+/// What is to be done about one plugin.
+enum Step {
+    /// It runs as it is wanted.
+    Nothing,
+    /// It was wanted before, and wasn't taken.
+    StaysRefused,
+    /// It is another now. `is_asked`: the configuration says so, and not only a file that it names.
+    Open { is_asked: bool, origin: Box<Origin> },
+}
+
+impl Swaps {
+    /// For a host that starts.
+    ///
+    /// # Errors
+    /// The TLS of the system can't be had.
+    pub fn new(directory: &Arc<Directory>, data: &Path) -> anyhow::Result<Self> {
+        let access = Access { directory: Arc::downgrade(directory) };
+        let loader = Loader {
+            cache: data.join("plugins"),
+            root: directory.config().root.clone(),
+            client: Services::client().map_err(anyhow::Error::msg)?,
+            access: Some(Arc::new(access)),
+        };
+        let runtime = tokio::runtime::Handle::current();
+        Ok(Self { directory: directory.clone(), loader, runtime })
+    }
+
+    /// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the
+    /// reason, a strategy leaves its queues to the default.
+    pub async fn start(&self) -> Vec<Problem> {
+        let directory = &self.directory;
+        let config = directory.config();
+        let mut problems = Vec::new();
+        for plugin in config.plugins() {
+            let counters = directory.plugins.counters(plugin);
+            let loaded = self.loader.load(plugin, counters.clone()).await;
+            let (origin, state) = match loaded {
+                Ok(instance) => (instance.origin.clone(), Ok(instance)),
+                Err(error) => {
+                    let problem = as_problem(&plugin.place, &error);
+                    let (kind, id) = (plugin.kind.as_str(), plugin.id.as_str());
+                    tracing::error!(id, problem = %problem, "{kind} not loaded");
+                    let why = problem.to_string();
+                    problems.push(problem);
+                    (Origin::now(plugin, &self.loader.root, None), Err(why))
+                }
+            };
+            directory.plugins.enter(&config, origin, state, counters);
+        }
+        config.channels.iter().for_each(|channel| set_settings(directory, channel, &config));
+        problems
+    }
+
+    /// Opens what differs from what runs. Nothing is called, and nothing has changed yet. May take as long as plugins do
+    /// to open, and waits for that on this thread.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`]: what the configuration asks for can't be had.
+    pub fn prepare(&self, new: &Config, tries_again: bool) -> Result<Prepared, ConfigErrors> {
+        self.runtime.block_on(self.prepares(new, tries_again))
+    }
+
+    async fn prepares(&self, new: &Config, tries_again: bool) -> Result<Prepared, ConfigErrors> {
+        let (mut prepared, mut problems) = (Prepared::default(), Vec::new());
+        let plugins = &self.directory.plugins;
+        for plugin in new.plugins() {
+            let slot = plugins.slot(plugin.kind, &plugin.id);
+            let step = match self.step(plugin, slot.as_deref(), tries_again) {
+                Ok(step) => step,
+                Err(error) => {
+                    problems.push(as_problem(&plugin.place, &error));
+                    continue;
+                }
+            };
+            let Step::Open { is_asked, origin } = step else { continue };
+            let too_many = || {
+                let most = Replaced::MOST;
+                let cause = format!(
+                    "{most} instances whose place others have taken are called still: something hangs, and only a restart ends it"
+                );
+                LoadError::Broken { file: plugin.library.clone(), cause }
+            };
+            let opened = match plugins.replaced.count() < Replaced::MOST {
+                true => self.loader.load(plugin, plugins.counters(plugin)).await,
+                false => Err(too_many()),
+            };
+            let error = match opened {
+                Ok(instance) => {
+                    prepared.opened.push(instance);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let Some(slot) = slot.filter(|_| !is_asked) else {
+                problems.push(as_problem(&plugin.place, &error));
+                continue;
+            };
+            slot.counters.refused.fetch_add(1, Ordering::Relaxed);
+            let (kind, id) = (plugin.kind, plugin.id.clone());
+            let what = match &slot.state {
+                Ok(_) => Ok(Refused::to_open(*origin, &error)),
+                Err(_) => Err(as_problem(&plugin.place, &error).to_string()),
+            };
+            tracing::error!(id, "a {} is to be another: {error}", kind.as_str());
+            prepared.refused.push((kind, id, what));
+        }
+        if problems.is_empty() {
+            return Ok(prepared);
+        }
+        prepared.opened.into_iter().for_each(|instance| plugins.replaced.drain(Arc::new(instance)));
+        Err(ConfigErrors(problems))
+    }
+
+    fn step(
+        &self,
+        plugin: &PluginConfig,
+        slot: Option<&Slot>,
+        tries_again: bool,
+    ) -> Result<Step, LoadError> {
+        let root = &self.loader.root;
+        let origin = |known| Box::new(Origin::now(plugin, root, known));
+        let Some(slot) = slot else {
+            return Ok(Step::Open { is_asked: true, origin: origin(None) });
+        };
+        let now = origin(Some(&slot.origin));
+        if let Some(refused) = &slot.refused
+            && refused.origin.is(&now)
+            && !tries_again
+        {
+            return Ok(Step::StaysRefused);
+        }
+        let is_asked = !plugin.differs_from(&slot.origin.config).is_empty();
+        match &slot.state {
+            Ok(instance) if slot.origin.is(&now) => {
+                takes_such_texts(plugin, instance.manifest()).map(|()| Step::Nothing)
+            }
+            // One that never was loaded is tried whenever somebody changes anything.
+            Ok(_) | Err(_) => Ok(Step::Open { is_asked, origin: now }),
+        }
+    }
+
+    /// Looks after those that are new, and those whose place they have taken, as long as the host runs.
+    pub async fn watch(self: Arc<Self>) {
+        const LOOK_EVERY: Duration = Duration::from_millis(100);
+        const CLOSES_WITHIN: Duration = Duration::from_secs(5);
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let plugins = &self.directory.plugins;
+            let terms = self.directory.config().host.swaps;
+            for (kind, slot) in plugins.slots().into_iter().filter(|(_, slot)| slot.trial.is_some())
+            {
+                match slot.verdict(terms) {
+                    Verdict::Open => {}
+                    Verdict::Good => plugins.settles(kind, &slot),
+                    Verdict::Bad(why) => self.rolls_back(kind, &slot, &why),
+                }
+            }
+            for instance in plugins.replaced.ended() {
+                actix::spawn(async move {
+                    let closed = tokio::time::timeout(CLOSES_WITHIN, instance.close()).await;
+                    if let Ok(Err(error)) = closed {
+                        tracing::warn!(channel = instance.id(), %error, "it wasn't closed");
+                    }
+                });
+            }
+        }
+    }
+
+    fn rolls_back(&self, kind: PluginKind, slot: &Arc<Slot>, why: &str) {
+        let Some(trial) = &slot.trial else { return };
+        let what = slot.origin.differs_from(&trial.before.origin).join(", ");
+        let file = slot.origin.config.place.file.display();
+        let why = format!(
+            "{why} since it was put in place, so the one of before was put back; other than before: {what} ({file}). It isn't tried again by itself: once it is right, cordboard reload does"
+        );
+        if !self.directory.plugins.rolls_back(kind, slot, why.clone()) {
+            return;
+        }
+        let id = slot.origin.config.id.as_str();
+        tracing::error!(id, "{} {id}: {why}", kind.as_str());
+        let config = self.directory.config();
+        if let Some(channel) = config.channels.iter().find(|channel| channel.id.as_str() == id)
+            && kind == PluginKind::Channel
+        {
+            set_settings(&self.directory, channel, &config);
+        }
+        let noted = Noted {
+            actor: "configuration",
+            action: "config.rolled_back",
+            subject: id.to_owned(),
+            address: None,
+            details: Some(why),
+        };
+        audit::note(&self.directory.journal, noted);
+        self.directory.board.changed();
+    }
+}
+
+/// What the channel's conversations go by, with what its plugin takes.
+fn set_settings(directory: &Directory, channel: &ChannelConfig, config: &Config) {
+    let longest = directory.plugins.longest_text(&channel.id);
+    let workstream = &config.workstreams[&channel.workstream];
+    directory.set_settings(&channel.id, channel_settings(workstream, channel, longest));
+}
+
+/// Asks the plugins of these what is wrong with their settings ([`Loader::check`]), and tells each problem as it is
+/// found. Nothing is put in force.
+pub async fn ask<'a>(
+    loader: &Loader,
+    plugins: impl IntoIterator<Item = &'a PluginConfig>,
+    mut found: impl FnMut(Problem),
+) {
+    for plugin in plugins {
+        if let Err(error) = loader.check(plugin).await {
+            found(as_problem(&plugin.place, &error));
+        }
+    }
+}
+
+/// A plugin's load error at the setting that it is about.
+fn as_problem(place: &Location, error: &LoadError) -> Problem {
+    let path = match error {
+        LoadError::Config { path, .. } if path.is_empty() => "config".to_owned(),
+        LoadError::Config { path, .. } => format!("config.{path}"),
+        LoadError::OtherContent { .. } => "sha256".to_owned(),
+        LoadError::TextTooLong { .. } => "max_text".to_owned(),
+        LoadError::WontOpen { .. } => String::new(),
+        _ => "plugin".to_owned(),
+    };
+    place_in_file(place, &path, error.to_string())
+}
