@@ -30,7 +30,7 @@ use super::tidy::{Tidier, Tidying};
 use super::versions::Versions;
 use super::views::{self, SqliteViews, Views, Written};
 use super::writer::{Answers, Homes, Write, Writer};
-use super::{folder, schema, tidy, verify};
+use super::{folder, schema, slack, tidy, verify};
 
 /// The way to the journal. Cheap to clone.
 #[derive(Clone)]
@@ -414,8 +414,12 @@ impl Journal {
             let _cutting = own.own_cuts.begin();
             let applied = own.progress.applied();
             // The views have it for good, or the log couldn't let it go.
-            tidy::write_back(&own.data.join(schema::FILE))?;
+            let tables = own.data.join(schema::FILE);
+            tidy::write_back(&tables)?;
             own.progress.keep(applied);
+            if slack::overwrite(&tables)? {
+                tidy::write_back(&tables)?;
+            }
             let (done, scrubbed) = mpsc::channel();
             own.queue.send(Write::Scrub(removed, done)).map_err(|_| JournalError::ended())?;
             scrubbed.recv().unwrap_or_else(|_| Err(JournalError::ended()))

@@ -25,6 +25,7 @@ mod recovery;
 mod reference;
 mod schema;
 mod sessions;
+mod slack;
 mod start;
 mod texts;
 mod tidy;

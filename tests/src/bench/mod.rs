@@ -8,6 +8,7 @@ mod report;
 mod routing;
 mod search;
 mod setup;
+mod swaps;
 mod theory;
 mod webhooks;
 
@@ -21,6 +22,7 @@ pub use report::{Figure, Report};
 pub use routing::{Floor, Times, helpdesk};
 pub use search::searches;
 pub use setup::{loaded, setup, setup_with_full_agents};
+pub use swaps::swaps;
 pub use theory::Point;
 pub use webhooks::{CONNECTIONS, Webhooks, address};
 

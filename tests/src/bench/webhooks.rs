@@ -222,7 +222,8 @@ fn tail(log: &str) -> String {
     lines.join("\n")
 }
 
-fn p99(times: &mut [Duration]) -> f64 {
+/// In milliseconds.
+pub(super) fn p99(times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     times[times.len() * 99 / 100].as_secs_f64() * 1000.0
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use cordboard_tests::bench::{
     CONNECTIONS, Floor, Load, Point, Report, Webhooks, actor_bytes, address, bare_server, fill,
-    helpdesk, ledger_entry_bytes, loaded, read_raw, replies, resident, searches, setup,
+    helpdesk, ledger_entry_bytes, loaded, read_raw, replies, resident, searches, setup, swaps,
     twilio_requests,
 };
 use cordboard_tests::harness::{Screen, target_folder};
@@ -63,6 +63,9 @@ async fn main() -> anyhow::Result<()> {
     webhooks(&mut report, &wanted, sustained).await?;
     if wanted("replies") || wanted("reply_commits") {
         replies(&mut report).await?;
+    }
+    if wanted("swap") {
+        swaps(&mut report).await?;
     }
     if wanted("view") {
         views(&mut report).await?;
