@@ -15,8 +15,12 @@ use crate::messages::{
 
 /// One configured channel of a provider. Implement it with plain `async fn`s.
 ///
-/// Calls come from many threads at once; the host keeps order where order matters (one conversation
-/// sends one message at a time).
+/// Calls overlap, and any of them may be polled on another thread than before; the host keeps order where order matters (one
+/// conversation sends one message at a time). They run on threads that belong to this instance: one, and another for each
+/// that a call keeps to itself for a quarter of a second, up to four. So a call that blocks (a lock, a file, a long computation)
+/// makes the instance's other calls wait, and nobody else's; it is logged. A call that hasn't answered after 30 s
+/// is given up: a send may have happened then. If all four threads stand still for five seconds, the instance is
+/// opened anew. Threads that a plugin starts are its own matter: end them in [`Channel::close`].
 ///
 /// There may be two instances of one channel at a time: after a change of its settings, its secrets or its library the new
 /// one is opened beside the old one and takes its calls; the old one ends those that it has, and is closed a while later.

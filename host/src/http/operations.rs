@@ -44,6 +44,10 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
             problems.push(format!("channel {} isn't loaded; the log says why", channel.id));
         }
     }
+    let stuck = web.directory.plugins.stuck().into_iter();
+    problems.extend(stuck.map(|which| {
+        format!("the plugin of {which} keeps its threads to itself; the log says how")
+    }));
     if problems.is_empty() {
         return HttpResponse::Ok().body("ready\n");
     }
@@ -104,6 +108,7 @@ fn of_plugins(directory: &Directory) -> Vec<(String, f64)> {
     let mut further = vec![
         ("cordboard_plugin_instances{state=\"on_trial\"}".to_owned(), kept.on_trial as f64),
         ("cordboard_plugin_instances{state=\"draining\"}".to_owned(), kept.draining as f64),
+        ("cordboard_plugin_instances{state=\"stuck\"}".to_owned(), plugins.stuck().len() as f64),
         ("cordboard_plugin_libraries".to_owned(), libraries as f64),
         ("cordboard_plugin_libraries_bytes".to_owned(), bytes as f64),
     ];

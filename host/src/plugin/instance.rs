@@ -1,9 +1,8 @@
 //! A plugin that was opened, as the rest of the host calls it.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{
@@ -15,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::origin::Origin;
 use super::tally::{Counters, Tally};
+use super::threads::Threads;
 use crate::journal::Repeater;
 
 /// A call that didn't come to an answer of the plugin's own.
@@ -64,22 +64,28 @@ pub struct Instance {
     counters: Arc<Counters>,
     /// Of this one alone.
     tally: Arc<Tally>,
+    threads: Threads,
+    is_said_to_be_stuck: AtomicBool,
 }
 
 impl Instance {
     /// A call is given up after so long.
     pub const TIME_LIMIT: Duration = Duration::from_secs(30);
-    /// It shares its thread with everybody's requests.
+    /// A call that doesn't let go of its thread for so long stands still.
+    pub const MOVES_WITHIN: Duration = Duration::from_secs(1);
+    /// Its other calls share its threads.
     const MOST_OF_A_THREAD: Duration = Duration::from_millis(250);
 
     /// Wraps what was opened.
-    pub fn new(
+    pub(super) fn new(
         origin: Origin,
         manifest: ManifestInfo,
         object: ChannelObject,
         (counters, tally): (Arc<Counters>, Arc<Tally>),
+        threads: Threads,
     ) -> Self {
-        Self { origin, manifest, object, counters, tally }
+        let is_said_to_be_stuck = AtomicBool::new(false);
+        Self { origin, manifest, object, counters, tally, threads, is_said_to_be_stuck }
     }
 
     /// Of the channel, or whatever it is.
@@ -100,6 +106,24 @@ impl Instance {
     /// How it has done so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Calls that have kept one of its threads to themselves for so long.
+    pub fn stuck_for(&self, time: Duration) -> Vec<Operation> {
+        self.threads.stuck_for(time)
+    }
+
+    /// Whether that has to be said: once.
+    pub(super) fn has_to_say_that_it_is_stuck(&self) -> bool {
+        !self.is_said_to_be_stuck.swap(true, Ordering::Relaxed)
+    }
+
+    /// If all its threads are kept, it gets another one; `false`: it has as many as it may, and all of them have been kept for
+    /// long.
+    pub(super) fn moves(&self) -> bool {
+        const STANDS_STILL_AFTER: Duration = Duration::from_secs(5);
+        self.threads.grows_if_stuck_for(Self::MOST_OF_A_THREAD)
+            || self.stuck_for(STANDS_STILL_AFTER).len() < Threads::MOST
     }
 
     /// Who is asked if something is to be sent once more: nobody, if it doesn't recognise that.
@@ -181,17 +205,14 @@ impl Instance {
         input: &I,
     ) -> Result<O, CallFailed> {
         self.counters.calls.fetch_add(1, Ordering::Relaxed);
-        let future = self.object.call(operation.as_str().into(), encode(input).into());
+        let call = self.object.call(operation.as_str().into(), encode(input).into());
+        let call = self.threads.call(operation, call);
         let plugin = || self.manifest.name.clone();
-        let mut future = std::pin::pin!(future);
-        let mut longest = Duration::ZERO;
-        let watched = std::future::poll_fn(|context| {
-            let began = Instant::now();
-            let polled = future.as_mut().poll(context);
-            longest = longest.max(began.elapsed());
-            polled
-        });
-        let answered = tokio::time::timeout(Self::TIME_LIMIT, watched).await;
+        let answered = tokio::time::timeout(Self::TIME_LIMIT, call).await;
+        let (bytes, longest) = answered.map_err(|_| CallFailed::TimedOut {
+            plugin: plugin(),
+            seconds: Self::TIME_LIMIT.as_secs(),
+        })?;
         if longest > Self::MOST_OF_A_THREAD {
             let (channel, operation) = (self.id(), operation.as_str());
             let ms = longest.as_millis();
@@ -199,13 +220,9 @@ impl Instance {
                 channel,
                 operation,
                 ms,
-                "the plugin kept a thread to itself that others wait for"
+                "the plugin kept a thread to itself that other calls of it wait for"
             );
         }
-        let bytes = answered.map_err(|_| CallFailed::TimedOut {
-            plugin: plugin(),
-            seconds: Self::TIME_LIMIT.as_secs(),
-        })?;
         let answer: Result<O, PluginFailure> =
             decode(&bytes).unwrap_or_else(|message| Err(PluginFailure::NotUnderstood(message)));
         answer.map_err(|failure| {

@@ -13,6 +13,7 @@ use super::manifest::{self, ManifestError};
 use super::origin::{Origin, Stamp};
 use super::services::{HostAccess, Secrets, Services};
 use super::tally::{Counters, Tally};
+use super::threads::Threads;
 use super::{cache, library, probe};
 use crate::config::PluginConfig;
 
@@ -292,7 +293,11 @@ impl Loader {
                 Err(failure) => LoadError::WontOpen { file, cause: failure.to_string() },
             }
         })?;
-        Ok(Instance::new(origin, inspected.manifest.clone(), object, (counters, tally)))
+        let threads = Threads::start(&config.id).map_err(|error| LoadError::WontOpen {
+            file: config.library.clone(),
+            cause: error.to_string(),
+        })?;
+        Ok(Instance::new(origin, inspected.manifest.clone(), object, (counters, tally), threads))
     }
 }
 

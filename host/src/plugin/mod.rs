@@ -21,6 +21,7 @@ mod slot;
 mod strategy;
 mod swaps;
 mod tally;
+mod threads;
 
 pub use instance::{CallFailed, Instance, Webhook};
 pub use library::loaded as loaded_libraries;

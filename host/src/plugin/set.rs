@@ -64,6 +64,15 @@ impl Plugins {
         [of(PluginKind::Channel), of(PluginKind::Strategy)].concat()
     }
 
+    /// Channels and strategies whose calls don't come back, by kind and name.
+    pub fn stuck(&self) -> Vec<String> {
+        let is_stuck = |slot: &Slot| {
+            slot.state.as_ref().is_ok_and(|one| !one.stuck_for(Instance::MOVES_WITHIN).is_empty())
+        };
+        let stuck = self.slots().into_iter().filter(|(_, slot)| is_stuck(slot));
+        stuck.map(|(kind, slot)| format!("{} {}", kind.as_str(), slot.id())).collect()
+    }
+
     /// What there should be instead of what there is, in a sentence each.
     pub fn problems(&self) -> Vec<String> {
         let of_slot = |(kind, slot): (PluginKind, Arc<Slot>)| {
@@ -222,6 +231,20 @@ impl Plugins {
         slot.counters.rolled_back.fetch_add(1, Ordering::Relaxed);
         self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(back));
         self.replaced.drain(instance.clone());
+        true
+    }
+
+    /// One that was opened with the same takes its place, if it still stands there.
+    pub(super) fn renews(&self, kind: PluginKind, slot: &Arc<Slot>, instance: Instance) -> bool {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let instance = Arc::new(instance);
+        let Some(stuck) = slot.state.clone().ok().filter(|_| self.stands(kind, slot)) else {
+            self.replaced.drain(instance);
+            return false;
+        };
+        let renewed = Slot { state: Ok(instance), ..slot.as_ref().clone() };
+        self.of(kind).insert(slot.id().to_owned(), Arc::new(renewed));
+        self.replaced.drain(stuck);
         true
     }
 

@@ -1,12 +1,14 @@
 //! What the configuration, the libraries and the secrets say, and what runs: the difference is opened, and put in force
 //! once all of it is known to work. What fails after that is taken back.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::access::Access;
+use super::instance::Instance;
 use super::load::{LoadError, Loader, takes_such_texts};
 use super::origin::{Origin, Refused};
 use super::replaced::Replaced;
@@ -25,6 +27,8 @@ pub struct Swaps {
     loader: Loader,
     /// Plugins' requests run here, whoever has asked for a change.
     runtime: tokio::runtime::Handle,
+    /// Instances that stood still and were opened anew: when last, and how often in a row.
+    anew: Mutex<HashMap<(PluginKind, String), (Instant, u32)>>,
 }
 
 /// What is to be done about one plugin.
@@ -51,7 +55,8 @@ impl Swaps {
             access: Some(Arc::new(access)),
         };
         let runtime = tokio::runtime::Handle::current();
-        Ok(Self { directory: directory.clone(), loader, runtime })
+        let anew = Mutex::default();
+        Ok(Self { directory: directory.clone(), loader, runtime, anew })
     }
 
     /// Loads every channel and strategy; a channel that can't be loaded leaves its slot empty, with the
@@ -184,6 +189,9 @@ impl Swaps {
                     Verdict::Bad(why) => self.rolls_back(kind, &slot, &why),
                 }
             }
+            for (kind, slot) in plugins.slots() {
+                self.looks_whether_it_moves(kind, &slot);
+            }
             for instance in plugins.replaced.ended() {
                 actix::spawn(async move {
                     let closed = tokio::time::timeout(CLOSES_WITHIN, instance.close()).await;
@@ -192,6 +200,61 @@ impl Swaps {
                     }
                 });
             }
+        }
+    }
+
+    /// One whose calls don't come back is said, and opened anew once no thread of it is left; calls that come later go to
+    /// the new one.
+    fn looks_whether_it_moves(self: &Arc<Self>, kind: PluginKind, slot: &Arc<Slot>) {
+        const PAUSE: Duration = Duration::from_secs(5);
+        const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+        let Ok(instance) = &slot.state else { return };
+        let moves = instance.moves();
+        let stuck = instance.stuck_for(Instance::MOVES_WITHIN);
+        if stuck.is_empty() {
+            return;
+        }
+        let (id, calls) = (slot.id(), stuck.iter().map(|call| call.as_str()).collect::<Vec<_>>());
+        if instance.has_to_say_that_it_is_stuck() {
+            tracing::error!(
+                id,
+                "the plugin of {} {id} keeps its threads to itself ({}): its other calls wait",
+                kind.as_str(),
+                calls.join(", ")
+            );
+        }
+        let key = (kind, id.to_owned());
+        let mut anew = self.anew.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, times) = anew.get(&key).copied().unzip();
+        let times = times.filter(|_| last.is_some_and(|at| at.elapsed() < 4 * LONGEST_PAUSE));
+        let pause = PAUSE.saturating_mul(1 << times.unwrap_or(0).min(8)).min(LONGEST_PAUSE);
+        let may = last.is_none_or(|at| at.elapsed() > pause);
+        if moves || !may {
+            return;
+        }
+        anew.insert(key, (Instant::now(), times.unwrap_or(0) + 1));
+        drop(anew);
+        let (own, slot) = (self.clone(), slot.clone());
+        actix::spawn(async move { own.opens_anew(kind, slot).await });
+    }
+
+    async fn opens_anew(&self, kind: PluginKind, slot: Arc<Slot>) {
+        let plugins = &self.directory.plugins;
+        let (id, config) = (slot.id(), &slot.origin.config);
+        if plugins.replaced.count() >= Replaced::MOST {
+            return;
+        }
+        let kind_of = kind.as_str();
+        match self.loader.load(config, slot.counters.clone()).await {
+            Ok(instance) => {
+                if plugins.renews(kind, &slot, instance) {
+                    tracing::warn!(
+                        id,
+                        "{kind_of} {id} was opened anew: calls that don't come back are given up"
+                    );
+                }
+            }
+            Err(error) => tracing::error!(id, "{kind_of} {id} can't be opened anew: {error}"),
         }
     }
 

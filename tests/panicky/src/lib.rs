@@ -81,6 +81,11 @@ impl Channel for Panicky {
     }
 
     async fn send(&self, message: Outbound) -> Result<Receipt, SendError> {
+        // As a webhook that says so does.
+        if let Some(ms) = message.text.strip_prefix("stand ").and_then(|ms| ms.parse().ok()) {
+            std::thread::sleep(std::time::Duration::from_millis(ms));
+            return Ok(Receipt::sent(message.text));
+        }
         // "as ID": the provider knows it by that, but answers only when it is told to.
         let Some(id) = message.text.strip_prefix("as ") else {
             panic!("won't send {}", message.text);
