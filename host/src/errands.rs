@@ -124,6 +124,8 @@ async fn answer(
         Wanted::Write(record) => record,
         Wanted::Reload => {
             let reloading = move || match reloader.reload("command") {
+                // Whoever goes on by this has to know.
+                Ok(change) if !change.refused.is_empty() => Err(change.to_string()),
                 Ok(change) => Ok(change.to_string()),
                 Err(error) => Err(error.to_string()),
             };

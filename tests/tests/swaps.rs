@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use cordboard_tests::emulator::{Emulators, Provider, World};
+use cordboard_tests::emulator::{Emulators, Failure, Provider, World};
 use cordboard_tests::harness::{HostProcess, Screen, Setup, eventually, library, plugin_folder};
 use serde_json::{Value, json};
 
@@ -269,6 +269,109 @@ async fn credentials_that_dont_work_are_taken_back_and_cost_nothing() {
         assert_eq!(texts.iter().filter(|known| *known == text).count(), 1, "{text}: {texts:?}");
     }
     assert_eq!(host.stop(), Some(0));
+}
+
+// PLUG-03 ROUTE-17
+#[actix_web::test]
+async fn further_changes_keep_the_one_that_works_and_it_is_put_back() {
+    let mut line = Line::new();
+    line.setup.host = "swaps: (watch: \"20s\", least_failures: 2)".to_owned();
+    line.setup.write_main();
+    let (kims, roots) = (line.setup.token("kim"), line.setup.token("root"));
+    let host = line.setup.start(&["--strict"]).await;
+    let world = line.world();
+    let texts = async |text: &str| world.text(Provider::Twilio, "+14255550100", text).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    assert_eq!(texts("hello").await, 200);
+    let id = kim.accept_next().await;
+    // A mistyped token, and then a new version, while the provider signs with the right one.
+    let right = std::mem::replace(&mut line.token, "0".repeat(32));
+    line.write();
+    comes_to(&host, &roots, &swaps("line", "swapped"), 1).await;
+    assert_eq!(texts("first").await, 200);
+    deploy(&line.twilio, &[&line.content[..], b"next"].concat());
+    comes_to(&host, &roots, &swaps("line", "swapped"), 2).await;
+    assert_eq!(texts("second").await, 200);
+    kim.must(json!({ "type": "reply", "conversation": id, "text": "an answer" })).await;
+    comes_to(&host, &roots, &swaps("line", "rolled_back"), 1).await;
+    let view = channel(&host, &roots, "line").await;
+    let refused = view["refused"].as_str().unwrap();
+    assert!(refused.contains("channels[0].secrets") && refused.contains("libtwilio.so"), "{view}");
+    world.wait_for_sent("the answer", |sent| sent.text == "an answer").await;
+    assert_eq!(texts("third").await, 200);
+    // The configuration is right again: the complaint goes, and what is new is taken.
+    line.token.clone_from(&right);
+    line.write();
+    comes_to(&host, &roots, &swaps("line", "swapped"), 3).await;
+    assert_eq!(channel(&host, &roots, "line").await["refused"], Value::Null);
+
+    // The provider has other credentials and signs with them; then it fails. That says nothing of them.
+    line.token = "3".repeat(32);
+    world.promote_twilio_token(&line.token);
+    line.write();
+    comes_to(&host, &roots, &swaps("line", "swapped"), 4).await;
+    assert_eq!(texts("fourth").await, 200);
+    world.fail_next([Failure::Status(500, None); 4]);
+    for n in 0..4 {
+        let reply = json!({ "type": "reply", "conversation": id, "text": format!("late {n}") });
+        kim.must(reply).await;
+    }
+    eventually("they have failed", || {
+        world.requests().iter().any(|(_, body)| body.contains("late+3")).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(counted(&host, &roots, &swaps("line", "rolled_back")).await, 1);
+    assert_eq!(texts("fifth").await, 200);
+
+    // Whoever is told that all is well goes on by it.
+    std::fs::remove_file(line.setup.folder.path().join(format!("line.{}", line.token))).unwrap();
+    let (code, said) = line.setup.run(&["reload", line.setup.config()]);
+    assert!(code == 1 && said.contains("not taken: channel line"), "{code} {said}");
+    assert!(channel(&host, &roots, "line").await["refused"].is_string());
+    line.write();
+    let (code, said) = line.setup.run(&["reload", line.setup.config()]);
+    assert!(code == 0 && said.contains("nothing has changed"), "{code} {said}");
+    assert_eq!(channel(&host, &roots, "line").await["refused"], Value::Null);
+    assert_eq!(host.stop(), Some(0));
+}
+
+// PLUG-03 PLUG-04 OPS-06
+#[actix_web::test]
+async fn a_library_that_never_comes_back_from_being_loaded_ends_the_host_loudly() {
+    let setup = Setup::new();
+    setup.write_main();
+    setup.with_panicky();
+    let host = setup.start(&["--strict"]).await;
+    // It does in the host what it doesn't in the probe: the panicky one behind it would be all right.
+    let manifest = r#"{"abi":1,"sdk":"0.1.0","plugin_kind":"channel","name":"panicky","version":"1.0.0","description":"","channel_kind":"messaging","hosts":[],"secrets":[],"offers":[],"max_text":160,"idempotent_sends":false}"#;
+    let folder = setup.folder.path();
+    let code = format!(
+        "#include <stdio.h>\n#include <string.h>\n#include <unistd.h>\n\
+         __attribute__((used, section(\".cordboard.manifest\"))) const char manifest[] = \"{}\";\n\
+         __attribute__((constructor)) static void begin(void) {{ char line[4096] = {{0}}; FILE *f = fopen(\"/proc/self/cmdline\", \"r\");\n\
+         size_t n = fread(line, 1, 4095, f); fclose(f); if (!memmem(line, n, \"plugin-probe\", 12)) sleep(100000); }}\n",
+        manifest.replace('"', "\\\"")
+    );
+    std::fs::write(folder.join("stands.c"), format!("#define _GNU_SOURCE\n{code}")).unwrap();
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-Wl,--no-as-needed", "-o"]).arg(folder.join("stands.so"));
+    cc.arg(folder.join("stands.c")).arg(library(&plugin_folder(), "panicky"));
+    cc.arg(format!("-Wl,-rpath,{}", plugin_folder().display()));
+    assert!(cc.status().expect("a C compiler").success());
+    let before = library(&plugin_folder(), "panicky").display().to_string();
+    setup.change("odd.ron", &before, &folder.join("stands.so").display().to_string());
+    let until = std::time::Instant::now() + Duration::from_secs(80);
+    let pid = host.pid();
+    let is_there = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !stat.is_empty() && !stat.contains(") Z ")
+    };
+    while is_there() {
+        assert!(std::time::Instant::now() < until, "it doesn't end: {}", host.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(host.log().contains("stands still while it is loaded"), "{}", host.log());
 }
 
 // PLUG-03 PLUG-07

@@ -141,6 +141,11 @@ impl Directory {
         }
     }
 
+    /// Nothing changes in the configuration, or in what goes by it, as long as this is held.
+    pub async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     /// The configuration that is in force.
     pub fn config(&self) -> Arc<Config> {
         self.in_force.config()

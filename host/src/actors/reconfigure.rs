@@ -43,6 +43,8 @@ pub struct Change {
     pub channels: Vec<String>,
     /// Plugins of channels and strategies that are others now, new, or gone, in a sentence each.
     pub plugins: Vec<String>,
+    /// Libraries and secrets that can't be used: what was there before goes on, in a sentence each.
+    pub refused: Vec<String>,
     /// What differs but takes a restart, in a sentence each.
     pub after_restart: Vec<String>,
     /// Who may other things than before: agents' roles, roles' permissions, in a sentence each.
@@ -73,6 +75,7 @@ impl std::fmt::Display for Change {
             ("access", &self.access),
             ("retention", &self.retention),
             ("settings", &self.settings),
+            ("not taken", &self.refused),
             ("after a restart", &self.after_restart),
         ];
         let parts: Vec<String> = parts
@@ -81,7 +84,7 @@ impl std::fmt::Display for Change {
             .map(|(what, changed)| format!("{what}: {}", changed.join(", ")))
             .collect();
         match parts.is_empty() {
-            true => f.write_str("nothing waits for a restart any more"),
+            true => f.write_str("nothing has changed"),
             false => f.write_str(&parts.join("; ")),
         }
     }
@@ -95,6 +98,7 @@ impl Change {
             && self.workstreams.is_empty()
             && self.channels.is_empty()
             && self.plugins.is_empty()
+            && self.refused.is_empty()
             && self.access.is_empty()
             && self.retention.is_empty()
             && self.settings.is_empty()
@@ -138,6 +142,7 @@ pub fn reconfigure(
     );
     change.settings = other_settings(&old, &new);
     directory.authority.send_replace(());
+    change.refused = plugins.refused();
     change.plugins = directory.plugins.publish(plugins, &new);
     let is_gone = |known: &&ChannelConfig| !new.channels.iter().any(|new| new.id == known.id);
     let gone = old.channels.iter().filter(is_gone);

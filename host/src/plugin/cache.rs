@@ -30,6 +30,17 @@ pub fn store(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Removes copies that a host which starts hasn't loaded: of versions of before. Whoever has them open keeps them.
+pub fn remove_others(folder: &Path, loaded: &[PathBuf]) {
+    let Ok(files) = std::fs::read_dir(folder) else { return };
+    for file in files.flatten().map(|file| file.path()) {
+        if file.extension().is_some_and(|end| end == "so") && !loaded.contains(&file) {
+            // One that can't be removed takes room, and nothing else.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

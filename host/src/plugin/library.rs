@@ -10,6 +10,8 @@ use abi_stable::library::AbiHeaderRef;
 use cordboard_sdk::abi::{MODULE_SYMBOL, PluginModuleRef};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use super::standstill;
+
 /// What has been loaded, with its bytes: it stays until the process ends.
 static LOADED: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
 
@@ -22,6 +24,11 @@ pub fn loaded() -> (usize, u64) {
     (loaded.len(), loaded.values().sum())
 }
 
+/// Which they are.
+pub fn loaded_paths() -> Vec<PathBuf> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+}
+
 /// Opens a library and checks that its module has the layout that this host was built with.
 ///
 /// The library is never unloaded: its code may still be on some stack, and its statics are referred
@@ -30,6 +37,7 @@ pub fn loaded() -> (usize, u64) {
 /// # Errors
 /// A sentence with the linker's or the layout checker's complaint.
 pub fn open(path: &Path) -> Result<PluginModuleRef, String> {
+    let _watched = standstill::watch(path);
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if loaded.len() >= MOST_LOADED && !loaded.contains_key(path) {
         return Err(format!(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cordboard_sdk::abi::ChannelObject;
+use cordboard_sdk::abi::{ChannelObject, PluginModuleRef};
 use cordboard_sdk::{ManifestInfo, OpenError, PluginFailure, decode};
 use tokio::sync::oneshot;
 
@@ -246,7 +246,8 @@ impl Loader {
             (self.clone(), config.clone(), tokio::runtime::Handle::current());
         let (opened, opens) = oneshot::channel();
         let opening = move || {
-            let instance = runtime.block_on(loader.open_here(&own, &inspected, &copy, counters));
+            let loaded = library::open(&copy);
+            let instance = runtime.block_on(loader.open_here(&own, &inspected, loaded, counters));
             // Nobody waits for it any more where it has taken too long.
             let _ = opened.send(instance);
         };
@@ -259,17 +260,16 @@ impl Loader {
         }
     }
 
-    /// Opens a copy in this process: the host's own, or the probe's.
+    /// Opens what was loaded in this process: the host's own, or the probe's.
     pub(super) async fn open_here(
         &self,
         config: &PluginConfig,
         inspected: &Inspected,
-        copy: &Path,
+        loaded: Result<PluginModuleRef, String>,
         counters: Arc<Counters>,
     ) -> Result<Instance, LoadError> {
         let file = config.library.clone();
-        let module =
-            library::open(copy).map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
+        let module = loaded.map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
         let secrets = Secrets::read(&config.secrets, &self.root);
         let origin = Origin::of(config, &secrets, inspected);
         let tally = Arc::new(Tally::default());

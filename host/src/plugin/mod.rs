@@ -18,6 +18,7 @@ mod replaced;
 mod services;
 mod set;
 mod slot;
+mod standstill;
 mod strategy;
 mod swaps;
 mod tally;

@@ -13,6 +13,7 @@ use cordboard_sdk::ManifestInfo;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
+use super::library;
 use super::load::{Inspected, LoadError, Loader};
 use super::services::Services;
 use crate::config::{Location, PluginConfig, PluginKind, SecretSource};
@@ -136,8 +137,8 @@ pub async fn child() -> anyhow::Result<()> {
     };
     let client = Services::client().map_err(anyhow::Error::msg)?;
     let loader = Loader { cache: PathBuf::new(), root: orders.root, client, access: None };
-    let inspected = Inspected::of_copy(orders.manifest);
-    let verdict = match loader.open_here(&config, &inspected, &orders.copy, Arc::default()).await {
+    let (inspected, loaded) = (Inspected::of_copy(orders.manifest), library::open(&orders.copy));
+    let verdict = match loader.open_here(&config, &inspected, loaded, Arc::default()).await {
         Ok(_) => Verdict::Good,
         Err(LoadError::Config { path, message }) => Verdict::Config { path, message },
         Err(LoadError::WontOpen { cause, .. }) => Verdict::WontOpen(cause),

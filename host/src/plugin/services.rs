@@ -202,6 +202,9 @@ impl Services {
         let outcome = self.runtime.spawn(exchange(builder)).await;
         let outcome = outcome
             .unwrap_or_else(|error| Err(fail(HttpErrorKind::Interrupted, error.to_string())));
+        if outcome.as_ref().map_or(true, |response| response.status >= 500) {
+            self.tally.provider_failed();
+        }
         if outcome.as_ref().is_ok_and(|response| response.status == 401) {
             self.tally.failed();
             self.say_refused(&host);

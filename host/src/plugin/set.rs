@@ -34,8 +34,30 @@ pub struct Plugins {
 #[derive(Default)]
 pub struct Prepared {
     pub(super) opened: Vec<Instance>,
-    /// What stays as it is, and what isn't taken instead.
-    pub(super) refused: Vec<(PluginKind, String, Result<Refused, String>)>,
+    /// What stays as it is, and what is to be said of it.
+    pub(super) stays: Vec<(PluginKind, String, Stays)>,
+}
+
+/// Why something stays as it is.
+pub(super) enum Stays {
+    /// What should take its place can't be had.
+    Refused(Box<Refused>),
+    /// It isn't there, and can't be had.
+    Missing(String),
+    /// It is as it should be again.
+    Right,
+}
+
+impl Prepared {
+    /// What isn't taken though it should be, in a sentence each.
+    pub fn refused(&self) -> Vec<String> {
+        let of = |(kind, id, stays): &(PluginKind, String, Stays)| match stays {
+            Stays::Refused(refused) => Some(format!("{} {id}: {}", kind.as_str(), refused.why)),
+            Stays::Missing(why) => Some(format!("{} {id}: {why}", kind.as_str())),
+            Stays::Right => None,
+        };
+        self.stays.iter().filter_map(of).collect()
+    }
 }
 
 impl Plugins {
@@ -101,7 +123,7 @@ impl Plugins {
 
     /// Of instances whose place another has taken: how many are kept for a while, and how many are called still.
     pub fn kept(&self) -> Kept {
-        let on_trial = self.slots().iter().filter(|(_, slot)| slot.trial.is_some()).count();
+        let on_trial = self.slots().iter().filter(|(_, slot)| slot.is_on_trial()).count();
         Kept { on_trial, draining: self.replaced.count() }
     }
 
@@ -141,12 +163,13 @@ impl Plugins {
         for instance in prepared.opened {
             done.push(self.puts(instance, config));
         }
-        for (kind, id, what) in prepared.refused {
+        for (kind, id, stays) in prepared.stays {
             let Some(known) = self.slot(kind, &id) else { continue };
             let mut slot = known.as_ref().clone();
-            match what {
-                Ok(refused) => slot.refused = Some(refused),
-                Err(why) => slot.state = Err(why),
+            match stays {
+                Stays::Refused(refused) => slot.refused = Some(*refused),
+                Stays::Missing(why) => slot.state = Err(why),
+                Stays::Right => slot.refused = None,
             }
             self.of(kind).insert(id, Arc::new(slot));
         }
@@ -159,7 +182,7 @@ impl Plugins {
                 if kind == PluginKind::Channel {
                     self.gone.insert(id.to_owned(), Instant::now());
                 }
-                let kept = slot.trial.iter().map(|trial| trial.before.clone());
+                let kept = slot.others().map(|other| other.instance.clone());
                 kept.chain(slot.state.clone()).for_each(|instance| self.replaced.drain(instance));
                 done.push(format!("{id} is gone"));
                 continue;
@@ -193,44 +216,46 @@ impl Plugins {
         };
         let counters = instance.counters().clone();
         counters.swapped.fetch_add(1, Ordering::Relaxed);
+        let (trial, too_many) = known.as_deref().map_or_else(Default::default, Trial::of_new);
         let slot = Slot {
             repeats: instance.repeats(),
             state: Ok(instance),
             callback_url: config.callback_url(&id),
             counters,
             origin,
-            trial: before.map(Trial::of),
+            trial,
             refused: None,
         };
         self.gone.remove(&id);
         self.of(kind).insert(id, Arc::new(slot));
-        // What is kept is the one that is called until now: there may be calls on their way for that.
-        if let Some(trial) = known.and_then(|slot| slot.trial.clone()) {
-            self.replaced.drain(trial.before);
-        }
+        too_many.into_iter().for_each(|instance| self.replaced.drain(instance));
         said
     }
 
-    /// The one of before is called again, if this one still stands there.
-    pub(super) fn rolls_back(&self, kind: PluginKind, slot: &Arc<Slot>, why: String) -> bool {
+    /// One of before is called again, if this one still stands there.
+    pub(super) fn rolls_back(
+        &self,
+        kind: PluginKind,
+        slot: &Arc<Slot>,
+        good: &Arc<Instance>,
+        why: String,
+    ) -> bool {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(trial), Ok(instance)) = (&slot.trial, &slot.state) else { return false };
+        let (Some(trial), Ok(failed)) = (&slot.trial, &slot.state) else { return false };
         if !self.stands(kind, slot) {
             return false;
         }
-        let before = trial.before.clone();
         let back = Slot {
-            repeats: before.repeats(),
-            origin: before.origin.clone(),
-            state: Ok(before),
+            repeats: good.repeats(),
+            origin: good.origin.clone(),
+            state: Ok(good.clone()),
             callback_url: slot.callback_url.clone(),
             counters: slot.counters.clone(),
-            trial: None,
+            trial: Some(trial.of_one_put_back(good, failed)),
             refused: Some(Refused { origin: slot.origin.clone(), why }),
         };
         slot.counters.rolled_back.fetch_add(1, Ordering::Relaxed);
         self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(back));
-        self.replaced.drain(instance.clone());
         true
     }
 
@@ -248,7 +273,7 @@ impl Plugins {
         true
     }
 
-    /// The new one does: the one of before isn't needed any more.
+    /// It does as it is: those that are kept beside it aren't needed any more.
     pub(super) fn settles(&self, kind: PluginKind, slot: &Arc<Slot>) {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.stands(kind, slot) {
@@ -256,7 +281,7 @@ impl Plugins {
         }
         let settled = Slot { trial: None, ..slot.as_ref().clone() };
         self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(settled));
-        slot.trial.iter().for_each(|trial| self.replaced.drain(trial.before.clone()));
+        slot.others().for_each(|other| self.replaced.drain(other.instance.clone()));
     }
 
     fn stands(&self, kind: PluginKind, slot: &Arc<Slot>) -> bool {

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::access::Access;
+use super::cache;
 use super::instance::Instance;
+use super::library;
 use super::load::{LoadError, Loader, takes_such_texts};
 use super::origin::{Origin, Refused};
 use super::replaced::Replaced;
 use super::services::Services;
-use super::set::Prepared;
+use super::set::{Prepared, Stays};
 use super::slot::{Slot, Verdict};
 use crate::actors::{Directory, channel_settings};
 use crate::config::{
@@ -35,6 +37,8 @@ pub struct Swaps {
 enum Step {
     /// It runs as it is wanted.
     Nothing,
+    /// It does again: another was wanted, and wasn't taken.
+    Right,
     /// It was wanted before, and wasn't taken.
     StaysRefused,
     /// It is another now. `is_asked`: the configuration says so, and not only a file that it names.
@@ -82,6 +86,7 @@ impl Swaps {
             directory.plugins.enter(&config, origin, state, counters);
         }
         config.channels.iter().for_each(|channel| set_settings(directory, channel, &config));
+        cache::remove_others(&self.loader.cache, &library::loaded_paths());
         problems
     }
 
@@ -97,26 +102,33 @@ impl Swaps {
     async fn prepares(&self, new: &Config, tries_again: bool) -> Result<Prepared, ConfigErrors> {
         let (mut prepared, mut problems) = (Prepared::default(), Vec::new());
         let plugins = &self.directory.plugins;
-        for plugin in new.plugins() {
+        // Side by side: one that hangs keeps the others waiting for no longer than itself.
+        let steps = new.plugins().map(async |plugin| {
             let slot = plugins.slot(plugin.kind, &plugin.id);
-            let step = match self.step(plugin, slot.as_deref(), tries_again) {
-                Ok(step) => step,
-                Err(error) => {
+            let step = self.step(plugin, slot.as_deref(), tries_again);
+            let opened = match &step {
+                Ok(Step::Open { .. }) if plugins.replaced.count() >= Replaced::MOST => {
+                    Some(Err(too_many(plugin)))
+                }
+                Ok(Step::Open { .. }) => {
+                    Some(self.loader.load(plugin, plugins.counters(plugin)).await)
+                }
+                _ => None,
+            };
+            (plugin, slot, step, opened)
+        });
+        for (plugin, slot, step, opened) in futures_util::future::join_all(steps).await {
+            let (is_asked, origin, opened) = match (step, opened) {
+                (Ok(Step::Open { is_asked, origin }), Some(opened)) => (is_asked, origin, opened),
+                (Ok(Step::Right), _) => {
+                    prepared.stays.push((plugin.kind, plugin.id.clone(), Stays::Right));
+                    continue;
+                }
+                (Ok(_), _) => continue,
+                (Err(error), _) => {
                     problems.push(as_problem(&plugin.place, &error));
                     continue;
                 }
-            };
-            let Step::Open { is_asked, origin } = step else { continue };
-            let too_many = || {
-                let most = Replaced::MOST;
-                let cause = format!(
-                    "{most} instances whose place others have taken are called still: something hangs, and only a restart ends it"
-                );
-                LoadError::Broken { file: plugin.library.clone(), cause }
-            };
-            let opened = match plugins.replaced.count() < Replaced::MOST {
-                true => self.loader.load(plugin, plugins.counters(plugin)).await,
-                false => Err(too_many()),
             };
             let error = match opened {
                 Ok(instance) => {
@@ -131,12 +143,12 @@ impl Swaps {
             };
             slot.counters.refused.fetch_add(1, Ordering::Relaxed);
             let (kind, id) = (plugin.kind, plugin.id.clone());
-            let what = match &slot.state {
-                Ok(_) => Ok(Refused::to_open(*origin, &error)),
-                Err(_) => Err(as_problem(&plugin.place, &error).to_string()),
-            };
             tracing::error!(id, "a {} is to be another: {error}", kind.as_str());
-            prepared.refused.push((kind, id, what));
+            let stays = match &slot.state {
+                Ok(_) => Stays::Refused(Box::new(Refused::to_open(*origin, &error))),
+                Err(_) => Stays::Missing(as_problem(&plugin.place, &error).to_string()),
+            };
+            prepared.stays.push((kind, id, stays));
         }
         if problems.is_empty() {
             return Ok(prepared);
@@ -166,7 +178,8 @@ impl Swaps {
         let is_asked = !plugin.differs_from(&slot.origin.config).is_empty();
         match &slot.state {
             Ok(instance) if slot.origin.is(&now) => {
-                takes_such_texts(plugin, instance.manifest()).map(|()| Step::Nothing)
+                takes_such_texts(plugin, instance.manifest())?;
+                Ok(if slot.refused.is_some() { Step::Right } else { Step::Nothing })
             }
             // One that never was loaded is tried whenever somebody changes anything.
             Ok(_) | Err(_) => Ok(Step::Open { is_asked, origin: now }),
@@ -186,7 +199,7 @@ impl Swaps {
                 match slot.verdict(terms) {
                     Verdict::Open => {}
                     Verdict::Good => plugins.settles(kind, &slot),
-                    Verdict::Bad(why) => self.rolls_back(kind, &slot, &why),
+                    Verdict::Bad(why) => self.rolls_back(kind, &slot, &why).await,
                 }
             }
             for (kind, slot) in plugins.slots() {
@@ -254,18 +267,24 @@ impl Swaps {
                     );
                 }
             }
-            Err(error) => tracing::error!(id, "{kind_of} {id} can't be opened anew: {error}"),
+            Err(error) => {
+                tracing::error!(id, "{kind_of} {id} can't be opened anew: {error}");
+            }
         }
     }
 
-    fn rolls_back(&self, kind: PluginKind, slot: &Arc<Slot>, why: &str) {
-        let Some(trial) = &slot.trial else { return };
-        let what = slot.origin.differs_from(&trial.before.origin).join(", ");
+    async fn rolls_back(&self, kind: PluginKind, slot: &Arc<Slot>, why: &str) {
+        let Some(good) = slot.trial.as_ref().and_then(|trial| trial.last_good().cloned()) else {
+            return;
+        };
+        // Nothing else changes what conversations go by meanwhile.
+        let _alone = self.directory.changing().await;
+        let what = slot.origin.differs_from(&good.origin).join(", ");
         let file = slot.origin.config.place.file.display();
         let why = format!(
-            "{why} since it was put in place, so the one of before was put back; other than before: {what} ({file}). It isn't tried again by itself: once it is right, cordboard reload does"
+            "{why} since it was put in place, so the one of before was put back; other than before: {what} ({file}). It isn't tried again by itself: once it is right, cordboard reload does, and so does a restart"
         );
-        if !self.directory.plugins.rolls_back(kind, slot, why.clone()) {
+        if !self.directory.plugins.rolls_back(kind, slot, &good, why.clone()) {
             return;
         }
         let id = slot.origin.config.id.as_str();
@@ -286,6 +305,14 @@ impl Swaps {
         audit::note(&self.directory.journal, noted);
         self.directory.board.changed();
     }
+}
+
+fn too_many(plugin: &PluginConfig) -> LoadError {
+    let most = Replaced::MOST;
+    let cause = format!(
+        "{most} instances whose place others have taken are called still: something hangs, and only a restart ends it"
+    );
+    LoadError::Broken { file: plugin.library.clone(), cause }
 }
 
 /// What the channel's conversations go by, with what its plugin takes.

@@ -51,7 +51,8 @@ pub struct Tally {
     done: AtomicU64,
     failed: AtomicU64,
     webhooks: AtomicU64,
-    webhooks_before: AtomicU64,
+    /// Answers of the provider, or none, that say nothing of whoever asked.
+    outages: AtomicU64,
 }
 
 impl Tally {
@@ -65,6 +66,11 @@ impl Tally {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The provider has failed, or can't be reached: any other would fare like that.
+    pub(super) fn provider_failed(&self) {
+        self.outages.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn took_webhook(&self) {
         self.webhooks.fetch_add(1, Ordering::Relaxed);
         self.done();
@@ -75,18 +81,11 @@ impl Tally {
         self.webhooks.load(Ordering::Relaxed)
     }
 
-    /// From here on [`Tally::counted`] counts.
-    pub(super) fn begins_to_count(&self) {
-        self.webhooks_before.store(self.webhooks(), Ordering::Relaxed);
-    }
-
-    /// Webhooks that it has understood since then.
-    pub(super) fn counted(&self) -> u64 {
-        self.webhooks() - self.webhooks_before.load(Ordering::Relaxed)
-    }
-
     /// Calls that came to what they were for, and those that didn't.
     pub fn ended(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+        let failed = self.failed.load(Ordering::Relaxed);
+        // Each has failed a call, whoever made it.
+        let own = failed.saturating_sub(self.outages.load(Ordering::Relaxed));
+        (self.done.load(Ordering::Relaxed), own)
     }
 }
