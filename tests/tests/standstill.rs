@@ -35,8 +35,10 @@ async fn a_reply_that_stands_still_stops_no_other_channel() {
     world.wait_for_sent("the other's", |sent| sent.text == "an answer").await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     host.prints("the plugin of channel odd keeps its threads to itself (send)").await;
-    let (status, why) = ready(&host.url).await;
-    assert!(status == 503 && why.contains("the plugin of channel odd"), "{status} {why}");
+    // Its other calls have other threads: the host is ready, and metrics say which isn't as it should be.
+    assert_eq!(ready(&host.url).await.0, 200);
+    let metrics = host.text(&kims, "/metrics").await;
+    assert!(metrics.contains("cordboard_plugin_instances{state=\"stuck\"} 1"), "{metrics}");
     // A host that is to end does.
     let began = Instant::now();
     assert_eq!(host.stop(), Some(0));
@@ -85,4 +87,52 @@ async fn webhooks_that_stand_still_stop_nobody_and_their_channel_is_opened_anew(
     let began = Instant::now();
     assert_eq!(host.stop(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+// PLUG-04 CH-12
+#[actix_web::test]
+async fn what_waits_behind_calls_that_stand_still_is_done_by_those_that_come_after() {
+    let mut setup = Setup::new();
+    let _emulators = setup.with_emulators();
+    setup.with_panicky();
+    let kims = setup.token("kim");
+    let host = setup.start(&["--strict"]).await;
+    let mut kim = Screen::at_desk(&host.url, &kims).await;
+    let url = format!("{}/hooks/odd", host.url);
+    let post = async |body: &'static str| {
+        let answer = reqwest::Client::new().post(&url).body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(post("hello").await.0, 200);
+    let id = kim.accept_next().await;
+    // What it asks of the host is answered, whatever thread it asks on.
+    let (status, place) = post("place").await;
+    assert!(status == 200 && place.starts_with("Ok("), "{status} {place}");
+    assert_eq!(post("keep a 10").await.0, 200);
+    assert_eq!(post("go").await.0, 200);
+    let standing: Vec<_> = (0..4)
+        .map(|_| {
+            let stands = reqwest::Client::new().post(&url).body("stand 60000").send();
+            actix_web::rt::spawn(async move { drop(stands.await) })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(ready(&host.url).await.0, 503);
+    for text in ["as one", "as two"] {
+        kim.must(json!({ "type": "reply", "conversation": id, "text": text })).await;
+    }
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let said = host.transcript(&kims, &id).await;
+        let fates: Vec<&str> =
+            said[1..].iter().filter_map(|one| one["delivery"]["status"].as_str()).collect();
+        assert!(!fates.contains(&"unconfirmed"), "it never began: {fates:?}");
+        if fates == ["sent", "sent"] {
+            break;
+        }
+        assert!(Instant::now() < until, "{fates:?} {}", host.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(standing);
+    assert_eq!(host.stop(), Some(0));
 }

@@ -44,8 +44,8 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
             problems.push(format!("channel {} isn't loaded; the log says why", channel.id));
         }
     }
-    let stuck = web.directory.plugins.stuck().into_iter();
-    problems.extend(stuck.map(|which| {
+    let standing = web.directory.plugins.standing_still().into_iter();
+    problems.extend(standing.map(|which| {
         format!("the plugin of {which} keeps its threads to itself; the log says how")
     }));
     if problems.is_empty() {

@@ -1,8 +1,9 @@
 //! A plugin that was opened, as the rest of the host calls it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::origin::Origin;
+use super::services::Secrets;
 use super::tally::{Counters, Tally};
 use super::threads::Threads;
 use crate::journal::Repeater;
@@ -27,6 +29,12 @@ pub enum CallFailed {
         plugin: String,
         /// What it said.
         failure: PluginFailure,
+    },
+    /// It had to wait for too long, and didn't begin: nothing of it has happened.
+    #[error("plugin {plugin} keeps its threads to itself: the call was given up before it began")]
+    NotBegun {
+        /// Which plugin.
+        plugin: String,
     },
     /// It took too long.
     #[error("plugin {plugin} didn't answer within {seconds} s")]
@@ -54,63 +62,92 @@ pub struct Webhook<'a> {
     pub body: &'a [u8],
 }
 
+/// All that an instance is made of: from it another one like it can be.
+#[derive(Clone)]
+pub struct Recipe {
+    /// What it is opened with.
+    pub origin: Origin,
+    /// What the plugin says of itself.
+    pub manifest: ManifestInfo,
+    /// What it is loaded from, whatever becomes of the library.
+    pub copy: PathBuf,
+    /// As they were when they were read.
+    pub secrets: Secrets,
+    /// Of all instances under its name, one after the other.
+    pub counters: Arc<Counters>,
+    /// Of this one alone, and those that were opened anew in its place.
+    pub tally: Arc<Tally>,
+}
+
 /// A library that was opened with a configuration: for one channel, or one strategy.
 pub struct Instance {
-    /// What it was opened with.
-    pub origin: Origin,
-    manifest: ManifestInfo,
+    recipe: Recipe,
     object: ChannelObject,
-    /// Of all instances under its name, one after the other.
-    counters: Arc<Counters>,
-    /// Of this one alone.
-    tally: Arc<Tally>,
     threads: Threads,
     is_said_to_be_stuck: AtomicBool,
+    /// Another one that was opened with the same has taken its place.
+    is_given_up: AtomicBool,
 }
 
 impl Instance {
     /// A call is given up after so long.
     pub const TIME_LIMIT: Duration = Duration::from_secs(30);
+    /// So often a call that waits looks whether it is to wait any longer.
+    const LOOKS_EVERY: Duration = Duration::from_millis(250);
     /// A call that doesn't let go of its thread for so long stands still.
     pub const MOVES_WITHIN: Duration = Duration::from_secs(1);
     /// Its other calls share its threads.
     const MOST_OF_A_THREAD: Duration = Duration::from_millis(250);
 
     /// Wraps what was opened.
-    pub(super) fn new(
-        origin: Origin,
-        manifest: ManifestInfo,
-        object: ChannelObject,
-        (counters, tally): (Arc<Counters>, Arc<Tally>),
-        threads: Threads,
-    ) -> Self {
-        let is_said_to_be_stuck = AtomicBool::new(false);
-        Self { origin, manifest, object, counters, tally, threads, is_said_to_be_stuck }
+    pub(super) fn new(recipe: Recipe, object: ChannelObject, threads: Threads) -> Self {
+        let (is_said_to_be_stuck, is_given_up) = Default::default();
+        Self { recipe, object, threads, is_said_to_be_stuck, is_given_up }
+    }
+
+    /// What it was opened with.
+    pub fn origin(&self) -> &Origin {
+        &self.recipe.origin
+    }
+
+    /// All of it.
+    pub(super) fn recipe(&self) -> &Recipe {
+        &self.recipe
     }
 
     /// Of the channel, or whatever it is.
     pub fn id(&self) -> &str {
-        &self.origin.config.id
+        &self.recipe.origin.config.id
     }
 
     /// What the plugin says of itself.
     pub fn manifest(&self) -> &ManifestInfo {
-        &self.manifest
+        &self.recipe.manifest
     }
 
     /// What is counted under its name.
     pub(super) fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+        &self.recipe.counters
     }
 
     /// How it has done so far.
     pub fn tally(&self) -> &Tally {
-        &self.tally
+        &self.recipe.tally
     }
 
     /// Calls that have kept one of its threads to themselves for so long.
     pub fn stuck_for(&self, time: Duration) -> Vec<Operation> {
         self.threads.stuck_for(time)
+    }
+
+    /// Whether each of as many threads as it may have is kept.
+    pub fn stands_still(&self) -> bool {
+        self.stuck_for(Self::MOVES_WITHIN).len() >= Threads::MOST
+    }
+
+    /// Calls that haven't begun here are to begin elsewhere.
+    pub(super) fn is_given_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
     }
 
     /// Whether that has to be said: once.
@@ -128,15 +165,15 @@ impl Instance {
 
     /// Who is asked if something is to be sent once more: nobody, if it doesn't recognise that.
     pub fn repeats(&self) -> Repeater {
-        match self.manifest.idempotent_sends {
-            true => Repeater::of(&self.manifest.name, &self.origin.config.config),
+        match self.recipe.manifest.idempotent_sends {
+            true => Repeater::of(&self.recipe.manifest.name, &self.recipe.origin.config.config),
             false => Repeater::NOBODY,
         }
     }
 
     /// Whether the plugin wants to see a header of webhooks.
     pub fn looks_at(&self, header: &str) -> bool {
-        let wanted = self.manifest.headers.as_ref();
+        let wanted = self.recipe.manifest.headers.as_ref();
         wanted.is_none_or(|wanted| wanted.iter().any(|name| name.eq_ignore_ascii_case(header)))
     }
 
@@ -148,11 +185,16 @@ impl Instance {
         let answer: Result<Result<Received, Rejection>, CallFailed> =
             self.call(Operation::Receive, request).await;
         match &answer {
-            Ok(Ok(_)) => self.tally.took_webhook(),
+            Ok(Ok(_)) => self.recipe.tally.took_webhook(),
             Ok(Err(_)) => {}
-            Err(_) => self.tally.failed(),
+            Err(_) => self.recipe.tally.failed(),
         }
-        answer
+        match answer {
+            Err(failed @ CallFailed::NotBegun { .. }) => {
+                Ok(Err(Rejection::TryAgain(failed.to_string())))
+            }
+            answer => answer,
+        }
     }
 
     /// Hands a message to the provider. A call that failed is a send whose fate nobody knows.
@@ -160,13 +202,17 @@ impl Instance {
         let answer: Result<Result<Receipt, SendError>, CallFailed> =
             self.call(Operation::Send, message).await;
         let answer = answer.unwrap_or_else(|failed| {
-            Err(SendError::new(SendErrorKind::Uncertain, "plugin", failed.to_string()))
+            let kind = match failed {
+                CallFailed::NotBegun { .. } => SendErrorKind::Retryable { after_ms: None },
+                CallFailed::Plugin { .. } | CallFailed::TimedOut { .. } => SendErrorKind::Uncertain,
+            };
+            Err(SendError::new(kind, "plugin", failed.to_string()))
         });
         match answer.as_ref().map_err(|error| error.kind) {
-            Err(SendErrorKind::Permanent | SendErrorKind::Uncertain) => self.tally.failed(),
+            Err(SendErrorKind::Permanent | SendErrorKind::Uncertain) => self.recipe.tally.failed(),
             // Who is there to take it hasn't got the time, or its customer doesn't want it: no version sends that.
             Err(SendErrorKind::Retryable { .. } | SendErrorKind::OptedOut) => {}
-            Ok(_) => self.tally.done(),
+            Ok(_) => self.recipe.tally.done(),
         }
         answer
     }
@@ -180,8 +226,8 @@ impl Instance {
     pub async fn rank(&self, request: &RankRequest) -> Result<Vec<String>, CallFailed> {
         let answer = self.call(Operation::Rank, request).await;
         match answer.is_ok() {
-            true => self.tally.done(),
-            false => self.tally.failed(),
+            true => self.recipe.tally.done(),
+            false => self.recipe.tally.failed(),
         }
         answer
     }
@@ -204,15 +250,24 @@ impl Instance {
         operation: Operation,
         input: &I,
     ) -> Result<O, CallFailed> {
-        self.counters.calls.fetch_add(1, Ordering::Relaxed);
+        self.recipe.counters.calls.fetch_add(1, Ordering::Relaxed);
         let call = self.object.call(operation.as_str().into(), encode(input).into());
-        let call = self.threads.call(operation, call);
-        let plugin = || self.manifest.name.clone();
-        let answered = tokio::time::timeout(Self::TIME_LIMIT, call).await;
-        let (bytes, longest) = answered.map_err(|_| CallFailed::TimedOut {
-            plugin: plugin(),
-            seconds: Self::TIME_LIMIT.as_secs(),
-        })?;
+        let (mut calling, beginning) = self.threads.call(operation, call);
+        let plugin = || self.recipe.manifest.name.clone();
+        let until = Instant::now() + Self::TIME_LIMIT;
+        let (bytes, longest) = loop {
+            if let Ok(answered) = tokio::time::timeout(Self::LOOKS_EVERY, &mut calling).await {
+                break answered;
+            }
+            let is_late = Instant::now() >= until;
+            if (is_late || self.is_given_up.load(Ordering::Acquire)) && beginning.gives_up() {
+                return Err(CallFailed::NotBegun { plugin: plugin() });
+            }
+            if is_late {
+                let seconds = Self::TIME_LIMIT.as_secs();
+                return Err(CallFailed::TimedOut { plugin: plugin(), seconds });
+            }
+        };
         if longest > Self::MOST_OF_A_THREAD {
             let (channel, operation) = (self.id(), operation.as_str());
             let ms = longest.as_millis();
@@ -227,7 +282,7 @@ impl Instance {
             decode(&bytes).unwrap_or_else(|message| Err(PluginFailure::NotUnderstood(message)));
         answer.map_err(|failure| {
             if let PluginFailure::Panicked { message, place } = &failure {
-                self.counters.panics.fetch_add(1, Ordering::Relaxed);
+                self.recipe.counters.panics.fetch_add(1, Ordering::Relaxed);
                 let channel = self.id();
                 tracing::error!(channel, message, place, "plugin panicked");
             }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cordboard_sdk::abi::{ChannelObject, PluginModuleRef};
+use cordboard_sdk::abi::ChannelObject;
 use cordboard_sdk::{ManifestInfo, OpenError, PluginFailure, decode};
 use tokio::sync::oneshot;
 
-use super::instance::Instance;
+use super::instance::{Instance, Recipe};
 use super::manifest::{self, ManifestError};
 use super::origin::{Origin, Stamp};
 use super::services::{HostAccess, Secrets, Services};
-use super::tally::{Counters, Tally};
+use super::tally::Counters;
 use super::threads::Threads;
 use super::{cache, library, probe};
 use crate::config::PluginConfig;
@@ -118,13 +118,6 @@ pub struct Inspected {
     bytes: Vec<u8>,
 }
 
-impl Inspected {
-    /// Of a copy that was looked at by whoever made it.
-    pub(super) fn of_copy(manifest: ManifestInfo) -> Self {
-        Self { manifest, sha256: String::new(), stamp: None, bytes: Vec::new() }
-    }
-}
-
 /// Reads a library and its manifest. Nothing of it runs.
 ///
 /// # Errors
@@ -177,8 +170,20 @@ impl Loader {
     ) -> Result<Instance, LoadError> {
         let inspected = self.check(config).await?;
         let copy = self.copy(config, &inspected)?;
-        let instance = self.open_apart(config, inspected, copy, counters).await?;
-        let wont = |cause: String| LoadError::WontOpen { file: config.library.clone(), cause };
+        let secrets = Secrets::read(&config.secrets, &self.root);
+        let origin = Origin::of(config, &secrets, &inspected);
+        let (manifest, tally) = (inspected.manifest, Arc::default());
+        self.open_apart(Recipe { origin, manifest, copy, secrets, counters, tally }).await
+    }
+
+    /// Opens it, and asks whether it is healthy. What was opened once, as it was then, can be once more.
+    ///
+    /// # Errors
+    /// [`LoadError`] names file and cause.
+    pub async fn open_apart(&self, recipe: Recipe) -> Result<Instance, LoadError> {
+        let library = recipe.origin.config.library.clone();
+        let instance = self.opens_apart(recipe).await?;
+        let wont = |cause: String| LoadError::WontOpen { file: library.clone(), cause };
         let asked = tokio::time::timeout(OPENS_WITHIN, instance.health()).await;
         let asked = asked.map_err(|_| wont(takes_too_long("to say whether it is healthy")))?;
         let health = asked.map_err(|failed| wont(failed.to_string()))?;
@@ -234,20 +239,13 @@ impl Loader {
     }
 
     /// Opens it on a thread of its own, whatever it does there: one that never comes back costs that thread.
-    async fn open_apart(
-        &self,
-        config: &PluginConfig,
-        inspected: Inspected,
-        copy: PathBuf,
-        counters: Arc<Counters>,
-    ) -> Result<Instance, LoadError> {
+    async fn opens_apart(&self, recipe: Recipe) -> Result<Instance, LoadError> {
+        let config = recipe.origin.config.clone();
         let broken = |cause: String| LoadError::Broken { file: config.library.clone(), cause };
-        let (loader, own, runtime) =
-            (self.clone(), config.clone(), tokio::runtime::Handle::current());
+        let (loader, runtime) = (self.clone(), tokio::runtime::Handle::current());
         let (opened, opens) = oneshot::channel();
         let opening = move || {
-            let loaded = library::open(&copy);
-            let instance = runtime.block_on(loader.open_here(&own, &inspected, loaded, counters));
+            let instance = runtime.block_on(loader.open_here(recipe));
             // Nobody waits for it any more where it has taken too long.
             let _ = opened.send(instance);
         };
@@ -260,27 +258,13 @@ impl Loader {
         }
     }
 
-    /// Opens what was loaded in this process: the host's own, or the probe's.
-    pub(super) async fn open_here(
-        &self,
-        config: &PluginConfig,
-        inspected: &Inspected,
-        loaded: Result<PluginModuleRef, String>,
-        counters: Arc<Counters>,
-    ) -> Result<Instance, LoadError> {
+    /// Opens a copy in this process: the host's own, or the probe's.
+    pub(super) async fn open_here(&self, recipe: Recipe) -> Result<Instance, LoadError> {
+        let config = &recipe.origin.config;
         let file = config.library.clone();
-        let module = loaded.map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
-        let secrets = Secrets::read(&config.secrets, &self.root);
-        let origin = Origin::of(config, &secrets, inspected);
-        let tally = Arc::new(Tally::default());
-        let services = Services::new(
-            config,
-            &inspected.manifest,
-            secrets,
-            self.client.clone(),
-            self.access.clone(),
-            tally.clone(),
-        );
+        let module = library::open(&recipe.copy)
+            .map_err(|cause| LoadError::Broken { file: file.clone(), cause })?;
+        let services = Services::new(&recipe, self.client.clone(), self.access.clone());
         let settings = serde_json::to_vec(&config.config).expect("RON values become JSON");
         let opening = module.open()(settings.into(), services.into_object());
         let opened: Result<ChannelObject, _> = opening.await.into_result();
@@ -297,7 +281,7 @@ impl Loader {
             file: config.library.clone(),
             cause: error.to_string(),
         })?;
-        Ok(Instance::new(origin, inspected.manifest.clone(), object, (counters, tally), threads))
+        Ok(Instance::new(recipe, object, threads))
     }
 }
 

@@ -35,6 +35,11 @@ impl Origin {
         Self { config: config.clone(), secrets, sha256, stamp }
     }
 
+    /// Of a copy that somebody else has looked at.
+    pub fn of_copy(config: PluginConfig, secrets: &Secrets) -> Self {
+        Self { config, secrets: secrets.mark(), sha256: None, stamp: None }
+    }
+
     /// Of what was looked at just now.
     pub fn of(config: &PluginConfig, secrets: &Secrets, inspected: &Inspected) -> Self {
         let (secrets, stamp) = (secrets.mark(), inspected.stamp);

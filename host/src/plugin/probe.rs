@@ -13,9 +13,10 @@ use cordboard_sdk::ManifestInfo;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
-use super::library;
-use super::load::{Inspected, LoadError, Loader};
-use super::services::Services;
+use super::instance::Recipe;
+use super::load::{LoadError, Loader};
+use super::origin::Origin;
+use super::services::{Secrets, Services};
 use crate::config::{Location, PluginConfig, PluginKind, SecretSource};
 
 /// The hidden subcommand.
@@ -137,8 +138,16 @@ pub async fn child() -> anyhow::Result<()> {
     };
     let client = Services::client().map_err(anyhow::Error::msg)?;
     let loader = Loader { cache: PathBuf::new(), root: orders.root, client, access: None };
-    let (inspected, loaded) = (Inspected::of_copy(orders.manifest), library::open(&orders.copy));
-    let verdict = match loader.open_here(&config, &inspected, loaded, Arc::default()).await {
+    let secrets = Secrets::read(&config.secrets, &loader.root);
+    let recipe = Recipe {
+        origin: Origin::of_copy(config, &secrets),
+        manifest: orders.manifest,
+        copy: orders.copy,
+        secrets,
+        counters: Arc::default(),
+        tally: Arc::default(),
+    };
+    let verdict = match loader.open_here(recipe).await {
         Ok(_) => Verdict::Good,
         Err(LoadError::Config { path, message }) => Verdict::Config { path, message },
         Err(LoadError::WontOpen { cause, .. }) => Verdict::WontOpen(cause),

@@ -46,7 +46,8 @@ impl Replaced {
     pub fn ended(&self) -> Vec<Arc<Instance>> {
         let mut ended = Vec::new();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(|draining| {
-            if Arc::strong_count(&draining.instance) == 1 {
+            let is_stuck = !draining.instance.stuck_for(Instance::MOVES_WITHIN).is_empty();
+            if Arc::strong_count(&draining.instance) == 1 && !is_stuck {
                 ended.push(draining.instance.clone());
                 return false;
             }

@@ -17,8 +17,9 @@ use cordboard_sdk::{
 
 use sha2::{Digest, Sha256};
 
+use super::instance::Recipe;
 use super::tally::Tally;
-use crate::config::{self, PluginConfig, SecretSource};
+use crate::config::{self, SecretSource};
 
 /// The most bytes of an answer that a plugin may get.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -129,25 +130,23 @@ pub struct Services {
 }
 
 impl Services {
-    /// For a channel whose plugin asks for these hosts and secrets. Without access (in a probe) its
+    /// For a channel whose plugin asks for hosts and secrets. Without access (in a probe) its
     /// store is empty and takes nothing, and nobody waits.
     pub fn new(
-        config: &PluginConfig,
-        manifest: &cordboard_sdk::ManifestInfo,
-        secrets: Secrets,
+        recipe: &Recipe,
         client: reqwest::Client,
         access: Option<Arc<dyn HostAccess>>,
-        tally: Arc<Tally>,
     ) -> Self {
-        let allowed = manifest.hosts.iter().chain(&config.allow_hosts).cloned().collect();
+        let Recipe { origin, manifest, .. } = recipe;
+        let config = &origin.config;
         Self {
             channel: config.id.clone(),
             client,
-            allowed,
-            secrets,
+            allowed: manifest.hosts.iter().chain(&config.allow_hosts).cloned().collect(),
+            secrets: recipe.secrets.clone(),
             asked_secrets: manifest.secrets.clone(),
             access,
-            tally,
+            tally: recipe.tally.clone(),
             runtime: tokio::runtime::Handle::current(),
             refused_at: Mutex::default(),
         }
@@ -305,8 +304,14 @@ struct Shared(Arc<Services>);
 
 impl RawHost for Shared {
     fn call(&self, operation: RString, payload: RVec<u8>) -> FfiFuture<RVec<u8>> {
-        let services = self.0.clone();
-        async move { serve(services, &operation, &payload).await.into() }.into_ffi()
+        let (services, runtime) = (self.0.clone(), self.0.runtime.clone());
+        // Whatever thread of the plugin's polls this: what is the host's is done where the host's clock and files are.
+        let serves = async move {
+            let served =
+                runtime.spawn(async move { serve(services, &operation, &payload).await }).await;
+            served.unwrap_or_default().into()
+        };
+        serves.into_ffi()
     }
 
     fn ask(&self, operation: RString, payload: RVec<u8>) -> RVec<u8> {

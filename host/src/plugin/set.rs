@@ -95,6 +95,13 @@ impl Plugins {
         stuck.map(|(kind, slot)| format!("{} {}", kind.as_str(), slot.id())).collect()
     }
 
+    /// Those of which no call comes back.
+    pub fn standing_still(&self) -> Vec<String> {
+        let stands = |slot: &Slot| slot.state.as_ref().is_ok_and(|one| one.stands_still());
+        let standing = self.slots().into_iter().filter(|(_, slot)| stands(slot));
+        standing.map(|(kind, slot)| format!("{} {}", kind.as_str(), slot.id())).collect()
+    }
+
     /// What there should be instead of what there is, in a sentence each.
     pub fn problems(&self) -> Vec<String> {
         let of_slot = |(kind, slot): (PluginKind, Arc<Slot>)| {
@@ -199,7 +206,7 @@ impl Plugins {
 
     fn puts(&self, instance: Instance, config: &Config) -> String {
         let instance = Arc::new(instance);
-        let origin = instance.origin.clone();
+        let origin = instance.origin().clone();
         let (kind, id) = (origin.config.kind, origin.config.id.clone());
         let known = self.slot(kind, &id);
         let before = known.as_ref().and_then(|slot| slot.state.clone().ok());
@@ -209,7 +216,7 @@ impl Plugins {
             Some(before) => {
                 format!(
                     "{is}; other than before: {}",
-                    origin.differs_from(&before.origin).join(", ")
+                    origin.differs_from(before.origin()).join(", ")
                 )
             }
             None => is,
@@ -247,7 +254,7 @@ impl Plugins {
         }
         let back = Slot {
             repeats: good.repeats(),
-            origin: good.origin.clone(),
+            origin: good.origin().clone(),
             state: Ok(good.clone()),
             callback_url: slot.callback_url.clone(),
             counters: slot.counters.clone(),
@@ -269,6 +276,8 @@ impl Plugins {
         };
         let renewed = Slot { state: Ok(instance), ..slot.as_ref().clone() };
         self.of(kind).insert(slot.id().to_owned(), Arc::new(renewed));
+        // What waits for its threads begins on others.
+        stuck.is_given_up();
         self.replaced.drain(stuck);
         true
     }

@@ -103,8 +103,11 @@ impl Slot {
     ) -> Result<Result<Received, Rejection>, CallFailed> {
         let mut answer = instance.receive(request).await;
         let may_be_of_before = match &answer {
-            Ok(Err(Rejection::NotAuthentic(_) | Rejection::NotUnderstood(_))) | Err(_) => true,
-            Ok(Ok(_) | Err(Rejection::TryAgain(_))) => false,
+            Ok(Err(Rejection::NotAuthentic(_) | Rejection::NotUnderstood(_)))
+            | Err(CallFailed::Plugin { .. }) => true,
+            // Whoever sent it waits for long enough already, and sends it again.
+            Ok(Ok(_) | Err(Rejection::TryAgain(_)))
+            | Err(CallFailed::TimedOut { .. } | CallFailed::NotBegun { .. }) => false,
         };
         for other in self.others().filter(|_| may_be_of_before) {
             let taken = other.instance.receive(request).await;

@@ -73,7 +73,7 @@ impl Swaps {
             let counters = directory.plugins.counters(plugin);
             let loaded = self.loader.load(plugin, counters.clone()).await;
             let (origin, state) = match loaded {
-                Ok(instance) => (instance.origin.clone(), Ok(instance)),
+                Ok(instance) => (instance.origin().clone(), Ok(instance)),
                 Err(error) => {
                     let problem = as_problem(&plugin.place, &error);
                     let (kind, id) = (plugin.kind.as_str(), plugin.id.as_str());
@@ -196,7 +196,12 @@ impl Swaps {
             let terms = self.directory.config().host.swaps;
             for (kind, slot) in plugins.slots().into_iter().filter(|(_, slot)| slot.trial.is_some())
             {
+                let stands = slot.state.as_ref().is_ok_and(|instance| !instance.moves());
                 match slot.verdict(terms) {
+                    // Whatever is opened anew would stand still as well.
+                    _ if stands && slot.is_on_trial() => {
+                        self.rolls_back(kind, &slot, "its calls don't come back").await;
+                    }
                     Verdict::Open => {}
                     Verdict::Good => plugins.settles(kind, &slot),
                     Verdict::Bad(why) => self.rolls_back(kind, &slot, &why).await,
@@ -247,18 +252,20 @@ impl Swaps {
         }
         anew.insert(key, (Instant::now(), times.unwrap_or(0) + 1));
         drop(anew);
-        let (own, slot) = (self.clone(), slot.clone());
-        actix::spawn(async move { own.opens_anew(kind, slot).await });
+        let (own, slot, instance) = (self.clone(), slot.clone(), instance.clone());
+        actix::spawn(async move { own.opens_anew(kind, slot, &instance).await });
     }
 
-    async fn opens_anew(&self, kind: PluginKind, slot: Arc<Slot>) {
+    /// As it was, whatever the files say by now.
+    async fn opens_anew(&self, kind: PluginKind, slot: Arc<Slot>, instance: &Instance) {
         let plugins = &self.directory.plugins;
-        let (id, config) = (slot.id(), &slot.origin.config);
+        let id = slot.id();
         if plugins.replaced.count() >= Replaced::MOST {
+            tracing::error!(id, "{}", too_many(&slot.origin.config));
             return;
         }
         let kind_of = kind.as_str();
-        match self.loader.load(config, slot.counters.clone()).await {
+        match self.loader.open_apart(instance.recipe().clone()).await {
             Ok(instance) => {
                 if plugins.renews(kind, &slot, instance) {
                     tracing::warn!(
@@ -279,7 +286,7 @@ impl Swaps {
         };
         // Nothing else changes what conversations go by meanwhile.
         let _alone = self.directory.changing().await;
-        let what = slot.origin.differs_from(&good.origin).join(", ");
+        let what = slot.origin.differs_from(good.origin()).join(", ");
         let file = slot.origin.config.place.file.display();
         let why = format!(
             "{why} since it was put in place, so the one of before was put back; other than before: {what} ({file}). It isn't tried again by itself: once it is right, cordboard reload does, and so does a restart"

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,28 @@ pub(super) struct Threads {
 struct Kept {
     calls: Mutex<HashMap<u64, (Operation, Instant)>>,
     next: AtomicU64,
+}
+
+/// Whether a call has begun, or was given up before that: one of both, and for good.
+#[derive(Default)]
+pub(super) struct Beginning(AtomicU8);
+
+impl Beginning {
+    const HAS_BEGUN: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    fn becomes(&self, what: u8) -> bool {
+        self.0.compare_exchange(0, what, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn begins(&self) -> bool {
+        self.becomes(Self::HAS_BEGUN)
+    }
+
+    /// It doesn't begin any more; `false`: it has.
+    pub fn gives_up(&self) -> bool {
+        self.becomes(Self::GIVEN_UP)
+    }
 }
 
 impl Threads {
@@ -64,12 +86,15 @@ impl Threads {
     }
 
     /// Has a call done there. With its answer comes for how long it kept a thread to itself.
+    /// Whether it has begun is known all the time: one that hasn't did nothing.
     pub fn call(
         &self,
         operation: Operation,
         call: FfiFuture<RVec<u8>>,
-    ) -> Task<(RVec<u8>, Duration)> {
-        self.executor.spawn(watched(self.kept.clone(), operation, call))
+    ) -> (Task<(RVec<u8>, Duration)>, Arc<Beginning>) {
+        let beginning = Arc::<Beginning>::default();
+        let watched = watched(self.kept.clone(), operation, call, beginning.clone());
+        (self.executor.spawn(watched), beginning)
     }
 
     /// Calls that have kept a thread to themselves for so long, and what they are.
@@ -94,7 +119,11 @@ async fn watched(
     kept: Arc<Kept>,
     operation: Operation,
     call: FfiFuture<RVec<u8>>,
+    beginning: Arc<Beginning>,
 ) -> (RVec<u8>, Duration) {
+    if !beginning.begins() {
+        return (RVec::new(), Duration::ZERO);
+    }
     let number = kept.next.fetch_add(1, Ordering::Relaxed);
     let calls = || kept.calls.lock().unwrap_or_else(PoisonError::into_inner);
     let mut call = std::pin::pin!(call);
