@@ -261,6 +261,8 @@ impl Plugins {
             trial: Some(trial.of_one_put_back(good, failed)),
             refused: Some(Refused { origin: slot.origin.clone(), why }),
         };
+        // What waits for its threads begins on the other's.
+        failed.is_given_up();
         slot.counters.rolled_back.fetch_add(1, Ordering::Relaxed);
         self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(back));
         true
