@@ -71,7 +71,7 @@ async fn webhooks_that_stand_still_stop_nobody_and_their_channel_is_opened_anew(
         if n < 3 {
             kim.accept_next().await;
         }
-        assert!(began.elapsed() < Duration::from_secs(1), "{n}: {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(5), "{n}: {:?}", began.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let (status, why) = ready(&host.url).await;
