@@ -57,8 +57,10 @@ struct Line {
 }
 
 impl Line {
-    fn new() -> Self {
+    /// With these terms for swaps.
+    fn with(swaps: &str) -> Self {
         let mut setup = Setup::new();
+        setup.host = format!("swaps: ({swaps})");
         let emulators = setup.with_emulators();
         emulators.world.moves_to(Provider::Telesign, "line", OURS);
         emulators.world.moves_to(Provider::Twilio, "line", OURS);
@@ -66,10 +68,8 @@ impl Line {
         let content = std::fs::read(library(&plugin_folder(), "twilio")).unwrap();
         deploy(&twilio, &content);
         let token = emulators.world.accounts.twilio_token.clone();
-        let mut line =
+        let line =
             Self { setup, emulators, twilio, content, swaps: 0, provider: Provider::Twilio, token };
-        line.setup.host = "swaps: (watch: \"1s\")".to_owned();
-        line.setup.write_main();
         std::fs::write(line.setup.folder.path().join("line.secret"), &line.token).unwrap();
         line.write();
         line
@@ -133,7 +133,7 @@ impl Line {
 async fn a_hundred_swaps_under_load_lose_nothing_and_double_nothing() {
     const CUSTOMERS: usize = 4;
     const SWAPS: usize = 100;
-    let mut line = Line::new();
+    let mut line = Line::with("watch: \"1s\"");
     let (kims, roots) = (line.setup.token("kim"), line.setup.token("root"));
     let host = line.setup.start(&["--strict"]).await;
     let world = line.world();
@@ -227,9 +227,7 @@ async fn a_hundred_swaps_under_load_lose_nothing_and_double_nothing() {
 // PLUG-03
 #[actix_web::test]
 async fn credentials_that_dont_work_are_taken_back_and_cost_nothing() {
-    let mut line = Line::new();
-    line.setup.host = "swaps: (watch: \"20s\", least_failures: 2)".to_owned();
-    line.setup.write_main();
+    let mut line = Line::with("watch: \"20s\", least_failures: 2");
     let (kims, roots) = (line.setup.token("kim"), line.setup.token("root"));
     let host = line.setup.start(&["--strict"]).await;
     let world = line.world();
@@ -274,9 +272,7 @@ async fn credentials_that_dont_work_are_taken_back_and_cost_nothing() {
 // PLUG-03 ROUTE-17
 #[actix_web::test]
 async fn further_changes_keep_the_one_that_works_and_it_is_put_back() {
-    let mut line = Line::new();
-    line.setup.host = "swaps: (watch: \"20s\", least_failures: 2)".to_owned();
-    line.setup.write_main();
+    let mut line = Line::with("watch: \"20s\", least_failures: 2");
     let (kims, roots) = (line.setup.token("kim"), line.setup.token("root"));
     let host = line.setup.start(&["--strict"]).await;
     let world = line.world();
@@ -377,7 +373,7 @@ async fn a_library_that_never_comes_back_from_being_loaded_ends_the_host_loudly(
 // PLUG-03 PLUG-07
 #[actix_web::test]
 async fn what_cant_be_opened_leaves_what_runs_in_its_place() {
-    let line = Line::new();
+    let line = Line::with("watch: \"1s\"");
     let roots = line.setup.token("root");
     let host = line.setup.start(&["--strict"]).await;
     let world = line.world();

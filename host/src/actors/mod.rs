@@ -37,7 +37,7 @@ pub use queue::{
     LookAtLine, LookAtQueue, QueueActor, QueueView, TellQueue, WhyNot, place_in_line,
     place_of_thread,
 };
-pub use reconfigure::{Change, HalfWay, channel_settings, reconfigure};
+pub use reconfigure::{Change, HalfWay, channel_settings, reconfigure, update_settings};
 pub use recorder::{Entry, Recorder, Routed};
 pub use recovery::{Actors, start, start_shard};
 pub use screen::{ForScreen, ScreenReceiver, ScreenSender, screen};

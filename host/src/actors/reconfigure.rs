@@ -24,6 +24,7 @@ use crate::actors::recovery::{start_agent, start_queue};
 use crate::clock;
 use crate::config::{
     ChannelConfig, Config, Permission, QueueConfig, Role, retention_changes, revision,
+    those_that_differ,
 };
 use crate::grief::provoked_error;
 use crate::journal::{JournalError, Reader, Trouble};
@@ -144,11 +145,13 @@ pub fn reconfigure(
     directory.authority.send_replace(());
     change.refused = plugins.refused();
     change.plugins = directory.plugins.publish(plugins, &new);
-    let is_gone = |known: &&ChannelConfig| !new.channels.iter().any(|new| new.id == known.id);
-    let gone = old.channels.iter().filter(is_gone);
-    let gone = gone.inspect(|channel| directory.in_force.remove_channel(&channel.id));
-    let other = new.channels.iter().filter(|channel| update_settings(directory, channel, &new));
-    let channels: HashSet<&ChannelId> = gone.chain(other).map(|channel| &channel.id).collect();
+    let mut channels: HashSet<&ChannelId> = HashSet::new();
+    for gone in old.channels.iter().filter(|c| !new.channels.iter().any(|n| n.id == c.id)) {
+        directory.in_force.remove_channel(&gone.id);
+        channels.insert(&gone.id);
+    }
+    let others = new.channels.iter().filter(|channel| update_settings(directory, channel, &new));
+    channels.extend(others.map(|channel| &channel.id));
     change.channels = channels.iter().map(ToString::to_string).collect();
     change.channels.sort_unstable();
     let moves_items = unfinished || !channels.is_empty() || !workstreams.is_empty();
@@ -405,7 +408,7 @@ fn changed_workstreams<'a>(old: &Config, new: &'a Config) -> Vec<&'a str> {
 }
 
 /// A channel's conversations follow the new settings, and its plugin's limits. Whether they are other ones.
-fn update_settings(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
+pub fn update_settings(directory: &Directory, channel: &ChannelConfig, config: &Config) -> bool {
     let known = directory.in_force.of_channel(&channel.id);
     let Some(workstream) = config.workstreams.get(&channel.workstream) else { return false };
     let longest = directory.plugins.longest_text(&channel.id);
@@ -436,7 +439,7 @@ pub fn channel_settings(
 /// What is looked up whenever it is needed, and isn't named otherwise.
 fn other_settings(old: &Config, new: &Config) -> Vec<String> {
     let (was, is) = (&old.host, &new.host);
-    let differ = [
+    let differ = those_that_differ([
         ("host.proxies", was.proxies != is.proxies),
         ("host.limits", was.limits != is.limits),
         ("host.swaps", was.swaps != is.swaps),
@@ -445,19 +448,19 @@ fn other_settings(old: &Config, new: &Config) -> Vec<String> {
         ("host.keep_routing_log", was.keep_routing_log != is.keep_routing_log),
         ("presence.labels", old.labels != new.labels),
         ("fields", old.fields != new.fields),
-    ];
-    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
+    ]);
+    differ.into_iter().map(str::to_owned).collect()
 }
 
 /// Addresses and folders are read when the host starts: they can't be exchanged under those who use them.
 fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     let (was, is) = (&old.host, &new.host);
-    let differ = [
+    let differ = those_that_differ([
         ("listen", was.listen != is.listen),
         ("operations", was.operations != is.operations),
         ("tls", was.tls != is.tls),
         ("data", was.data != is.data),
-    ];
-    let differ = differ.into_iter().filter(|(_, differs)| *differs);
-    differ.map(|(name, _)| format!("host.{name} differs: it is read at the start")).collect()
+    ]);
+    let sentence = |name: &str| format!("host.{name} differs: it is read at the start");
+    differ.into_iter().map(sentence).collect()
 }

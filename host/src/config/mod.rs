@@ -17,6 +17,7 @@ mod tree;
 pub use files::{folders, read_whole};
 pub use host::{HostConfig, HostLimits, SignIns, Swaps, TlsFiles};
 pub use load::{ConfigErrors, is_name, load, place_in_file};
+pub(crate) use model::those_that_differ;
 pub use model::{
     AgentConfig, ChannelConfig, Config, Fields, LabelConfig, Location, PluginConfig, PluginKind,
     QueueConfig, SecretSource, StrategyConfig,

@@ -123,17 +123,29 @@ pub struct PluginConfig {
     pub place: Location,
 }
 
+/// The names of those that differ.
+pub(crate) fn those_that_differ<const N: usize>(
+    settings: [(&'static str, bool); N],
+) -> Vec<&'static str> {
+    let differ = settings.into_iter().filter(|(_, differs)| *differs);
+    differ.map(|(name, _)| name).collect()
+}
+
 impl PluginConfig {
+    /// What it is of, in words: `channel sms-twilio`.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.id)
+    }
+
     /// The settings in which it differs from another, by their names; none: what was opened for the one does for the other.
     pub fn differs_from(&self, other: &Self) -> Vec<&'static str> {
-        let differ = [
+        those_that_differ([
             ("plugin", self.plugin != other.plugin || self.library != other.library),
             ("sha256", self.sha256 != other.sha256),
             ("config", self.config != other.config),
             ("secrets", self.secrets != other.secrets),
             ("allow_hosts", self.allow_hosts != other.allow_hosts),
-        ];
-        differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+        ])
     }
 }
 

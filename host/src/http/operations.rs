@@ -8,7 +8,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use crate::actors::{Directory, LookAtQueue, QueueView};
 use crate::clock;
 use crate::http::server::Web;
-use crate::plugin::loaded_libraries;
+use crate::plugin::{Instance, loaded_libraries};
 
 /// The paths.
 pub fn routes(config: &mut ServiceConfig) {
@@ -44,7 +44,7 @@ pub async fn ready(web: Data<Web>) -> HttpResponse {
             problems.push(format!("channel {} isn't loaded; the log says why", channel.id));
         }
     }
-    let standing = web.directory.plugins.standing_still().into_iter();
+    let standing = web.directory.plugins.those(Instance::stands_still).into_iter();
     problems.extend(standing.map(|which| {
         format!("the plugin of {which} keeps its threads to itself; the log says how")
     }));
@@ -105,15 +105,16 @@ async fn of_what_grows(directory: &Directory) -> Vec<(String, f64)> {
 fn of_plugins(directory: &Directory) -> Vec<(String, f64)> {
     let plugins = &directory.plugins;
     let (kept, (libraries, bytes)) = (plugins.kept(), loaded_libraries());
+    let stuck = plugins.those(Instance::is_stuck).len();
     let mut further = vec![
         ("cordboard_plugin_instances{state=\"on_trial\"}".to_owned(), kept.on_trial as f64),
         ("cordboard_plugin_instances{state=\"draining\"}".to_owned(), kept.draining as f64),
-        ("cordboard_plugin_instances{state=\"stuck\"}".to_owned(), plugins.stuck().len() as f64),
+        ("cordboard_plugin_instances{state=\"stuck\"}".to_owned(), stuck as f64),
         ("cordboard_plugin_libraries".to_owned(), libraries as f64),
         ("cordboard_plugin_libraries_bytes".to_owned(), bytes as f64),
     ];
-    for (kind, slot) in plugins.slots() {
-        let (label, id) = (kind.as_str(), slot.id());
+    for slot in plugins.slots() {
+        let (label, id) = (slot.kind().as_str(), slot.id());
         let of = slot.counters.all();
         further
             .extend(of.map(|(name, count)| (format!("{name}{{{label}=\"{id}\"}}"), count as f64)));

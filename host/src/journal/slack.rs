@@ -10,9 +10,10 @@ use std::path::Path;
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::error::{JournalError, Trouble};
-use super::{schema, wal};
+use super::schema;
+use super::wal::Pages;
 
-const PAGE: usize = wal::PAGE_SIZE;
+const PAGE: usize = Pages::SIZE;
 /// Pages that are read at once.
 const READ_AT_ONCE: usize = 256;
 /// Pages that are written in one transaction: whoever writes waits for that.

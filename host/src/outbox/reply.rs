@@ -51,7 +51,7 @@ impl Errand for ReplyErrand {
         };
         match slot.state.clone() {
             Ok(instance) => {
-                let repeats = slot.repeats;
+                let repeats = instance.repeats();
                 Taker::There { with: Channel { slot, instance }, repeats }
             }
             Err(_) => Taker::Away,

@@ -84,6 +84,7 @@ pub struct Instance {
     recipe: Recipe,
     object: ChannelObject,
     threads: Threads,
+    repeats: Repeater,
     is_said_to_be_stuck: AtomicBool,
     /// Another one that was opened with the same has taken its place.
     is_given_up: AtomicBool,
@@ -102,7 +103,11 @@ impl Instance {
     /// Wraps what was opened.
     pub(super) fn new(recipe: Recipe, object: ChannelObject, threads: Threads) -> Self {
         let (is_said_to_be_stuck, is_given_up) = Default::default();
-        Self { recipe, object, threads, is_said_to_be_stuck, is_given_up }
+        let repeats = match recipe.manifest.idempotent_sends {
+            true => Repeater::of(&recipe.manifest.name, &recipe.origin.config.config),
+            false => Repeater::NOBODY,
+        };
+        Self { recipe, object, threads, repeats, is_said_to_be_stuck, is_given_up }
     }
 
     /// What it was opened with.
@@ -140,13 +145,18 @@ impl Instance {
         self.threads.stuck_for(time)
     }
 
+    /// Whether any call of it stands still.
+    pub fn is_stuck(&self) -> bool {
+        !self.stuck_for(Self::MOVES_WITHIN).is_empty()
+    }
+
     /// Whether each of as many threads as it may have is kept.
     pub fn stands_still(&self) -> bool {
         self.stuck_for(Self::MOVES_WITHIN).len() >= Threads::MOST
     }
 
     /// Calls that haven't begun here are to begin elsewhere.
-    pub(super) fn is_given_up(&self) {
+    pub(super) fn gives_up_what_waits(&self) {
         self.is_given_up.store(true, Ordering::Release);
     }
 
@@ -165,10 +175,7 @@ impl Instance {
 
     /// Who is asked if something is to be sent once more: nobody, if it doesn't recognise that.
     pub fn repeats(&self) -> Repeater {
-        match self.recipe.manifest.idempotent_sends {
-            true => Repeater::of(&self.recipe.manifest.name, &self.recipe.origin.config.config),
-            false => Repeater::NOBODY,
-        }
+        self.repeats
     }
 
     /// Whether the plugin wants to see a header of webhooks.

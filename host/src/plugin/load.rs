@@ -168,8 +168,7 @@ impl Loader {
         config: &PluginConfig,
         counters: Arc<Counters>,
     ) -> Result<Instance, LoadError> {
-        let inspected = self.check(config).await?;
-        let copy = self.copy(config, &inspected)?;
+        let (inspected, copy) = self.check(config).await?;
         let secrets = Secrets::read(&config.secrets, &self.root);
         let origin = Origin::of(config, &secrets, &inspected);
         let (manifest, tally) = (inspected.manifest, Arc::default());
@@ -193,11 +192,11 @@ impl Loader {
         }
     }
 
-    /// Everything up to the probe: what can be said about a plugin without loading it here.
+    /// Everything up to the probe: what can be said about a plugin without loading it here. With its copy.
     ///
     /// # Errors
     /// [`LoadError`] names file and cause.
-    pub async fn check(&self, config: &PluginConfig) -> Result<Inspected, LoadError> {
+    pub async fn check(&self, config: &PluginConfig) -> Result<(Inspected, PathBuf), LoadError> {
         let library = config.library.clone();
         // It may be large, and on a slow disk.
         let inspected = tokio::task::spawn_blocking(move || inspect(&library)).await;
@@ -227,7 +226,7 @@ impl Loader {
         takes_such_texts(config, &inspected.manifest)?;
         let copy = self.copy(config, &inspected)?;
         probe::run(&copy, config, &inspected.manifest, &self.root).await?;
-        Ok(inspected)
+        Ok((inspected, copy))
     }
 
     fn copy(&self, config: &PluginConfig, inspected: &Inspected) -> Result<PathBuf, LoadError> {

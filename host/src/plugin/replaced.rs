@@ -46,8 +46,7 @@ impl Replaced {
     pub fn ended(&self) -> Vec<Arc<Instance>> {
         let mut ended = Vec::new();
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(|draining| {
-            let is_stuck = !draining.instance.stuck_for(Instance::MOVES_WITHIN).is_empty();
-            if Arc::strong_count(&draining.instance) == 1 && !is_stuck {
+            if Arc::strong_count(&draining.instance) == 1 && !draining.instance.is_stuck() {
                 ended.push(draining.instance.clone());
                 return false;
             }

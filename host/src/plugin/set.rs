@@ -79,36 +79,23 @@ impl Plugins {
     }
 
     /// Every slot.
-    pub fn slots(&self) -> Vec<(PluginKind, Arc<Slot>)> {
-        let of = |kind: PluginKind| {
-            self.of(kind).iter().map(move |slot| (kind, slot.value().clone())).collect::<Vec<_>>()
-        };
-        [of(PluginKind::Channel), of(PluginKind::Strategy)].concat()
+    pub fn slots(&self) -> Vec<Arc<Slot>> {
+        let all = self.channels.iter().chain(self.strategies.iter());
+        all.map(|slot| slot.value().clone()).collect()
     }
 
-    /// Channels and strategies whose calls don't come back, by kind and name.
-    pub fn stuck(&self) -> Vec<String> {
-        let is_stuck = |slot: &Slot| {
-            slot.state.as_ref().is_ok_and(|one| !one.stuck_for(Instance::MOVES_WITHIN).is_empty())
-        };
-        let stuck = self.slots().into_iter().filter(|(_, slot)| is_stuck(slot));
-        stuck.map(|(kind, slot)| format!("{} {}", kind.as_str(), slot.id())).collect()
-    }
-
-    /// Those of which no call comes back.
-    pub fn standing_still(&self) -> Vec<String> {
-        let stands = |slot: &Slot| slot.state.as_ref().is_ok_and(|one| one.stands_still());
-        let standing = self.slots().into_iter().filter(|(_, slot)| stands(slot));
-        standing.map(|(kind, slot)| format!("{} {}", kind.as_str(), slot.id())).collect()
+    /// Channels and strategies of whose instances this is so, in words: `channel sms-twilio`.
+    pub fn those(&self, is_so: impl Fn(&Instance) -> bool) -> Vec<String> {
+        let all = self.slots().into_iter();
+        let those = all.filter(|slot| slot.state.as_ref().is_ok_and(|instance| is_so(instance)));
+        those.map(|slot| slot.origin.config.name()).collect()
     }
 
     /// What there should be instead of what there is, in a sentence each.
     pub fn problems(&self) -> Vec<String> {
-        let of_slot = |(kind, slot): (PluginKind, Arc<Slot>)| {
-            let (kind, id) = (kind.as_str(), slot.origin.config.id.clone());
-            slot.refused().map(|why| format!("{kind} {id}: {why}"))
-        };
-        self.slots().into_iter().filter_map(of_slot).collect()
+        let of =
+            |slot: &Arc<Slot>| Some(format!("{}: {}", slot.origin.config.name(), slot.refused()?));
+        self.slots().iter().filter_map(of).collect()
     }
 
     /// Since when a channel isn't configured any more, if it was.
@@ -119,7 +106,7 @@ impl Plugins {
     /// Who is asked on a channel if something is to be sent once more; nothing if it isn't there, or doesn't work.
     pub fn repeats(&self, id: &ChannelId) -> Option<Repeater> {
         let slot = self.channels.get(id.as_str())?;
-        slot.state.is_ok().then_some(slot.repeats)
+        slot.state.as_ref().ok().map(|instance| instance.repeats())
     }
 
     /// The longest text that a channel's plugin takes, where that is known.
@@ -130,7 +117,7 @@ impl Plugins {
 
     /// Of instances whose place another has taken: how many are kept for a while, and how many are called still.
     pub fn kept(&self) -> Kept {
-        let on_trial = self.slots().iter().filter(|(_, slot)| slot.is_on_trial()).count();
+        let on_trial = self.slots().iter().filter(|slot| slot.is_on_trial()).count();
         Kept { on_trial, draining: self.replaced.count() }
     }
 
@@ -148,11 +135,9 @@ impl Plugins {
         state: Result<Instance, String>,
         counters: Arc<Counters>,
     ) {
-        let state = state.map(Arc::new);
         let (kind, id) = (origin.config.kind, origin.config.id.clone());
         let slot = Slot {
-            repeats: state.as_ref().map_or(Repeater::NOBODY, |instance| instance.repeats()),
-            state,
+            state: state.map(Arc::new),
             callback_url: config.callback_url(&id),
             counters,
             origin,
@@ -178,11 +163,12 @@ impl Plugins {
                 Stays::Missing(why) => slot.state = Err(why),
                 Stays::Right => slot.refused = None,
             }
-            self.of(kind).insert(id, Arc::new(slot));
+            self.takes_its_place(&known, slot);
         }
         let named: BTreeSet<_> =
             config.plugins().map(|plugin| (plugin.kind, plugin.id.as_str())).collect();
-        for (kind, slot) in self.slots() {
+        for slot in self.slots() {
+            let kind = slot.kind();
             let id = slot.origin.config.id.as_str();
             if !named.contains(&(kind, id)) {
                 self.of(kind).remove(id);
@@ -196,8 +182,7 @@ impl Plugins {
             }
             let callback_url = config.callback_url(id);
             if slot.callback_url != callback_url {
-                let slot = Slot { callback_url, ..slot.as_ref().clone() };
-                self.of(kind).insert(id.to_owned(), Arc::new(slot));
+                self.takes_its_place(&slot, Slot { callback_url, ..slot.as_ref().clone() });
             }
         }
         done.sort_unstable();
@@ -225,7 +210,6 @@ impl Plugins {
         counters.swapped.fetch_add(1, Ordering::Relaxed);
         let (trial, too_many) = known.as_deref().map_or_else(Default::default, Trial::of_new);
         let slot = Slot {
-            repeats: instance.repeats(),
             state: Ok(instance),
             callback_url: config.callback_url(&id),
             counters,
@@ -240,63 +224,60 @@ impl Plugins {
     }
 
     /// One of before is called again, if this one still stands there.
-    pub(super) fn rolls_back(
-        &self,
-        kind: PluginKind,
-        slot: &Arc<Slot>,
-        good: &Arc<Instance>,
-        why: String,
-    ) -> bool {
+    pub(super) fn rolls_back(&self, slot: &Arc<Slot>, good: &Arc<Instance>, why: String) -> bool {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(trial), Ok(failed)) = (&slot.trial, &slot.state) else { return false };
-        if !self.stands(kind, slot) {
+        if !self.stands(slot) {
             return false;
         }
         let back = Slot {
-            repeats: good.repeats(),
             origin: good.origin().clone(),
             state: Ok(good.clone()),
-            callback_url: slot.callback_url.clone(),
-            counters: slot.counters.clone(),
             trial: Some(trial.of_one_put_back(good, failed)),
             refused: Some(Refused { origin: slot.origin.clone(), why }),
+            ..slot.as_ref().clone()
         };
         // What waits for its threads begins on the other's.
-        failed.is_given_up();
+        failed.gives_up_what_waits();
         slot.counters.rolled_back.fetch_add(1, Ordering::Relaxed);
-        self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(back));
+        self.takes_its_place(slot, back);
         true
     }
 
     /// One that was opened with the same takes its place, if it still stands there.
-    pub(super) fn renews(&self, kind: PluginKind, slot: &Arc<Slot>, instance: Instance) -> bool {
+    pub(super) fn renews(&self, slot: &Arc<Slot>, instance: Instance) -> bool {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let instance = Arc::new(instance);
-        let Some(stuck) = slot.state.clone().ok().filter(|_| self.stands(kind, slot)) else {
+        let Some(stuck) = slot.state.clone().ok().filter(|_| self.stands(slot)) else {
             self.replaced.drain(instance);
             return false;
         };
         let renewed = Slot { state: Ok(instance), ..slot.as_ref().clone() };
-        self.of(kind).insert(slot.id().to_owned(), Arc::new(renewed));
+        self.takes_its_place(slot, renewed);
         // What waits for its threads begins on others.
-        stuck.is_given_up();
+        stuck.gives_up_what_waits();
         self.replaced.drain(stuck);
         true
     }
 
     /// It does as it is: those that are kept beside it aren't needed any more.
-    pub(super) fn settles(&self, kind: PluginKind, slot: &Arc<Slot>) {
+    pub(super) fn settles(&self, slot: &Arc<Slot>) {
         let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.stands(kind, slot) {
+        if !self.stands(slot) {
             return;
         }
         let settled = Slot { trial: None, ..slot.as_ref().clone() };
-        self.of(kind).insert(slot.origin.config.id.clone(), Arc::new(settled));
+        self.takes_its_place(slot, settled);
         slot.others().for_each(|other| self.replaced.drain(other.instance.clone()));
     }
 
-    fn stands(&self, kind: PluginKind, slot: &Arc<Slot>) -> bool {
-        let now = self.slot(kind, &slot.origin.config.id);
+    fn stands(&self, slot: &Arc<Slot>) -> bool {
+        let now = self.slot(slot.kind(), slot.id());
         now.is_some_and(|now| Arc::ptr_eq(&now, slot))
+    }
+
+    /// Under the same name.
+    fn takes_its_place(&self, slot: &Slot, other: Slot) {
+        self.of(slot.kind()).insert(slot.id().to_owned(), Arc::new(other));
     }
 }

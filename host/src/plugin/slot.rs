@@ -10,8 +10,7 @@ use cordboard_sdk::{Received, Rejection};
 use super::instance::{CallFailed, Instance, Webhook};
 use super::origin::{Origin, Refused};
 use super::tally::Counters;
-use crate::config::Swaps;
-use crate::journal::Repeater;
+use crate::config::{PluginKind, Swaps};
 
 /// A channel, or a strategy, and whether it works. It isn't changed: another takes its place.
 #[derive(Clone)]
@@ -20,8 +19,6 @@ pub struct Slot {
     pub state: Result<Arc<Instance>, String>,
     /// What providers and operators know it by (CH-15).
     pub callback_url: String,
-    /// Who is asked if something is to be sent once more: nobody, if it doesn't recognise that.
-    pub repeats: Repeater,
     /// Of all that have stood here.
     pub counters: Arc<Counters>,
     /// What the state was made of.
@@ -67,6 +64,11 @@ impl Slot {
     /// The name under which it stands.
     pub fn id(&self) -> &str {
         &self.origin.config.id
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> PluginKind {
+        self.origin.config.kind
     }
 
     /// Whether a plugin that stands here wants to see a header of webhooks.

@@ -17,9 +17,9 @@ use super::replaced::Replaced;
 use super::services::Services;
 use super::set::{Prepared, Stays};
 use super::slot::{Slot, Verdict};
-use crate::actors::{Directory, channel_settings};
+use crate::actors::{Directory, update_settings};
 use crate::config::{
-    ChannelConfig, Config, ConfigErrors, Location, PluginConfig, PluginKind, Problem, place_in_file,
+    Config, ConfigErrors, Location, PluginConfig, PluginKind, Problem, place_in_file,
 };
 use crate::http::audit::{self, Noted};
 
@@ -85,7 +85,9 @@ impl Swaps {
             };
             directory.plugins.enter(&config, origin, state, counters);
         }
-        config.channels.iter().for_each(|channel| set_settings(directory, channel, &config));
+        for channel in &config.channels {
+            update_settings(directory, channel, &config);
+        }
         cache::remove_others(&self.loader.cache, &library::loaded_paths());
         problems
     }
@@ -194,21 +196,26 @@ impl Swaps {
             tokio::time::sleep(LOOK_EVERY).await;
             let plugins = &self.directory.plugins;
             let terms = self.directory.config().host.swaps;
-            for (kind, slot) in plugins.slots().into_iter().filter(|(_, slot)| slot.trial.is_some())
-            {
-                let stands = slot.state.as_ref().is_ok_and(|instance| !instance.moves());
-                match slot.verdict(terms) {
+            for slot in plugins.slots() {
+                let Ok(instance) = &slot.state else { continue };
+                let moves = instance.moves();
+                match slot.trial.is_some().then(|| slot.verdict(terms)) {
                     // Whatever is opened anew would stand still as well.
-                    _ if stands && slot.is_on_trial() => {
-                        self.rolls_back(kind, &slot, "its calls don't come back").await;
+                    _ if !moves && slot.is_on_trial() => {
+                        self.rolls_back(&slot, "its calls don't come back").await;
+                        continue;
                     }
-                    Verdict::Open => {}
-                    Verdict::Good => plugins.settles(kind, &slot),
-                    Verdict::Bad(why) => self.rolls_back(kind, &slot, &why).await,
+                    None | Some(Verdict::Open) => {}
+                    Some(Verdict::Good) => {
+                        plugins.settles(&slot);
+                        continue;
+                    }
+                    Some(Verdict::Bad(why)) => {
+                        self.rolls_back(&slot, &why).await;
+                        continue;
+                    }
                 }
-            }
-            for (kind, slot) in plugins.slots() {
-                self.looks_whether_it_moves(kind, &slot);
+                self.looks_after_one_that_is_stuck(&slot, instance, moves);
             }
             for instance in plugins.replaced.ended() {
                 actix::spawn(async move {
@@ -223,11 +230,14 @@ impl Swaps {
 
     /// One whose calls don't come back is said, and opened anew once no thread of it is left; calls that come later go to
     /// the new one.
-    fn looks_whether_it_moves(self: &Arc<Self>, kind: PluginKind, slot: &Arc<Slot>) {
+    fn looks_after_one_that_is_stuck(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        instance: &Arc<Instance>,
+        moves: bool,
+    ) {
         const PAUSE: Duration = Duration::from_secs(5);
         const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-        let Ok(instance) = &slot.state else { return };
-        let moves = instance.moves();
         let stuck = instance.stuck_for(Instance::MOVES_WITHIN);
         if stuck.is_empty() {
             return;
@@ -236,12 +246,12 @@ impl Swaps {
         if instance.has_to_say_that_it_is_stuck() {
             tracing::error!(
                 id,
-                "the plugin of {} {id} keeps its threads to itself ({}): its other calls wait",
-                kind.as_str(),
+                "the plugin of {} keeps its threads to itself ({}): its other calls wait",
+                slot.origin.config.name(),
                 calls.join(", ")
             );
         }
-        let key = (kind, id.to_owned());
+        let key = (slot.kind(), id.to_owned());
         let mut anew = self.anew.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, times) = anew.get(&key).copied().unzip();
         let times = times.filter(|_| last.is_some_and(|at| at.elapsed() < 4 * LONGEST_PAUSE));
@@ -253,34 +263,34 @@ impl Swaps {
         anew.insert(key, (Instant::now(), times.unwrap_or(0) + 1));
         drop(anew);
         let (own, slot, instance) = (self.clone(), slot.clone(), instance.clone());
-        actix::spawn(async move { own.opens_anew(kind, slot, &instance).await });
+        actix::spawn(async move { own.opens_anew(slot, &instance).await });
     }
 
     /// As it was, whatever the files say by now.
-    async fn opens_anew(&self, kind: PluginKind, slot: Arc<Slot>, instance: &Instance) {
+    async fn opens_anew(&self, slot: Arc<Slot>, instance: &Instance) {
         let plugins = &self.directory.plugins;
         let id = slot.id();
         if plugins.replaced.count() >= Replaced::MOST {
             tracing::error!(id, "{}", too_many(&slot.origin.config));
             return;
         }
-        let kind_of = kind.as_str();
+        let name = slot.origin.config.name();
         match self.loader.open_apart(instance.recipe().clone()).await {
             Ok(instance) => {
-                if plugins.renews(kind, &slot, instance) {
+                if plugins.renews(&slot, instance) {
                     tracing::warn!(
                         id,
-                        "{kind_of} {id} was opened anew: calls that don't come back are given up"
+                        "{name} was opened anew: calls that don't come back are given up"
                     );
                 }
             }
             Err(error) => {
-                tracing::error!(id, "{kind_of} {id} can't be opened anew: {error}");
+                tracing::error!(id, "{name} can't be opened anew: {error}");
             }
         }
     }
 
-    async fn rolls_back(&self, kind: PluginKind, slot: &Arc<Slot>, why: &str) {
+    async fn rolls_back(&self, slot: &Arc<Slot>, why: &str) {
         let Some(good) = slot.trial.as_ref().and_then(|trial| trial.last_good().cloned()) else {
             return;
         };
@@ -291,16 +301,16 @@ impl Swaps {
         let why = format!(
             "{why} since it was put in place, so the one of before was put back; other than before: {what} ({file}). It isn't tried again by itself: once it is right, cordboard reload does, and so does a restart"
         );
-        if !self.directory.plugins.rolls_back(kind, slot, &good, why.clone()) {
+        if !self.directory.plugins.rolls_back(slot, &good, why.clone()) {
             return;
         }
-        let id = slot.origin.config.id.as_str();
-        tracing::error!(id, "{} {id}: {why}", kind.as_str());
+        let id = slot.id();
+        tracing::error!(id, "{}: {why}", slot.origin.config.name());
         let config = self.directory.config();
         if let Some(channel) = config.channels.iter().find(|channel| channel.id.as_str() == id)
-            && kind == PluginKind::Channel
+            && slot.kind() == PluginKind::Channel
         {
-            set_settings(&self.directory, channel, &config);
+            update_settings(&self.directory, channel, &config);
         }
         let noted = Noted {
             actor: "configuration",
@@ -320,13 +330,6 @@ fn too_many(plugin: &PluginConfig) -> LoadError {
         "{most} instances whose place others have taken are called still: something hangs, and only a restart ends it"
     );
     LoadError::Broken { file: plugin.library.clone(), cause }
-}
-
-/// What the channel's conversations go by, with what its plugin takes.
-fn set_settings(directory: &Directory, channel: &ChannelConfig, config: &Config) {
-    let longest = directory.plugins.longest_text(&channel.id);
-    let workstream = &config.workstreams[&channel.workstream];
-    directory.set_settings(&channel.id, channel_settings(workstream, channel, longest));
 }
 
 /// Asks the plugins of these what is wrong with their settings ([`Loader::check`]), and tells each problem as it is

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use frames::Frames;
 #[cfg(test)]
 pub(super) use frames::{ABOUT, HEAD};
-pub(super) use pages::{Damaged, PAGE_SIZE, Pages};
+pub(super) use pages::{Damaged, Pages};
 
 /// How a WAL is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,9 +9,6 @@ use std::path::Path;
 use super::frames::{Frame, Frames, word};
 use super::path;
 
-/// Of every journal and log.
-pub(in crate::journal) const PAGE_SIZE: usize = 4096;
-
 /// What becomes of a page of a WAL that isn't what was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::journal) enum Damaged {
@@ -32,7 +29,7 @@ pub(in crate::journal) struct Pages {
 
 impl Pages {
     /// Of every journal and log.
-    pub(super) const SIZE: usize = PAGE_SIZE;
+    pub(in crate::journal) const SIZE: usize = 4096;
 
     /// Nobody may have the file open, and nobody may open it before this is dropped who needs SQLite's locks.
     pub fn of(file: &Path, is_alone: bool) -> Self {
